@@ -1,0 +1,55 @@
+"""What the parser takes: frames of many reads as columns. Owned by whoever made it; the parser only reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from logsink.parse.schema import PARSER
+
+
+class Origin(NamedTuple):
+    """Who opened the connection: peer address without port, RFC 4514 name of the verified certificate, and transport."""
+
+    sender: str | None
+    identity: str | None
+    transport: str
+
+
+class Settings(NamedTuple):
+    """What parsing depends on besides the bytes (invariant I10); written into every segment."""
+
+    default_timezone: str = "UTC"
+    deploy_sd_id: str = "deploy@32473"
+    parser: int = PARSER
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """``n`` frames in the order they were received. All arrays are C-contiguous.
+
+    data      uint8[>= offsets[n]]  the frames' bytes, end to end, without framing
+    offsets   int32[n + 1]          frame i is ``data[offsets[i]:offsets[i + 1]]``
+    flags     int32[n]              what framing saw (``flags.Flag``)
+    received  int64[n]              microseconds since the epoch; equal within a read, strictly increasing from read to read
+    origin    int32[n]              index into ``origins``
+    """
+
+    data: npt.NDArray[np.uint8]
+    offsets: npt.NDArray[np.int32]
+    flags: npt.NDArray[np.int32]
+    received: npt.NDArray[np.int64]
+    origin: npt.NDArray[np.int32]
+    origins: Sequence[Origin]
+
+    def __len__(self) -> int:
+        return len(self.flags)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all frames together."""
+        return int(self.offsets[-1]) - int(self.offsets[0])

@@ -1,0 +1,66 @@
+"""Table schema, version 1: a persistent format. The order of the columns is the order in ``-o json``.
+
+``date`` is the partition column: it stands in the table's log, not in the files. ``FILE`` is what a data file holds.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+VERSION = 1
+"""Format version of the data files, kept in each file's key-value metadata as ``logsink.format``."""
+
+PARSER = 1
+"""Version of the parsing rules; a segment names the one that was in force when it was written."""
+
+_TIME = pa.timestamp("us", tz="UTC")
+
+FILE = pa.schema(
+    [
+        pa.field("time", _TIME, nullable=False),
+        pa.field("received", _TIME),
+        pa.field("nth", pa.int32()),
+        pa.field("host", pa.string()),
+        pa.field("app", pa.string()),
+        pa.field("procid", pa.string()),
+        pa.field("msgid", pa.string()),
+        pa.field("facility", pa.int8()),
+        pa.field("severity", pa.int8()),
+        pa.field("structured_data", pa.string()),
+        pa.field("message", pa.string()),
+        pa.field("environment", pa.string()),
+        pa.field("role", pa.string()),
+        pa.field("deploy", pa.string()),
+        pa.field("instance", pa.string()),
+        pa.field("sender", pa.string()),
+        pa.field("identity", pa.string()),
+        pa.field("transport", pa.string()),
+        pa.field("receiver", pa.string()),
+        pa.field("flags", pa.int32()),
+        pa.field("wire", pa.string()),
+        pa.field("raw", pa.binary()),
+    ]
+)
+
+TABLE = pa.schema([pa.field("date", pa.date32()), *FILE])
+
+CODED = (
+    "host",
+    "app",
+    "procid",
+    "msgid",
+    "structured_data",
+    "environment",
+    "role",
+    "deploy",
+    "instance",
+    "sender",
+    "identity",
+    "transport",
+    "receiver",
+    "wire",
+)
+"""Columns of few distinct values: dictionary-encoded in memory, and in the files wherever that is smaller."""
+
+STATISTICS = ("time", "received", "app", "host", "severity")
+"""Columns whose minimum and maximum stand in the table's log and in the files' footers."""
