@@ -1,0 +1,166 @@
+"""One journal object: the batches of one group commit, as an Arrow IPC stream (zstd-1). A persistent format.
+
+Layout, version 1::
+
+    schema metadata   logsink.format=1  logsink.receiver  logsink.lane  logsink.sequence
+                      logsink.default_timezone  logsink.deploy_sd_id  logsink.parser
+    received   timestamp[us, UTC]            when the bytes were read; equal within a read
+    sender     dictionary<int32, string>     peer address without port; null where there is none
+    identity   dictionary<int32, string>     subject of the verified client certificate, or null
+    transport  dictionary<int32, string>     tcp, tls, udp, relp, relp-tls
+    flags      int32                         what framing saw
+    frame      binary                        one syslog message as it came, without its framing
+
+The key carries receiver, lane and sequence too; the metadata is what counts, the key is how it is found.
+Encoding the same segment twice gives the same bytes: a retried PUT can be compared with what is there.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from logsink.errors import FormatError
+from logsink.parse.frames import Frames, Origin, Settings
+
+VERSION = 1
+"""Format version of segments; ``decode`` reads every version up to this one."""
+
+PREFIX = "journal/"
+
+_CODED = pa.dictionary(pa.int32(), pa.string())
+_FIELDS = [
+    pa.field("received", pa.timestamp("us", tz="UTC"), nullable=False),
+    pa.field("sender", _CODED),
+    pa.field("identity", _CODED),
+    pa.field("transport", _CODED, nullable=False),
+    pa.field("flags", pa.int32(), nullable=False),
+    pa.field("frame", pa.binary(), nullable=False),
+]
+_OPTIONS = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1), use_threads=False)
+_KEY = re.compile(r"journal/([A-Za-z0-9-]+)/([0-9]+)/([0-9]{20})\.arrow")
+
+
+class SegmentName(NamedTuple):
+    """Where a segment stands: sequences count from 1, without a gap, in each lane of each receiver."""
+
+    receiver: str
+    lane: int
+    sequence: int
+
+    @property
+    def key(self) -> str:
+        return f"{PREFIX}{self.receiver}/{self.lane}/{self.sequence:020d}.arrow"
+
+    @property
+    def app_id(self) -> str:
+        """The ``appId`` of the table's ``txn`` action that covers this lane."""
+        return f"{self.receiver}.{self.lane}"
+
+    @classmethod
+    def from_key(cls, key: str) -> SegmentName | None:
+        """The name that ``key`` spells, or None when it is no segment's key."""
+        match = _KEY.fullmatch(key)
+        return cls(match[1], int(match[2]), int(match[3])) if match else None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment in memory. ``frames`` may view memory that the segment keeps alive."""
+
+    name: SegmentName
+    settings: Settings
+    frames: Frames
+
+
+def encode(segment: Segment) -> pa.Buffer:
+    """The bytes of ``segment``'s object."""
+    frames, n = segment.frames, len(segment.frames)
+    metadata = {
+        "logsink.format": str(VERSION),
+        "logsink.receiver": segment.name.receiver,
+        "logsink.lane": str(segment.name.lane),
+        "logsink.sequence": str(segment.name.sequence),
+        "logsink.default_timezone": segment.settings.default_timezone,
+        "logsink.deploy_sd_id": segment.settings.deploy_sd_id,
+        "logsink.parser": str(segment.settings.parser),
+    }
+    columns = [
+        pa.Array.from_buffers(_FIELDS[0].type, n, [None, pa.py_buffer(frames.received)]),
+        *(_coded(frames, k) for k in range(3)),
+        pa.Array.from_buffers(pa.int32(), n, [None, pa.py_buffer(frames.flags)]),
+        pa.Array.from_buffers(pa.binary(), n, [None, pa.py_buffer(frames.offsets), pa.py_buffer(frames.data)]),
+    ]
+    schema = pa.schema(_FIELDS, metadata=metadata)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema, options=_OPTIONS) as writer:
+        writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+    return sink.getvalue()
+
+
+def decode(body: bytes | pa.Buffer) -> Segment:
+    """The segment whose object holds ``body``; ``FormatError`` when it cannot be read."""
+    try:
+        with pa.ipc.open_stream(body) as reader:
+            meta = {k.decode(): v.decode() for k, v in (reader.schema.metadata or {}).items()}
+            version = int(meta.get("logsink.format", "0"))
+            if not 1 <= version <= VERSION:
+                raise FormatError(
+                    f"cannot read segment of format {version}: this version reads 1 to {VERSION}",
+                    hint="upgrade logsink",
+                )
+            table = reader.read_all()
+        table.validate(full=True)
+        name = SegmentName(meta["logsink.receiver"], int(meta["logsink.lane"]), int(meta["logsink.sequence"]))
+        settings = Settings(
+            meta["logsink.default_timezone"], meta["logsink.deploy_sd_id"], int(meta["logsink.parser"])
+        )
+        return Segment(name, settings, _frames(table))
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+        raise FormatError(f"cannot read segment: {error}") from error
+
+
+def _coded(frames: Frames, field: int) -> pa.DictionaryArray:
+    """Column ``field`` of the origins, spread over the frames by their codes."""
+    values: dict[str, int] = {}
+    codes = np.array([-1 if o[field] is None else values.setdefault(o[field], len(values)) for o in frames.origins])
+    if len(frames.origins) == 1 and codes[0] == 0:
+        indices = pa.array(np.zeros(len(frames), np.int32))
+    else:
+        per_frame = codes.astype(np.int32)[frames.origin]
+        indices = pa.array(per_frame, mask=per_frame < 0)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(list(values), pa.string()))
+
+
+def _frames(table: pa.Table) -> Frames:
+    """Columns back to arrays; origins are the distinct (sender, identity, transport) triples in order of appearance."""
+    batch = table.combine_chunks().to_batches(max_chunksize=None)
+    if not batch:
+        empty = np.zeros(0, np.int32)
+        return Frames(np.zeros(0, np.uint8), np.zeros(1, np.int32), empty, np.zeros(0, np.int64), empty, ())
+    row = batch[0]
+    frame = row.column("frame")
+    offsets = np.frombuffer(frame.buffers()[1], np.int32)[frame.offset : frame.offset + len(frame) + 1]
+    data = np.frombuffer(frame.buffers()[2], np.uint8) if frame.buffers()[2] else np.zeros(0, np.uint8)
+    dictionaries = [row.column(k) for k in ("sender", "identity", "transport")]
+    codes = [d.indices.fill_null(-1).to_numpy() for d in dictionaries]
+    values = [d.dictionary.to_pylist() for d in dictionaries]
+    packed = np.zeros(len(row), np.int64)
+    for code, value in zip(codes, values, strict=True):
+        packed = packed * (len(value) + 1) + code + 1
+    _, first, origin = np.unique(packed, return_index=True, return_inverse=True)
+    origins = [
+        Origin(*(None if c[i] < 0 else v[c[i]] for c, v in zip(codes, values, strict=True))) for i in first.tolist()
+    ]
+    return Frames(
+        data,
+        offsets,
+        row.column("flags").to_numpy(),
+        row.column("received").cast(pa.int64()).to_numpy(),
+        origin.astype(np.int32),
+        origins,
+    )
