@@ -1,0 +1,179 @@
+"""Every metric, log event and flag counter, declared once. Call sites only emit: ``FRAMES.labels("tcp").inc(n)``, ``STARTED.log(...)``.
+
+Metrics live in ``REGISTRY`` (Prometheus); counters end in ``_total``, units are base units (seconds, bytes).
+An event has a name, a level and a text with ``{fields}``; ``setup`` decides whether lines are text or JSON. Fields are kept apart
+from the text, so a JSON line has them as values.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import traceback
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TextIO
+
+import orjson
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from logsink.flags import Flag, names
+
+REGISTRY = CollectorRegistry()
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5, 10, 30, 90)
+
+
+def _counter(name: str, text: str, *labels: str) -> Counter:
+    return Counter(f"logsink_{name}", text, labels, registry=REGISTRY)
+
+
+def _gauge(name: str, text: str, *labels: str) -> Gauge:
+    return Gauge(f"logsink_{name}", text, labels, registry=REGISTRY)
+
+
+def _histogram(name: str, text: str) -> Histogram:
+    return Histogram(f"logsink_{name}", text, registry=REGISTRY, buckets=_FAST)
+
+
+# --- receiving
+CONNECTIONS = _gauge("connections", "Connections open now.", "transport")
+ACCEPTED = _counter("connections_accepted", "Connections accepted.", "transport")
+REFUSED = _counter("connections_refused", "Connections closed at once: max_connections was reached.", "transport")
+FRAMES = _counter("frames", "Frames received.", "transport")
+FRAME_BYTES = _counter("frame_bytes", "Bytes of frames received, without framing.", "transport")
+FLAGGED = _counter("frames_flagged", "Frames that carry a flag (see docs/storage.md).", "flag")
+DISCARDED = _counter("discarded_bytes", "Bytes of frames beyond max_message.", "transport")
+LOST = _counter(
+    "udp_lost", "Datagrams dropped: at the memory limit, or by the kernel for a full socket buffer.", "where"
+)
+SESSIONS_FAILED = _counter("relp_sessions_failed", "RELP sessions that ended with an error of the client.")
+PAUSED = _gauge("receive_paused", "1 while reading is paused because memory_limit is reached.")
+UNFINISHED = _gauge("unfinished_bytes", "Bytes of frames whose end has not arrived yet.")
+
+# --- journal
+UNSTORED = _gauge("journal_unstored_bytes", "Bytes read and not yet stored.")
+SEGMENTS = _counter("journal_segments", "Segments stored.")
+SEGMENT_BYTES = _counter("journal_segment_bytes", "Bytes of segments stored.")
+PUT_SECONDS = _histogram("journal_put_seconds", "From the first try to stored, for each segment.")
+PUT_FAILURES = _counter("journal_put_failures", "Tries to store a segment that failed; each is tried again.")
+ACK_SECONDS = _histogram(
+    "ack_seconds", "From reading a frame that waits for an acknowledgement to its segment being stored."
+)
+
+# --- archive
+COMMITS = _counter("archive_commits", "Commits of this receiver to the table.")
+ARCHIVED_ROWS = _counter("archive_rows", "Rows committed to the table.")
+ARCHIVED_BYTES = _counter("archive_bytes", "Bytes of data files committed to the table.")
+ARCHIVE_FAILURES = _counter("archive_failures", "Archive rounds that failed; each is tried again.")
+ARCHIVE_CONFLICTS = _counter("archive_conflicts", "Commits given up because another writer's won; planned again.")
+ARCHIVE_SECONDS = _histogram("archive_round_seconds", "One archive round, parse to commit.")
+BACKLOG_BYTES = _gauge(
+    "archive_backlog_bytes", "Bytes of frames stored in the journal and not yet in the table (this receiver)."
+)
+BACKLOG_SEGMENTS = _gauge("archive_backlog_segments", "Segments stored and not yet in the table (this receiver).")
+ADOPTED = _counter("adopted_segments", "Segments of receivers that are gone, archived by this one.")
+DELETED = _counter("journal_segments_deleted", "Segments deleted because the table holds their rows.")
+QUARANTINED = _counter("quarantined_segments", "Segments that could not be read: kept under quarantine/ and passed.")
+CHECKPOINTS = _counter("checkpoints", "Checkpoints written to the table's log.")
+
+
+def count_flags(flag_counts: dict[int, int]) -> None:
+    """Add to ``FLAGGED``: ``{bit value: frames}``."""
+    for bit, frames in flag_counts.items():
+        for name in names(bit):
+            FLAGGED.labels(name).inc(frames)
+
+
+for _flag in Flag:
+    FLAGGED.labels(names(int(_flag))[0])
+
+_LOGGER = logging.getLogger("logsink")
+_LOGGER.propagate = False
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One kind of line in logsink's own log. ``text`` is a ``str.format`` template over the fields given to ``log``."""
+
+    name: str
+    level: int
+    text: str
+
+    def log(self, **fields: object) -> None:
+        """Emit. An ``error`` field that is an exception is shown as its message (and its hint)."""
+        if _LOGGER.isEnabledFor(self.level):
+            shown = {k: _shown(v) for k, v in fields.items()}
+            _LOGGER.log(self.level, self.text.format(**shown), extra={"event": self.name, "fields": shown})
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, BaseException):
+        hint = getattr(value, "hint", "")
+        return f"{value or type(value).__name__}" + (f" ({hint})" if hint else "")
+    return value
+
+
+_I, _W, _E = logging.INFO, logging.WARNING, logging.ERROR
+
+STARTED = Event("started", _I, "logsink {version} started as receiver {receiver}, store {store}")
+LISTENING = Event("listening", _I, "listening on {address} ({transport})")
+READY = Event("ready", _I, "ready")
+DRAINING = Event(
+    "draining", _I, "{signal}: draining; no new connections, up to {seconds:g} s for {connections} open ones"
+)
+DRAIN_CUT = Event("drain_cut", _W, "closed {connections} connections that were still sending after {seconds:g} s")
+STOPPED = Event("stopped", _I, "stopped; everything received is stored")
+NOT_STORED = Event("not_stored", _E, "stopped with {bytes} bytes received and not stored: {error}")
+FATAL = Event("fatal", _E, "cannot go on: {error}")
+CRASHED = Event("crashed", _E, "unexpected error in {where}: {error}")
+REFUSED_FULL = Event("refused_full", _W, "refused a connection from {sender}: max_connections {limit} reached")
+SESSION_FAILED = Event("session_failed", _W, "closed the {transport} session of {sender}: {error}")
+PAUSE = Event("pause", _W, "reading paused: {bytes} bytes are not stored yet, memory_limit is {limit}")
+RESUME = Event("resume", _I, "reading resumed after {seconds:.1f} s")
+UNFINISHED_CUT = Event(
+    "unfinished_cut",
+    _W,
+    "cut an unfinished frame of {bytes} bytes from {sender}: {total} bytes of unfinished frames, limit {limit}",
+)
+UDP_LOST = Event("udp_lost", _W, "lost {datagrams} datagrams ({where})")
+PUT_FAILED = Event("put_failed", _W, "cannot store segment {key}, trying again: {error}")
+PUT_RECOVERED = Event("put_recovered", _I, "segment {key} stored after {tries} tries")
+ARCHIVE_FAILED = Event("archive_failed", _W, "archive round failed, trying again: {error}")
+COMMITTED = Event(
+    "committed", _I, "committed version {version}: {rows} rows of {segments} segments in {files} files, {bytes} bytes"
+)
+QUARANTINE = Event("quarantine", _E, "segment {key} cannot be read and was moved to quarantine: {error}")
+ADOPTION = Event("adopted", _I, "archived {segments} segments of receiver {receiver}, which is gone")
+MAINTENANCE_FAILED = Event("maintenance_failed", _W, "maintenance failed, trying again: {error}")
+CHECKPOINTED = Event("checkpointed", _I, "checkpoint of version {version} written")
+
+
+class _Lines(logging.Formatter):
+    """``2026-11-22T03:12:05.123Z INFO ready`` or one JSON object a line."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        super().__init__()
+        self._json = as_json
+
+    def format(self, record: logging.LogRecord) -> str:
+        stamp = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[0]:
+            sink = io.StringIO()
+            traceback.print_exception(record.exc_info[1], file=sink)
+            text += "\n" + sink.getvalue().rstrip()
+        if not self._json:
+            return f"{stamp} {record.levelname} {text}"
+        fields = getattr(record, "fields", {})
+        line = {"time": stamp, "level": record.levelname.lower(), "event": getattr(record, "event", record.name)}
+        return orjson.dumps(line | {"message": text} | fields, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def setup(*, level: str = "info", as_json: bool = False, stream: TextIO | None = None) -> None:
+    """Send logsink's own log to ``stream`` (default stderr): ``level`` is debug, info, warning or error."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(_Lines(as_json=as_json))
+    _LOGGER.handlers[:] = [handler]
+    _LOGGER.setLevel(level.upper())
