@@ -1,0 +1,242 @@
+"""``@kernel``: loops over bytes and arrays, compiled by numba at their first call, or run as they are by ``.py``.
+
+The law of kernels. A kernel is a function of arrays and integers; it allocates nothing, raises nothing, and calls only
+other kernels that its module imported by name. Its parameters are annotated with the names below and nothing else, so
+there is exactly one compiled form of it, whatever is passed: a read-only array where a kernel only reads is no second
+form. Module constants (int, bytes, tuples of them) are frozen into it. Integers have 64 bits and wrap silently when compiled but not in
+``.py``: what may pass 63 bits is masked with ``MASK`` right away, which gives the same number in both.
+
+numba is imported by the first compiled call, never by importing this module: commands that parse a few rows only use
+``.py`` and start twice as fast.
+
+The machine code is cached beside the module (``__pycache__``), or where that cannot be written, in the user's cache
+directory, or nowhere; both places are read, so that a cache shipped with a read-only installation is used as it is. A
+cache file's name carries a digest of the kernel's code, of every constant it names and, recursively, of every kernel it
+calls: a change in another file cannot leave a stale one behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import CodeType, FunctionType, MappingProxyType
+from typing import Any, Final, Generic, ParamSpec, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MASK: Final = (1 << 63) - 1
+
+# What a parameter of a kernel may be, besides int and bool. All arrays are C-contiguous.
+Bytes = bytes | npt.NDArray[np.uint8]  # only read
+ReadI32 = npt.NDArray[np.int32]  # only read
+ReadI64 = npt.NDArray[np.int64]  # only read
+U8 = npt.NDArray[np.uint8]
+I8 = npt.NDArray[np.int8]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+Grid32 = npt.NDArray[np.int32]  # two dimensions
+ReadGrid32 = npt.NDArray[np.int32]  # two dimensions, only read
+
+_ARRAYS: Final = MappingProxyType(
+    {  # annotation: dtype, dimensions, read-only
+        "Bytes": ("uint8", 1, True),
+        "ReadI32": ("int32", 1, True),
+        "ReadI64": ("int64", 1, True),
+        "U8": ("uint8", 1, False),
+        "I8": ("int8", 1, False),
+        "I32": ("int32", 1, False),
+        "I64": ("int64", 1, False),
+        "Grid32": ("int32", 2, False),
+        "ReadGrid32": ("int32", 2, True),
+    }
+)
+
+_every: list[Kernel[Any, Any]] = []
+_compiling = threading.RLock()
+
+
+class Kernel(Generic[P, R]):
+    """A function in two forms: calling it runs machine code, calling ``py`` the same source without numba.
+
+    Both take numpy arrays (the compiled form no ``bytes``: use ``numpy.frombuffer``) and give equal results. Safe to
+    call from several threads; the compiled form does not hold the GIL.
+    """
+
+    def __init__(self, function: Callable[P, R]) -> None:
+        self.function: Final = cast(FunctionType, function)
+        self.__doc__ = function.__doc__
+        self.__name__ = self.function.__name__
+        self._compiled: Callable[P, R] | None = None
+        self._plain: Callable[P, R] | None = None
+        _every.append(self)
+
+    def __repr__(self) -> str:
+        return f"<kernel {self.function.__module__}.{self.__name__}>"
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return (self._compiled or self.compile())(*args, **kwargs)
+
+    def py(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The kernel without numba. Elements of arrays are Python integers in it."""
+        run = self._plain or self.plain()
+        viewed = [memoryview(cast(Any, a)) if isinstance(a, np.ndarray) else a for a in args]
+        return run(*cast(Any, viewed), **kwargs)
+
+    def form(self, compiled: bool) -> Callable[P, R]:
+        """The compiled form, or the plain one: for callers that run either."""
+        return self if compiled else self.py
+
+    def plain(self) -> Callable[P, R]:
+        """The source as it stands, calling the plain forms of other kernels; takes anything that can be indexed."""
+        if self._plain is None:
+            self._plain = cast(Callable[P, R], self._bound(lambda callee: callee.plain()))
+        return self._plain
+
+    def compile(self) -> Callable[P, R]:
+        """The machine code, compiled or loaded from the cache now if it was not before."""
+        with _compiling:
+            if self._compiled is None:
+                function = self._bound(lambda callee: callee.compile())
+                self._compiled = cast(Callable[P, R], _dispatcher(function, self._signature(), self._digest()))
+        return self._compiled
+
+    def _bound(self, form: Callable[[Kernel[..., Any]], object]) -> FunctionType:
+        """A copy of the function whose calls go to the given form of other kernels."""
+        source = self.function
+        names = {"__name__": source.__module__, "__builtins__": source.__globals__["__builtins__"]}
+        for name, value in self._named():
+            names[name] = form(value) if isinstance(value, Kernel) else value
+        copy = FunctionType(source.__code__, names, source.__name__, source.__defaults__)
+        copy.__qualname__ = source.__qualname__
+        return copy
+
+    def _named(self) -> Iterator[tuple[str, Any]]:
+        """The module's names that the code uses, with their values."""
+        code = self.function.__code__
+        return ((n, self.function.__globals__[n]) for n in code.co_names if n in self.function.__globals__)
+
+    def _signature(self) -> list[str]:
+        """Names of the parameters' types, in order."""
+        code = self.function.__code__
+        annotations = self.function.__annotations__
+        kinds = [str(annotations.get(name)) for name in code.co_varnames[: code.co_argcount]]
+        for name, kind in zip(code.co_varnames, kinds, strict=False):
+            if kind not in _ARRAYS and kind not in ("int", "bool"):
+                raise TypeError(f"cannot compile {self!r}: parameter {name} is annotated {kind}")
+        return kinds
+
+    def _digest(self) -> str:
+        """Changes with anything that the machine code depends on, numba's version and the processor excepted."""
+        seen = hashlib.sha256(repr(self._signature()).encode())
+        for part in _facts(self.function.__code__):
+            seen.update(part.encode())
+        for name, value in self._named():
+            if not isinstance(value, Kernel | int | bytes | tuple):
+                raise TypeError(f"cannot compile {self!r}: it names {name}, which is neither a kernel nor a constant")
+            seen.update(f"{name}={value._digest() if isinstance(value, Kernel) else repr(value)}".encode())
+        return seen.hexdigest()[:16]
+
+
+def kernel(function: Callable[P, R]) -> Kernel[P, R]:
+    """Make a kernel of a function, by the law above; nothing is compiled yet."""
+    return Kernel(function)
+
+
+def compile_all() -> int:
+    """Compile (or load from the cache) every kernel of the modules imported so far; how many there are."""
+    for one in _every:
+        one.compile()
+    return len(_every)
+
+
+def _facts(code: CodeType) -> Iterator[str]:
+    yield repr((code.co_code, code.co_consts, code.co_names, code.co_varnames))
+
+
+def _dispatcher(function: FunctionType, kinds: list[str], digest: str) -> object:
+    """numba's function object with one compiled signature."""
+    import numba  # 0.5 s: only who runs machine code pays
+
+    types: dict[str, Any] = {"int": numba.types.int64, "bool": numba.types.boolean}
+    for name, (dtype, ndim, readonly) in _ARRAYS.items():
+        types[name] = numba.types.Array(getattr(numba.types, dtype), ndim, "C", readonly=readonly)
+    made: Any = numba.njit(nogil=True, boundscheck=False, error_model="numpy")(function)
+    made._cache = _cache(function, digest)
+    made.compile(tuple(types[kind] for kind in kinds))
+    made.disable_compile()
+    return made
+
+
+def _cache(function: FunctionType, digest: str) -> Any:
+    """numba's cache interface over this kernel's directories: loads the first hit, saves to the first writable."""
+    import llvmlite
+    from numba.core import caching
+
+    class Place(caching.CompileResultCacheImpl, caching._CacheLocator):
+        """Where and under which name: a directory, and a stamp that must be found in the file."""
+
+        def __init__(self, directory: str) -> None:
+            self.directory = directory
+            self._locator = self
+            self._filename_base = f"{function.__module__}.{function.__name__}-{digest}.{sys.implementation.cache_tag}"
+
+        def get_cache_path(self) -> str:
+            return self.directory
+
+        def get_source_stamp(self) -> str:
+            return str(llvmlite.__version__)
+
+        def get_disambiguator(self) -> str:
+            return digest
+
+    class Link(caching.FunctionCache):
+        """One directory. The constructor of numba's own would choose the directory by itself."""
+
+        def __init__(self, directory: str) -> None:
+            place: Any = Place(directory)
+            self._name, self._py_func, self._impl, self._cache_path = repr(function), function, place, directory
+            file: Any = caching.IndexDataCacheFile
+            self._cache_file = file(directory, place.filename_base, place.get_source_stamp())
+            self._enabled = True
+
+    class Chain(caching.NullCache):
+        def __init__(self) -> None:
+            self.links = [Link(directory) for directory in _directories(function)]
+
+        def load_overload(self, sig: Any, target_context: Any) -> Any:
+            for link in self.links:
+                try:
+                    found: Any = cast(Any, link).load_overload(sig, target_context)
+                except Exception:  # noqa: BLE001  a damaged cache file is no reason to stop: compile
+                    continue
+                if found is not None:
+                    return found
+            return None
+
+        def save_overload(self, sig: Any, data: Any) -> None:
+            for link in self.links:
+                try:
+                    cast(Any, link).save_overload(sig, data)
+                except OSError:
+                    continue
+                return
+
+    return Chain()
+
+
+def _directories(function: FunctionType) -> list[str]:
+    """Where machine code may be kept, in the order of preference."""
+    from numba.misc.appdirs import AppDirs
+
+    dirs: Any = AppDirs
+    user = dirs(appname="logsink", appauthor=False).user_cache_dir
+    source = os.path.dirname(function.__code__.co_filename)
+    found = [os.path.join(source, "__pycache__"), os.path.join(user, "kernels")]
+    return [path for path in found if os.path.isabs(path)]  # relative: no source, or no home directory
