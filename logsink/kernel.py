@@ -3,8 +3,8 @@
 The law of kernels. A kernel is a function of arrays and integers; it allocates nothing, raises nothing, and calls only
 other kernels that its module imported by name. Its parameters are annotated with the names below and nothing else, so
 there is exactly one compiled form of it, whatever is passed: a read-only array where a kernel only reads is no second
-form. Module constants (int, bytes, tuples of them) are frozen into it. Integers have 64 bits and wrap silently when compiled but not in
-``.py``: what may pass 63 bits is masked with ``MASK`` right away, which gives the same number in both.
+form. Module constants it names (int, bytes, tuples) are frozen into it. Integers have 64 bits and wrap silently when
+compiled but not in ``.py``: what may pass 63 bits is masked with ``MASK`` right away, which gives the same in both.
 
 numba is imported by the first compiled call, never by importing this module: commands that parse a few rows only use
 ``.py`` and start twice as fast.
@@ -129,7 +129,8 @@ class Kernel(Generic[P, R]):
         kinds = [str(annotations.get(name)) for name in code.co_varnames[: code.co_argcount]]
         for name, kind in zip(code.co_varnames, kinds, strict=False):
             if kind not in _ARRAYS and kind not in ("int", "bool"):
-                raise TypeError(f"cannot compile {self!r}: parameter {name} is annotated {kind}")
+                names = ", ".join(("int", "bool", *_ARRAYS))
+                raise TypeError(f"cannot compile {self!r}: parameter {name} is annotated {kind}, not one of {names}")
         return kinds
 
     def _digest(self) -> str:
