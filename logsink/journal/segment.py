@@ -116,9 +116,7 @@ def decode(body: bytes | pa.Buffer) -> Segment:
             table = reader.read_all()
         table.validate(full=True)
         name = SegmentName(meta["logsink.receiver"], int(meta["logsink.lane"]), int(meta["logsink.sequence"]))
-        settings = Settings(
-            meta["logsink.default_timezone"], meta["logsink.deploy_sd_id"], int(meta["logsink.parser"])
-        )
+        settings = Settings(meta["logsink.default_timezone"], meta["logsink.deploy_sd_id"], int(meta["logsink.parser"]))
         return Segment(name, settings, _frames(table))
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise FormatError(f"cannot read segment: {error}") from error
