@@ -1,0 +1,105 @@
+"""The command ``logsink``: a group of verbs, each imported only when it is called; every error is one line and exit 2."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from logsink import __version__
+from logsink.errors import LogsinkError
+
+VERBS = {
+    "serve": "Receive syslog and keep it.",
+    "query": "Find what was kept.",
+    "config": "Check and show settings.",
+}
+"""Verb to its line in ``logsink --help``; ``logsink.cli.<verb>`` holds the click command ``command``."""
+
+_INTERRUPTED = 130
+
+
+class _Lazy(click.Group):
+    """Knows its verbs by name and imports one when it runs, so that ``--version`` costs nothing."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command = importlib.import_module(f"logsink.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # caught here, or click makes it exit code 1, which means "nothing found"
+            return _closed_pipe()
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run and exit: 0 or what the verb returns, 2 for errors, 130 for an interrupt. Never a traceback for these."""
+        try:
+            code = super().main(*args, **kwargs | {"standalone_mode": False})
+        except click.exceptions.Abort:
+            code = _INTERRUPTED
+        except click.ClickException as error:
+            code = _usage(error)
+        except KeyboardInterrupt:
+            code = _INTERRUPTED
+        except LogsinkError as error:
+            report(error)
+            code = 2
+        if kwargs.get("standalone_mode", True):
+            sys.exit(_flushed(code if isinstance(code, int) else 0))
+        return code
+
+
+def report(error: LogsinkError) -> None:
+    """Print ``error`` on stderr: ``logsink: <message> (<hint>)``, a line for each of the message's lines."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    if error.hint:
+        lines[-1] += f" ({error.hint})"
+    for line in lines:
+        click.echo(f"logsink: {line}", err=True)
+
+
+def _usage(error: click.ClickException) -> int:
+    """Print what is wrong with the command line, on one line; a group called without a verb shows its help instead."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+    else:
+        context = getattr(error, "ctx", None)
+        message = error.format_message().rstrip(".").replace("\n", " ")
+        see = f" (see `{context.command_path} --help`)" if context else ""
+        click.echo(f"logsink: {message[:1].lower()}{message[1:]}{see}", err=True)
+    return error.exit_code
+
+
+def _flushed(code: int) -> int:
+    """``code``, once what was printed has left; the reader may have gone meanwhile."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _closed_pipe()
+    return code
+
+
+def _closed_pipe() -> int:
+    """Exit code when whoever read our output has gone (``| head``): success, and the interpreter finds nothing to flush."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="logsink %(version)s")
+def main() -> None:
+    """Central syslog server whose archive outlives every server, itself included."""

@@ -1,0 +1,517 @@
+"""Settings: each is declared once, here; file, environment, command line, ``config show`` and the reference come from it.
+
+A setting is a field of a frozen section: its kind says what is accepted and how it is written, its default is written as a
+user would write it. ``load`` takes, in this order: command line, environment, file, default; the first that names a setting
+wins, whole lists included. It reads no environment itself: the caller passes the mapping.
+
+=========== =============================== ==================
+setting      environment                     file (TOML)
+=========== =============================== ==================
+``store``    ``LOGSINK_STORE``               ``store = "..."``
+``a.b``      ``LOGSINK_A__B``                ``[a]`` ``b = ...``
+=========== =============================== ==================
+
+No third-party import: `logsink query` reads its store from here and must start at once (pydantic alone costs 0.17 s).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from logsink.errors import ArgumentError, ConfigError
+
+_UNITS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
+_DURATION = re.compile("".join(rf"(?:(\d+){unit})?" for unit in _UNITS))
+_BINARY = {"TiB": 1 << 40, "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
+_SIZE = re.compile(r"(\d+)(TiB|GiB|MiB|KiB|B)")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in ``20ms``, ``60s``, ``1h30m``, ``2w``: largest unit first, each once. ``ArgumentError`` for anything else."""
+    match = _DURATION.fullmatch(text)
+    if not text or match is None:
+        hint = f"write {text}s, {text}m or {text}h" if text.isdigit() else "write 20ms, 60s, 5m, 1h30m, 30d or 2w"
+        raise ArgumentError(f"cannot read duration {text!r}", hint=hint)
+    return sum(int(n or 0) * unit for n, unit in zip(match.groups(), _UNITS.values(), strict=True)) / 1000
+
+
+def format_duration(seconds: float) -> str:
+    """What ``parse_duration`` reads as ``seconds``, in whole milliseconds."""
+    rest, parts = round(seconds * 1000), []
+    for unit, size in _UNITS.items():
+        count, rest = divmod(rest, size)
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts) or "0s"
+
+
+def parse_size(text: str) -> int:
+    """Bytes in ``16MiB``, ``128KiB``, ``1GiB``, ``512B``: powers of 1024 only. ``ArgumentError`` for anything else."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        decimal = re.fullmatch(r"(\d+)\s*([KMGT])i?[Bb]?", text)
+        hint = f"write {decimal[1]}{decimal[2]}iB" if decimal else "write 512B, 128KiB, 16MiB or 1GiB"
+        raise ArgumentError(f"cannot read size {text!r}", hint=hint)
+    return int(match[1]) * _BINARY[match[2]]
+
+
+def format_size(size: int) -> str:
+    """What ``parse_size`` reads as ``size``, in the largest unit that divides it."""
+    unit = next(u for u, n in _BINARY.items() if size % n == 0 and (size or n == 1))
+    return f"{size // _BINARY[unit]}{unit}"
+
+
+class Address(NamedTuple):
+    """Where to listen: ``host`` is a name or an address without brackets; port 0 takes a free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """``host:port`` or ``[IPv6]:port``. ``ArgumentError`` for anything else, an empty host included."""
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]*)):(\d{1,5})", text)
+    host = match and (match[1] or match[2])
+    if match and not host:
+        everywhere = f"write 0.0.0.0:{match[3]} for every IPv4 address of this machine, [::]:{match[3]} for every one"
+        raise ArgumentError(f"cannot listen on {text!r}: it names no host", hint=everywhere)
+    if not match or not host or int(match[3]) > 65535:
+        raise ArgumentError(f"cannot listen on {text!r}", hint="write HOST:PORT, [IPV6]:PORT, port 0 to 65535")
+    return Address(host, int(match[3]))
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a setting accepts: ``read`` turns text into the value or raises ``ArgumentError``, ``show`` turns it back."""
+
+    name: str
+    read: Callable[[str], Any]
+    show: Callable[[Any], str]
+    low: Any = None
+    high: Any = None
+    bare: bool = False
+    """Written in TOML as a number, not as a string."""
+    many: bool = False
+    """A list: in TOML an array, in the environment separated by commas, on the command line repeated."""
+
+    def value(self, raw: object) -> Any:
+        """The value that ``raw`` (text, or what TOML makes of the file) stands for; ``ArgumentError`` says what is wrong."""
+        if not self.many:
+            return self._one(raw)
+        if isinstance(raw, str):
+            raw = [part.strip() for part in raw.split(",") if part.strip()]
+        if not isinstance(raw, list | tuple):
+            raise ArgumentError(f"cannot read {raw!r} as a list", hint=f"write [{_quoted(str(raw))}]")
+        return tuple(self._one(item) for item in raw)
+
+    def toml(self, value: Any) -> str:
+        """``value`` as it is written in the file."""
+        if self.many:
+            return f"[{', '.join(_quoted(self.show(item)) for item in value)}]"
+        return self.show(value) if self.bare else _quoted(self.show(value))
+
+    @property
+    def limits(self) -> str:
+        """``least to most`` as a user writes them, or ''."""
+        return "" if self.low is None else f"{self.show(self.low)} to {self.show(self.high)}"
+
+    def _one(self, raw: object) -> Any:
+        text = str(raw) if self.bare and isinstance(raw, int) and not isinstance(raw, bool) else raw
+        if not isinstance(text, str):
+            number = isinstance(raw, int | float) and not isinstance(raw, bool)
+            hint = f"{self.name}s have a unit and stand in quotes" if number else f"write a {self.name} in quotes"
+            raise ArgumentError(f"cannot read {raw!r} as {self.name}", hint=hint)
+        value = self.read(text)
+        if self.low is not None and not self.low <= value <= self.high:
+            raise ArgumentError(f"cannot take {text}: outside {self.limits}", hint=f"write {self._nearest(value)}")
+        return value
+
+    def _nearest(self, value: Any) -> str:
+        return self.show(self.low) + " or more" if value < self.low else self.show(self.high) + " or less"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{"".join(c if c.isprintable() else f"{chr(92)}u{ord(c):04x}" for c in escaped)}"'
+
+
+def _read_count(text: str) -> int:
+    if not re.fullmatch(r"\d{1,18}", text):
+        raise ArgumentError(f"cannot read {text!r} as a whole number", hint="write digits only")
+    return int(text)
+
+
+def _read_store(text: str) -> str:
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme not in ("file", "s3") or not rest:
+        hint = "write file:///absolute/directory or s3://bucket/prefix"
+        raise ArgumentError(f"cannot use {text!r} as a store", hint=hint)
+    if scheme == "file" and not rest.startswith("/"):
+        raise ArgumentError(f"cannot use {text!r} as a store: no absolute path", hint=f"write file:///{rest}")
+    return text
+
+
+def _read_timezone(text: str) -> str:
+    from zoneinfo import ZoneInfo  # costs 8 ms, and most verbs never ask
+
+    try:
+        ZoneInfo(text)
+    except (ValueError, OSError) as error:
+        raise ArgumentError(f"cannot find time zone {text!r}", hint="write UTC or a name like Europe/Berlin") from error
+    return text
+
+
+def _read_sd_id(text: str) -> str:
+    if not re.fullmatch(r"[!-~]{1,32}", text) or any(c in '=]"' for c in text):
+        hint = 'RFC 5424 allows 1 to 32 printable ASCII characters except = ] "'
+        raise ArgumentError(f"cannot use {text!r} as an SD-ID", hint=hint)
+    return text
+
+
+def _duration(low: str, high: str) -> Kind:
+    return Kind("duration", parse_duration, format_duration, parse_duration(low), parse_duration(high))
+
+
+def _size(low: str, high: str) -> Kind:
+    return Kind("size", parse_size, format_size, parse_size(low), parse_size(high))
+
+
+def _count(low: int, high: int) -> Kind:
+    return Kind("number", _read_count, str, low, high, bare=True)
+
+
+_ADDRESS = Kind("address", parse_address, str)
+_ADDRESSES = Kind("address", parse_address, str, many=True)
+_STORE = Kind("URL", _read_store, str)
+_TIMEZONE = Kind("time zone", _read_timezone, str)
+_SD_ID = Kind("SD-ID", _read_sd_id, str)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting as declared: ``default`` as a user would write it, or None where ``usual`` tells how it comes about."""
+
+    key: str
+    kind: Kind
+    default: object
+    usual: str
+    doc: str
+    flag: str | None
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable."""
+        return "LOGSINK_" + self.key.replace(".", "__").upper()
+
+
+def _setting(kind: Kind, doc: str, default: object = None, *, usual: str = "", flag: str | None = None) -> Any:
+    """Declare a setting. Without a ``default``, ``usual`` says in words what ``load`` chooses."""
+    metadata = {"setting": (kind, default, usual or kind.toml(kind.value(default)), doc, flag)}
+    return field(metadata=metadata) if default is None else field(default=kind.value(default), metadata=metadata)
+
+
+_OFF = "off; see [listen]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    """Addresses to receive on.
+
+    With none configured: tcp and udp on 127.0.0.1:5514, relp on 127.0.0.1:2514, http on 127.0.0.1:9514. As soon as one of
+    these settings is given, only the given ones open. `0.0.0.0:PORT` and `[::]:PORT` open to the network; port 0 takes a
+    free port.
+    """
+
+    tcp: tuple[Address, ...] = _setting(
+        _ADDRESSES, "Syslog over TCP, octet-counted and line-framed alike.", usual=_OFF, flag="--tcp"
+    )
+    udp: tuple[Address, ...] = _setting(_ADDRESSES, "Syslog over UDP, a frame a datagram.", usual=_OFF, flag="--udp")
+    relp: tuple[Address, ...] = _setting(
+        _ADDRESSES, "RELP: acknowledged when stored, and not before.", usual=_OFF, flag="--relp"
+    )
+    http: Address | None = _setting(
+        _ADDRESS, "HTTP for `/metrics`, `/healthz` and `/readyz`. No authentication.", usual=_OFF, flag="--http"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receive:
+    """What a receiver takes in, and how much of it at a time."""
+
+    memory_limit: int = _setting(
+        _size("32MiB", "1TiB"),
+        "Most bytes read and not yet stored; at the limit the receiver stops reading and senders wait.",
+        "1GiB",
+    )
+    max_message: int = _setting(
+        _size("1KiB", "16MiB"),
+        "Longest frame kept whole; of a longer one the beginning is kept and flagged `truncated`.",
+        "256KiB",
+    )
+    max_connections: int = _setting(
+        _count(1, 1_000_000), "Most open connections; further ones are closed at once, and counted.", 10_000
+    )
+    default_timezone: str = _setting(_TIMEZONE, "Zone of timestamps that name none (flag `zone_assumed`).", "UTC")
+    deploy_sd_id: str = _setting(
+        _SD_ID,
+        "Structured data element whose environment, role, deploy, instance become columns.",
+        "deploy@32473",
+    )
+    drain_timeout: float = _setting(
+        _duration("0s", "1h"), "After SIGTERM: how long senders may finish before connections are closed.", "30s"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journal:
+    """When received frames are written to the store, which is when they are acknowledged."""
+
+    ack_delay: float = _setting(
+        _duration("0s", "1m"),
+        "How long an acknowledgement may wait for more frames to share its write.",
+        usual="20ms on file://, 200ms on s3://",
+    )
+    max_delay: float = _setting(_duration("1ms", "1m"), "Longest any frame waits before it is written.", "1s")
+    max_bytes: int = _setting(_size("64KiB", "1GiB"), "A segment this large is written at once.", "16MiB")
+    parallel_puts: int = _setting(_count(1, 64), "Lanes: writes under way at the same time.", 4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """When stored segments become Parquet files and one commit of the table; whichever limit is reached first."""
+
+    max_bytes: int = _setting(_size("1MiB", "1GiB"), "Bytes of frames for one commit.", "128MiB")
+    max_segments: int = _setting(_count(1, 100_000), "Segments for one commit.", 256)
+    max_age: float = _setting(_duration("1s", "1h"), "Longest a stored segment waits for its commit.", "60s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maintain:
+    """Upkeep of the store that any receiver does."""
+
+    every: float = _setting(_duration("1s", "1d"), "How often to look for work.", "1m")
+    orphan_after: float = _setting(
+        _duration("3s", "30d"),
+        "Segments this old belong to a receiver that is gone, and are archived by another; at least 3 x archive.max_age.",
+        "5m",
+    )
+    checkpoint_every: int = _setting(_count(1, 10_000), "Commits between checkpoints of the table's log.", 50)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Effective settings; immutable. ``load`` makes one."""
+
+    store: str = _setting(
+        _STORE,
+        "Where everything is kept: `file:///directory` or `s3://bucket/prefix`.",
+        usual="file:// in ~/.local/share/logsink",
+        flag="--store",
+    )
+    listen: Listen
+    receive: Receive
+    journal: Journal
+    archive: Archive
+    maintain: Maintain
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "": Config,
+    "listen": Listen,
+    "receive": Receive,
+    "journal": Journal,
+    "archive": Archive,
+    "maintain": Maintain,
+}
+"""Section name to the class that declares its settings; '' holds the top-level ones."""
+
+
+def _declared() -> Iterator[tuple[str, Setting]]:
+    for section, cls in SECTIONS.items():
+        declared: Iterable[Field[Any]] = fields(cls)
+        for item in declared:
+            if "setting" in item.metadata:
+                key = f"{section}.{item.name}".lstrip(".")
+                yield key, Setting(key, *item.metadata["setting"])
+
+
+SETTINGS: dict[str, Setting] = dict(_declared())
+"""Every setting by its key (``journal.ack_delay``), in the order of the reference."""
+
+_ZERO_CONFIGURATION = {
+    "listen.tcp": (Address("127.0.0.1", 5514),),
+    "listen.udp": (Address("127.0.0.1", 5514),),
+    "listen.relp": (Address("127.0.0.1", 2514),),
+    "listen.http": Address("127.0.0.1", 9514),
+}
+# Kubernetes puts these into every pod beside a service whose name begins with "logsink".
+_FOREIGN = re.compile(r"LOGSINK_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
+
+
+class Loaded(NamedTuple):
+    """Effective settings, and by key where each came from: ``default`` or a file, variable or flag by name."""
+
+    config: Config
+    sources: dict[str, str]
+
+
+class _Given(NamedTuple):
+    raw: object
+    source: str
+
+
+def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]) -> Config:
+    """Effective settings; see ``resolve``."""
+    return resolve(path, environ, overrides).config
+
+
+def resolve(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]) -> Loaded:
+    """Effective settings and their sources.
+
+    path        TOML file; None: the one that ``LOGSINK_CONFIG`` names, if any
+    environ     environment variables
+    overrides   by key (``listen.tcp``), from the command line: text or sequences of text; None and () are "not given"
+
+    ``ConfigError`` holds everything that is wrong, a line each: where, what, the limit, and what to write instead.
+    """
+    problems: list[str] = []
+    if path is None and environ.get("LOGSINK_CONFIG"):
+        path = Path(environ["LOGSINK_CONFIG"])
+    given: dict[str, _Given] = {}
+    if path is not None:
+        given |= _from_file(path, problems)
+    given |= _from_environment(environ, problems)
+    given |= _from_overrides(overrides)
+    values: dict[str, Any] = {}
+    for key, (raw, source) in given.items():
+        try:
+            values[key] = SETTINGS[key].kind.value(raw)
+        except ArgumentError as error:
+            problems.append(f"{source}: {error}" + (f" ({error.hint})" if error.hint else ""))
+    if not problems:
+        sources = {key: given[key].source if key in given else "default" for key in SETTINGS}
+        config = _build(values, environ, problems)
+        problems += _contradictions(config, sources) if config else ()
+        if config and not problems:
+            return Loaded(config, sources)
+    raise ConfigError("\n".join(problems))
+
+
+def _from_file(path: Path, problems: list[str]) -> dict[str, _Given]:
+    import tomllib  # only where there is a file
+
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        problems.append(f"cannot read {path}: {error.strerror} (give another file with -c, or remove LOGSINK_CONFIG)")
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"cannot read {path}: {error} (it must be TOML)")
+        return {}
+    given = {}
+    for name, value in document.items():
+        entries = {f"{name}.{key}": v for key, v in value.items()} if isinstance(value, dict) else {name: value}
+        for key, raw in entries.items():
+            if key in SETTINGS:
+                given[key] = _Given(raw, f"{path}: {key}")
+            else:
+                problems.append(f"{path}: unknown setting {key}" + _nearest(key, SETTINGS))
+        if isinstance(value, dict) and not value and name not in SECTIONS:
+            problems.append(f"{path}: unknown section [{name}]" + _nearest(name, SECTIONS))
+    return given
+
+
+def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, _Given]:
+    by_variable = {setting.variable: setting.key for setting in SETTINGS.values()}
+    given = {}
+    for variable, raw in environ.items():
+        if variable in by_variable:
+            given[by_variable[variable]] = _Given(raw, variable)
+        elif variable.startswith("LOGSINK_") and variable != "LOGSINK_CONFIG" and not _FOREIGN.fullmatch(variable):
+            known = [*by_variable, "LOGSINK_CONFIG"]
+            problems.append(f"environment: unknown variable {variable}" + _nearest(variable, known))
+    return given
+
+
+def _from_overrides(overrides: Mapping[str, object]) -> dict[str, _Given]:
+    given = {}
+    for key, raw in overrides.items():
+        if key not in SETTINGS:
+            raise ConfigError(f"unknown setting {key}" + _nearest(key, SETTINGS))
+        if raw is not None and raw != ():
+            given[key] = _Given(raw, SETTINGS[key].flag or key)
+    return given
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """`` (did you mean ...?)``, or where to look."""
+    from difflib import get_close_matches  # only for a mistake
+
+    close = get_close_matches(name, [k for k in known if k], n=1, cutoff=0.5)
+    return f" (did you mean {close[0]}?)" if close else " (`logsink config show` lists them all)"
+
+
+def _build(values: Mapping[str, Any], environ: Mapping[str, str], problems: list[str]) -> Config | None:
+    """The models, with the defaults that depend on something else; None when one cannot be chosen."""
+    chosen = dict(values)
+    if "store" not in chosen:
+        store = _default_store(environ)
+        if store is None:
+            problems.append("cannot choose a store: neither XDG_DATA_HOME nor HOME is set (set LOGSINK_STORE)")
+            return None
+        chosen["store"] = store
+    off = {key: () if SETTINGS[key].kind.many else None for key in _ZERO_CONFIGURATION}
+    configured = any(key in chosen for key in _ZERO_CONFIGURATION)
+    chosen = (off if configured else _ZERO_CONFIGURATION) | chosen
+    chosen.setdefault("journal.ack_delay", 0.02 if chosen["store"].startswith("file:") else 0.2)
+    sections = {
+        section: cls(**{key.partition(".")[2]: v for key, v in chosen.items() if key.startswith(f"{section}.")})
+        for section, cls in SECTIONS.items()
+        if section
+    }
+    return Config(store=chosen["store"], **sections)
+
+
+def _default_store(environ: Mapping[str, str]) -> str | None:
+    data_home = environ.get("XDG_DATA_HOME", "")
+    if data_home.startswith("/"):  # the specification says: ignore relative ones
+        return f"file://{data_home}/logsink"
+    home = environ.get("HOME", "")
+    return f"file://{home}/.local/share/logsink" if home.startswith("/") else None
+
+
+def _contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[str]:
+    """Settings that cannot both hold, a line each."""
+
+    def line(key: str, cause: str, remedy: str) -> str:
+        return f"{key if sources[key] == 'default' else sources[key]}: {cause} ({remedy})"
+
+    receive, journal, archive, maintain = config.receive, config.journal, config.archive, config.maintain
+    if maintain.orphan_after < 3 * archive.max_age:
+        least = format_duration(3 * archive.max_age)
+        cause = f"{format_duration(maintain.orphan_after)} is less than 3 x archive.max_age, {least}"
+        yield line("maintain.orphan_after", cause, f"write {least} or more")
+    for key, size in (("receive.max_message", receive.max_message), ("journal.max_bytes", journal.max_bytes)):
+        if 2 * size > receive.memory_limit:
+            cause = (
+                f"{format_size(size)} is more than half of receive.memory_limit, {format_size(receive.memory_limit)}"
+            )
+            yield line(key, cause, "lower it, or raise receive.memory_limit")
+    if journal.ack_delay > journal.max_delay:
+        cause = f"{format_duration(journal.ack_delay)} is more than journal.max_delay"
+        yield line("journal.ack_delay", cause, f"write {format_duration(journal.max_delay)} or less")
+    if not (config.listen.tcp or config.listen.udp or config.listen.relp):
+        yield "listen: nothing to receive on (give listen.tcp, listen.udp or listen.relp an address)"
+    http = (config.listen.http,) if config.listen.http else ()
+    taken: dict[Address, str] = {}
+    for key, addresses in (("tcp", config.listen.tcp), ("relp", config.listen.relp), ("http", http)):
+        for address in addresses:
+            if address.port and address in taken:
+                yield line(f"listen.{key}", f"{address} is taken by {taken[address]} already", "use another port")
+            taken[address] = f"listen.{key}"
