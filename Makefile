@@ -1,0 +1,78 @@
+# Every target does its own set-up; stamps under .venv make a second call start at once.
+# `make help` lists the targets; `make run ARGS="--tcp 0.0.0.0:514"` passes arguments on.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VERSITYGW := github.com/versity/versitygw/cmd/versitygw@v1.8.0
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt
+ARGS ?=
+
+export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint format docs setup system clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+install: .venv/.dev ## .venv with everything for development, at pinned versions
+
+run: .venv/.run ## start receiving, on the embedded store; settings: ARGS, LOGSINK_*
+	@exec $(BIN)/logsink serve $(ARGS)
+
+test: ## set up everything, then lint and all tests
+	@$(MAKE) --no-print-directory -j3 setup
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/pytest $(ARGS)
+
+lint: .venv/.dev ## ruff, mypy --strict, and the arrows of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: .venv/.dev ## rewrite the code as ruff wants it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/.dev ## rewrite the generated parts of docs/
+	$(BIN)/python docs/generate.py
+
+clean: ## remove what the other targets made
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- what the targets above need
+
+setup: .venv/.dev system .tools/bin/versitygw
+
+.venv/.made:
+	@test -n "$(PYTHON)" || { echo "logsink needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.run: .venv/.made pyproject.toml constraints.txt
+	@echo "installing logsink into .venv (about a minute) ..."
+	@$(PIP) --editable .
+	@$(BIN)/python -m logsink.warm
+	@touch $@
+
+.venv/.dev: .venv/.made pyproject.toml constraints.txt
+	@echo "installing logsink and what its development needs into .venv ..."
+	@$(PIP) --editable '.[dev,bench,sql]'
+	@$(BIN)/python -m logsink.warm
+	@touch $@ .venv/.run
+
+# The system tests drive a real rsyslogd.
+system:
+	@tests/support/install-rsyslog
+
+# The S3 tests drive a real S3 server.
+.tools/bin/versitygw:
+	@if command -v go >/dev/null; then \
+		echo "building versitygw into .tools/bin ..."; \
+		GOBIN=$(CURDIR)/.tools/bin go install $(VERSITYGW); \
+	else \
+		echo "no go here: tests that need versitygw (an S3 server) will be skipped, or fail where CI=true" >&2; \
+	fi
