@@ -21,11 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from logsink.flags import Flag
-from logsink.kernel import I32, I64, U8, Bytes, ReadI64, kernel
+from logsink.kernel import I32, I64, Bytes, ReadI64, kernel
 from logsink.wire.batch import Batch, Scratch
-
-HEAD_ROOM = 16
-"""Octets of a frame that are not the message: count, space, line end. A buffer needs this much beyond ``max_message``."""
 
 _TRUNCATED = int(Flag.TRUNCATED)
 _INCOMPLETE = int(Flag.INCOMPLETE)
@@ -40,6 +37,11 @@ _UNDECIDED, _TEXT = -1, 0
 
 # eight octets as one signed integer: 0x01 in each, LF in each, the top bit of each
 _ONES, _LFS, _TOPS = 0x0101010101010101, 0x0A0A0A0A0A0A0A0A, -0x7F7F7F7F7F7F7F80
+
+
+def carry_limit(max_message: int) -> int:
+    """Most octets that ``Framer.carry`` can hold: a frame, its count and space, its line end."""
+    return max_message + 16
 
 
 @kernel
@@ -140,7 +142,7 @@ def _cut(buf: Bytes, words: ReadI64, end: int, limit: int, state: I64, starts: I
         digits = _TEXT
         if scanned == 0:
             octet = buf[pos]
-            if octet == _LF or octet == _CR or octet == _NUL:
+            if octet in (_LF, _CR, _NUL):
                 pos += 1
                 continue
             if octet == _SP:
@@ -258,14 +260,8 @@ class Framer:
         return out.batch(data, 1 if len(data) > start else 0)
 
 
-def datagram(frame: npt.NDArray[np.uint8]) -> int:
-    """Where the message of one datagram ends: RFC 5426 has one message in each, some senders put LF or NUL behind it."""
-    return int(_trimmed(frame, 0, len(frame)))
-
-
 def warm() -> None:
     """Compile the kernels of this module."""
     buffer = np.zeros(64, np.uint8)
     buffer[:8] = np.frombuffer(b"2 <1\n 5\n", np.uint8)
     Framer(Scratch(64), 16).receive(buffer, 8)
-    datagram(buffer)

@@ -1,0 +1,258 @@
+"""Group commit: frames in, segments in the store, "durable up to here" out.
+
+::
+
+    append -> fill (<= max_bytes) -> sealed, waiting for a lane -> lane: encode, PUT if absent, again until stored -> release
+              due by ack_delay,      (bounded by memory_limit:     (parallel_puts lanes, one PUT                    in order of
+              max_delay or size       reading pauses)               under way in each)                              the fills
+
+Laws
+  - A lane sends sequence n + 1 only after n is stored, so its stored numbers never have a gap (I2).
+  - A retry sends the same bytes. "Exists" is answered by reading: ours = stored, another's = fatal, nothing acknowledged.
+  - Fills are released in the order they were opened, across lanes; only then are frames durable for anybody (I1).
+  - A failed PUT is tried again for as long as the process lives. Nothing is dropped; the memory limit stops the reading.
+  - A read is never split over two fills; ``received`` strictly increases from read to read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from logsink import telemetry
+from logsink.config import Journal as Limits
+from logsink.errors import Conflict, LogsinkError, StoreError
+from logsink.journal.fill import Fill
+from logsink.journal.segment import Segment, SegmentName, encode
+from logsink.parse.frames import Origin, Settings
+from logsink.store.base import Store
+from logsink.store.retry import put_once
+from logsink.wire.batch import Batch
+
+_BACKOFF_FIRST, _BACKOFF_MOST = 0.05, 5.0
+"""Seconds between tries of a failed PUT: doubled each time, then jittered by half."""
+
+_RESUME_AT = 0.75
+"""Reading goes on when unstored memory has fallen to this share of the limit."""
+
+_BYTES_PER_ROW = 16
+"""A fill has room for one frame per this many octets of ``max_bytes``; shorter frames just make more segments."""
+
+
+class _Lane:
+    """One sequence of segments; ``sequence`` is the last one stored."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.sequence = 0
+        self.busy = False
+
+
+class Journal:
+    """The journal of one receiver. Belongs to the running event loop; ``append`` is called from it and never blocks.
+
+    ``on_release`` gets each segment once it and all before it are stored. ``on_pressure(paused)`` is called when reading
+    has to stop and when it may go on. ``failed`` gets an exception when the journal cannot go on at all.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        receiver: str,
+        settings: Settings,
+        limits: Limits,
+        *,
+        memory_limit: int,
+        largest_batch: int,
+        on_release: Callable[[Segment], None],
+        on_pressure: Callable[[bool], None],
+    ) -> None:
+        self.durable = 0
+        """Every fill up to this ordinal is stored."""
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._store, self._receiver, self._settings, self._limits = store, receiver, settings, limits
+        self._memory_limit, self._largest = memory_limit, largest_batch
+        self._on_release, self._on_pressure = on_release, on_pressure
+        self._lanes = [_Lane(k) for k in range(limits.parallel_puts)]
+        self._threads = ThreadPoolExecutor(limits.parallel_puts, "journal")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._fill: Fill | None = None
+        self._sealed: deque[Fill] = deque()
+        self._order: deque[Fill] = deque()
+        self._opened = 0
+        self._last_sent = float("-inf")
+        self._last_received = 0
+        self._unstored = 0
+        self._paused = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = float("inf")
+        self._flushing = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def unstored(self) -> int:
+        """Octets of memory held by frames that are not stored yet."""
+        return self._unstored
+
+    @property
+    def paused(self) -> bool:
+        """Whether ``memory_limit`` is reached and reading has to wait."""
+        return self._paused
+
+    def append(self, batch: Batch, origin: Origin, waiter: Callable[[], None] | None = None) -> int:
+        """Take over a batch (its octets are copied); the ordinal of the fill it went into.
+
+        ``waiter``, if given, waits for an acknowledgement: the fill is due ``ack_delay`` from now at the latest, and
+        ``waiter`` is called once when ``durable`` has reached the ordinal.
+        """
+        fill = self._fill
+        if fill is None or not fill.takes(batch):
+            if fill is not None:
+                self._seal()
+            fill = self._open()
+        now_us = time.time_ns() // 1000
+        self._last_received = max(now_us, self._last_received + 1)
+        before = fill.weight
+        fill.append(batch, self._last_received, origin)
+        self._unstored += fill.weight - before
+        if waiter is not None:
+            fill.waiters.add(waiter)
+            fill.due = min(fill.due, self._loop.time() + self._limits.ack_delay)
+        if fill.nbytes >= self._limits.max_bytes:
+            self._seal()
+            self._send()
+        else:
+            self._arm(fill.due)
+        if self._unstored > self._memory_limit and not self._paused:
+            self._paused = True
+            self._on_pressure(True)
+        return fill.ordinal
+
+    async def flush(self) -> None:
+        """Send what is there without waiting for more; returns when everything appended is stored. Cancelling loses nothing."""
+        self._flushing = True
+        if self._fill is not None:
+            self._seal()
+        self._send()
+        await self._idle.wait()
+        self._flushing = False
+
+    async def aclose(self) -> None:
+        """Stop. What is not stored by now is not going to be (and was not acknowledged)."""
+        if self._timer:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _open(self) -> Fill:
+        self._opened += 1
+        limits, now = self._limits, self._loop.time()
+        room = max(limits.max_bytes // _BYTES_PER_ROW, self._largest)
+        fill = self._fill = Fill(self._opened, limits.max_bytes + self._largest, room)
+        fill.opened = now
+        # An idle receiver sends its first frames soon: nobody should wait a second to see a single line.
+        idle = not self._order and now - self._last_sent > limits.max_delay
+        fill.due = now + (min(limits.ack_delay, limits.max_delay) if idle else limits.max_delay)
+        self._idle.clear()
+        return fill
+
+    def _seal(self) -> None:
+        """The fill takes no more; it waits for a lane."""
+        if self._fill is not None:
+            self._sealed.append(self._fill)
+            self._order.append(self._fill)
+            self._fill = None
+
+    def _arm(self, due: float) -> None:
+        """Wake up at ``due``, unless a wake-up is set for earlier."""
+        if due < self._timer_at:
+            if self._timer:
+                self._timer.cancel()
+            self._timer_at, self._timer = due, self._loop.call_at(due, self._wake)
+
+    def _wake(self) -> None:
+        self._timer, self._timer_at = None, float("inf")
+        self._send()
+
+    def _send(self) -> None:
+        """Give free lanes what is sealed, then the fill if it is due."""
+        for lane in self._lanes:
+            if lane.busy:
+                continue
+            if not self._sealed and self._fill is not None:
+                if self._fill.due <= self._loop.time() or self._flushing:
+                    self._seal()
+                else:
+                    self._arm(self._fill.due)
+            if not self._sealed:
+                return
+            lane.busy = True
+            task = self._loop.create_task(self._put(lane, self._sealed.popleft()))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) and not self.failed.done():
+            self.failed.set_exception(error)
+
+    async def _put(self, lane: _Lane, fill: Fill) -> None:
+        """Store ``fill`` as the next segment of ``lane``, however long it takes."""
+        began = self._last_sent = self._loop.time()
+        name = SegmentName(self._receiver, lane.number, lane.sequence + 1)
+        segment = Segment(name, self._settings, fill.frames())
+        body = memoryview(await self._loop.run_in_executor(self._threads, encode, segment))
+        await self._put_until_stored(name, body)
+        now = self._loop.time()
+        lane.sequence = name.sequence
+        lane.busy = False
+        telemetry.SEGMENTS.inc()
+        telemetry.SEGMENT_BYTES.inc(len(body))
+        telemetry.PUT_SECONDS.observe(now - began)
+        if fill.waiters:
+            telemetry.ACK_SECONDS.observe(now - fill.opened)
+        fill.segment = segment
+        self._release()
+        self._send()
+
+    async def _put_until_stored(self, name: SegmentName, body: memoryview) -> None:
+        tries, delay = 1, _BACKOFF_FIRST
+        while True:
+            try:
+                await put_once(self._store, name.key, body)
+            except Conflict as error:
+                raise LogsinkError(
+                    f"cannot store segment {name.key}: another receiver has written it: {error}"
+                ) from error
+            except StoreError as error:
+                telemetry.PUT_FAILURES.inc()
+                telemetry.PUT_FAILED.log(key=name.key, error=error)
+                await asyncio.sleep(delay * (0.5 + random.random() / 2))
+                tries, delay = tries + 1, min(delay * 2, _BACKOFF_MOST)
+            else:
+                if tries > 1:
+                    telemetry.PUT_RECOVERED.log(key=name.key, tries=tries)
+                return
+
+    def _release(self) -> None:
+        """Whatever is stored without an unstored fill before it is durable, in order."""
+        while self._order and (segment := self._order[0].segment) is not None:
+            fill = self._order.popleft()
+            self.durable = fill.ordinal
+            self._unstored -= fill.weight
+            for waiter in fill.waiters:
+                waiter()
+            self._on_release(segment)
+        if self._paused and self._unstored <= self._memory_limit * _RESUME_AT:
+            self._paused = False
+            self._on_pressure(False)
+        if not self._order and self._fill is None:
+            self._idle.set()

@@ -1,0 +1,145 @@
+"""What all listeners of a receiver share: the buffer to read into, the way to the journal, and the limits.
+
+One receive buffer per event loop. A connection's unfinished frame is put at its front before each read, so framing always
+sees one contiguous stretch and a connection keeps nothing but that frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from logsink import telemetry
+from logsink.flags import Flag
+from logsink.journal.writer import Journal
+from logsink.parse.frames import Origin
+from logsink.wire import framing, relp
+from logsink.wire.batch import Batch, Scratch
+
+READ = 256 * 1024
+"""Octets of one read at most: enough that a read of a busy connection costs little beside its frames."""
+
+_UNFINISHED_SHARE = 0.25
+"""Share of ``memory_limit`` that unfinished frames may hold before the largest are cut."""
+
+
+class Connection(Protocol):
+    """What the intake needs of a connection."""
+
+    origin: Origin
+
+    def pause(self) -> None:
+        """Stop reading."""
+
+    def resume(self) -> None:
+        """Read again."""
+
+    def cut(self) -> None:
+        """Deliver the unfinished frame as it is and drop the rest of it."""
+
+    def drain(self) -> None:
+        """Say that nothing more is wanted; go on reading to the peer's end."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
+class Intake:
+    """Takes batches of all connections of one event loop to the journal; pauses them all when it is told to."""
+
+    def __init__(self, *, max_message: int, max_connections: int, memory_limit: int) -> None:
+        self.max_message = max_message
+        carry = max(framing.carry_limit(max_message), relp.carry_limit(max_message))
+        size = -(-(carry + READ) // 8) * 8
+        self.buffer = np.zeros(size, np.uint8)
+        self.view = memoryview(self.buffer)
+        self.scratch = Scratch(size)
+        self.connections: set[Connection] = set()
+        self.paused = False
+        self.draining = False
+        self.lost = 0
+        """Datagrams dropped because reading was paused."""
+        self._journal: Journal | None = None
+        self._max_connections = max_connections
+        self._unfinished: dict[Connection, int] = {}
+        self._unfinished_total = 0
+        self._unfinished_limit = int(memory_limit * _UNFINISHED_SHARE)
+        self._full = False
+
+    def attach(self, journal: Journal) -> None:
+        """The journal that takes the batches from now on."""
+        self._journal = journal
+
+    @property
+    def durable(self) -> int:
+        """Every fill of the journal up to this ordinal is stored."""
+        return self._journal.durable if self._journal else 0
+
+    def take(self, batch: Batch, origin: Origin, waiter: Callable[[], None] | None = None) -> int:
+        """Hand a read's frames to the journal; the ordinal to wait for (see ``Journal.append``)."""
+        assert self._journal is not None, "connections are accepted only after attach"
+        telemetry.FRAMES.labels(origin.transport).inc(len(batch))
+        telemetry.FRAME_BYTES.labels(origin.transport).inc(int((batch.ends - batch.starts).sum()))
+        if batch.flags.any():
+            for flag in (Flag.TRUNCATED, Flag.INCOMPLETE):
+                telemetry.count_flags({int(flag): int(np.count_nonzero(batch.flags & flag))})
+        return self._journal.append(batch, origin, waiter)
+
+    def admit(self, connection: Connection) -> bool:
+        """Count a new connection in; False when it has to be closed because ``max_connections`` is reached."""
+        transport, full = connection.origin.transport, len(self.connections) >= self._max_connections
+        if full:
+            telemetry.REFUSED.labels(transport).inc()
+            if not self._full:
+                telemetry.REFUSED_FULL.log(sender=connection.origin.sender, limit=self._max_connections)
+            self._full = True
+            return False
+        self._full = False
+        self.connections.add(connection)
+        telemetry.ACCEPTED.labels(transport).inc()
+        telemetry.CONNECTIONS.labels(transport).inc()
+        if self.paused:
+            connection.pause()
+        return True
+
+    def leave(self, connection: Connection) -> None:
+        """A connection that was admitted is closed."""
+        self.connections.discard(connection)
+        telemetry.CONNECTIONS.labels(connection.origin.transport).dec()
+        self.unfinished(connection, 0)
+
+    def unfinished(self, connection: Connection, size: int) -> None:
+        """``connection`` keeps ``size`` octets of an unfinished frame. Past the limit the largest are cut."""
+        before = self._unfinished.pop(connection, 0)
+        if size:
+            self._unfinished[connection] = size
+        self._unfinished_total += size - before
+        telemetry.UNFINISHED.set(self._unfinished_total)
+        while self._unfinished_total > self._unfinished_limit:
+            largest = max(self._unfinished, key=self._unfinished.__getitem__)
+            telemetry.UNFINISHED_CUT.log(
+                bytes=self._unfinished[largest],
+                sender=largest.origin.sender,
+                total=self._unfinished_total,
+                limit=self._unfinished_limit,
+            )
+            self._unfinished_total -= self._unfinished.pop(largest)
+            largest.cut()
+
+    def pressure(self, paused: bool) -> None:
+        """Stop or start reading on all connections."""
+        self.paused = paused
+        telemetry.PAUSED.set(paused)
+        for connection in self.connections:
+            if paused:
+                connection.pause()
+            else:
+                connection.resume()
+
+    def drain(self) -> None:
+        """Tell every peer that nothing more is wanted."""
+        self.draining = True
+        for connection in list(self.connections):
+            connection.drain()
