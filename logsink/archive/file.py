@@ -1,0 +1,228 @@
+"""Rows to Parquet data files: one file for each UTC date of ``received``. A persistent format.
+
+Layout, version 1 (``logsink.format`` in the file's key-value metadata)::
+
+    name         date=YYYY-MM-DD/<receiver>-<first>-<last>-<random>.parquet, of [A-Za-z0-9._=-]; never written twice
+                 <first>, <last>: lowest and highest sequence of its commit over all lanes, for people to read
+    rows         runs of at most 2**18 rows, disjoint in time (unless more rows than that share one instant), each sorted
+                 by (app, host, time, received, nth), nulls first, strings by their bytes
+    row groups   of 65,536 rows; the last of each run is shorter: a row group never straddles two runs
+    columns      parse.schema.FILE; zstd-3; dictionaries for the short ones; statistics only for time, received, app,
+                 host, severity; sorting columns declared for each row group
+
+    logsink.runs    JSON: the number of rows of each run, in order
+    logsink.lanes   JSON: {appId: [first, last]} of every lane that the commit of this file covers
+
+``logsink.lanes`` decides whether a file that no snapshot holds may still be committed: its commit needs each of these lanes
+to stand right before ``first``. One lane at ``first`` or beyond in a fresh snapshot, and it can never win (invariant I7).
+
+Sorting by app and host first saves a quarter of the bytes (21.5 against 27 MB for a million rows); runs keep it cheap to
+read in order of time: a reader holds one run. Rows are gathered one row group at a time, so the peak is small.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from logsink.archive.snapshot import DataFile
+from logsink.parse.schema import CODED, STATISTICS, VERSION
+
+if TYPE_CHECKING:
+    from logsink.parse import Rows
+
+RUN = 1 << 18
+"""Most rows in a run."""
+
+GROUP = 1 << 16
+"""Rows in a row group."""
+
+LANES = b"logsink.lanes"
+
+_DAY = 86_400_000_000
+_CUT = 128
+"""Characters of a string that the log's statistics keep."""
+
+_LONG = 20
+"""Characters of an instant from year 0 to 9999 in whole seconds, with its Z; others get no statistics."""
+
+_ORDER = ("app", "host", "time", "received", "nth")
+_SMALL = ("nth", "facility", "severity", "flags")
+_OPTIONS: dict[str, Any] = {
+    "compression": "zstd",
+    "compression_level": 3,
+    "use_dictionary": [*CODED, *_SMALL],
+    "column_encoding": {"time": "DELTA_BINARY_PACKED", "received": "DELTA_BINARY_PACKED"},
+    "data_page_size": 8 << 20,  # with PLAIN messages: 0.5 MB of 22 less than 1 MiB pages, no slower
+    "write_statistics": list(STATISTICS),
+    "store_schema": False,  # what Arrow would add is for Arrow only
+}
+
+Index = npt.NDArray[np.int64]
+
+
+class NewFile(NamedTuple):
+    """A data file that is not stored yet."""
+
+    file: DataFile
+    body: pa.Buffer
+
+
+def write_files(rows: Rows, lanes: Mapping[str, tuple[int, int]], receiver: str, attempt: str) -> Iterator[NewFile]:
+    """The data files of ``rows``, by date. Takes about 0.5 CPU s for a million rows, most of it without the GIL.
+
+    ``lanes`` is what the commit covers: ``appId`` -> first and last sequence. ``attempt`` makes the names unique: never
+    the same twice. All of ``rows`` come from ``receiver``.
+    """
+    first, last = min(a for a, _ in lanes.values()), max(b for _, b in lanes.values())
+    codes = _sort_codes(rows)
+    days = rows.received // _DAY
+    for day in np.unique(days).tolist():
+        date = datetime.date(1970, 1, 1) + datetime.timedelta(days=day)
+        runs = list(_runs(rows, np.flatnonzero(days == day), codes))
+        body, footer = _parquet(rows, runs, lanes)
+        path = f"date={date}/{receiver}-{first}-{last}-{attempt}.parquet"
+        yield NewFile(DataFile(path, date, body.size, _statistics(rows, np.concatenate(runs), footer)), body)
+
+
+def _sort_codes(rows: Rows) -> list[npt.NDArray[Any]]:
+    """One or two arrays of small integers that order rows by (app, host), the more important last."""
+    ranks, sizes = zip(*(_ranks(rows, name) for name in ("host", "app")), strict=True)
+    if sizes[0] * sizes[1] <= 1 << 16:
+        return [(ranks[1] * sizes[0] + ranks[0]).astype(np.uint16)]
+    return [rank.astype(np.uint16) if size <= 1 << 16 else rank for rank, size in zip(ranks, sizes, strict=True)]
+
+
+def _ranks(rows: Rows, name: str) -> tuple[Index, int]:
+    """Each row's place among the column's values in the order of their bytes, null being 0; and how many places there are."""
+    codes, values = rows.code(name)
+    ranks = np.zeros(len(values) + 1, np.int64)
+    ranks[pc.sort_indices(values).to_numpy()] = np.arange(1, len(values) + 1)
+    return ranks[codes], len(ranks)  # the code of null is -1: the last entry, 0
+
+
+def _runs(rows: Rows, index: Index, codes: Sequence[npt.NDArray[Any]]) -> Iterator[Index]:
+    """Row numbers of each run, in the order of the file.
+
+    A stable sort of 16-bit integers is a radix sort in numpy, so this is 0.03 s for a million rows.
+    """
+    index = index[_by_time(rows, index)]
+    time = rows.time[index]
+    start = 0
+    while start < len(index):
+        end = start + RUN
+        if end < len(index):
+            cut = start + int(np.searchsorted(time[start:end], time[end]))
+            end = cut if cut > start else end
+        run = index[start:end]
+        for code in codes:
+            run = run[np.argsort(code[run], kind="stable")]
+        yield run
+        start = end
+
+
+def _by_time(rows: Rows, index: Index) -> Index:
+    """The permutation that sorts by (time, received, nth). Rows nearly always come in the order of the last two."""
+    received, nth = rows.received[index], rows.nth[index]
+    order = np.argsort(rows.time[index], kind="stable")
+    time = rows.time[index][order]
+    before, after = order[:-1], order[1:]
+    tied = (time[:-1] == time[1:]) & (received[before] >= received[after])
+    if np.any(tied & ((received[before] > received[after]) | (nth[before] > nth[after]))):
+        return np.lexsort((nth, received, rows.time[index]))
+    return order
+
+
+def _parquet(
+    rows: Rows, runs: Sequence[Index], lanes: Mapping[str, tuple[int, int]]
+) -> tuple[pa.Buffer, pq.FileMetaData]:
+    """The file's bytes and its footer."""
+    schema = rows.table(runs[0][:0]).schema.remove_metadata()
+    sink, footer = pa.BufferOutputStream(), list[Any]()
+    order = pq.SortingColumn.from_ordering(schema, [(name, "ascending") for name in _ORDER], null_placement="at_start")
+    with pq.ParquetWriter(sink, schema, sorting_columns=order, metadata_collector=footer, **_OPTIONS) as writer:
+        for run in runs:
+            for start in range(0, len(run), GROUP):
+                group = rows.table(run[start : start + GROUP])
+                writer.write_table(_compact(group, schema), row_group_size=GROUP)
+        runs_json = orjson.dumps([len(run) for run in runs])
+        writer.add_key_value_metadata(
+            {"logsink.format": str(VERSION), "logsink.runs": runs_json, LANES: orjson.dumps(lanes)}
+        )
+    return sink.getvalue(), footer[0]
+
+
+def _compact(group: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The same rows, with dictionaries that hold only what the rows use: a row group's dictionary is written whole."""
+    columns = [
+        _compact_dictionary(column) if pa.types.is_dictionary(column.type) and column.num_chunks == 1 else column
+        for column in group.columns
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _compact_dictionary(column: pa.ChunkedArray) -> pa.Array:
+    array = column.chunk(0)
+    size = len(array.dictionary)
+    codes = array.indices.fill_null(-1).to_numpy()
+    used = np.zeros(size + 1, np.bool_)
+    used[codes] = True
+    if used[:size].all():
+        return array
+    places = np.full(size + 1, -1, np.int32)
+    places[:size] = np.cumsum(used[:size]) - 1
+    indices = places[codes]
+    values = array.dictionary.filter(pa.array(used[:size]))
+    return pa.DictionaryArray.from_arrays(
+        pa.array(indices, mask=codes < 0) if used[size] else pa.array(indices), values
+    )
+
+
+def _statistics(rows: Rows, index: Index, footer: pq.FileMetaData) -> str:
+    """What the log says of these rows, as JSON: instants from the arrays, the other columns from the footer."""
+    minimum: dict[str, object] = {}
+    maximum: dict[str, object] = {}
+    nulls: dict[str, int] = {}
+    for name, values in (("time", rows.time), ("received", rows.received)):
+        nulls[name] = 0
+        for bounds, value in ((minimum, values[index].min()), (maximum, values[index].max())):
+            text = f"{np.datetime64(int(value), 'us')}Z"
+            if len(text) == _LONG + 7:
+                bounds[name] = text
+    for name in (column for column in STATISTICS if column not in nulls):
+        chunks = [
+            footer.row_group(g).column(footer.schema.names.index(name)).statistics for g in range(footer.num_row_groups)
+        ]
+        if any(chunk is None or not chunk.has_null_count for chunk in chunks):
+            continue
+        nulls[name] = sum(chunk.null_count for chunk in chunks)
+        valued = [chunk for chunk in chunks if chunk.num_values]
+        if valued and all(chunk.has_min_max for chunk in valued):
+            minimum[name] = _lower(min(chunk.min for chunk in valued))
+            if (upper := _upper(max(chunk.max for chunk in valued))) is not None:
+                maximum[name] = upper
+    found = {"numRecords": len(index), "minValues": minimum, "maxValues": maximum, "nullCount": nulls}
+    return orjson.dumps(found).decode()
+
+
+def _lower(value: Any) -> Any:
+    return value[:_CUT] if isinstance(value, str) else value
+
+
+def _upper(value: Any) -> Any:
+    """A value no less than this one, not much longer than ``_CUT``; None when there is none."""
+    if not isinstance(value, str) or len(value) <= _CUT:
+        return value
+    prefix = value[:_CUT].rstrip("\U0010ffff")
+    if not prefix:
+        return None
+    following = ord(prefix[-1]) + 1
+    return prefix[:-1] + chr(0xE000 if following == 0xD800 else following)

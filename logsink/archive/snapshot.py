@@ -1,0 +1,410 @@
+"""One version of the table, read from its log without any Delta library: newest checkpoint, then the JSON commits after it.
+
+Layout below ``logs/_delta_log/`` (Delta protocol, reader 1, writer 2)::
+
+    <version, 20 digits>.json                              one commit: one JSON action a line
+    <version>.checkpoint.parquet                           everything up to and including that version
+    <version>.checkpoint.<part>.<parts>.parquet            the same in parts, complete only when all are there
+    _last_checkpoint                                       a hint where to begin listing, nothing more
+
+A listing is not one instant: a checkpoint may appear and commits before it may vanish while it goes on. So whatever does
+not fit together (a commit missing in between, an object gone before it was read) means: list again. What is left after a
+few listings is refused. Commits never change once written; that is all the caching in ``log.DeltaLog`` relies on.
+
+A table that logsink did not make, or that needs more than this reader knows, is refused with ``FormatError`` rather than
+misread. Columns that a newer logsink has added are no reason: receivers of two versions share a table while one is rolled
+out, and old files simply lack the column. They must be nullable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from logsink.errors import FormatError, NotFound
+from logsink.journal.segment import SegmentName
+from logsink.parse.schema import TABLE
+from logsink.store.base import Store
+
+ROOT = "logs/"
+"""The table's place in the store; paths in the log are relative to it."""
+
+LOG = ROOT + "_delta_log/"
+HINT = LOG + "_last_checkpoint"
+
+_LISTINGS = 5
+"""How often a load lists again before it gives up; a listing misses only what changes beneath it."""
+
+_READS = 16
+"""Commits and checkpoint parts fetched at once."""
+
+_COMMIT = re.compile(r"([0-9]{20})\.json")
+_CHECKPOINT = re.compile(r"([0-9]{20})\.checkpoint(?:\.([0-9]{10})\.([0-9]{10}))?\.parquet")
+_CHECKPOINT_V2 = re.compile(r"[0-9]{20}\.checkpoint\.[0-9a-f-]{36}\.(?:json|parquet)")
+_TYPES = {
+    pa.date32(): "date",
+    pa.timestamp("us", tz="UTC"): "timestamp",
+    pa.int8(): "byte",
+    pa.int32(): "integer",
+    pa.string(): "string",
+    pa.binary(): "binary",
+}
+_INSTANTS = {column.name for column in TABLE if pa.types.is_timestamp(column.type)}
+
+Json = dict[str, Any]
+
+
+def commit_key(version: int) -> str:
+    """Where the commit of ``version`` stands."""
+    return f"{LOG}{version:020d}.json"
+
+
+class Statistics(NamedTuple):
+    """What the log says of one file's rows: instants as microseconds since the epoch, others as they are.
+
+    A column that is missing in ``minimum`` and ``maximum`` is either unknown or all null; ``nulls`` tells the latter.
+    ``minimum`` and ``maximum`` are bounds: long strings are cut (and rounded up).
+    """
+
+    rows: int
+    minimum: Mapping[str, int | str]
+    maximum: Mapping[str, int | str]
+    nulls: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One live Parquet file: ``path`` relative to ``logs/``, ``date`` its partition, ``size`` in bytes."""
+
+    path: str
+    date: datetime.date
+    size: int
+    statistics: str
+    """JSON as it stands in the log; parsed only when somebody asks."""
+
+    @property
+    def key(self) -> str:
+        """Where it stands in the store."""
+        return ROOT + self.path
+
+    @property
+    def rows(self) -> int:
+        return self.stats.rows
+
+    @cached_property
+    def stats(self) -> Statistics:
+        """The parsed statistics. ``FormatError`` when there is no row count: no version of logsink leaves it out."""
+        try:
+            parsed = orjson.loads(self.statistics)
+            return Statistics(
+                int(parsed["numRecords"]),
+                _bounds(parsed.get("minValues", {}), 0),
+                _bounds(parsed.get("maxValues", {}), 999),
+                parsed.get("nullCount", {}),
+            )
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise FormatError(f"cannot read statistics of data file {self.path}: {error!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The table at ``version``; -1 when there is none. Nobody changes one once it is made.
+
+    files        live data files by path
+    txn          ``appId`` -> last sequence whose rows are in the table
+    tombstones   path -> milliseconds since the epoch when it left the table
+    checkpoint   version of the checkpoint it was read from, -1 when it was read from commits alone
+    loaded       monotonic seconds at which its listing began: everything committed before is in it
+    """
+
+    version: int = -1
+    files: Mapping[str, DataFile] = field(default_factory=dict)
+    txn: Mapping[str, int] = field(default_factory=dict)
+    tombstones: Mapping[str, int] = field(default_factory=dict)
+    checkpoint: int = -1
+    loaded: float = 0.0
+
+    def covers(self, name: SegmentName) -> bool:
+        """Whether the rows of this segment are in the table (invariant I3)."""
+        return name.sequence <= self.txn.get(name.app_id, 0)
+
+
+async def load(store: Store, loaded: float, known: Snapshot | None = None) -> Snapshot:
+    """The newest version, from a listing made now. ``loaded`` is the monotonic time, taken before the call.
+
+    ``known`` is an earlier snapshot of the same store: its commits are not read again if they still stand in the listing
+    and no newer checkpoint does. ``FormatError`` for a table that this version cannot read, or a log with commits missing.
+    """
+    for attempt in range(_LISTINGS):
+        after = await _hint(store) if known is None else known.checkpoint
+        listing = await _list(store, -1 if attempt else after)
+        if known is not None and known.checkpoint >= listing.checkpoint and known.version in listing.commits:
+            base = replace(known, loaded=loaded)
+        elif after > listing.checkpoint and not attempt:
+            continue  # the hint is wrong, or what it named is gone
+        else:
+            base, known = Snapshot(loaded=loaded), None
+        try:
+            return await _read(store, listing, base)
+        except NotFound:
+            continue
+    raise FormatError(
+        f"cannot read the table's log: a commit is missing between version {listing.checkpoint} and {listing.last}",
+        hint=f"look at the objects under {store.url}/{LOG}; if one was deleted by hand, restore it",
+    )
+
+
+def parse_commit(body: bytes) -> list[Json]:
+    """The actions of one commit. ``FormatError`` when it is not JSON lines of one object each."""
+    try:
+        actions = [orjson.loads(line) for line in body.splitlines() if line.strip()]
+    except orjson.JSONDecodeError as error:
+        raise FormatError(f"cannot read a commit of the table's log: {error}") from error
+    if not all(isinstance(action, dict) for action in actions):
+        raise FormatError("cannot read a commit of the table's log: a line is no JSON object")
+    return actions
+
+
+class _Listing(NamedTuple):
+    """What stands in the log: commits' versions, the newest complete checkpoint, and its objects' keys in order."""
+
+    commits: frozenset[int]
+    checkpoint: int
+    parts: Sequence[str]
+
+    @property
+    def last(self) -> int:
+        return max(self.commits | {self.checkpoint})
+
+
+async def _hint(store: Store) -> int:
+    """The version of a checkpoint that probably is the newest, or -1."""
+    try:
+        return int(orjson.loads(await store.get(HINT))["version"])
+    except (NotFound, orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return -1
+
+
+async def _list(store: Store, start: int) -> _Listing:
+    """The log from version ``start`` on (-1: all of it)."""
+    commits: set[int] = set()
+    parts: dict[tuple[int, int], list[str]] = {}
+    async for entry in store.list(LOG, f"{LOG}{max(start, 0):020d}"):
+        name = entry.key[len(LOG) :]
+        if match := _COMMIT.fullmatch(name):
+            commits.add(int(match[1]))
+        elif match := _CHECKPOINT.fullmatch(name):
+            parts.setdefault((int(match[1]), int(match[3] or 1)), []).append(entry.key)
+        elif _CHECKPOINT_V2.fullmatch(name):
+            raise FormatError(
+                f"cannot read the table: its log has a checkpoint of the second kind, {name}",
+                hint="another program upgraded the table; logsink needs one of Delta protocol (1, 2)",
+            )
+    complete = [key for key, keys in parts.items() if len(keys) == key[1]]
+    newest = max(complete, default=(-1, 1))
+    return _Listing(frozenset(commits), newest[0], parts.get(newest, []))
+
+
+async def _read(store: Store, listing: _Listing, base: Snapshot) -> Snapshot:
+    """``base`` (empty, or a known version) brought to the listing's last version. ``NotFound``: list again."""
+    start = base.version if base.version >= 0 else listing.checkpoint
+    tail = range(start + 1, listing.last + 1)
+    if not all(version in listing.commits for version in tail):
+        raise NotFound("cannot read the table's log: its listing has a gap")
+    if base.version >= 0 and not tail:
+        return base
+    keys = [] if base.version >= 0 else list(listing.parts)
+    bodies = await _fetch(store, keys + [commit_key(version) for version in tail])
+    fold = _Fold(base)
+    for body in bodies[: len(keys)]:
+        await asyncio.to_thread(fold.checkpoint, body)
+    for body in bodies[len(keys) :]:
+        fold.commit(parse_commit(body))
+    return fold.snapshot(listing.last, listing.checkpoint, base.loaded)
+
+
+async def _fetch(store: Store, keys: Sequence[str]) -> list[bytes]:
+    """These objects' bytes, a few at once, in this order."""
+    slots = asyncio.Semaphore(_READS)
+
+    async def fetch(key: str) -> bytes:
+        async with slots:
+            return await store.get(key)
+
+    tasks = [asyncio.ensure_future(fetch(key)) for key in keys]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+class _Fold:
+    """Actions applied one after the other: of each path, ``appId``, metadata and protocol the last word counts."""
+
+    def __init__(self, base: Snapshot) -> None:
+        self._files = dict(base.files)
+        self._txn = dict(base.txn)
+        self._tombstones = dict(base.tombstones)
+        self._known = base.version >= 0
+        self._protocol: Json | None = None
+        self._metadata: Json | None = None
+
+    def snapshot(self, version: int, checkpoint: int, loaded: float) -> Snapshot:
+        """The result, after protocol and metadata were found to be ours."""
+        if version >= 0 and not self._known and (self._protocol is None or self._metadata is None):
+            raise FormatError("cannot read the table: its log holds no protocol or no metadata")
+        if self._protocol is not None:
+            refuse_protocol(self._protocol)
+        if self._metadata is not None:
+            refuse_metadata(self._metadata)
+        return Snapshot(version, self._files, self._txn, self._tombstones, checkpoint, loaded)
+
+    def commit(self, actions: Iterable[Json]) -> None:
+        """Apply one commit's actions."""
+        try:
+            for action in actions:
+                if (add := action.get("add")) is not None:
+                    path, day = add["path"], add["partitionValues"].get("date")
+                    self._add(path, add["size"], day, add.get("stats") or "{}")
+                elif (remove := action.get("remove")) is not None:
+                    self._remove(remove["path"], remove.get("deletionTimestamp") or 0)
+                elif (txn := action.get("txn")) is not None:
+                    self._txn[txn["appId"]] = txn["version"]
+                self._protocol = action.get("protocol") or self._protocol
+                self._metadata = action.get("metaData") or self._metadata
+        except (KeyError, TypeError, AttributeError) as error:
+            raise FormatError(f"cannot read a commit of the table's log: {error!r}") from error
+
+    def checkpoint(self, body: bytes) -> None:
+        """Apply one part of a checkpoint; it has at most one action for each path and ``appId``."""
+        try:
+            table = pq.ParquetFile(pa.BufferReader(body)).read(columns=_CHECKPOINT_COLUMNS).combine_chunks()
+            add, remove, txn = (_struct(table, name) for name in ("add", "remove", "txn"))
+            if len(add):
+                days = pc.map_lookup(add.field("partitionValues"), pa.scalar("date"), "first")
+                columns = [add.field(name).to_pylist() for name in ("path", "size")]
+                statistics = (
+                    add.field("stats").to_pylist() if add.type.get_field_index("stats") >= 0 else [None] * len(add)
+                )
+                for path, size, day, text in zip(*columns, days.to_pylist(), statistics, strict=True):
+                    self._add(path, size, day, text or "{}")
+            for row in remove.to_pylist():
+                self._remove(row["path"], row.get("deletionTimestamp") or 0)
+            for row in txn.to_pylist():
+                self._txn[row["appId"]] = row["version"]
+            for row in _struct(table, "protocol").to_pylist():
+                self._protocol = row
+            for row in _struct(table, "metaData").to_pylist():
+                row["configuration"] = dict(row.get("configuration") or ())
+                self._metadata = row
+        except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+            raise FormatError(f"cannot read a checkpoint of the table's log: {error}") from error
+
+    def _add(self, path: str, size: int, day: str | None, statistics: str) -> None:
+        decoded = unquote(path)
+        if "://" in decoded or decoded.startswith("/"):
+            raise FormatError(f"cannot read the table: data file {decoded} stands outside of it")
+        try:
+            date = datetime.date.fromisoformat(day or "")
+        except ValueError:
+            raise FormatError(f"cannot read the table: data file {decoded} has no date, but {day!r}") from None
+        self._files[decoded] = DataFile(decoded, date, size, statistics)
+        self._tombstones.pop(decoded, None)
+
+    def _remove(self, path: str, deleted: int) -> None:
+        decoded = unquote(path)
+        self._files.pop(decoded, None)
+        self._tombstones[decoded] = deleted
+
+
+_CHECKPOINT_COLUMNS = [
+    "add.path",
+    "add.partitionValues",
+    "add.size",
+    "add.stats",
+    "remove.path",
+    "remove.deletionTimestamp",
+    "txn.appId",
+    "txn.version",
+    "protocol",
+    "metaData",
+]
+
+
+def _struct(table: pa.Table, name: str) -> pa.StructArray:
+    """The rows of a checkpoint that hold this action."""
+    if name not in table.column_names:
+        return pa.array([], pa.struct([]))
+    column = table.column(name)
+    return pa.concat_arrays(column.drop_null().chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def refuse_protocol(protocol: Mapping[str, Any]) -> None:
+    """``FormatError`` unless reading takes no more than version 1 and writing no more than version 2."""
+    reader, writer = protocol.get("minReaderVersion"), protocol.get("minWriterVersion")
+    features = [*(protocol.get("readerFeatures") or ()), *(protocol.get("writerFeatures") or ())]
+    if features or not (isinstance(reader, int) and reader <= 1 and isinstance(writer, int) and writer <= 2):
+        raise FormatError(
+            f"cannot use the table: it needs Delta protocol ({reader}, {writer}) {' '.join(features)}".rstrip(),
+            hint="another program upgraded the table; logsink reads and writes protocol (1, 2) without features",
+        )
+
+
+def refuse_metadata(metadata: Mapping[str, Any]) -> None:
+    """``FormatError`` unless partitioning, format, settings and columns are those of schema version 1 (or a superset)."""
+    configuration = metadata.get("configuration") or {}
+    if "delta.setTransactionRetentionDuration" in configuration:
+        raise FormatError(
+            "cannot use the table: it has delta.setTransactionRetentionDuration, which would forget what is archived",
+            hint="remove that property; without it every journal segment's rows are in the table exactly once",
+        )
+    if metadata.get("partitionColumns") != ["date"] or (metadata.get("format") or {}).get("provider") != "parquet":
+        raise FormatError("cannot use the table: it is not Parquet partitioned by date; logsink did not make it")
+    try:
+        columns = {column["name"]: column for column in orjson.loads(metadata["schemaString"])["fields"]}
+    except (KeyError, TypeError, orjson.JSONDecodeError) as error:
+        raise FormatError(f"cannot read the table's schema: {error!r}") from error
+    for column in schema_fields():
+        found = columns.pop(column["name"], None)
+        stricter = found is not None and column["nullable"] and not found.get("nullable", True)
+        if found is None or found.get("type") != column["type"] or stricter:
+            raise FormatError(f"cannot use the table: column {column['name']} is {found}, not {column}")
+    for name, column in columns.items():
+        if not column.get("nullable", True):
+            raise FormatError(f"cannot use the table: column {name} must have a value, and logsink knows of none")
+
+
+def schema_fields() -> list[Json]:
+    """The table's columns as the log spells them."""
+    return [
+        {"name": column.name, "type": _TYPES[column.type], "nullable": column.nullable, "metadata": {}}
+        for column in TABLE
+    ]
+
+
+def _bounds(values: Mapping[str, Any], slack: int) -> dict[str, int | str]:
+    """Bounds with instants as microseconds; one written in milliseconds was cut, so a maximum may be ``slack`` more."""
+    bounds: dict[str, int | str] = {}
+    for name, value in values.items():
+        if name in _INSTANTS:
+            try:
+                instant = int(np.datetime64(value.removesuffix("Z"), "us").astype(np.int64))
+            except ValueError:
+                continue
+            bounds[name] = instant if len(value.rpartition(".")[2]) > 4 else instant + slack
+        elif isinstance(value, int | str):
+            bounds[name] = value
+    return bounds
