@@ -107,7 +107,7 @@ class Kind:
         if isinstance(raw, str):
             raw = [part.strip() for part in raw.split(",") if part.strip()]
         if not isinstance(raw, list | tuple):
-            raise ArgumentError(f"cannot read {raw!r} as a list", hint=f"write [{_quoted(str(raw))}]")
+            raise ArgumentError(f"cannot read {raw!r} as a list", hint='write it as ["HOST:PORT", ...]')
         return tuple(self._one(item) for item in raw)
 
     def toml(self, value: Any) -> str:
@@ -122,10 +122,9 @@ class Kind:
         return "" if self.low is None else f"{self.show(self.low)} to {self.show(self.high)}"
 
     def _one(self, raw: object) -> Any:
-        text = str(raw) if self.bare and isinstance(raw, int) and not isinstance(raw, bool) else raw
+        text = str(raw) if isinstance(raw, int | float) and not isinstance(raw, bool) else raw
         if not isinstance(text, str):
-            number = isinstance(raw, int | float) and not isinstance(raw, bool)
-            hint = f"{self.name}s have a unit and stand in quotes" if number else f"write a {self.name} in quotes"
+            hint = "write digits only" if self.bare else "write it in quotes"
             raise ArgumentError(f"cannot read {raw!r} as {self.name}", hint=hint)
         value = self.read(text)
         if self.low is not None and not self.low <= value <= self.high:
@@ -162,7 +161,7 @@ def _read_timezone(text: str) -> str:
 
     try:
         ZoneInfo(text)
-    except (ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError) as error:  # KeyError: zoneinfo's own "not found"
         raise ArgumentError(f"cannot find time zone {text!r}", hint="write UTC or a name like Europe/Berlin") from error
     return text
 
@@ -420,9 +419,11 @@ def _from_file(path: Path, problems: list[str]) -> dict[str, _Given]:
         for key, raw in entries.items():
             if key in SETTINGS:
                 given[key] = _Given(raw, f"{path}: {key}")
+            elif key in SECTIONS:
+                problems.append(f"{path}: {key} is a section, not a setting (write [{key}])")
             else:
                 problems.append(f"{path}: unknown setting {key}" + _nearest(key, SETTINGS))
-        if isinstance(value, dict) and not value and name not in SECTIONS:
+        if value == {} and name not in SECTIONS:
             problems.append(f"{path}: unknown section [{name}]" + _nearest(name, SECTIONS))
     return given
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A slow machine is no bug; what is too slow is measured by benchmarks/.
+hypothesis.settings.register_profile("logsink", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("logsink")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,110 @@
+"""The command itself: errors are one line, exit codes hold, and starting costs nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from logsink import __version__
+from logsink.cli import main as cli
+from logsink.errors import ArgumentError, ConfigError, LogsinkError
+
+
+@pytest.fixture
+def raises(monkeypatch: pytest.MonkeyPatch):
+    """Make ``logsink config`` a verb that raises what it is given, or returns it."""
+
+    def use(outcome: object) -> None:
+        @click.command()
+        def verb() -> object:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return outcome
+
+        import logsink.cli.config
+
+        monkeypatch.setattr(logsink.cli.config, "command", verb)
+
+    return use
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "stderr"),
+    [
+        (None, 0, ""),
+        (1, 1, ""),
+        (LogsinkError("cannot do it: no"), 2, "logsink: cannot do it: no\n"),
+        (ArgumentError("cannot read x", hint="write y"), 2, "logsink: cannot read x (write y)\n"),
+        (ConfigError("one\ntwo"), 2, "logsink: one\nlogsink: two\n"),
+        (KeyboardInterrupt(), 130, "\n"),
+        (click.exceptions.Exit(3), 3, ""),
+        (click.UsageError("Bad thing."), 2, "logsink: bad thing (see `logsink config --help`)\n"),
+    ],
+)
+def test_exit(raises, outcome: object, code: int, stderr: str) -> None:
+    raises(outcome)
+    result = CliRunner().invoke(cli.main, ["config"], prog_name="logsink")
+    assert (result.exit_code, result.stderr) == (code, stderr)
+
+
+def test_a_bug_is_not_hidden(raises) -> None:
+    raises(ZeroDivisionError("bug"))
+    assert isinstance(CliRunner().invoke(cli.main, ["config"]).exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["nothing"], "logsink: no such command 'nothing' (see `logsink --help`)\n"),
+        (["config", "check", "--nothing"], "logsink: no such option '--nothing' (see `logsink config check --help`)\n"),
+    ],
+)
+def test_wrong_arguments_are_one_line(arguments: list[str], line: str) -> None:
+    result = CliRunner().invoke(cli.main, arguments, prog_name="logsink")
+    assert (result.exit_code, result.stderr, result.stdout) == (2, line, "")
+
+
+def test_version() -> None:
+    assert CliRunner().invoke(cli.main, ["--version"]).stdout == f"logsink {__version__}\n"
+
+
+def test_help_names_every_verb() -> None:
+    shown = CliRunner().invoke(cli.main, ["--help"]).stdout
+    for verb, text in cli.VERBS.items():
+        assert verb in shown
+        assert text in shown
+
+
+def test_a_reader_that_goes_ends_it_quietly() -> None:
+    """The reading end of stdout is closed before a word is printed."""
+    code = "import os; r, w = os.pipe(); os.close(r); os.dup2(w, 1); from logsink.cli.main import main; main()"
+    result = subprocess.run([sys.executable, "-c", code, "config", "show"], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["config", "check"]])
+def test_starting_imports_nothing_heavy(arguments: list[str]) -> None:
+    """What makes a start slow is imports; these are the ones that cost more than 20 ms."""
+    heavy = {
+        "numpy",
+        "numba",
+        "pyarrow",
+        "pydantic",
+        "aiohttp",
+        "aiobotocore",
+        "asyncio",
+        "deltalake",
+        "prometheus_client",
+    }
+    code = (
+        "import sys; from logsink.cli.main import main\n"
+        f"try: main({arguments!r})\n"
+        f"except SystemExit: print(sorted({heavy!r} & set(sys.modules)), file=sys.stderr)"
+    )
+    environ = {"HOME": "/home/ada"}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ)
+    assert result.stderr == "[]\n"

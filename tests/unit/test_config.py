@@ -1,0 +1,371 @@
+"""Settings: what is read from where, which wins, and what every mistake is told."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logsink.config import (
+    SETTINGS,
+    Address,
+    format_duration,
+    format_size,
+    load,
+    parse_address,
+    parse_duration,
+    parse_size,
+    resolve,
+)
+from logsink.errors import ArgumentError, ConfigError
+
+HOME = {"HOME": "/home/ada"}
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "logsink.toml"
+    path.write_text(text)
+    return path
+
+
+def problems(path: Path | None, environ: dict[str, str], overrides: dict[str, object] | None = None) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(path, HOME | environ, overrides or {})
+    return str(caught.value).splitlines()
+
+
+# --- units
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("20ms", 0.02),
+        ("0s", 0.0),
+        ("60s", 60.0),
+        ("5m", 300.0),
+        ("1h30m", 5400.0),
+        ("30d", 2_592_000.0),
+        ("2w", 1_209_600.0),
+        ("1w2d3h4m5s6ms", 788_645.006),
+        ("90m", 5400.0),
+    ],
+)
+def test_duration(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "20", "1.5s", "-1s", "30m1h", "1h1h", "1 h", "5M", "1y", "s", "1h30", " 1s", "1s\n"]
+)
+def test_not_a_duration(text: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        parse_duration(text)
+    assert repr(text) in str(caught.value)
+    assert caught.value.hint
+
+
+@given(st.integers(0, 10**13))
+def test_duration_round_trip(milliseconds: int) -> None:
+    assert parse_duration(format_duration(milliseconds / 1000)) == milliseconds / 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0B", 0), ("512B", 512), ("128KiB", 131_072), ("16MiB", 1 << 24), ("1GiB", 1 << 30), ("2TiB", 1 << 41)],
+)
+def test_size(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "16", "16MB", "16M", "1.5GiB", "-1B", "16 MiB", "16mib", "MiB"])
+def test_not_a_size(text: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        parse_size(text)
+    assert caught.value.hint
+
+
+def test_decimal_size_is_answered_with_the_binary_one() -> None:
+    with pytest.raises(ArgumentError) as caught:
+        parse_size("16MB")
+    assert caught.value.hint == "write 16MiB"
+
+
+@given(st.integers(0, 1 << 50))
+def test_size_round_trip(size: int) -> None:
+    assert parse_size(format_size(size)) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:5514", Address("127.0.0.1", 5514)),
+        ("[::1]:514", Address("::1", 514)),
+        ("[::]:0", Address("::", 0)),
+        ("logs.example.com:65535", Address("logs.example.com", 65535)),
+    ],
+)
+def test_address(text: str, address: Address) -> None:
+    assert parse_address(text) == address
+    assert str(address) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "514", "localhost", "localhost:", "::1:514", "[::1]", "a:65536", "a:-1", "a b:1", "a:1:2"]
+)
+def test_not_an_address(text: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        parse_address(text)
+    assert "HOST:PORT" in caught.value.hint
+
+
+def test_address_without_host_is_told_both_meanings() -> None:
+    with pytest.raises(ArgumentError) as caught:
+        parse_address(":514")
+    assert "0.0.0.0:514" in caught.value.hint
+    assert "[::]:514" in caught.value.hint
+
+
+# --- sources
+
+
+def test_zero_configuration_listens_on_this_machine_only() -> None:
+    config = load(None, HOME, {})
+    assert config.store == "file:///home/ada/.local/share/logsink"
+    assert config.listen.tcp == config.listen.udp == (Address("127.0.0.1", 5514),)
+    assert config.listen.relp == (Address("127.0.0.1", 2514),)
+    assert config.listen.http == Address("127.0.0.1", 9514)
+    assert config.archive.max_bytes == 128 << 20
+    assert config.archive.max_age == 60.0
+
+
+@pytest.mark.parametrize(
+    ("environ", "store"),
+    [
+        ({"XDG_DATA_HOME": "/data", "HOME": "/home/ada"}, "file:///data/logsink"),
+        ({"XDG_DATA_HOME": "data", "HOME": "/home/ada"}, "file:///home/ada/.local/share/logsink"),
+        ({"XDG_DATA_HOME": "/data", "LOGSINK_STORE": "s3://logs/a"}, "s3://logs/a"),
+    ],
+)
+def test_where_the_store_is(environ: dict[str, str], store: str) -> None:
+    assert load(None, environ, {}).store == store
+
+
+def test_no_home_no_store() -> None:
+    with pytest.raises(ConfigError, match="LOGSINK_STORE"):
+        load(None, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("environ", "overrides", "expected"),
+    [
+        ({}, {}, 70.0),
+        ({"LOGSINK_ARCHIVE__MAX_AGE": "80s"}, {}, 80.0),
+        ({"LOGSINK_ARCHIVE__MAX_AGE": "80s"}, {"archive.max_age": "90s"}, 90.0),
+        ({"LOGSINK_ARCHIVE__MAX_AGE": "80s"}, {"archive.max_age": None}, 80.0),
+    ],
+)
+def test_command_line_over_environment_over_file(
+    tmp_path: Path, environ: dict[str, str], overrides: dict[str, object], expected: float
+) -> None:
+    path = write(tmp_path, '[archive]\nmax_age = "70s"\n')
+    assert load(path, HOME | environ, overrides).archive.max_age == expected
+    assert load(None, HOME | environ | {"LOGSINK_CONFIG": str(path)}, overrides).archive.max_age == expected
+
+
+def test_every_setting_says_where_it_came_from(tmp_path: Path) -> None:
+    path = write(tmp_path, '[listen]\ntcp = ["0.0.0.0:514"]\n')
+    sources = resolve(path, HOME | {"LOGSINK_STORE": "s3://a"}, {"listen.udp": ("[::]:514",)}).sources
+    assert sources["listen.tcp"] == f"{path}: listen.tcp"
+    assert sources["store"] == "LOGSINK_STORE"
+    assert sources["listen.udp"] == "--udp"
+    assert sources["listen.relp"] == sources["maintain.every"] == "default"
+    assert set(sources) == set(SETTINGS)
+
+
+def test_only_configured_listeners_open() -> None:
+    listen = load(None, HOME | {"LOGSINK_LISTEN__UDP": "0.0.0.0:514, [::1]:514"}, {}).listen
+    assert listen.udp == (Address("0.0.0.0", 514), Address("::1", 514))
+    assert listen.tcp == listen.relp == ()
+    assert listen.http is None
+
+
+def test_flags_replace_lists() -> None:
+    environ = HOME | {"LOGSINK_LISTEN__TCP": "127.0.0.1:1,127.0.0.1:2"}
+    assert load(None, environ, {"listen.tcp": ("127.0.0.1:3",)}).listen.tcp == (Address("127.0.0.1", 3),)
+    assert len(load(None, environ, {"listen.tcp": ()}).listen.tcp) == 2
+
+
+@pytest.mark.parametrize(("store", "delay"), [("file:///a", 0.02), ("s3://b", 0.2)])
+def test_acknowledgements_wait_longer_where_a_write_costs_money(store: str, delay: float) -> None:
+    assert load(None, {"LOGSINK_STORE": store}, {}).journal.ack_delay == delay
+    given = {"LOGSINK_STORE": store, "LOGSINK_JOURNAL__ACK_DELAY": "50ms"}
+    assert load(None, given, {}).journal.ack_delay == 0.05
+
+
+def test_settings_cannot_be_changed() -> None:
+    config = load(None, HOME, {})
+    for section in (config, config.listen, config.receive, config.journal, config.archive, config.maintain):
+        name = dataclasses.fields(section)[0].name
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(section, name, None)
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "LOGSINK_PORT",
+        "LOGSINK_PORT_5514_TCP",
+        "LOGSINK_PORT_5514_TCP_ADDR",
+        "LOGSINK_SERVICE_HOST",
+        "LOGSINK_SERVICE_PORT_SYSLOG",
+        "LOGSINK_RELP_SERVICE_HOST",
+    ],
+)
+def test_variables_of_a_kubernetes_service_are_not_ours(variable: str) -> None:
+    load(None, HOME | {variable: "tcp://10.0.0.1:5514"}, {})
+
+
+# --- mistakes
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("stor = 's3://a'", "{path}: unknown setting stor (did you mean store?)"),
+        ("[journal]\nack_dealy = '1s'", "{path}: unknown setting journal.ack_dealy (did you mean journal.ack_delay?)"),
+        ("[jurnal]\n", "{path}: unknown section [jurnal] (did you mean journal?)"),
+        ("[a.b]\nc = 1", "{path}: unknown setting a.b (`logsink config show` lists them all)"),
+        ("journal = 1", "{path}: journal is a section, not a setting (write [journal])"),
+        (
+            "[journal]\nack_delay = 20",
+            "{path}: journal.ack_delay: cannot read duration '20' (write 20s, 20m or 20h)",
+        ),
+        (
+            "[journal]\nack_delay = '20'",
+            "{path}: journal.ack_delay: cannot read duration '20' (write 20s, 20m or 20h)",
+        ),
+        (
+            "[journal]\nparallel_puts = 1.5",
+            "{path}: journal.parallel_puts: cannot read '1.5' as a whole number (write digits only)",
+        ),
+        (
+            "[journal]\nparallel_puts = true",
+            "{path}: journal.parallel_puts: cannot read True as number (write digits only)",
+        ),
+        (
+            "[journal]\nparallel_puts = 0",
+            "{path}: journal.parallel_puts: cannot take 0: outside 1 to 64 (write 1 or more)",
+        ),
+        (
+            "[journal]\nmax_bytes = '2GiB'",
+            "{path}: journal.max_bytes: cannot take 2GiB: outside 64KiB to 1GiB (write 1GiB or less)",
+        ),
+        ("[listen]\ntcp = 514", '{path}: listen.tcp: cannot read 514 as a list (write it as ["HOST:PORT", ...])'),
+        (
+            "[receive]\ndefault_timezone = 'Mars/Base'",
+            "{path}: receive.default_timezone: cannot find time zone 'Mars/Base' (write UTC or a name like Europe/Berlin)",
+        ),
+        (
+            "[receive]\ndeploy_sd_id = 'a b'",
+            "{path}: receive.deploy_sd_id: cannot use 'a b' as an SD-ID ("
+            + 'RFC 5424 allows 1 to 32 printable ASCII characters except = ] ")',
+        ),
+        (
+            "store = '/var/lib/logsink'",
+            "{path}: store: cannot use '/var/lib/logsink' as a store ("
+            + "write file:///absolute/directory or s3://bucket/prefix)",
+        ),
+    ],
+)
+def test_mistake_in_a_file(tmp_path: Path, text: str, line: str) -> None:
+    path = write(tmp_path, text)
+    assert problems(path, {}) == [line.replace("{path}", str(path))]
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "[archive]\nmax_age = 'soon'\n")
+    told = problems(path, {"LOGSINK_JOURNAL__MAX_DELY": "1s"}, {"listen.tcp": ("nowhere",)})
+    assert [line.partition(":")[0] for line in told] == ["environment", str(path), "--tcp"]
+
+
+def test_unknown_variable() -> None:
+    told = problems(None, {"LOGSINK_STORE_URL": "s3://a"})
+    assert told == ["environment: unknown variable LOGSINK_STORE_URL (did you mean LOGSINK_STORE?)"]
+
+
+def test_unreadable_file(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.toml"
+    assert problems(missing, {})[0].startswith(f"cannot read {missing}: No such file or directory (")
+    bad = write(tmp_path, "store = \n")
+    assert problems(bad, {})[0].startswith(f"cannot read {bad}: ")
+    bad.write_bytes(b"store = '\xff'\n")
+    assert problems(bad, {})[0].startswith(f"cannot read {bad}: ")
+
+
+@pytest.mark.parametrize(
+    ("environ", "line"),
+    [
+        (
+            {"LOGSINK_ARCHIVE__MAX_AGE": "2m"},
+            "maintain.orphan_after: 5m is less than 3 x archive.max_age, 6m (write 6m or more)",
+        ),
+        (
+            {"LOGSINK_RECEIVE__MEMORY_LIMIT": "32MiB", "LOGSINK_JOURNAL__MAX_BYTES": "17MiB"},
+            "LOGSINK_JOURNAL__MAX_BYTES: 17MiB is more than half of receive.memory_limit, 32MiB ("
+            + "lower it, or raise receive.memory_limit)",
+        ),
+        (
+            {"LOGSINK_JOURNAL__ACK_DELAY": "2s"},
+            "LOGSINK_JOURNAL__ACK_DELAY: 2s is more than journal.max_delay (write 1s or less)",
+        ),
+        (
+            {"LOGSINK_LISTEN__HTTP": "127.0.0.1:0"},
+            "listen: nothing to receive on (give listen.tcp, listen.udp or listen.relp an address)",
+        ),
+        (
+            {"LOGSINK_LISTEN__TCP": "127.0.0.1:514", "LOGSINK_LISTEN__RELP": "127.0.0.1:514"},
+            "LOGSINK_LISTEN__RELP: 127.0.0.1:514 is taken by listen.tcp already (use another port)",
+        ),
+    ],
+)
+def test_contradictions(environ: dict[str, str], line: str) -> None:
+    assert problems(None, environ) == [line]
+
+
+def test_tcp_and_udp_share_a_port_and_port_0_is_never_taken() -> None:
+    environ = HOME | {
+        "LOGSINK_LISTEN__TCP": "a:514,b:0,b:0",
+        "LOGSINK_LISTEN__UDP": "a:514",
+        "LOGSINK_LISTEN__RELP": "b:0",
+    }
+    assert len(load(None, environ, {}).listen.tcp) == 3
+
+
+def test_unknown_override_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ConfigError, match=r"did you mean listen\.tcp"):
+        load(None, HOME, {"listen.tpc": ("a:1",)})
+
+
+# --- declarations
+
+
+@pytest.mark.parametrize("key", SETTINGS)
+def test_declaration(key: str) -> None:
+    setting = SETTINGS[key]
+    assert setting.doc.endswith(".")
+    assert setting.usual
+    if setting.default is not None:
+        value = setting.kind.value(setting.default)
+        section, _, name = key.partition(".")
+        assert getattr(getattr(load(None, HOME, {}), section), name) == value
+
+
+@pytest.mark.parametrize("text", ['quote " backslash \\ tab \t', "nul \0", "é"])
+def test_shown_text_is_toml(text: str) -> None:
+    import tomllib
+
+    assert tomllib.loads(f"x = {SETTINGS['store'].kind.toml(text)}") == {"x": text}
