@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from logsink.errors import ArgumentError, ConfigError
 
@@ -147,12 +148,10 @@ def _read_count(text: str) -> int:
 
 
 def _read_store(text: str) -> str:
-    scheme, separator, rest = text.partition("://")
-    if not separator or scheme not in ("file", "s3") or not rest:
-        hint = "write file:///absolute/directory or s3://bucket/prefix"
-        raise ArgumentError(f"cannot use {text!r} as a store", hint=hint)
-    if scheme == "file" and not rest.startswith("/"):
-        raise ArgumentError(f"cannot use {text!r} as a store: no absolute path", hint=f"write file:///{rest}")
+    if not text.strip():
+        raise ArgumentError(
+            f"cannot use {text!r} as a store", hint="write file:///directory, a path, or s3://bucket/prefix"
+        )
     return text
 
 
@@ -309,7 +308,7 @@ class Config:
 
     store: str = _setting(
         _STORE,
-        "Where everything is kept: `file:///directory` or `s3://bucket/prefix`.",
+        "Where everything is kept: `file:///directory`, a path, or `s3://bucket/prefix`.",
         usual="file:// in ~/.local/share/logsink",
         flag="--store",
     )
@@ -470,7 +469,7 @@ def _build(values: Mapping[str, Any], environ: Mapping[str, str], problems: list
     off = {key: () if SETTINGS[key].kind.many else None for key in _ZERO_CONFIGURATION}
     configured = any(key in chosen for key in _ZERO_CONFIGURATION)
     chosen = (off if configured else _ZERO_CONFIGURATION) | chosen
-    chosen.setdefault("journal.ack_delay", 0.02 if chosen["store"].startswith("file:") else 0.2)
+    chosen.setdefault("journal.ack_delay", 0.2 if chosen["store"].lower().startswith("s3:") else 0.02)
     sections = {
         section: cls(**{key.partition(".")[2]: v for key, v in chosen.items() if key.startswith(f"{section}.")})
         for section, cls in SECTIONS.items()
@@ -482,9 +481,9 @@ def _build(values: Mapping[str, Any], environ: Mapping[str, str], problems: list
 def _default_store(environ: Mapping[str, str]) -> str | None:
     data_home = environ.get("XDG_DATA_HOME", "")
     if data_home.startswith("/"):  # the specification says: ignore relative ones
-        return f"file://{data_home}/logsink"
+        return f"file://{quote(data_home)}/logsink"
     home = environ.get("HOME", "")
-    return f"file://{home}/.local/share/logsink" if home.startswith("/") else None
+    return f"file://{quote(home)}/.local/share/logsink" if home.startswith("/") else None
 
 
 def _contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[str]:

@@ -48,6 +48,12 @@ def test_check_tells_every_mistake_on_a_line_and_exits_2(tmp_path: Path) -> None
     assert all(line.startswith("logsink: ") and line.endswith(")") for line in lines)
 
 
+def test_check_knows_what_a_store_is() -> None:
+    result = run("check", "--store", "ftp://a/b")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("logsink: cannot use 'ftp://a/b' as a store: ")
+
+
 def test_show_can_be_used_as_a_file(tmp_path: Path) -> None:
     result = run("show", "--tcp", "0.0.0.0:514", "--store", "s3://logs/x", LOGSINK_ARCHIVE__MAX_AGE="30s")
     assert result.exit_code == 0
