@@ -8,7 +8,6 @@ import click
 
 from logsink.cli.settings import loaded, options
 from logsink.config import SECTIONS, SETTINGS, Config, Loaded
-from logsink.store.url import parse
 
 _ALL = options(*(key for key, setting in SETTINGS.items() if setting.flag))
 
@@ -25,6 +24,8 @@ def check(config_file: Path | None, **given: object) -> None:
 
     Everything that is wrong is reported, a line each, with exit code 2.
     """
+    from logsink.store.url import parse
+
     config = loaded(config_file, given).config
     parse(config.store)
     click.echo("OK")
