@@ -175,11 +175,11 @@ def take(
             if last >= end or data[last] != 10:
                 break
             at = last + 1
-            if length and data[last - 1] == 10:
+            if data[last - 1] == 10:  # without DATA this looks at the header's digit or space
                 last -= 1
                 if last > body and data[last - 1] == 13:
                     last -= 1
-            elif length and data[last - 1] == 0:
+            elif data[last - 1] == 0:
                 last -= 1
             if last > body:
                 starts[n] = body

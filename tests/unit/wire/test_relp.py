@@ -221,8 +221,8 @@ def test_answers_wait_for_durable_frames_and_keep_their_order() -> None:
     session.acknowledge(1)
     assert drain(session) == b""
     feed(session, syslog(8, b"y"))
-    session.acknowledge(6)
     session.acknowledge(7)
+    session.acknowledge(6)
     assert drain(session) == ok(4, 8)
     assert session.taken == 7
 
@@ -284,6 +284,7 @@ def test_shutdown_answers_what_was_taken_and_takes_nothing_more() -> None:
 def test_shutdown_of_a_session_without_frames() -> None:
     for session in (new(), opened()):
         session.shutdown()
+        assert not session.finished
         assert drain(session) == BYE
         assert session.finished
 
@@ -442,6 +443,27 @@ def test_what_does_not_belong_is_recognised(sent: bytes, seems: str) -> None:
     assert (frames, replies, session.finished) == ([], b"", True)
     assert session.error is not None
     assert f"this seems to be {seems}" in session.error
+
+
+def test_replies_not_yet_taken_keep_a_session_from_being_finished() -> None:
+    session = new()
+    feed(session, OPEN)
+    session.eof()
+    assert not session.finished
+    assert drain(session) == OPENED
+    assert session.finished
+
+
+@pytest.mark.parametrize(
+    ("sent", "part"),
+    [(b"1234567890", "TXNR"), (b"1 " + b"a" * 33, "COMMAND"), (b"1 open 1234567890", "DATALEN")],
+)
+def test_fields_have_a_length(sent: bytes, part: str) -> None:
+    *_, session = talk(sent[:-1])
+    assert session.state is NEW
+    *_, session = talk(sent)
+    assert session.error is not None
+    assert f"malformed {part}" in session.error
 
 
 def test_errors_name_the_frame_and_what_was_found() -> None:
