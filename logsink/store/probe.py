@@ -1,0 +1,39 @@
+"""The proof that a store honours put-if-absent, by a race for one fresh key. Everything logsink promises rests on it."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from contextlib import suppress
+
+from logsink.errors import Refused, StoreError
+from logsink.store.base import Store
+
+PREFIX = "probe/"
+"""Keys of the races; nothing else stands there, and they are deleted at once."""
+
+RACERS = 8
+"""Conditional puts at the same time: a server that looks first and writes later lets several of eight win."""
+
+
+async def prove(store: Store, remedy: str) -> None:
+    """Race for one key: exactly one put may win, and one more must lose; otherwise ``Refused``, hinting at ``remedy``."""
+    key = f"{PREFIX}{uuid.uuid4().hex}"
+    try:
+        won = await asyncio.gather(*(store.put_absent(key, f"racer {n}".encode()) for n in range(RACERS)))
+        late = await store.put_absent(key, b"late")
+        if sum(won) != 1 or late:
+            raise Refused(
+                f"cannot use {store.url}: of {RACERS + 1} puts of one key with If-None-Match: *, {sum(won) + late} "
+                "succeeded instead of one, so acknowledged messages could be overwritten",
+                hint=remedy,
+            )
+        winner = f"racer {won.index(True)}".encode()
+        stored = await store.get(key)
+        if stored != winner:
+            raise Refused(f"cannot use {store.url}: {winner!r} was put, {stored!r} was read", hint=remedy)
+    except BaseException:
+        with suppress(StoreError):
+            await store.delete([key])
+        raise
+    await store.delete([key])

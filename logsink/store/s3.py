@@ -1,0 +1,323 @@
+"""``s3://bucket/prefix``: objects of an S3 bucket, by single-part requests of aiobotocore.
+
+Credentials, region and endpoint come from the ordinary AWS chain: environment, ~/.aws, web identity, instance metadata;
+``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL`` name another server, which is then addressed by path.
+
+Nothing is tried again in here: botocore's retries are off, because a conditional put whose first reply was lost would be
+refused on account of its own object. ``retry`` does what may be done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from email.utils import parsedate_to_datetime
+from itertools import islice
+from typing import Any
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from botocore.exceptions import ClientError
+from botocore.handlers import add_expect_header
+
+from logsink.errors import NotFound, Refused
+from logsink.store.base import Bytes, Entry, Store, check_key, check_prefix, check_range, is_key
+from logsink.store.probe import prove
+from logsink.store.s3_errors import CREDENTIAL_CODES, FAILURES, code_of, status_of, translated
+from logsink.store.url import Bucket
+
+CONNECTIONS = 32
+"""Connections to the server, so requests at the same time; more wait for one."""
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds for a connection to stand."""
+
+READ_TIMEOUT = 30.0
+"""Seconds without a byte from the server; S3's slowest first bytes take a few."""
+
+REGION = "us-east-1"
+"""The region where none is configured: other servers' default, and S3 itself redirects to the bucket's."""
+
+PAGE = 1000
+"""Keys of one listing or one deletion: the protocol's limit."""
+
+CONFLICTS = 4
+"""Times that a put which met another one under way (409) is sent, before the caller hears of it."""
+
+WHOLE = 1 << 20
+"""Bytes up to which a body is handed over in one piece; longer ones go in parts, letting other tasks run between."""
+
+RENEW = 20.0
+"""Seconds between new clients when the server finds fault with the credentials."""
+
+_NO_BATCHES = frozenset({"NotImplemented", "MethodNotAllowed", "MissingContentMD5", "InvalidRequest", "MalformedXML"})
+
+_REMEDY = (
+    "use a server that honours conditional writes: Amazon S3, Cloudflare R2, Ceph RGW, MinIO since 2024, versitygw since 1.8; "
+    "nothing in front of it may drop the header If-None-Match"
+)
+
+
+class S3Store(Store):
+    """Objects of one bucket below one prefix. Connects at the first call.
+
+    ``endpoint`` takes the place of the configured one. ``page`` is how many keys one listing asks for.
+    """
+
+    def __init__(
+        self,
+        place: Bucket,
+        *,
+        endpoint: str | None = None,
+        page: int = PAGE,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        read_timeout: float = READ_TIMEOUT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.url = place.url
+        self._bucket = place.bucket
+        self._prefix = place.prefix
+        self._page = page
+        self._batches = True
+        self._clients = _Clients(endpoint, connect_timeout, read_timeout, clock)
+
+    async def put(self, key: str, body: Bytes) -> None:
+        async with self._calling("put", check_key(key)) as client:
+            await client.put_object(**self._object(key), Body=_sendable(body))
+
+    async def put_absent(self, key: str, body: Bytes) -> bool:
+        async with self._calling("put", check_key(key)) as client:
+            for left in reversed(range(CONFLICTS)):
+                try:
+                    await client.put_object(**self._object(key), Body=_sendable(body), IfNoneMatch="*")
+                    return True
+                except ClientError as error:
+                    if status_of(error) in (412, 304):  # MinIO said 304 until 2024
+                        return False
+                    if status_of(error) != 409 or not left:
+                        raise
+                if await self._present(client, key):
+                    return False
+        raise AssertionError("unreachable")
+
+    async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        check_range(start, end)
+        wanted = _range_header(start, end)
+        async with self._calling("get", check_key(key)) as client:
+            try:
+                reply = await client.get_object(**self._object(key), **wanted)
+            except ClientError as error:
+                if status_of(error) == 416:
+                    return b""
+                raise
+            async with reply["Body"] as stream:
+                body: bytes = await stream.read()
+        if reply["ResponseMetadata"]["HTTPStatusCode"] == 206:
+            return body if end is None else body[: max(0, end - start)]
+        return body[start:end]
+
+    async def list(self, prefix: str = "", after: str = "") -> AsyncIterator[Entry]:
+        place: dict[str, Any] = {"StartAfter": self._prefix + after} if after else {}
+        more = True
+        while more:
+            async with self._calling("list", check_prefix(prefix)) as client:
+                page = await client.list_objects_v2(
+                    Bucket=self._bucket, Prefix=self._prefix + prefix, MaxKeys=self._page, **place
+                )
+            contents = page.get("Contents", [])
+            for item in contents:
+                key = item["Key"].removeprefix(self._prefix)
+                if is_key(key):
+                    yield Entry(key, item["Size"], item["LastModified"].timestamp())
+            more = page.get("IsTruncated", False)
+            # A listing is taken up after its last key: unlike a token, that does not go out of date.
+            place = {"StartAfter": contents[-1]["Key"]} if contents else _token(page)
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        rest = map(check_key, tuple(keys))
+        while some := tuple(islice(rest, PAGE)):
+            if self._batches:
+                async with self._calling("delete", some[0]) as client:
+                    await self._delete_batch(client, some)
+            if not self._batches:
+                await self._delete_singly(some)
+
+    async def exists(self) -> bool:
+        async with self._calling("list", "") as client:
+            page = await client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+        return bool(page.get("Contents"))
+
+    async def now(self) -> float:
+        try:
+            async with self._calling("ask the time of", "") as client:
+                reply = await client.head_bucket(Bucket=self._bucket)
+        except NotFound:
+            cause = "no such bucket"
+            raise Refused(f"cannot ask the time of {self.url}: {cause}", hint="create the bucket") from None
+        return parsedate_to_datetime(reply["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+
+    async def probe(self) -> None:
+        await prove(self, _REMEDY)
+
+    async def aclose(self) -> None:
+        await self._clients.aclose()
+
+    @asynccontextmanager
+    async def _calling(self, verb: str, key: str) -> AsyncIterator[Any]:
+        """A client for a few requests; their trouble leaves as ``StoreError``."""
+        client = None
+        try:
+            client = await self._clients.get()
+            yield client
+        except FAILURES as error:
+            if isinstance(error, ClientError) and code_of(error) in CREDENTIAL_CODES:
+                self._clients.doubt(client)
+            raise translated(error, verb, f"s3://{self._bucket}/{self._prefix}{key}") from error
+
+    def _object(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": self._prefix + key}
+
+    async def _present(self, client: Any, key: str) -> bool:
+        try:
+            await client.head_object(**self._object(key))
+        except ClientError as error:
+            if status_of(error) != 404:
+                raise
+            return False
+        return True
+
+    async def _delete_batch(self, client: Any, keys: tuple[str, ...]) -> None:
+        """Delete with one request. A server that knows no such request is not asked again."""
+        objects = [{"Key": self._prefix + key} for key in keys]
+        try:
+            reply = await client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
+        except ClientError as error:
+            if status_of(error) not in (405, 501) and code_of(error) not in _NO_BATCHES:
+                raise
+            self._batches = False
+            return
+        for failed in reply.get("Errors", []):
+            if failed.get("Code") != "NoSuchKey":
+                status = 403 if failed.get("Code") == "AccessDenied" else 500
+                raise ClientError({"Error": failed, "ResponseMetadata": {"HTTPStatusCode": status}}, "DeleteObjects")
+
+    async def _delete_singly(self, keys: tuple[str, ...]) -> None:
+        rest = iter(keys)
+        while some := tuple(islice(rest, CONNECTIONS)):
+            done = await asyncio.gather(*map(self._delete_one, some), return_exceptions=True)
+            for error in done:
+                if isinstance(error, BaseException):
+                    raise error
+
+    async def _delete_one(self, key: str) -> None:
+        try:
+            async with self._calling("delete", key) as client:
+                await client.delete_object(**self._object(key))
+        except NotFound:
+            return  # S3 itself says 204; other servers may not
+
+
+class _Clients:
+    """The client in use. One that the server finds fault with is replaced, so that renewed credentials are read."""
+
+    def __init__(
+        self, endpoint: str | None, connect_timeout: float, read_timeout: float, clock: Callable[[], float]
+    ) -> None:
+        self._endpoint = endpoint
+        self._config = AioConfig(
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+            max_pool_connections=CONNECTIONS,
+            retries={"mode": "standard", "total_max_attempts": 1},
+            # Newer defaults send trailing checksums that many servers do not know; the signature covers the body's SHA-256.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            parameter_validation=False,
+            user_agent_extra="logsink",
+        )
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._client: Any = None
+        self._made = 0.0
+        self._stacks: list[AsyncExitStack] = []
+        self._closed = False
+
+    async def get(self) -> Any:
+        if self._client is None:
+            async with self._lock:
+                if self._client is None:
+                    await self._make()
+        return self._client
+
+    def doubt(self, client: Any) -> None:
+        """The server found fault with this client's credentials: the next call reads them anew, but not all the time."""
+        if client is self._client and self._clock() - self._made >= RENEW:
+            self._client = None
+
+    async def aclose(self) -> None:
+        self._closed = True
+        while self._stacks:
+            await self._stacks.pop().aclose()
+
+    async def _make(self) -> None:
+        if self._closed:
+            raise RuntimeError("the store is closed")
+        while len(self._stacks) > 1:  # requests of the last one may be under way, those of the one before are not
+            await self._stacks.pop(0).aclose()
+        session = get_session()
+        region = session.get_config_variable("region") or REGION
+        stack = AsyncExitStack()
+        client = await stack.enter_async_context(
+            session.create_client("s3", region_name=region, endpoint_url=self._endpoint, config=self._config)
+        )
+        # It would have bodies wait for a reply to their headers, a second round trip for each put.
+        client.meta.events.unregister("before-call.s3", add_expect_header)
+        self._stacks.append(stack)
+        self._made = self._clock()
+        self._client = client
+
+
+class _View(io.BytesIO):
+    """A file over memory that is not copied."""
+
+    def __init__(self, view: memoryview) -> None:
+        super().__init__()
+        self._view = view
+        self._at = 0
+
+    def read(self, size: int | None = -1, /) -> Any:
+        end = len(self._view) if size is None or size < 0 else min(self._at + size, len(self._view))
+        start, self._at = self._at, end
+        return self._view[start:end]
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        self._at = offset + (0, self._at, len(self._view))[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def getbuffer(self) -> memoryview:
+        return self._view[:]
+
+
+def _sendable(body: Bytes) -> bytes | _View:
+    view = memoryview(body).cast("B")
+    return bytes(body) if len(view) <= WHOLE else _View(view)
+
+
+def _range_header(start: int, end: int | None) -> dict[str, str]:
+    if start == 0 and end is None:
+        return {}
+    if start < 0:
+        return {"Range": f"bytes={start}"}
+    # An empty range cannot be said: ask for one byte, so that a missing object is noticed.
+    return {"Range": f"bytes={start}-{'' if end is None else max(start, end - 1)}"}
+
+
+def _token(page: dict[str, Any]) -> dict[str, Any]:
+    token = page.get("NextContinuationToken")
+    return {"ContinuationToken": token} if token else {}

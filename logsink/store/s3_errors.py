@@ -1,0 +1,146 @@
+"""What went wrong at an S3 server, as ``StoreError``: may it be tried again, and if not, what is to be done."""
+
+from __future__ import annotations
+
+import aiohttp
+from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
+
+from logsink.errors import NotFound, Refused, StoreError, Unavailable
+
+_CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or another source of the AWS credential chain"
+_EXPIRED = "renew the session's credentials; logsink reads them anew by itself"
+_PERMISSION = (
+    "look at the credentials; their identity needs s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket"
+)
+
+CREDENTIAL_CODES = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "RequestExpired",
+        "TokenRefreshRequired",
+        "InvalidToken",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+    }
+)
+"""Codes after which other credentials, read anew, may help."""
+
+_HINTS = {
+    "NoSuchBucket": "create the bucket, or correct its name in the store's URL",
+    "InvalidBucketName": "correct the bucket's name in the store's URL",
+    "AccessDenied": _PERMISSION,
+    "AllAccessDisabled": _PERMISSION,
+    "AccountProblem": "look at the account's state with the provider",
+    "InvalidAccessKeyId": "the server does not know this access key: " + _CREDENTIALS,
+    "SignatureDoesNotMatch": "the secret access key does not belong to this access key: " + _CREDENTIALS,
+    "ExpiredToken": _EXPIRED,
+    "ExpiredTokenException": _EXPIRED,
+    "RequestExpired": _EXPIRED,
+    "TokenRefreshRequired": _EXPIRED,
+    "InvalidToken": _EXPIRED,
+    "RequestTimeTooSkewed": "set this machine's clock",
+    "PermanentRedirect": "set AWS_REGION to the bucket's region, or AWS_ENDPOINT_URL to its server",
+    "AuthorizationHeaderMalformed": "set AWS_REGION to the bucket's region",
+    "IllegalLocationConstraintException": "set AWS_REGION to the bucket's region",
+    "KMS.DisabledException": "enable the bucket's encryption key",
+    "QuotaExceeded": "raise the bucket's quota, or free some space",
+    "XMinioStorageFull": "free some space on the server",
+    "NotImplemented": "choose a server that implements this part of S3",
+}
+"""By the server's error code, or by the class of botocore's exception."""
+
+_LOCAL_HINTS: tuple[tuple[type[Exception], str], ...] = (
+    (boto.NoCredentialsError, _CREDENTIALS),
+    (boto.PartialCredentialsError, _CREDENTIALS),
+    (boto.ProfileNotFound, "correct AWS_PROFILE, or ~/.aws/config"),
+    (boto.ConfigParseError, "correct ~/.aws/config or ~/.aws/credentials"),
+    (boto.TokenRetrievalError, "log in again (aws sso login)"),
+    (boto.SSOError, "log in again (aws sso login)"),
+    (boto.NoAuthTokenError, "log in again (aws sso login)"),
+    (boto.InvalidRegionError, "correct AWS_REGION"),
+    (boto.EndpointProviderError, "correct AWS_ENDPOINT_URL and AWS_REGION"),
+)
+
+_PASSING_CODES = frozenset(
+    {
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "RequestThrottled",
+        "RequestLimitExceeded",
+        "TooManyRequests",
+        "BandwidthLimitExceeded",
+        "OperationAborted",
+        "ConditionalRequestConflict",
+        "BadDigest",
+        "XAmzContentSHA256Mismatch",
+        "IncompleteBody",
+    }
+)
+"""Codes below 500 that say: again (the last three: the body was damaged on its way)."""
+
+_PASSING_ERRORS = (
+    boto.HTTPClientError,
+    boto.ConnectionError,
+    boto.IncompleteReadError,
+    boto.CredentialRetrievalError,
+    boto.MetadataRetrievalError,
+    ResponseParserError,
+    aiohttp.ClientError,
+    TimeoutError,
+    OSError,
+)
+
+FAILURES = (
+    boto.ClientError,
+    boto.BotoCoreError,
+    ResponseParserError,
+    aiohttp.ClientError,
+    TimeoutError,
+    OSError,
+    ValueError,
+)
+"""What botocore and aiohttp raise for trouble; ``ValueError`` is their word for an endpoint that is no URL."""
+
+
+def code_of(error: boto.ClientError) -> str:
+    """The server's error code; the HTTP status as digits where a reply to HEAD had none."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def status_of(error: boto.ClientError) -> int:
+    """The reply's HTTP status, or 0."""
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def translated(error: Exception, verb: str, where: str) -> StoreError:
+    """``error`` as a ``StoreError`` with a message of the usual form."""
+    what = f"cannot {verb} {where}: "
+    if isinstance(error, boto.ClientError):
+        return _from_reply(error, what)
+    cause = str(error).rstrip(".") or type(error).__name__
+    if "CERTIFICATE_VERIFY_FAILED" in cause:
+        return Refused(what + cause, hint="set AWS_CA_BUNDLE to the certificate of the server's authority")
+    for kind, hint in _LOCAL_HINTS:
+        if isinstance(error, kind):
+            return Refused(what + cause, hint=hint)
+    if isinstance(error, _PASSING_ERRORS):
+        return Unavailable(what + cause, hint="see whether the server runs and AWS_ENDPOINT_URL is right")
+    return Refused(what + cause, hint="correct AWS_ENDPOINT_URL" if "endpoint" in cause else "")
+
+
+def _from_reply(error: boto.ClientError, what: str) -> StoreError:
+    code, status = code_of(error), status_of(error)
+    message = error.response.get("Error", {}).get("Message", "")
+    cause = f"{code}: {message}".rstrip(".: ") if code else f"status {status}"
+    if status == 404 and code != "NoSuchBucket":
+        return NotFound(what + "no such object")
+    lasting = code in _HINTS or status == 501
+    if not lasting and (status >= 500 or status == 429 or code in _PASSING_CODES):
+        return Unavailable(what + cause)
+    hint = _HINTS.get(code, _PERMISSION if status == 403 else "")
+    return Refused(what + cause, hint=hint)
