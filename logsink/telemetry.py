@@ -1,8 +1,8 @@
-"""Every metric, log event and flag counter, declared once. Call sites only emit: ``FRAMES.labels("tcp").inc(n)``, ``STARTED.log(...)``.
+"""Every metric, log event and flag counter, declared once. Call sites only emit: ``FRAMES.labels("tcp").inc(n)``.
 
 Metrics live in ``REGISTRY`` (Prometheus); counters end in ``_total``, units are base units (seconds, bytes).
-An event has a name, a level and a text with ``{fields}``; ``setup`` decides whether lines are text or JSON. Fields are kept apart
-from the text, so a JSON line has them as values.
+An event has a name, a level and a text with ``{fields}``; ``setup`` decides whether lines are text or JSON. Fields are kept
+apart from the text, so a JSON line has them as values.
 """
 
 from __future__ import annotations
@@ -126,6 +126,9 @@ DRAINING = Event(
 DRAIN_CUT = Event("drain_cut", _W, "closed {connections} connections that were still sending after {seconds:g} s")
 STOPPED = Event("stopped", _I, "stopped; everything received is stored")
 NOT_STORED = Event("not_stored", _E, "stopped with {bytes} bytes received and not stored: {error}")
+NOT_ARCHIVED = Event(
+    "not_archived", _W, "stopped with {segments} segments in the journal; another receiver archives them"
+)
 FATAL = Event("fatal", _E, "cannot go on: {error}")
 CRASHED = Event("crashed", _E, "unexpected error in {where}: {error}")
 REFUSED_FULL = Event("refused_full", _W, "refused a connection from {sender}: max_connections {limit} reached")

@@ -73,6 +73,8 @@ class Journal:
     ) -> None:
         self.durable = 0
         """Every fill up to this ordinal is stored."""
+        self.failing: StoreError | None = None
+        """Why segments cannot be stored right now; None while they can."""
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
         self._store, self._receiver, self._settings, self._limits = store, receiver, settings, limits
@@ -135,13 +137,22 @@ class Journal:
         return fill.ordinal
 
     async def flush(self) -> None:
-        """Send what is there without waiting for more; returns when everything appended is stored. Cancelling loses nothing."""
+        """Send what is there without waiting for more; returns when everything appended is stored.
+
+        Cancelling loses nothing. Raises what ``failed`` holds when the journal cannot go on.
+        """
         self._flushing = True
         if self._fill is not None:
             self._seal()
         self._send()
-        await self._idle.wait()
-        self._flushing = False
+        idle = self._loop.create_task(self._idle.wait())
+        try:
+            await asyncio.wait({idle, self.failed}, return_when=asyncio.FIRST_COMPLETED)
+            if not idle.done():
+                self.failed.result()
+        finally:
+            idle.cancel()
+            self._flushing = False
 
     async def aclose(self) -> None:
         """Stop. What is not stored by now is not going to be (and was not acknowledged)."""
@@ -209,7 +220,7 @@ class Journal:
         began = self._last_sent = self._loop.time()
         name = SegmentName(self._receiver, lane.number, lane.sequence + 1)
         segment = Segment(name, self._settings, fill.frames())
-        body = memoryview(await self._loop.run_in_executor(self._threads, encode, segment))
+        body = memoryview(await self._loop.run_in_executor(self._threads, encode, segment)).cast("B")
         await self._put_until_stored(name, body)
         now = self._loop.time()
         lane.sequence = name.sequence
@@ -233,11 +244,13 @@ class Journal:
                     f"cannot store segment {name.key}: another receiver has written it: {error}"
                 ) from error
             except StoreError as error:
+                self.failing = error
                 telemetry.PUT_FAILURES.inc()
                 telemetry.PUT_FAILED.log(key=name.key, error=error)
                 await asyncio.sleep(delay * (0.5 + random.random() / 2))
                 tries, delay = tries + 1, min(delay * 2, _BACKOFF_MOST)
             else:
+                self.failing = None
                 if tries > 1:
                     telemetry.PUT_RECOVERED.log(key=name.key, tries=tries)
                 return

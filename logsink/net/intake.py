@@ -6,6 +6,7 @@ sees one contiguous stretch and a connection keeps nothing but that frame.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -57,6 +58,9 @@ class Intake:
         self.view = memoryview(self.buffer)
         self.scratch = Scratch(size)
         self.connections: set[Connection] = set()
+        self.empty = asyncio.Event()
+        """Set while no connection is open."""
+        self.empty.set()
         self.paused = False
         self.draining = False
         self.lost = 0
@@ -98,6 +102,7 @@ class Intake:
             return False
         self._full = False
         self.connections.add(connection)
+        self.empty.clear()
         telemetry.ACCEPTED.labels(transport).inc()
         telemetry.CONNECTIONS.labels(transport).inc()
         if self.paused:
@@ -107,6 +112,8 @@ class Intake:
     def leave(self, connection: Connection) -> None:
         """A connection that was admitted is closed."""
         self.connections.discard(connection)
+        if not self.connections:
+            self.empty.set()
         telemetry.CONNECTIONS.labels(connection.origin.transport).dec()
         self.unfinished(connection, 0)
 

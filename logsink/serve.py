@@ -1,0 +1,268 @@
+"""A receiver's life: wire the parts together, receive until told to stop, drain.
+
+::
+
+    listeners -> Intake -> Journal -> Archiver          pressure: Journal pauses Intake at memory_limit
+                                   -> maintenance       readiness: all of them, at /readyz
+
+Start: the store is proved to honour put-if-absent and the table is created before anything listens.
+Stop: no new connections; peers are told; what they still send is read until they end or ``drain_timeout``; then everything
+is stored, acknowledged and archived. What could not be archived is in the journal, where queries and other receivers find it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from aiohttp import web
+
+from logsink import __version__, telemetry
+from logsink.archive.archiver import Archiver
+from logsink.archive.log import DeltaLog
+from logsink.archive.maintain import Maintainer
+from logsink.config import Address, Config
+from logsink.errors import ConfigError, LogsinkError
+from logsink.journal import fill
+from logsink.journal.writer import Journal
+from logsink.net.http import Readiness, application
+from logsink.net.intake import Intake
+from logsink.net.relp import RelpConnection
+from logsink.net.tcp import TcpConnection
+from logsink.net.udp import UdpListener
+from logsink.parse.frames import Settings
+from logsink.store import open_store
+from logsink.store.base import Store
+from logsink.wire import framing, relp
+
+BACKLOG = 1024
+"""Connections that the kernel may hold until they are accepted."""
+
+
+def new_receiver() -> str:
+    """An id for one life of a receiving process: a UUIDv7 (RFC 9562), so that ids sort by the time they began."""
+    millis, entropy = time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10))
+    value = millis << 80 | 0x7 << 76 | (entropy >> 66 & 0xFFF) << 64 | 0b10 << 62 | entropy & (1 << 62) - 1
+    text = f"{value:032x}"
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+class Receiver:
+    """One receiver on a store. ``await run()`` from a fresh event loop; a second signal cuts the drain short."""
+
+    def __init__(self, config: Config, *, ready_file: Path | None = None) -> None:
+        self._config, self._ready_file = config, ready_file
+        self._id = new_receiver()
+        self._loop = asyncio.get_running_loop()
+        self._stop: asyncio.Future[str] = self._loop.create_future()
+        self._hurry = asyncio.Event()
+        self._servers: list[asyncio.AbstractServer] = []
+        self._udp: list[tuple[asyncio.DatagramTransport, UdpListener]] = []
+        self._http: web.AppRunner | None = None
+        self._addresses: dict[str, list[str]] = {"tcp": [], "udp": [], "relp": [], "tls": [], "relp_tls": []}
+        self._http_address: str | None = None
+        self._paused_at = 0.0
+        receive = config.receive
+        self._intake = Intake(
+            max_message=receive.max_message,
+            max_connections=receive.max_connections,
+            memory_limit=receive.memory_limit,
+        )
+
+    async def run(self) -> int:
+        """Receive until SIGTERM or SIGINT; the exit code: 0 when everything received is stored, 1 when not."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._signalled, number.name)
+        async with open_store(self._config.store) as store:
+            await store.probe()
+            log = DeltaLog(store)
+            await log.create()
+            telemetry.STARTED.log(version=__version__, receiver=self._id, store=store.url)
+            await self._loop.run_in_executor(None, _warm)
+            self._begin(store, log)
+            upkeep = self._loop.create_task(self._archiver.run()), self._loop.create_task(self._maintainer.run())
+            try:
+                await self._listen()
+                self._announce()
+                await asyncio.wait({self._stop, self._journal.failed}, return_when=asyncio.FIRST_COMPLETED)
+                return await self._drain()
+            finally:
+                for task in upkeep:
+                    task.cancel()
+                await asyncio.gather(*upkeep, return_exceptions=True)
+                await self._close()
+
+    def _begin(self, store: Store, log: DeltaLog) -> None:
+        """The parts behind the listeners."""
+        config, receive = self._config, self._config.receive
+        self._archiver = Archiver(store, log, self._id, config.archive)
+        self._maintainer = Maintainer(store, log, self._id, config)
+        self._journal = Journal(
+            store,
+            self._id,
+            Settings(receive.default_timezone, receive.deploy_sd_id),
+            config.journal,
+            memory_limit=receive.memory_limit,
+            largest_batch=len(self._intake.buffer),
+            on_release=self._archiver.add,
+            on_pressure=self._pressure,
+        )
+        self._intake.attach(self._journal)
+
+    async def _listen(self) -> None:
+        listen, intake = self._config.listen, self._intake
+        await self._listen_stream("tcp", listen.tcp, lambda: TcpConnection(intake))
+        await self._listen_stream("relp", listen.relp, lambda: RelpConnection(intake))
+        for address in listen.udp:
+            await self._listen_udp(address)
+        if listen.http is not None:
+            await self._listen_http(listen.http)
+
+    async def _listen_stream(
+        self, kind: str, addresses: Sequence[Address], factory: Callable[[], asyncio.BufferedProtocol]
+    ) -> None:
+        for address in addresses:
+            try:
+                server = await self._loop.create_server(
+                    factory, address.host, address.port, reuse_port=True, backlog=BACKLOG
+                )
+            except OSError as error:
+                raise _cannot_listen(kind, address, error) from error
+            self._servers.append(server)
+            for sock in server.sockets:
+                self._opened(kind, sock)
+
+    async def _listen_udp(self, address: Address) -> None:
+        try:
+            transport, listener = await self._loop.create_datagram_endpoint(
+                lambda: UdpListener(self._intake), local_addr=tuple(address), reuse_port=True
+            )
+        except OSError as error:
+            raise _cannot_listen("udp", address, error) from error
+        self._udp.append((transport, listener))
+        self._opened("udp", transport.get_extra_info("socket"))
+
+    async def _listen_http(self, address: Address) -> None:
+        self._http = web.AppRunner(application(self._readiness, self._refresh), access_log=None)
+        await self._http.setup()
+        site = web.TCPSite(self._http, address.host, address.port, reuse_port=True)
+        try:
+            await site.start()
+        except OSError as error:
+            raise _cannot_listen("http", address, error) from error
+        host, port = self._http.addresses[0][:2]
+        self._http_address = str(Address(host, port))
+        telemetry.LISTENING.log(address=self._http_address, transport="http")
+
+    def _opened(self, kind: str, sock: socket.socket) -> None:
+        host, port = sock.getsockname()[:2]
+        self._addresses[kind].append(str(Address(host, port)))
+        telemetry.LISTENING.log(address=self._addresses[kind][-1], transport=kind)
+
+    def _announce(self) -> None:
+        """Everything listens: say so, and in the ready file, which appears whole."""
+        telemetry.READY.log()
+        if self._ready_file is not None:
+            ready = {"pid": os.getpid()} | self._addresses | {"http": self._http_address}
+            draft = self._ready_file.with_name(f".{self._ready_file.name}.{os.getpid()}")
+            try:
+                draft.write_text(json.dumps(ready) + "\n", encoding="utf8")
+                draft.replace(self._ready_file)
+            except OSError as error:
+                raise ConfigError(f"cannot write --ready-file {self._ready_file}: {error.strerror}") from error
+
+    def _signalled(self, name: str) -> None:
+        if self._stop.done():
+            self._hurry.set()
+        else:
+            self._stop.set_result(name)
+
+    def _pressure(self, paused: bool) -> None:
+        if paused:
+            self._paused_at = self._loop.time()
+            telemetry.PAUSE.log(bytes=self._journal.unstored, limit=self._config.receive.memory_limit)
+        else:
+            telemetry.RESUME.log(seconds=self._loop.time() - self._paused_at)
+        self._intake.pressure(paused)
+
+    async def _drain(self) -> int:
+        """Read to the peers' ends, store, archive; the exit code."""
+        if not self._stop.done():
+            error = self._journal.failed.exception()
+            telemetry.FATAL.log(error=error)
+            return 1
+        timeout, open_now = self._config.receive.drain_timeout, len(self._intake.connections)
+        telemetry.DRAINING.log(signal=self._stop.result(), seconds=timeout, connections=open_now)
+        for server in self._servers:
+            server.close()
+        for transport, listener in self._udp:
+            listener.flush()
+            transport.close()
+        self._intake.drain()
+        if not await self._until(self._intake.empty.wait(), timeout):
+            telemetry.DRAIN_CUT.log(connections=len(self._intake.connections), seconds=timeout)
+            for connection in list(self._intake.connections):
+                connection.abort()
+            await self._intake.empty.wait()
+        if not await self._until(self._journal.flush(), timeout):
+            telemetry.NOT_STORED.log(bytes=self._journal.unstored, error="the store did not take it in time")
+            return 1
+        if not await self._until(self._archiver.drain(), timeout):
+            telemetry.NOT_ARCHIVED.log(segments=self._archiver.backlog_segments)
+        telemetry.STOPPED.log()
+        return 0
+
+    async def _until(self, work: Awaitable[object], timeout: float) -> bool:
+        """Whether ``work`` finished within ``timeout`` seconds and before a second signal; it is cancelled if not."""
+        task = asyncio.ensure_future(work)
+        hurry = self._loop.create_task(self._hurry.wait())
+        await asyncio.wait({task, hurry, self._journal.failed}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        done = task.done()
+        hurry.cancel()
+        task.cancel()
+        await asyncio.gather(task, hurry, return_exceptions=True)
+        return done
+
+    async def _close(self) -> None:
+        if self._http is not None:
+            await self._http.cleanup()
+        await self._journal.aclose()
+        self._journal.failed.cancel()
+
+    def _readiness(self) -> Readiness:
+        archive, journal = self._archiver, self._journal
+        failing = journal.failing
+        detail: dict[str, object] = {
+            "receiver": self._id,
+            "draining": self._intake.draining,
+            "paused": journal.paused,
+            "unstored_bytes": journal.unstored,
+            "store_error": str(failing) if failing else None,
+            "archive_backlog_bytes": archive.backlog_bytes,
+            "archive_backlog_segments": archive.backlog_segments,
+            "archive_error": str(archive.error) if archive.error else None,
+        }
+        return Readiness(not (self._intake.draining or journal.paused or failing or journal.failed.done()), detail)
+
+    def _refresh(self) -> None:
+        telemetry.UNSTORED.set(self._journal.unstored)
+        telemetry.BACKLOG_BYTES.set(self._archiver.backlog_bytes)
+        telemetry.BACKLOG_SEGMENTS.set(self._archiver.backlog_segments)
+
+
+def _cannot_listen(kind: str, address: Address, error: OSError) -> LogsinkError:
+    hint = "ports below 1024 need CAP_NET_BIND_SERVICE" if isinstance(error, PermissionError) else ""
+    return ConfigError(f"cannot listen on {address} ({kind}): {error.strerror or error}", hint=hint)
+
+
+def _warm() -> None:
+    """Load the machine code that the event loop runs, so that the first connection does not wait for it."""
+    framing.warm()
+    relp.warm()
+    fill.warm()

@@ -1,0 +1,253 @@
+"""Group commit: what is durable when, in which order, and what happens when the store does not play along."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from logsink.config import Journal as Limits
+from logsink.errors import LogsinkError, Unavailable
+from logsink.journal.reader import list_segments, read_segment
+from logsink.journal.segment import Segment, SegmentName
+from logsink.journal.writer import Journal
+from logsink.parse.frames import Origin, Settings
+from logsink.store.base import Bytes, Store
+from logsink.store.memory import MemoryStore
+from logsink.wire.batch import Batch
+
+ORIGIN = Origin("10.0.0.1", None, "relp")
+SOON = Limits(ack_delay=0.0, max_delay=0.001, max_bytes=1 << 16, parallel_puts=2)
+NEVER = Limits(ack_delay=3600, max_delay=3600, max_bytes=1 << 16, parallel_puts=2)
+
+
+def batch(*frames: bytes) -> Batch:
+    data = np.zeros(4096, np.uint8)
+    whole = b"".join(frames)
+    data[: len(whole)] = np.frombuffer(whole, np.uint8)
+    ends = np.cumsum([len(f) for f in frames]).astype(np.int32)
+    starts = (ends - [len(f) for f in frames]).astype(np.int32)
+    return Batch(data, starts, ends, np.zeros(len(frames), np.int32))
+
+
+class Gated(MemoryStore):
+    """Puts wait for their gate, in whatever order a test opens the gates; ``trouble`` is raised instead, once each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: dict[str, asyncio.Event] = {}
+        self.gates: dict[str, asyncio.Event] = {}
+        self.done: dict[str, asyncio.Event] = {}
+        self.trouble: list[Exception] = []
+        self.lose_reply = False
+
+    def _of(self, events: dict[str, asyncio.Event], key: str) -> asyncio.Event:
+        return events.setdefault(key, asyncio.Event())
+
+    async def put_absent(self, key: str, body: Bytes) -> bool:
+        if self.trouble:
+            raise self.trouble.pop(0)
+        self._of(self.started, key).set()
+        await self._of(self.gates, key).wait()
+        written = await super().put_absent(key, body)
+        self._of(self.done, key).set()
+        if self.lose_reply:
+            self.lose_reply = False
+            raise Unavailable("cannot put: the reply was lost")
+        return written
+
+    async def under_way(self, key: str) -> None:
+        await self._of(self.started, key).wait()
+
+    async def finished(self, key: str) -> None:
+        await self._of(self.done, key).wait()
+
+    def let(self, key: str) -> None:
+        self._of(self.gates, key).set()
+
+
+class Bench:
+    """A journal on a store, with what it released and said."""
+
+    def __init__(self, store: Store, limits: Limits, memory_limit: int = 1 << 20) -> None:
+        self.released: list[Segment] = []
+        self.pressure: list[bool] = []
+        self.acked: list[int] = []
+        self.journal = Journal(
+            store,
+            "r",
+            Settings(),
+            limits,
+            memory_limit=memory_limit,
+            largest_batch=4096,
+            on_release=self.released.append,
+            on_pressure=self.pressure.append,
+        )
+
+    def append(self, *frames: bytes) -> int:
+        return self.journal.append(batch(*frames), ORIGIN, self._waiter())
+
+    def _waiter(self) -> Callable[[], None]:
+        return lambda: self.acked.append(self.journal.durable)
+
+
+def key(lane: int, sequence: int) -> str:
+    return SegmentName("r", lane, sequence).key
+
+
+async def turns() -> None:
+    """Let everything run that can run without an event from outside."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def frames_in(store: Store) -> list[bytes]:
+    found = []
+    for stored in await list_segments(store):
+        f = (await read_segment(store, stored.name)).frames
+        found += [f.data[f.offsets[i] : f.offsets[i + 1]].tobytes() for i in range(len(f))]
+    return found
+
+
+async def test_nothing_is_acknowledged_before_it_is_stored() -> None:
+    store = Gated()
+    bench = Bench(store, SOON)
+    ordinal = bench.append(b"<13>a", b"<13>b")
+    await store.under_way(key(0, 1))
+    assert bench.journal.durable < ordinal
+    assert bench.acked == []
+    assert bench.journal.unstored > 0
+    store.let(key(0, 1))
+    await bench.journal.flush()
+    assert bench.acked == [ordinal]
+    assert bench.journal.unstored == 0
+    assert await frames_in(store) == [b"<13>a", b"<13>b"]
+    await bench.journal.aclose()
+
+
+async def test_acknowledgements_leave_in_order_across_lanes() -> None:
+    store = Gated()
+    bench = Bench(store, SOON)
+    first = bench.append(b"<13>a")
+    await store.under_way(key(0, 1))
+    second = bench.append(b"<13>b")
+    await store.under_way(key(1, 1))
+    store.let(key(1, 1))
+    await store.finished(key(1, 1))
+    await turns()
+    assert bench.acked == []
+    store.let(key(0, 1))
+    await bench.journal.flush()
+    assert bench.acked == [first, second]
+    assert [s.name.key for s in bench.released] == [key(0, 1), key(1, 1)]
+    await bench.journal.aclose()
+
+
+async def test_a_lane_sends_the_next_only_when_the_last_is_stored() -> None:
+    store = Gated()
+    bench = Bench(store, Limits(ack_delay=0.0, max_delay=0.001, max_bytes=1 << 16, parallel_puts=1))
+    bench.append(b"<13>a")
+    await store.under_way(key(0, 1))
+    bench.append(b"<13>b")
+    bench.append(b"<13>c")
+    flush = asyncio.create_task(bench.journal.flush())
+    await turns()
+    assert set(store.started) == {key(0, 1)}
+    store.let(key(0, 1))
+    store.let(key(0, 2))
+    await flush
+    assert await frames_in(store) == [b"<13>a", b"<13>b", b"<13>c"]
+    assert len(bench.released) == 2
+    await bench.journal.aclose()
+
+
+async def test_failed_puts_are_tried_again_and_lost_replies_found_out() -> None:
+    store = Gated()
+    store.trouble = [Unavailable("cannot put: 503"), Unavailable("cannot put: reset")]
+    store.lose_reply = True
+    store.let(key(0, 1))
+    bench = Bench(store, SOON)
+    bench.append(b"<13>a")
+    await bench.journal.flush()
+    assert bench.journal.failing is None
+    assert len(bench.acked) == 1
+    assert await frames_in(store) == [b"<13>a"]
+    await bench.journal.aclose()
+
+
+async def test_another_receivers_segment_is_fatal_and_nothing_is_acknowledged() -> None:
+    store = MemoryStore()
+    await store.put(key(0, 1), b"somebody else's")
+    bench = Bench(store, SOON)
+    bench.append(b"<13>a")
+    with pytest.raises(LogsinkError, match="another receiver has written it"):
+        await bench.journal.failed
+    with pytest.raises(LogsinkError, match="another receiver has written it"):
+        await bench.journal.flush()
+    assert bench.acked == []
+    await bench.journal.aclose()
+
+
+async def test_memory_limit_pauses_and_resumes() -> None:
+    store = Gated()
+    bench = Bench(store, SOON, memory_limit=5000)
+    for _ in range(5):
+        bench.append(b"x" * 1500)
+    assert bench.pressure == [True]
+    assert bench.journal.paused
+    for lane in range(2):
+        for sequence in range(1, 6):
+            store.let(key(lane, sequence))
+    await bench.journal.flush()
+    assert bench.pressure == [True, False]
+    await bench.journal.aclose()
+
+
+async def test_a_full_fill_is_sent_at_once() -> None:
+    store = MemoryStore()
+    bench = Bench(store, NEVER)
+    frame = b"x" * 4000
+    while not await list_segments(store):
+        bench.append(frame)
+        await asyncio.sleep(0)
+    assert bench.released or bench.journal.unstored >= NEVER.max_bytes
+    await bench.journal.flush()
+    assert set(await frames_in(store)) == {frame}
+    await bench.journal.aclose()
+
+
+async def test_reads_are_never_split_and_received_strictly_increases() -> None:
+    store = MemoryStore()
+    bench = Bench(store, Limits(ack_delay=3600, max_delay=3600, max_bytes=1 << 16, parallel_puts=4))
+    reads = 200
+    for i in range(reads):
+        bench.append(*[b"<13>%03d " % i + b"y" * 190] * 10)
+    await bench.journal.flush()
+    received: dict[bytes, set[tuple[str, int]]] = {}
+    for stored in await list_segments(store):
+        f = (await read_segment(store, stored.name)).frames
+        for i in range(len(f)):
+            number = f.data[f.offsets[i] + 4 : f.offsets[i] + 7].tobytes()
+            received.setdefault(number, set()).add((stored.name.key, int(f.received[i])))
+    assert len(received) == reads
+    assert all(len(places) == 1 for places in received.values())
+    times = [next(iter(received[number]))[1] for number in sorted(received)]
+    assert all(a < b for a, b in itertools.pairwise(times))
+    await bench.journal.aclose()
+
+
+async def test_a_cancelled_flush_loses_nothing() -> None:
+    store = Gated()
+    bench = Bench(store, NEVER)
+    bench.append(b"<13>a")
+    flush = asyncio.create_task(bench.journal.flush())
+    await store.under_way(key(0, 1))
+    flush.cancel()
+    await asyncio.gather(flush, return_exceptions=True)
+    store.let(key(0, 1))
+    await bench.journal.flush()
+    assert await frames_in(store) == [b"<13>a"]
+    await bench.journal.aclose()
