@@ -172,12 +172,10 @@ class DeltaLog:
 
     async def _refuse_gap(self, version: int) -> None:
         """``Conflict`` when ``version`` is missing although later ones are there: the log was cleaned beneath us."""
-        own = commit_key(version)
-        async for entry in self.store.list(LOG, f"{LOG}{version:020d}"):
-            if entry.key == own:
-                return  # written since we looked
-            if entry.key[len(LOG) :][:20].isdigit():
-                raise Conflict(f"cannot commit version {version}: the log goes on after it, with {entry.key}")
+        later = [entry.key async for entry in self.store.list(LOG, f"{LOG}{version:020d}")]
+        numbered = [key for key in later if key[len(LOG) :][:20].isdigit()]
+        if numbered and commit_key(version) not in numbered:
+            raise Conflict(f"cannot commit version {version}: the log goes on without it, at {numbered[0]}")
 
     def _body(self, claim: _Claim, operation: str) -> bytes:
         now = self._now()

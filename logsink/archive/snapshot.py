@@ -124,6 +124,7 @@ class Snapshot:
 
     files        live data files by path
     txn          ``appId`` -> last sequence whose rows are in the table
+    moved        ``appId`` -> milliseconds since the epoch when its txn was committed, by the committer's clock
     tombstones   path -> milliseconds since the epoch when it left the table
     checkpoint   version of the checkpoint it was read from, -1 when it was read from commits alone
     loaded       monotonic seconds at which its listing began: everything committed before is in it
@@ -132,6 +133,7 @@ class Snapshot:
     version: int = -1
     files: Mapping[str, DataFile] = field(default_factory=dict)
     txn: Mapping[str, int] = field(default_factory=dict)
+    moved: Mapping[str, int] = field(default_factory=dict)
     tombstones: Mapping[str, int] = field(default_factory=dict)
     checkpoint: int = -1
     loaded: float = 0.0
@@ -257,6 +259,7 @@ class _Fold:
     def __init__(self, base: Snapshot) -> None:
         self._files = dict(base.files)
         self._txn = dict(base.txn)
+        self._moved = dict(base.moved)
         self._tombstones = dict(base.tombstones)
         self._known = base.version >= 0
         self._protocol: Json | None = None
@@ -270,7 +273,7 @@ class _Fold:
             refuse_protocol(self._protocol)
         if self._metadata is not None:
             refuse_metadata(self._metadata)
-        return Snapshot(version, self._files, self._txn, self._tombstones, checkpoint, loaded)
+        return Snapshot(version, self._files, self._txn, self._moved, self._tombstones, checkpoint, loaded)
 
     def commit(self, actions: Iterable[Json]) -> None:
         """Apply one commit's actions."""
@@ -282,7 +285,7 @@ class _Fold:
                 elif (remove := action.get("remove")) is not None:
                     self._remove(remove["path"], remove.get("deletionTimestamp") or 0)
                 elif (txn := action.get("txn")) is not None:
-                    self._txn[txn["appId"]] = txn["version"]
+                    self._move(txn)
                 self._protocol = action.get("protocol") or self._protocol
                 self._metadata = action.get("metaData") or self._metadata
         except (KeyError, TypeError, AttributeError) as error:
@@ -304,7 +307,7 @@ class _Fold:
             for row in remove.to_pylist():
                 self._remove(row["path"], row.get("deletionTimestamp") or 0)
             for row in txn.to_pylist():
-                self._txn[row["appId"]] = row["version"]
+                self._move(row)
             for row in _struct(table, "protocol").to_pylist():
                 self._protocol = row
             for row in _struct(table, "metaData").to_pylist():
@@ -324,6 +327,10 @@ class _Fold:
         self._files[decoded] = DataFile(decoded, date, size, statistics)
         self._tombstones.pop(decoded, None)
 
+    def _move(self, txn: Json) -> None:
+        self._txn[txn["appId"]] = txn["version"]
+        self._moved[txn["appId"]] = txn.get("lastUpdated") or 0
+
     def _remove(self, path: str, deleted: int) -> None:
         decoded = unquote(path)
         self._files.pop(decoded, None)
@@ -339,6 +346,7 @@ _CHECKPOINT_COLUMNS = [
     "remove.deletionTimestamp",
     "txn.appId",
     "txn.version",
+    "txn.lastUpdated",
     "protocol",
     "metaData",
 ]

@@ -1,0 +1,322 @@
+"""Reading the table's log: what a snapshot holds, which logs are refused, and listings that do not fit together."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import json
+from pathlib import Path
+
+import deltalake
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from logsink.archive.log import CONFIGURATION, Remove, Txn
+from logsink.archive.snapshot import HINT, LOG, DataFile, Snapshot, commit_key
+from logsink.errors import FormatError
+from logsink.journal.segment import SegmentName
+from logsink.parse.schema import TABLE
+from logsink.store.memory import MemoryStore
+from tests.unit.archive.tables import Clock, RoughStore, add, foreign, fresh, log_of
+
+METADATA = {
+    "id": "x",
+    "format": {"provider": "parquet", "options": {}},
+    "schemaString": deltalake.Schema.from_arrow(TABLE).to_json(),
+    "partitionColumns": ["date"],
+    "configuration": {},
+}
+PROTOCOL = {"minReaderVersion": 1, "minWriterVersion": 2}
+
+
+def checkpoint_name(version: int, part: int = 0, parts: int = 0) -> str:
+    return f"{LOG}{version:020d}.checkpoint" + (f".{part:010d}.{parts:010d}" if parts else "") + ".parquet"
+
+
+async def checkpoint_of(store: MemoryStore, directory: Path) -> pa.Table:
+    """What deltalake would write as the checkpoint of the table in ``store``."""
+    async for entry in store.list(LOG):
+        path = directory / entry.key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(await store.get(entry.key))
+    deltalake.DeltaTable(directory / "logs").create_checkpoint()
+    (path,) = directory.glob("logs/_delta_log/*.checkpoint.parquet")
+    return pq.read_table(path)
+
+
+def parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()
+
+
+async def table(store: MemoryStore, versions: int = 5) -> Snapshot:
+    """A table at ``versions``: files v1.., the first removed at version 2, lane r.0 at the version's number."""
+    log = log_of(store)
+    await log.create()
+    for version in range(1, versions + 1):
+        snapshot = await log.load()
+        gone = [Remove(snapshot.files[path], data_change=True) for path in snapshot.files if version == 2]
+        await log.commit(snapshot, [add(f"v{version}"), Txn("r.0", version), *gone])
+    return await fresh(store)
+
+
+def same(a: Snapshot, b: Snapshot) -> bool:
+    return (a.version, a.files, a.txn, a.moved, a.tombstones) == (b.version, b.files, b.txn, b.moved, b.tombstones)
+
+
+async def test_no_table() -> None:
+    snapshot = await fresh(MemoryStore())
+    assert (snapshot.version, dict(snapshot.files), dict(snapshot.txn)) == (-1, {}, {})
+
+
+async def test_version_0_is_what_deltalake_would_write() -> None:
+    store = MemoryStore()
+    await log_of(store).create()
+    _, protocol, metadata = (orjson.loads(line) for line in (await store.get(commit_key(0))).splitlines())
+    assert protocol["protocol"] == PROTOCOL
+    assert json.loads(metadata["metaData"]["schemaString"]) == json.loads(METADATA["schemaString"])
+    assert metadata["metaData"]["configuration"] == CONFIGURATION
+
+
+async def test_a_snapshot_covers_segments_up_to_the_txn_of_their_lane() -> None:
+    snapshot = await table(MemoryStore(), 3)
+    assert snapshot.covers(SegmentName("r", 0, 3))
+    assert not snapshot.covers(SegmentName("r", 0, 4))
+    assert not snapshot.covers(SegmentName("r", 1, 1))
+
+
+@pytest.mark.parametrize("hinted", [True, False])
+@pytest.mark.parametrize("parts", [0, 1, 3])
+async def test_a_checkpoint_holds_what_its_commits_said(tmp_path: Path, parts: int, hinted: bool) -> None:
+    store = MemoryStore()
+    expected = await table(store)
+    whole = await checkpoint_of(store, tmp_path)
+    if hinted:
+        await store.put(HINT, b'{"version":5,"size":7}')
+    step = -(-len(whole) // (parts or 1))
+    for part in range(parts or 1):
+        await store.put(
+            checkpoint_name(5, part + 1 if parts else 0, parts), parquet(whole[part * step : part * step + step])
+        )
+    await store.delete([commit_key(version) for version in range(6)])
+    found = await fresh(store)
+    assert same(found, expected)
+    assert found.checkpoint == 5
+    await log_of(store).commit(found, [Txn("r.0", 6)])
+    assert (await fresh(store)).txn == {"r.0": 6}
+
+
+async def test_an_incomplete_checkpoint_does_not_count(tmp_path: Path) -> None:
+    store = MemoryStore()
+    expected = await table(store)
+    whole = parquet(await checkpoint_of(store, tmp_path))
+    await store.put(checkpoint_name(5, 1, 2), whole)
+    await store.put(HINT, b'{"version":5,"size":7,"parts":2}')
+    found = await fresh(store)
+    assert same(found, expected)
+    assert found.checkpoint == -1
+
+
+@pytest.mark.parametrize("hint", [b"", b"{}", b"[]", b'{"version":null}', b'{"version":3}', b'{"version":99}', b"\xff"])
+async def test_the_hint_is_only_a_hint(hint: bytes) -> None:
+    store = MemoryStore()
+    expected = await table(store)
+    await store.put(HINT, hint)
+    assert same(await fresh(store), expected)
+
+
+async def test_other_objects_in_the_log_are_passed_over() -> None:
+    store = MemoryStore()
+    expected = await table(store)
+    for name in (
+        "00000000000000000003.00000000000000000004.compacted.json",
+        "00000000000000000003.crc",
+        "x.json",
+        "_x/y",
+    ):
+        await store.put(LOG + name, b"?")
+    assert same(await fresh(store), expected)
+
+
+async def test_a_missing_commit_is_an_error_after_a_few_listings() -> None:
+    store = MemoryStore()
+    await table(store)
+    await store.delete([commit_key(3)])
+    with pytest.raises(FormatError, match="missing") as caught:
+        await fresh(store)
+    assert "restore" in caught.value.hint
+
+
+async def test_a_commit_gone_between_listing_and_reading_means_list_again(tmp_path: Path) -> None:
+    store = RoughStore()
+    expected = await table(store)
+    body = parquet(await checkpoint_of(store, tmp_path))
+
+    def clean_up(method: str, key: str) -> str:
+        if (method, key) == ("get", commit_key(2)):
+            for version in range(5):
+                store._objects.pop(commit_key(version), None)
+            store._keys = sorted(store._objects)
+            store._keys.append(checkpoint_name(4))
+            store._keys.sort()
+            store._objects[checkpoint_name(4)] = (body, 0.0)
+        return ""
+
+    store.trouble = clean_up
+    found = await fresh(store)
+    assert found.checkpoint == 4
+    assert (found.version, found.files, found.txn) == (expected.version, expected.files, expected.txn)
+
+
+async def test_known_commits_are_not_read_again_while_their_listing_stands(tmp_path: Path) -> None:
+    store, clock = RoughStore(), Clock()
+    await table(store)
+    log = log_of(store, clock)
+    first = await log.load()
+    store.calls.clear()
+    clock.time += 5
+    again = await log.load()
+    assert again.loaded == first.loaded + 5
+    assert same(again, first)
+    await log_of(store).commit(again, [Txn("r.0", 6)])
+    store.calls.clear()
+    assert (await log.load()).txn == {"r.0": 6}
+    assert [key for method, key in store.calls if method == "get"] == [commit_key(6)]
+    body = parquet(await checkpoint_of(store, tmp_path))
+    await store.put(checkpoint_name(6), body)
+    store.calls.clear()
+    assert (await log.load()).checkpoint == 6
+    assert [key for method, key in store.calls if method == "get"] == [checkpoint_name(6)]
+
+
+async def test_a_cached_version_that_is_gone_is_forgotten() -> None:
+    store = MemoryStore()
+    log = log_of(store)
+    await table(store)
+    await log.load()
+    await store.delete([entry.key async for entry in store.list()])
+    await table(store, 2)
+    assert (await log.load()).version == 2
+
+
+@pytest.mark.parametrize(
+    ("protocol", "metadata", "text"),
+    [
+        ({"minReaderVersion": 2, "minWriterVersion": 2}, {}, "protocol"),
+        ({"minReaderVersion": 1, "minWriterVersion": 3}, {}, "protocol"),
+        ({"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["deletionVectors"]}, {}, "deletionVectors"),
+        ({}, {}, "protocol"),
+        (PROTOCOL, {"partitionColumns": ["date", "host"]}, "partitioned"),
+        (PROTOCOL, {"partitionColumns": []}, "partitioned"),
+        (PROTOCOL, {"format": {"provider": "orc"}}, "Parquet"),
+        (PROTOCOL, {"configuration": {"delta.setTransactionRetentionDuration": "interval 1 day"}}, "forget"),
+        (PROTOCOL, {"schemaString": "{"}, "schema"),
+        (PROTOCOL, {"schemaString": METADATA["schemaString"].replace('"host"', '"hast"')}, "column host"),
+        (PROTOCOL, {"schemaString": METADATA["schemaString"].replace('"byte"', '"short"')}, "column facility"),
+        (PROTOCOL, {"schemaString": METADATA["schemaString"].replace('"nullable":true', '"nullable":false')}, "column"),
+    ],
+)
+async def test_a_table_that_is_not_ours_is_refused(
+    protocol: dict[str, object], metadata: dict[str, object], text: str
+) -> None:
+    store = MemoryStore()
+    await foreign(store, 0, {"protocol": protocol}, {"metaData": METADATA | metadata})
+    with pytest.raises(FormatError, match=text):
+        await fresh(store)
+
+
+async def test_a_table_that_somebody_upgrades_is_refused_from_then_on() -> None:
+    store = MemoryStore()
+    log = log_of(store)
+    await log.create()
+    await foreign(store, 1, {"protocol": {"minReaderVersion": 3, "minWriterVersion": 7}})
+    with pytest.raises(FormatError, match="protocol"):
+        await log.load()
+
+
+@pytest.mark.parametrize("name", ["parquet", "json"])
+async def test_a_checkpoint_of_the_second_kind_is_refused(name: str) -> None:
+    store = MemoryStore()
+    await table(store, 1)
+    await store.put(f"{LOG}{1:020d}.checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.{name}", b"")
+    with pytest.raises(FormatError, match="second kind"):
+        await fresh(store)
+
+
+async def test_columns_of_a_newer_version_are_tolerated() -> None:
+    store = MemoryStore()
+    newer = deltalake.Schema.from_arrow(TABLE.append(pa.field("colour", pa.string()))).to_json()
+    await foreign(store, 0, {"protocol": PROTOCOL}, {"metaData": METADATA | {"schemaString": newer}})
+    log = log_of(store)
+    assert await log.commit(await log.load(), [add("a")]) == 1
+    stricter = deltalake.Schema.from_arrow(TABLE.append(pa.field("colour", pa.string(), nullable=False))).to_json()
+    await foreign(store, 2, {"metaData": METADATA | {"schemaString": stricter}})
+    with pytest.raises(FormatError, match="colour"):
+        await log.load()
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        {"add": {"path": "x"}},
+        {"add": {"path": "s3://elsewhere/x", "size": 1, "partitionValues": {"date": "2026-11-22"}}},
+        {"add": {"path": "x", "size": 1, "partitionValues": {"date": None}}},
+        {"add": {"path": "x", "size": 1, "partitionValues": {}}},
+        {"txn": {"version": 1}},
+        {"remove": []},
+    ],
+)
+async def test_a_commit_that_makes_no_sense_is_refused(action: dict[str, object]) -> None:
+    store = MemoryStore()
+    await table(store, 1)
+    await foreign(store, 2, action)
+    with pytest.raises(FormatError):
+        await fresh(store)
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]\n", b"1\n"])
+async def test_bytes_that_are_no_commit_are_refused(body: bytes) -> None:
+    store = MemoryStore()
+    await table(store, 1)
+    await store.put(commit_key(2), body)
+    with pytest.raises(FormatError):
+        await fresh(store)
+
+
+async def test_bytes_that_are_no_checkpoint_are_refused() -> None:
+    store = MemoryStore()
+    await table(store, 1)
+    await store.put(checkpoint_name(1), b"PAR1")
+    with pytest.raises(FormatError):
+        await fresh(store)
+
+
+def test_statistics() -> None:
+    text = orjson.dumps(
+        {
+            "numRecords": 3,
+            "minValues": {"time": "2026-11-22T00:00:00.000001Z", "received": "2026-11-22T00:00:00.123Z", "host": "a"},
+            "maxValues": {
+                "time": "2026-11-22T00:00:00Z",
+                "received": "2026-11-22T00:00:00.123Z",
+                "severity": 7,
+                "app": None,
+            },
+            "nullCount": {"time": 0, "app": 3},
+        }
+    ).decode()
+    stats = DataFile("x", datetime.date(2026, 11, 22), 1, text).stats
+    midnight = 1_795_305_600_000_000
+    assert stats.rows == 3
+    assert stats.minimum == {"time": midnight + 1, "received": midnight + 123_000, "host": "a"}
+    assert stats.maximum == {"time": midnight, "received": midnight + 123_999, "severity": 7}
+    assert stats.nulls == {"time": 0, "app": 3}
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"numRecords":null}', '{"numRecords":1,"minValues":3}'])
+def test_statistics_without_a_row_count_are_refused(text: str) -> None:
+    with pytest.raises(FormatError, match="statistics"):
+        _ = DataFile("x", datetime.date(2026, 11, 22), 1, text).stats
