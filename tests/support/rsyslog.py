@@ -49,7 +49,7 @@ main_queue(queue.type="LinkedList" queue.size="2000000" queue.timeoutEnqueue="60
 module(load="imtcp")
 {modules}
 input(type="imtcp" address="127.0.0.1" port="0" listenPortFileName="{directory}/port")
-action({action} {always})
+{forward}
 action(type="omfwd" target="127.0.0.1" port="{capture}" protocol="tcp" TCP_Framing="octet-counted" {always})
 """
 
@@ -74,8 +74,9 @@ class Rsyslog:
     """One rsyslogd with the given action. A context manager; see the module's docstring.
 
     directory   its working directory; must exist and be its own
-    action      ``tcp(...)``, ``udp(...)``, ``relp(...)``, or any other parameters of ``action()`` but template and resume*
-    template    name of a built-in template
+    action      ``tcp(...)``, ``udp(...)``, ``relp(...)``, or any other parameters of ``action()`` but template and resume*;
+                or whole statements with an action of their own, as in rsyslog/
+    template    name of a template, built in or from those statements
     rate        at most about so many messages a second leave, in bursts of 50
     """
 
@@ -87,13 +88,15 @@ class Rsyslog:
         self._log = directory / "rsyslogd.log"
         batch = 50
         pace = f'queue.dequeueBatchSize="{batch}" queue.dequeueSlowdown="{batch * 1_000_000 // rate}"' if rate else ""
+        always = _ALWAYS.format(template=template)
+        whole = "action(" in action
         self._text = _CONFIGURATION.format(
             directory=directory,
-            action=action,
-            pace=pace,
-            modules='module(load="omrelp")' if "omrelp" in action else "",
+            modules='module(load="omrelp")' if "omrelp" in action and not whole else "",
+            forward=action if whole else f"action({action} {always})",
             capture=self._capture.port,
-            always=_ALWAYS.format(template=template),
+            always=always,
+            pace=pace,
             stop=round(STOP * 1000),
         )
 
