@@ -1,0 +1,309 @@
+"""Real sockets on loopback, a real journal, a store in memory: what arrives is stored, acknowledged, held back, drained."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from logsink.config import Journal as Limits
+from logsink.flags import Flag
+from logsink.journal.segment import Segment
+from logsink.journal.writer import Journal
+from logsink.net.intake import Connection, Intake
+from logsink.net.relp import RelpConnection
+from logsink.net.tcp import TcpConnection
+from logsink.net.udp import UdpListener
+from logsink.parse.frames import Settings
+from logsink.store.base import Bytes
+from logsink.store.memory import MemoryStore
+
+OPEN = b"1 open 30 relp_version=0\ncommands=syslog\n"
+MAX = 4096
+
+
+class Held(MemoryStore):
+    """Puts wait while it is held."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = asyncio.Event()
+        self.free.set()
+
+    async def put_absent(self, key: str, body: Bytes) -> bool:
+        await self.free.wait()
+        return await super().put_absent(key, body)
+
+
+@dataclass
+class Bench:
+    """One intake with a journal behind it; ``rows`` is what was stored: frame, flags, sender, transport."""
+
+    store: Held
+    intake: Intake
+    journal: Journal
+    released: list[Segment] = field(default_factory=list)
+    servers: list[asyncio.AbstractServer] = field(default_factory=list)
+
+    async def listen(self, kind: Callable[[Intake], asyncio.BufferedProtocol]) -> int:
+        server = await asyncio.get_running_loop().create_server(lambda: kind(self.intake), "127.0.0.1", 0)
+        self.servers.append(server)
+        return int(server.sockets[0].getsockname()[1])
+
+    async def rows(self) -> list[tuple[bytes, int, str | None, str]]:
+        await self.journal.flush()
+        found = []
+        for segment in self.released:
+            f = segment.frames
+            for i in range(len(f)):
+                origin = f.origins[f.origin[i]]
+                frame = f.data[f.offsets[i] : f.offsets[i + 1]].tobytes()
+                found.append((frame, int(f.flags[i]), origin.sender, origin.transport))
+        return found
+
+
+async def make(*, memory_limit: int = 1 << 22, max_connections: int = 100, max_message: int = MAX) -> Bench:
+    store = Held()
+    intake = Intake(max_message=max_message, max_connections=max_connections, memory_limit=memory_limit)
+    released: list[Segment] = []
+    journal = Journal(
+        store,
+        "r",
+        Settings(),
+        Limits(ack_delay=0.0, max_delay=0.01, max_bytes=1 << 16, parallel_puts=2),
+        memory_limit=memory_limit,
+        largest_batch=len(intake.buffer),
+        on_release=released.append,
+        on_pressure=intake.pressure,
+    )
+    intake.attach(journal)
+    return Bench(store, intake, journal, released)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = await make()
+    yield bench
+    await close(bench)
+
+
+async def close(bench: Bench) -> None:
+    for server in bench.servers:
+        server.close()
+    for connection in list(bench.intake.connections):
+        connection.abort()
+    await bench.intake.empty.wait()
+    bench.store.free.set()
+    await bench.journal.aclose()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop turn until ``condition`` holds: for states that nothing announces."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+async def connected(bench: Bench, count: int) -> list[Connection]:
+    await until(lambda: len(bench.intake.connections) == count)
+    return list(bench.intake.connections)
+
+
+async def test_tcp_frames_of_one_connection(bench: Bench) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", await bench.listen(TcpConnection))
+    writer.write(b"<13>one\n8 <13>two\n<13>three")
+    writer.write_eof()
+    assert await reader.read() == b""
+    writer.close()
+    await bench.intake.empty.wait()
+    assert await bench.rows() == [
+        (b"<13>one", 0, "127.0.0.1", "tcp"),
+        (b"<13>two", 0, "127.0.0.1", "tcp"),
+        (b"<13>three", 0, "127.0.0.1", "tcp"),
+    ]
+
+
+async def test_tcp_reset_inside_a_counted_frame_keeps_and_flags_it(bench: Bench) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", await bench.listen(TcpConnection))
+    (connection,) = await connected(bench, 1)
+    writer.write(b"20 <13>half")
+    await until(lambda: connection._session.carry)
+    writer.transport.abort()
+    await bench.intake.empty.wait()
+    assert await bench.rows() == [(b"<13>half", Flag.INCOMPLETE, "127.0.0.1", "tcp")]
+
+
+async def test_connections_beyond_the_limit_are_closed_at_once() -> None:
+    bench = await make(max_connections=1)
+    port = await bench.listen(TcpConnection)
+    _, first = await asyncio.open_connection("127.0.0.1", port)
+    await connected(bench, 1)
+    reader, second = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        assert await reader.read() == b""
+    except ConnectionResetError:
+        assert len(bench.intake.connections) == 1
+    first.write(b"<13>still here\n")
+    first.close()
+    await bench.intake.empty.wait()
+    assert [frame for frame, *_ in await bench.rows()] == [b"<13>still here"]
+    second.close()
+    await close(bench)
+
+
+async def test_memory_limit_holds_the_sender_back_and_loses_nothing() -> None:
+    bench = await make(memory_limit=1 << 16)
+    bench.store.free.clear()
+    _, writer = await asyncio.open_connection("127.0.0.1", await bench.listen(TcpConnection))
+    frames = [b"<13>%06d " % i + b"x" * 90 for i in range(40_000)]
+    writer.write(b"\n".join(frames) + b"\n")
+    writer.write_eof()
+    await until(lambda: bench.intake.paused)
+    held = bench.journal.unstored
+    assert held < (1 << 16) + 2 * len(bench.intake.buffer)
+    bench.store.free.set()
+    async with asyncio.timeout(20):
+        await bench.intake.empty.wait()
+    assert [frame for frame, *_ in await bench.rows()] == frames
+    writer.close()
+    await close(bench)
+
+
+async def test_unfinished_frames_past_their_share_are_cut_largest_first() -> None:
+    bench = await make(memory_limit=1 << 14, max_message=MAX)  # a quarter of it: 4096 octets of unfinished frames
+    port = await bench.listen(TcpConnection)
+    _, small = await asyncio.open_connection("127.0.0.1", port)
+    _, large = await asyncio.open_connection("127.0.0.1", port)
+    small.write(b"<13>small " + b"s" * 1500)
+    large.write(b"<13>large " + b"l" * 3000)
+    await until(lambda: bench.released)
+    large.write(b"l\n<13>next\n")
+    small.write(b"s\n")
+    for writer in (large, small):
+        writer.write_eof()
+        writer.close()
+    await bench.intake.empty.wait()
+    rows = sorted((frame[:9], len(frame), flags) for frame, flags, *_ in await bench.rows())
+    assert rows == [
+        (b"<13>large", 3010, Flag.TRUNCATED),
+        (b"<13>next", 8, 0),
+        (b"<13>small", 1511, 0),
+    ]
+    await close(bench)
+
+
+async def test_relp_is_acknowledged_only_when_stored(bench: Bench) -> None:
+    bench.store.free.clear()
+    reader, writer = await asyncio.open_connection("127.0.0.1", await bench.listen(RelpConnection))
+    writer.write(OPEN)
+    answer = await reader.readuntil(b"commands=syslog\n")
+    assert answer.startswith(b"1 rsp ")
+    assert b" 200 OK\nrelp_version=0\n" in answer
+    writer.write(b"2 syslog 7 <13>one\n3 syslog 0\n4 syslog 8 <13>two\n\n")
+    await until(lambda: bench.journal.unstored)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await reader.read(1)
+    bench.store.free.set()
+    expected = b"2 rsp 6 200 OK\n3 rsp 6 200 OK\n4 rsp 6 200 OK\n"
+    assert await reader.readexactly(len(expected)) == expected
+    writer.write(b"5 close 0\n")
+    assert await reader.read() == b"5 rsp 0\n0 serverclose 0\n"
+    writer.close()
+    assert [row[0] for row in await bench.rows()] == [b"<13>one", b"<13>two"]
+
+
+async def test_relp_client_that_never_reads_is_not_read_from_for_ever(bench: Bench) -> None:
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(sock, ("127.0.0.1", await bench.listen(RelpConnection)))
+    await loop.sock_sendall(sock, OPEN)
+    (connection,) = await connected(bench, 1)
+    numbers = iter(range(2, 10_000_000))
+
+    async def flood() -> None:
+        while True:
+            await loop.sock_sendall(sock, b"".join(b"%d syslog 1 x\n" % next(numbers) for _ in range(5000)))
+
+    sender = asyncio.create_task(flood())
+    await until(lambda: connection._holds)
+    for _ in range(1000):  # turns of the loop in which the flood could go on, if it were read
+        await asyncio.sleep(0)
+    assert not sender.done()
+    assert connection.transport.get_write_buffer_size() < 4 << 20
+    sender.cancel()
+    await asyncio.gather(sender, return_exceptions=True)
+    sock.close()
+
+
+async def test_relp_drain_acknowledges_what_is_stored_and_says_serverclose(bench: Bench) -> None:
+    bench.store.free.clear()
+    reader, writer = await asyncio.open_connection("127.0.0.1", await bench.listen(RelpConnection))
+    writer.write(OPEN + b"2 syslog 7 <13>one\n")
+    await reader.readuntil(b"commands=syslog\n")
+    await until(lambda: bench.journal.unstored)
+    bench.intake.drain()
+    writer.write(b"3 syslog 7 <13>two\n")
+    bench.store.free.set()
+    assert await reader.read() == b"2 rsp 6 200 OK\n0 serverclose 0\n"
+    writer.close()
+    assert [row[0] for row in await bench.rows()] == [b"<13>one"]
+
+
+async def test_tcp_drain_half_closes_and_reads_to_the_end(bench: Bench) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", await bench.listen(TcpConnection))
+    await connected(bench, 1)
+    bench.intake.drain()
+    assert await reader.read() == b""
+    writer.write(b"<13>on its way\n")
+    writer.write_eof()
+    await bench.intake.empty.wait()
+    writer.close()
+    assert [row[0] for row in await bench.rows()] == [b"<13>on its way"]
+
+
+async def test_udp_datagrams_with_their_senders(bench: Bench) -> None:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(lambda: UdpListener(bench.intake), local_addr=("127.0.0.1", 0))
+    target = transport.get_extra_info("sockname")
+    bodies = [
+        b"<13>plain",
+        b"<13>lf\n",
+        b"<13>crlf\r\n",
+        b"<13>nul\0",
+        b"\n",
+        b"",
+        b"<1>two\n<2>lines",
+        b"y" * (MAX + 9),
+    ]
+    for source in ("127.0.0.1", "127.0.0.2"):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.bind((source, 0))
+            for body in bodies:
+                sender.sendto(body, target)
+    await until(lambda: bench.journal.unstored or bench.released)
+    async with asyncio.timeout(20):
+        while len(await bench.rows()) < 12:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    expected = [b"<13>plain", b"<13>lf", b"<13>crlf", b"<13>nul", b"<1>two\n<2>lines", b"y" * MAX]
+    rows = await bench.rows()
+    for source in ("127.0.0.1", "127.0.0.2"):
+        assert [row[0] for row in rows if row[2] == source] == expected
+    assert {row[1] for row in rows if row[0].startswith(b"y")} == {Flag.TRUNCATED}
+    transport.close()
+
+
+async def test_udp_is_dropped_and_counted_at_the_memory_limit(bench: Bench) -> None:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(lambda: UdpListener(bench.intake), local_addr=("127.0.0.1", 0))
+    bench.intake.pressure(True)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"<13>lost", transport.get_extra_info("sockname"))
+    await until(lambda: bench.intake.lost)
+    assert await bench.rows() == []
+    transport.close()
