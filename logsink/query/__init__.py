@@ -1,0 +1,33 @@
+"""Questions about what was kept, answered from the store alone: no server, no index, nothing but reads.
+
+``times`` and ``filters`` say what is wanted, ``plan`` which objects can hold it, ``datafile`` and ``tail`` read those,
+``scan`` runs it all at once, ``merge`` puts rows into order in bounded memory, ``render`` turns them into bytes.
+Nothing here writes to a store, prints, or reads the environment.
+
+::
+
+    query = Query(Filter((OneOf("host", ("web-*",)), Holds("message", ("timeout",)))), limit=100)
+    async with open_store(url) as store, aclosing(search(store, query)) as found:
+        async for rows in found:          # pyarrow.Table, in order of time
+            ...
+"""
+
+from __future__ import annotations
+
+from logsink.query.filters import Between, Condition, Filter, Holds, OneOf, parse_priority
+from logsink.query.scan import Query, Report, Tuning, search
+from logsink.query.times import parse_time
+
+__all__ = [
+    "Between",
+    "Condition",
+    "Filter",
+    "Holds",
+    "OneOf",
+    "Query",
+    "Report",
+    "Tuning",
+    "parse_priority",
+    "parse_time",
+    "search",
+]

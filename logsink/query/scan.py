@@ -1,0 +1,363 @@
+"""Running a query: the journal's tail first and whole, then files and their row groups in order of time, a few ahead.
+
+A *unit* is a file whose footer was not read yet, or one row group of a read one; its time bounds say where in the order its
+rows can stand. Units are visited by their near end, so everything found before the nearest unit not yet taken in can be
+handed out at once: that bounds memory, and lets a query for the newest N stop as soon as no unread unit can matter.
+
+::
+
+    units by time -> [ahead: 8] -> fetch (16 at once) -> filter, read (threads) -> Pending -> rows in order
+
+A segment or file that is gone was archived, compacted or retired meanwhile: the query is planned again and goes on behind
+the last row it handed out, so that nothing appears twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import math
+import os
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from logsink.archive.snapshot import DataFile
+from logsink.errors import NotFound, Unavailable
+from logsink.journal.reader import Stored
+from logsink.query import tail
+from logsink.query.datafile import SCHEMA, Chunks, OpenFile, RowGroup, as_rows, open_file
+from logsink.query.filters import EVERYTHING, UNKNOWN, Between, Bounds, Filter, Mask, one_chunk
+from logsink.query.merge import KEY, MEMORY, Pending, Position, position
+from logsink.query.plan import bounds, plan
+from logsink.query.spill import Backwards
+from logsink.store.base import Store
+
+T = TypeVar("T")
+
+_FETCHES = 16  # ranged reads under way at once
+_HEAVY = "message"  # the one column whose bytes matter: looked at last
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to find and how to hand it out.
+
+    filter    what a row must be
+    columns   columns wanted; those of the order (``merge.KEY``) always come too
+    limit     only the newest so many; None: all
+    reverse   newest first
+    """
+
+    filter: Filter = EVERYTHING
+    columns: tuple[str, ...] = ("message",)
+    limit: int | None = None
+    reverse: bool = False
+
+
+@dataclass(slots=True)
+class Report:
+    """What a query has done so far; counted on as it runs."""
+
+    rows: int = 0
+    files: int = 0
+    files_read: int = 0
+    bytes_read: int = 0
+    requests: int = 0
+    segments: int = 0
+    restarts: int = 0
+    cut: bool = False
+    """The limit was reached before everything was looked at: there may be more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Bounds of a running query. ``ahead``: units read before their turn; each may hold a row group's rows."""
+
+    memory: int = MEMORY
+    ahead: int = 8
+    attempts: int = 10
+    threads: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+
+
+async def search(
+    store: Store, query: Query, report: Report | None = None, tuning: Tuning | None = None
+) -> AsyncGenerator[pa.Table, None]:
+    """The rows that ``query`` finds, in order (time, received, receiver, nth), each once; tables of at most 65,536 rows.
+
+    Everything acknowledged before the call is found. Raises ``NotFound`` when there is no store, ``FormatError`` for an
+    object that cannot be read, ``StoreError`` when the store fails. Close it (``aclosing``) to stop early.
+    """
+    report, tuning = report or Report(), tuning or Tuning()
+    if query.limit is None or query.reverse:
+        async with aclosing(_resumed(store, query, report, tuning)) as found:
+            async for rows in found:
+                yield rows
+        return
+    newest = Backwards(tuning.memory)
+    async with aclosing(_resumed(store, query, report, tuning)) as found:
+        async for rows in found:
+            newest.add(rows)
+    for rows in newest:
+        yield rows
+
+
+async def _resumed(store: Store, query: Query, report: Report, tuning: Tuning) -> AsyncGenerator[pa.Table, None]:
+    """The rows in the order of the search: newest first when there is a limit."""
+    descending = query.reverse or query.limit is not None
+    after: Position | None = None
+    pool = ThreadPoolExecutor(tuning.threads, "query")
+    try:
+        for _ in range(tuning.attempts):
+            left = None if query.limit is None else query.limit - report.rows
+            pending = Pending(descending=descending, limit=left, after=after, memory=tuning.memory)
+            filter = query.filter if after is None else _beyond(query.filter, after.time, descending)
+            scan = _Scan(store, replace(query, filter=filter), pending, report, tuning, pool)
+            await scan.plan()
+            try:
+                async with aclosing(scan.rows()) as found:
+                    async for rows in found:
+                        after = position(rows, -1)
+                        report.rows += rows.num_rows
+                        yield rows
+                return
+            except NotFound:
+                report.restarts += 1
+        raise Unavailable(
+            f"cannot finish the query on {store.url}: objects were removed while it ran, {tuning.attempts} times over"
+        )
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Unit(NamedTuple):
+    """``near``: no row of it stands before this in the order (instants negated when newest come first)."""
+
+    near: float
+    number: int
+    source: DataFile | RowGroup
+    filter: Filter
+
+
+class _Scan:
+    """One attempt at a query, on one plan."""
+
+    def __init__(
+        self,
+        store: Store,
+        query: Query,
+        pending: Pending,
+        report: Report,
+        tuning: Tuning,
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        self._store, self._query, self._pending = store, query, pending
+        self._report, self._tuning, self._pool = report, tuning, pool
+        self._columns = tuple(dict.fromkeys((*KEY, *query.columns)))
+        self._sign = -1 if pending.descending else 1
+        self._slots = asyncio.Semaphore(_FETCHES)
+        self._units: list[_Unit] = []
+        self._under_way: deque[_Unit] = deque()
+        self._numbers = 0
+        self._interpreted = 0
+
+    async def plan(self) -> None:
+        """Find out what there is; first, and once. ``NotFound`` when there is no store."""
+        self._plan = await plan(self._store, self._query.filter)
+        self._report.files, self._report.segments = len(self._plan.snapshot.files), len(self._plan.segments)
+
+    async def rows(self) -> AsyncGenerator[pa.Table, None]:
+        """Every row, in the order of ``pending``."""
+        await self._take_in_tail()
+        for file in self._plan.files:
+            self._push(file, self._query.filter, bounds(file, "time"))
+        async with aclosing(ahead(self._next_unit, self._width)) as results:
+            for rows in self._pending.pop(self._frontier()):
+                yield rows
+            async for result in results:
+                unit = self._under_way.popleft()
+                if isinstance(result, OpenFile):
+                    self._take_in_file(result, unit)
+                else:
+                    self._pending.add(result)
+                for rows in self._pending.pop(self._frontier()):
+                    yield rows
+                if self._pending.complete:
+                    break
+        for rows in self._pending.pop():
+            yield rows
+        self._report.cut = self._pending.dropped or (self._pending.complete and bool(self._units or self._under_way))
+
+    # The tail
+
+    async def _take_in_tail(self) -> None:
+        left = iter(self._plan.segments)
+
+        def job() -> Coroutine[Any, Any, pa.Table] | None:
+            segment = next(left, None)
+            return None if segment is None else self._segment(segment)
+
+        async with aclosing(ahead(job, lambda _: self._tuning.ahead)) as results:
+            async for rows in results:
+                self._pending.add(rows)
+
+    async def _segment(self, stored: Stored) -> pa.Table:
+        async with self._slots:
+            body = await self._store.get(stored.name.key)
+        self._count(body)
+        segment = await self._threaded(tail.read, body, stored.name, self._query.filter)
+        self._interpreted += len(segment.frames)
+        compiled = self._interpreted > tail.SMALL
+        return await self._threaded(tail.rows, segment, self._query.filter, self._columns, compiled)
+
+    # Files and row groups
+
+    def _push(self, source: DataFile | RowGroup, filter: Filter, time: Bounds) -> None:
+        low, high, _ = time
+        near = (
+            -high if self._sign < 0 and high is not None else low if self._sign > 0 and low is not None else -math.inf
+        )
+        self._numbers += 1
+        heapq.heappush(self._units, _Unit(near, self._numbers, source, filter))
+
+    def _next_unit(self) -> Coroutine[Any, Any, OpenFile | pa.Table] | None:
+        floor = self._pending.floor
+        if not self._units or (floor is not None and self._units[0].near > self._sign * floor):
+            return None
+        unit = heapq.heappop(self._units)
+        self._under_way.append(unit)
+        if isinstance(unit.source, DataFile):
+            self._report.files_read += 1
+            return open_file(self._fetch, unit.source.key, unit.source.size)
+        return self._row_group(unit.source, unit.filter)
+
+    def _width(self, done: int) -> int:
+        """Units at once: with a limit few at first, because the first ones may be all that is needed."""
+        return self._tuning.ahead if self._query.limit is None else min(self._tuning.ahead, self._tuning.threads + done)
+
+    def _frontier(self) -> int | None:
+        """The time at and beyond which rows may still come; None when none will."""
+        nears = [unit.near for unit in self._under_way]
+        if self._units:
+            nears.append(self._units[0].near)
+        if not nears:
+            return None
+        near = min(nears)
+        return self._sign * (-(1 << 62) if near == -math.inf else int(near))
+
+    def _take_in_file(self, file: OpenFile, unit: _Unit) -> None:
+        for group in file.row_groups(("time", *unit.filter.columns())):
+            left = unit.filter.within(partial(_group_bounds, group))
+            if left is not None:
+                self._push(group, left, group.bounds.get("time", UNKNOWN))
+
+    async def _row_group(self, group: RowGroup, filter: Filter) -> pa.Table:
+        """The matching rows of a row group. Columns are fetched and decoded only when earlier ones left something."""
+        chunks, known = Chunks(group), dict[str, pa.Array]()
+        light, heavy = filter.split(_HEAVY)
+        mask: Mask = np.ones(group.rows, np.bool_)
+        for step in (light, heavy):
+            if step.conditions and mask.any():
+                await self._have(chunks, known, step.columns())
+                mask &= await self._threaded(_mask, step, known, mask)
+        if self._query.limit is not None and mask.any():
+            await self._have(chunks, known, ("time",))
+            mask &= self._newest(known["time"], mask)
+        if not mask.any():
+            return SCHEMA.empty_table().select(self._columns)
+        await chunks.fetch(self._fetch, [name for name in self._columns if name not in known])
+        return await self._threaded(_chosen, chunks, known, self._columns, mask)
+
+    async def _have(self, chunks: Chunks, known: dict[str, pa.Array], columns: Sequence[str]) -> None:
+        missing = [name for name in columns if name not in known]
+        if missing:
+            await chunks.fetch(self._fetch, missing)
+            found = await self._threaded(chunks.read, missing)
+            known.update(zip(missing, (one_chunk(column) for column in found.columns), strict=True))
+
+    def _newest(self, times: pa.Array, mask: Mask) -> Mask:
+        """Which rows the limit can let through: of those in ``mask`` the newest, and none older than what is there."""
+        instants = times.cast(pa.int64()).to_numpy(zero_copy_only=False)
+        floor, room = self._pending.floor, self._pending.room
+        least = -(1 << 62) if floor is None else floor
+        found = instants[mask]
+        if room is not None and len(found) > room and not self._pending.resumed:  # those shown already must not count
+            least = max(least, int(np.partition(found, len(found) - room)[len(found) - room]))
+        newest: Mask = instants >= least
+        self._pending.dropped |= not bool(newest[mask].all())
+        return newest
+
+    # Means
+
+    async def _fetch(self, key: str, start: int, end: int) -> bytes:
+        async with self._slots:
+            body = await self._store.get(key, start, end)
+        self._count(body)
+        return body
+
+    def _count(self, body: bytes) -> None:
+        self._report.requests += 1
+        self._report.bytes_read += len(body)
+
+    async def _threaded(self, function: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
+
+
+def _group_bounds(group: RowGroup, column: str) -> Bounds:
+    return group.bounds.get(column, UNKNOWN)
+
+
+def _beyond(filter: Filter, time: int, descending: bool) -> Filter:
+    """The filter, and nothing that stands before ``time`` in the order."""
+    rest = Between("time", None, time + 1) if descending else Between("time", time, None)
+    return Filter((*filter.conditions, rest))
+
+
+def _mask(filter: Filter, known: dict[str, pa.Array], mask: Mask) -> Mask:
+    columns = pa.table({name: known[name] for name in filter.columns()})
+    if mask.all():
+        return filter.mask(columns)
+    found = np.zeros(len(mask), np.bool_)
+    found[mask] = filter.mask(columns.filter(pa.array(mask)))
+    return found
+
+
+def _chosen(chunks: Chunks, known: dict[str, pa.Array], columns: Sequence[str], mask: Mask) -> pa.Table:
+    missing = [name for name in columns if name not in known]
+    arrays = dict(known)
+    if missing:
+        arrays.update(zip(missing, chunks.read(missing).columns, strict=True))
+    rows = pa.table({name: arrays[name] for name in columns})
+    return as_rows(rows if mask.all() else rows.filter(pa.array(mask)), columns)
+
+
+async def ahead(
+    job: Callable[[], Coroutine[Any, Any, T] | None], width: Callable[[int], int]
+) -> AsyncGenerator[T, None]:
+    """Results of the coroutines that ``job`` hands out, in order, ``width(results so far)`` of them running at once.
+
+    ``job`` is asked again after each result, even when it had nothing before. Closing cancels what runs.
+    """
+    tasks: deque[asyncio.Task[T]] = deque()
+    done = 0
+    try:
+        while True:
+            while len(tasks) < width(done) and (coroutine := job()) is not None:
+                tasks.append(asyncio.ensure_future(coroutine))
+            if not tasks:
+                return
+            result = await tasks[0]
+            tasks.popleft()
+            done += 1
+            yield result
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
