@@ -27,6 +27,7 @@ from logsink import __version__, telemetry
 from logsink.archive.archiver import Archiver
 from logsink.archive.log import DeltaLog
 from logsink.archive.maintain import Maintainer
+from logsink.archive.rounds import Rounds
 from logsink.config import Address, Config
 from logsink.errors import ConfigError, LogsinkError
 from logsink.journal import fill
@@ -43,6 +44,9 @@ from logsink.wire import framing, relp
 
 BACKLOG = 1024
 """Connections that the kernel may hold until they are accepted."""
+
+HELD_ROUNDS = 2
+"""Archive rounds whose frames may wait in memory; segments beyond that are read again from the journal."""
 
 
 def new_receiver() -> str:
@@ -101,7 +105,8 @@ class Receiver:
     def _begin(self, store: Store, log: DeltaLog) -> None:
         """The parts behind the listeners."""
         config, receive = self._config, self._config.receive
-        self._archiver = Archiver(store, log, self._id, config.archive)
+        self._rounds = Rounds(log)
+        self._archiver = Archiver(self._rounds, config.archive, hold=HELD_ROUNDS * config.archive.max_bytes)
         self._maintainer = Maintainer(store, log, self._id, config)
         self._journal = Journal(
             store,
@@ -213,8 +218,9 @@ class Receiver:
         if not await self._until(self._journal.flush(), timeout):
             telemetry.NOT_STORED.log(bytes=self._journal.unstored, error="the store did not take it in time")
             return 1
-        if not await self._until(self._archiver.drain(), timeout):
-            telemetry.NOT_ARCHIVED.log(segments=self._archiver.backlog_segments)
+        await self._until(self._archiver.drain(time.monotonic() + timeout), timeout)
+        if left := self._archiver.health.segments:
+            telemetry.NOT_ARCHIVED.log(segments=left)
         telemetry.STOPPED.log()
         return 0
 
@@ -234,9 +240,10 @@ class Receiver:
             await self._http.cleanup()
         await self._journal.aclose()
         self._journal.failed.cancel()
+        self._rounds.close()
 
     def _readiness(self) -> Readiness:
-        archive, journal = self._archiver, self._journal
+        archive, journal = self._archiver.health, self._journal
         failing = journal.failing
         detail: dict[str, object] = {
             "receiver": self._id,
@@ -244,16 +251,14 @@ class Receiver:
             "paused": journal.paused,
             "unstored_bytes": journal.unstored,
             "store_error": str(failing) if failing else None,
-            "archive_backlog_bytes": archive.backlog_bytes,
-            "archive_backlog_segments": archive.backlog_segments,
-            "archive_error": str(archive.error) if archive.error else None,
+            "archive_backlog_bytes": archive.nbytes,
+            "archive_backlog_segments": archive.segments,
+            "archive_error": archive.error or None,
         }
         return Readiness(not (self._intake.draining or journal.paused or failing or journal.failed.done()), detail)
 
     def _refresh(self) -> None:
         telemetry.UNSTORED.set(self._journal.unstored)
-        telemetry.BACKLOG_BYTES.set(self._archiver.backlog_bytes)
-        telemetry.BACKLOG_SEGMENTS.set(self._archiver.backlog_segments)
 
 
 def _cannot_listen(kind: str, address: Address, error: OSError) -> LogsinkError:
