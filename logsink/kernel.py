@@ -33,7 +33,7 @@ R = TypeVar("R")
 
 MASK: Final = (1 << 63) - 1
 
-# What a parameter of a kernel may be, besides int and bool. All arrays are C-contiguous.
+# What a parameter of a kernel may be, besides int, bool, and (a constant) bytes. All arrays are C-contiguous.
 Bytes = bytes | npt.NDArray[np.uint8]  # only read
 ReadI32 = npt.NDArray[np.int32]  # only read
 ReadI64 = npt.NDArray[np.int64]  # only read
@@ -57,6 +57,8 @@ _ARRAYS: Final = MappingProxyType(
         "ReadGrid32": ("int32", 2, True),
     }
 )
+
+_SCALARS: Final = ("int", "bool", "bytes")
 
 _every: list[Kernel[Any, Any]] = []
 _compiling = threading.RLock()
@@ -128,8 +130,8 @@ class Kernel(Generic[P, R]):
         annotations = self.function.__annotations__
         kinds = [str(annotations.get(name)) for name in code.co_varnames[: code.co_argcount]]
         for name, kind in zip(code.co_varnames, kinds, strict=False):
-            if kind not in _ARRAYS and kind not in ("int", "bool"):
-                names = ", ".join(("int", "bool", *_ARRAYS))
+            if kind not in _ARRAYS and kind not in _SCALARS:
+                names = ", ".join((*_SCALARS, *_ARRAYS))
                 raise TypeError(f"cannot compile {self!r}: parameter {name} is annotated {kind}, not one of {names}")
         return kinds
 
@@ -165,7 +167,11 @@ def _dispatcher(function: FunctionType, kinds: list[str], digest: str) -> object
     """numba's function object with one compiled signature."""
     import numba  # 0.5 s: only who runs machine code pays
 
-    types: dict[str, Any] = {"int": numba.types.int64, "bool": numba.types.boolean}
+    types: dict[str, Any] = {
+        "int": numba.types.int64,
+        "bool": numba.types.boolean,
+        "bytes": numba.types.Bytes(numba.types.uint8, 1, "C", readonly=True),
+    }
     for name, (dtype, ndim, readonly) in _ARRAYS.items():
         types[name] = numba.types.Array(getattr(numba.types, dtype), ndim, "C", readonly=readonly)
     made: Any = numba.njit(nogil=True, boundscheck=False, error_model="numpy")(function)
