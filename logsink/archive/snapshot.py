@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -69,6 +69,11 @@ Json = dict[str, Any]
 def commit_key(version: int) -> str:
     """Where the commit of ``version`` stands."""
     return f"{LOG}{version:020d}.json"
+
+
+def checkpoint_key(version: int) -> str:
+    """Where a checkpoint in one part stands."""
+    return f"{LOG}{version:020d}.checkpoint.parquet"
 
 
 class Statistics(NamedTuple):
@@ -166,6 +171,13 @@ async def load(store: Store, loaded: float, known: Snapshot | None = None) -> Sn
         f"cannot read the table's log: a commit is missing between version {listing.checkpoint} and {listing.last}",
         hint=f"look at the objects under {store.url}/{LOG}; if one was deleted by hand, restore it",
     )
+
+
+def read_checkpoint(body: bytes, version: int) -> Snapshot:
+    """The table at ``version`` as its checkpoint in one part has it."""
+    fold = _Fold(Snapshot())
+    fold.checkpoint(body)
+    return fold.snapshot(version, version, 0.0)
 
 
 def parse_commit(body: bytes) -> list[Json]:
@@ -296,14 +308,8 @@ class _Fold:
         try:
             table = pq.ParquetFile(pa.BufferReader(body)).read(columns=_CHECKPOINT_COLUMNS).combine_chunks()
             add, remove, txn = (_struct(table, name) for name in ("add", "remove", "txn"))
-            if len(add):
-                days = pc.map_lookup(add.field("partitionValues"), pa.scalar("date"), "first")
-                columns = [add.field(name).to_pylist() for name in ("path", "size")]
-                statistics = (
-                    add.field("stats").to_pylist() if add.type.get_field_index("stats") >= 0 else [None] * len(add)
-                )
-                for path, size, day, text in zip(*columns, days.to_pylist(), statistics, strict=True):
-                    self._add(path, size, day, text or "{}")
+            for path, size, day, statistics in _adds(add):
+                self._add(path, size, day, statistics or "{}")
             for row in remove.to_pylist():
                 self._remove(row["path"], row.get("deletionTimestamp") or 0)
             for row in txn.to_pylist():
@@ -350,6 +356,16 @@ _CHECKPOINT_COLUMNS = [
     "protocol",
     "metaData",
 ]
+
+
+def _adds(add: pa.StructArray) -> Iterator[tuple[str, int, str | None, str | None]]:
+    """Path, size, date and statistics of each file in a checkpoint."""
+    if not len(add):
+        return
+    stats = add.field("stats") if add.type.get_field_index("stats") >= 0 else pa.nulls(len(add))
+    days = pc.map_lookup(add.field("partitionValues"), pa.scalar("date"), "first")
+    columns = (add.field("path"), add.field("size"), days, stats)
+    yield from zip(*(column.to_pylist() for column in columns), strict=True)
 
 
 def _struct(table: pa.Table, name: str) -> pa.StructArray:

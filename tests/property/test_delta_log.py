@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import json
 import os
 import shutil
 import tempfile
@@ -73,7 +74,7 @@ class Table(RuleBasedStateMachine):
 
     def new_file(self) -> DataFile:
         self.names += 1
-        statistics = '{"numRecords":%d,"minValues":{"host":"a"}}' % self.names
+        statistics = json.dumps({"numRecords": self.names, "minValues": {"host": "a"}})
         return DataFile(f"date={DATE}/f-{self.names}.parquet", DATE, 100 + self.names, statistics)
 
     @initialize()

@@ -37,10 +37,13 @@ def checkpoint_name(version: int, part: int = 0, parts: int = 0) -> str:
 
 async def checkpoint_of(store: MemoryStore, directory: Path) -> pa.Table:
     """What deltalake would write as the checkpoint of the table in ``store``."""
-    async for entry in store.list(LOG):
-        path = directory / entry.key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(await store.get(entry.key))
+    return checkpointed({entry.key: await store.get(entry.key) async for entry in store.list(LOG)}, directory)
+
+
+def checkpointed(objects: dict[str, bytes], directory: Path) -> pa.Table:
+    for key, body in objects.items():
+        (directory / key).parent.mkdir(parents=True, exist_ok=True)
+        (directory / key).write_bytes(body)
     deltalake.DeltaTable(directory / "logs").create_checkpoint()
     (path,) = directory.glob("logs/_delta_log/*.checkpoint.parquet")
     return pq.read_table(path)

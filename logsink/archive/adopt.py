@@ -1,0 +1,100 @@
+"""Adoption: what receivers that are gone have left in the journal is archived by others, under the same ``appId``.
+
+A segment older than ``orphan_after`` is taken to be left behind. That is a guess by the clock, and only decides when somebody
+tries: its owner may wake up, two adopters may try at once, and in each case the lane's txn lets one commit through and turns
+the others back. A lane is archived up to the first number that is missing (there is none as long as I2 holds).
+
+Segments whose rows are in the table already are deleted: their owner died before it could.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from logsink import telemetry
+from logsink.archive.archiver import LINGER
+from logsink.archive.rounds import Limits, Rounds, in_line
+from logsink.archive.snapshot import Snapshot
+from logsink.errors import Conflict, FormatError, NotFound
+from logsink.journal.reader import Stored, list_segments
+from logsink.journal.segment import Segment, SegmentName
+
+
+class Adopted(NamedTuple):
+    """How many segments were archived, and how many deleted."""
+
+    archived: int = 0
+    deleted: int = 0
+
+
+async def adopt(rounds: Rounds, limits: Limits, *, orphan_after: float, own: Collection[str] = ()) -> Adopted:
+    """Archive, then delete, what other receivers than ``own`` have left for longer than ``orphan_after`` seconds.
+
+    Raises what the store raises. A race that another one won is no error; what is left is there the next time.
+    """
+    log = rounds.log
+    stored = await list_segments(log.store)
+    before = await log.store.now() - orphan_after
+    old = [one for one in stored if one.modified < before and one.name.receiver not in own]
+    if not old:
+        return Adopted()
+    snapshot = await log.create()
+    archived = 0
+    for receiver in dict.fromkeys(one.name.receiver for one in old):
+        names = [one.name for one in old if one.name.receiver == receiver]
+        archived += await _archive(rounds, limits, snapshot, names)
+    return Adopted(archived, await _delete_covered(rounds, old))
+
+
+async def _archive(rounds: Rounds, limits: Limits, snapshot: Snapshot, names: Sequence[SegmentName]) -> int:
+    """Commit one receiver's segments, in as many rounds as the limits ask for; how many were archived."""
+    # Lanes fill at about the same pace: by sequence first, a round holds rows of about the same time.
+    left = sorted((name for name in names if not snapshot.covers(name)), key=lambda name: (name.sequence, name.lane))
+    archived = 0
+    while chosen := in_line(snapshot, left):
+        try:
+            segments = await _read(rounds, limits, chosen)
+            if not segments:
+                return archived
+            committed = await rounds.archive(snapshot, segments)
+            snapshot = await rounds.log.load()
+            committed.check(snapshot)
+        except (Conflict, NotFound):
+            telemetry.ARCHIVE_CONFLICTS.inc()
+            return archived  # somebody else is at it
+        committed.report()
+        telemetry.ADOPTED.inc(committed.segments)
+        telemetry.ADOPTION.log(segments=committed.segments, receiver=chosen[0].receiver)
+        archived += committed.segments
+        left = [name for name in left if not snapshot.covers(name)]
+    return archived
+
+
+async def _read(rounds: Rounds, limits: Limits, names: Sequence[SegmentName]) -> Mapping[SegmentName, Segment | None]:
+    """The first of these segments, within the limits; not beyond one that only a newer version can read."""
+    found: dict[SegmentName, Segment | None] = {}
+    total = 0
+    for name in names[: limits.max_segments]:
+        try:
+            segment = await rounds.read(name)
+        except FormatError as error:
+            telemetry.ARCHIVE_FAILED.log(error=error)
+            break
+        total += segment.frames.nbytes if segment is not None else 0
+        if found and total > limits.max_bytes:
+            break
+        found[name] = segment
+    return found
+
+
+async def _delete_covered(rounds: Rounds, old: Sequence[Stored]) -> int:
+    """Delete what a snapshot loaded now has held for a while (I6); how many."""
+    snapshot = await rounds.log.load()
+    now = await rounds.log.store.now()
+    settled = {app_id for app_id, moved in snapshot.moved.items() if moved / 1000 <= now - LINGER}
+    done = [one.name for one in old if snapshot.covers(one.name) and one.name.app_id in settled]
+    if done:
+        await rounds.log.store.delete([name.key for name in done])
+        telemetry.DELETED.inc(len(done))
+    return len(done)

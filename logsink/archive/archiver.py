@@ -1,0 +1,254 @@
+"""The receiver's own archive rounds: what its journal has stored becomes data files and commits, and is then deleted.
+
+::
+
+    add (in the order of release) -> waiting -> round: a commit -> covered by a fresh snapshot -> 60 s -> deleted
+                                     (frames in memory up to ``hold``, beyond that only names)
+
+Laws
+  - Segments are taken in the order in which they were released, so no lane is ever ahead of what is acknowledged.
+  - A segment leaves ``waiting`` only when a snapshot loaded afresh holds its sequence; a commit's success is not enough.
+  - It is deleted only when a snapshot loaded afresh by that very step holds it (I6), and not before ``LINGER`` seconds.
+  - Trouble of any kind means: wait, load afresh, plan again, for ever. Nothing waits for the archive but the disk it frees.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+from logsink import telemetry
+from logsink.archive.rounds import Committed, Limits, Rounds, in_line
+from logsink.archive.snapshot import Snapshot
+from logsink.errors import Conflict, FormatError, NotFound
+from logsink.journal.segment import Segment, SegmentName
+
+LINGER = 60.0
+"""Seconds between seeing a segment's rows in the table and deleting it: readers that have listed it may still want it."""
+
+_BACKOFF_FIRST, _BACKOFF_MOST = 0.5, 30.0
+"""Seconds before another try after trouble: doubled each time, then jittered by half."""
+
+_PER_FRAME = 24
+"""Octets of memory that a frame takes beside its own bytes."""
+
+_READS = 4
+"""Segments read again from the journal at once."""
+
+
+class Health(NamedTuple):
+    """For /readyz and metrics. ``error`` is what failed last, '' after a success; times are monotonic seconds or None."""
+
+    segments: int
+    nbytes: int
+    oldest: float | None
+    error: str
+    committed: float | None
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A stored segment whose rows are not known to be in the table; ``segment`` is None when it has to be read again."""
+
+    name: SegmentName
+    nbytes: int
+    held: int
+    since: float
+    segment: Segment | None
+
+
+class _Covered(NamedTuple):
+    """A segment whose rows a fresh snapshot held, first at ``since``."""
+
+    name: SegmentName
+    nbytes: int
+    since: float
+
+
+class Archiver:
+    """Archives what one process receives, through ``rounds``. Belongs to the running event loop; ``add`` never blocks.
+
+    ``hold`` bounds the octets of memory for segments that wait. ``sleep`` and ``uniform`` are given by tests.
+    """
+
+    def __init__(
+        self,
+        rounds: Rounds,
+        limits: Limits,
+        *,
+        hold: int,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._rounds, self._log, self._limits, self._hold = rounds, rounds.log, limits, hold
+        self._sleep, self._uniform = sleep, uniform
+        self._waiting: deque[_Waiting] = deque()
+        self._covered: deque[_Covered] = deque()
+        self._nbytes = self._held = self._failures = 0
+        self._error = ""
+        self._committed: float | None = None
+        self._changed = asyncio.Event()
+        self._round = asyncio.Lock()
+
+    @property
+    def health(self) -> Health:
+        """How it stands now."""
+        oldest = self._waiting[0].since if self._waiting else None
+        return Health(len(self._waiting), self._nbytes, oldest, self._error, self._committed)
+
+    def add(self, segment: Segment) -> None:
+        """Take over a segment that is stored, as all before it are. Each lane's come without a gap."""
+        nbytes = segment.frames.nbytes
+        held = nbytes + _PER_FRAME * len(segment.frames)
+        keep = self._held + held <= self._hold
+        self._waiting.append(
+            _Waiting(segment.name, nbytes, held if keep else 0, self._log.monotonic(), segment if keep else None)
+        )
+        self._held += held if keep else 0
+        self._nbytes += nbytes
+        self._changed.set()
+        self._show()
+
+    async def run(self) -> None:
+        """Archive whenever there is enough, and delete what is covered, until cancelled. Cancelling is safe."""
+        while True:
+            await self._due()
+            if not await self._try():
+                await self._back_off()
+
+    async def drain(self, deadline: float) -> bool:
+        """Archive all that was added, until ``deadline`` (monotonic seconds); whether all of it is in the table now.
+
+        Deletions are left to whoever comes next. Cancelling is safe.
+        """
+        try:
+            async with asyncio.timeout(max(0.0, deadline - self._log.monotonic())):
+                while self._waiting:
+                    if not await self._try():
+                        await self._back_off()
+        except TimeoutError:
+            return not self._waiting
+        return True
+
+    async def step(self) -> None:
+        """One round: load, commit what may be committed now, load again, delete what is due. Raises what went wrong."""
+        async with self._round:
+            snapshot = await self._log.load()
+            if snapshot.version < 0 and self._waiting:
+                snapshot = await self._log.create()
+            self._pass_covered(snapshot)
+            if self._waiting:
+                began = self._log.monotonic()
+                committed = await self._commit(snapshot)
+                telemetry.ARCHIVE_SECONDS.observe(self._log.monotonic() - began)
+                snapshot = await self._log.load()
+                self._pass_covered(snapshot)
+                committed.check(snapshot)
+                self._committed = self._log.monotonic()
+                committed.report()
+            await self._delete(snapshot)
+
+    async def _try(self) -> bool:
+        """One round; whether it went well. What did not is remembered and logged."""
+        try:
+            await self.step()
+        except Conflict as error:
+            telemetry.ARCHIVE_CONFLICTS.inc()
+            self._fail(error)
+        except Exception as error:  # noqa: BLE001  whatever it is, receiving goes on and this is tried again
+            telemetry.ARCHIVE_FAILURES.inc()
+            self._fail(error)
+        else:
+            self._failures, self._error = 0, ""
+        return not self._error
+
+    def _fail(self, error: Exception) -> None:
+        self._failures += 1
+        self._error = str(error) or type(error).__name__
+        telemetry.ARCHIVE_FAILED.log(error=error)
+
+    async def _back_off(self) -> None:
+        delay = min(_BACKOFF_MOST, _BACKOFF_FIRST * 2.0 ** (self._failures - 1))
+        await self._sleep(self._uniform(delay / 2, delay))
+
+    async def _due(self) -> None:
+        """Wait until a limit is reached, or something is to be deleted."""
+        while True:
+            self._changed.clear()
+            if self._nbytes >= self._limits.max_bytes or len(self._waiting) >= self._limits.max_segments:
+                return
+            times = [self._waiting[0].since + self._limits.max_age] if self._waiting else []
+            times += [self._covered[0].since + LINGER] if self._covered else []
+            left = min(times) - self._log.monotonic() if times else None
+            if left is not None and left <= 0:
+                return
+            try:
+                await asyncio.wait_for(self._changed.wait(), left)
+            except TimeoutError:
+                return
+
+    async def _commit(self, snapshot: Snapshot) -> Committed:
+        """Commit the oldest waiting segments, within the limits."""
+        chosen = self._choose(snapshot)
+        if not chosen:
+            head = self._waiting[0].name
+            raise FormatError(
+                f"cannot archive {head.key}: the table has its lane up to {snapshot.txn.get(head.app_id, 0)} only",
+                hint="was the table replaced or rolled back? the segments from there on are needed again",
+            )
+        slots = asyncio.Semaphore(_READS)
+
+        async def get(one: _Waiting) -> Segment | None:
+            if one.segment is not None:
+                return one.segment
+            async with slots:
+                return await self._rounds.read(one.name)
+
+        try:
+            found = await asyncio.gather(*(get(one) for one in chosen))
+        except NotFound as error:
+            raise Conflict(f"cannot archive: {error}; another receiver took this one for gone") from error
+        return await self._rounds.archive(snapshot, dict(zip((one.name for one in chosen), found, strict=True)))
+
+    def _choose(self, snapshot: Snapshot) -> list[_Waiting]:
+        """The next segments to commit: of one receiver id, at least one, as many as the limits allow."""
+        receiver, total = self._waiting[0].name.receiver, 0
+        head: dict[SegmentName, _Waiting] = {}
+        for one in islice(self._waiting, self._limits.max_segments):
+            total += one.nbytes
+            if one.name.receiver != receiver or (head and total > self._limits.max_bytes):
+                break
+            head[one.name] = one
+        return [head[name] for name in in_line(snapshot, head)]
+
+    def _pass_covered(self, snapshot: Snapshot) -> None:
+        """What a snapshot loaded afresh holds waits for its deletion only; what it no longer holds waits again."""
+        now = self._log.monotonic()
+        lost = [one for one in self._covered if not snapshot.covers(one.name)]
+        covered = [one for one in self._covered if snapshot.covers(one.name)]
+        covered += [_Covered(one.name, one.nbytes, now) for one in self._waiting if snapshot.covers(one.name)]
+        waiting = [_Waiting(one.name, one.nbytes, 0, now, None) for one in lost]
+        waiting += [one for one in self._waiting if not snapshot.covers(one.name)]
+        self._covered, self._waiting = deque(covered), deque(waiting)
+        self._nbytes = sum(one.nbytes for one in waiting)
+        self._held = sum(one.held for one in waiting)
+        self._show()
+
+    async def _delete(self, snapshot: Snapshot) -> None:
+        """Delete what has been covered for long enough, and is covered by this snapshot, loaded just now (I6)."""
+        before = self._log.monotonic() - LINGER
+        due = [one.name for one in self._covered if one.since <= before and snapshot.covers(one.name)]
+        if due:
+            await self._log.store.delete([name.key for name in due])
+            telemetry.DELETED.inc(len(due))
+            gone = set(due)
+            self._covered = deque(one for one in self._covered if one.name not in gone)
+
+    def _show(self) -> None:
+        telemetry.BACKLOG_BYTES.set(self._nbytes)
+        telemetry.BACKLOG_SEGMENTS.set(len(self._waiting))

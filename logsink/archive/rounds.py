@@ -1,0 +1,204 @@
+"""One archive round: segments in, data files and one commit out. What the archiver and adoption have in common.
+
+::
+
+    snapshot -> in_line -> read (quarantine) -> parse -> write files -> PUT files -> commit (txn + add), from that snapshot
+
+A commit covers, for each lane, exactly the sequences after the snapshot's txn up to its own, without a missing number (I3,
+I4). A segment that no version can read is copied to ``quarantine/`` first and then counts as covered, so that its lane goes
+on. File names are unique to each attempt: whose commit loses leaves files behind, which ``maintain`` removes later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from logsink import telemetry
+from logsink.archive.file import NewFile, write_files
+from logsink.archive.log import Action, Add, DeltaLog, Txn
+from logsink.archive.snapshot import Snapshot
+from logsink.errors import Conflict, FormatError
+from logsink.journal.reader import read_segment
+from logsink.journal.segment import VERSION, Segment, SegmentName
+from logsink.parse import parse
+from logsink.parse.frames import Frames, Origin, Settings
+from logsink.parse.schema import PARSER
+
+QUARANTINE = "quarantine/"
+
+T = TypeVar("T", bound=np.generic)
+
+
+class Limits(Protocol):
+    """The settings of section [archive], in bytes and seconds."""
+
+    @property
+    def max_bytes(self) -> int: ...
+    @property
+    def max_segments(self) -> int: ...
+    @property
+    def max_age(self) -> float: ...
+
+
+class Committed(NamedTuple):
+    """What one commit put into the table; ``lanes`` are the ``txn`` of it."""
+
+    version: int
+    lanes: Mapping[str, int]
+    segments: int
+    rows: int
+    files: int
+    nbytes: int
+
+    def check(self, snapshot: Snapshot) -> None:
+        """``Conflict`` unless ``snapshot``, loaded after the commit, holds it: the log may have been cleaned before it."""
+        for app_id, last in self.lanes.items():
+            if snapshot.txn.get(app_id, 0) < last:
+                raise Conflict(f"cannot find version {self.version} in the table: lane {app_id} is not at {last}")
+
+    def report(self) -> None:
+        """Count it and log it."""
+        telemetry.COMMITS.inc()
+        telemetry.ARCHIVED_ROWS.inc(self.rows)
+        telemetry.ARCHIVED_BYTES.inc(self.nbytes)
+        fields = self._asdict() | {"bytes": self.nbytes}
+        telemetry.COMMITTED.log(**{name: fields[name] for name in ("version", "rows", "segments", "files", "bytes")})
+
+
+def in_line(snapshot: Snapshot, names: Iterable[SegmentName]) -> list[SegmentName]:
+    """Those of ``names`` that a commit on ``snapshot`` may cover, in this order: of each lane the sequences right after its
+    txn, up to the first that is missing. A lane's names must come in order.
+    """
+    last: dict[str, int] = {}
+    chosen = []
+    for name in names:
+        if name.sequence == last.setdefault(name.app_id, snapshot.txn.get(name.app_id, 0)) + 1:
+            last[name.app_id] = name.sequence
+            chosen.append(name)
+    return chosen
+
+
+class Rounds:
+    """Makes commits for one process, one at a time: frames are gathered in a buffer that the next round uses again."""
+
+    def __init__(self, log: DeltaLog) -> None:
+        self.log = log
+        self._thread = ThreadPoolExecutor(1, "archive")
+        self._workspace = _Workspace()
+        self._lock = asyncio.Lock()
+
+    def close(self) -> None:
+        """Wait for a round's computation that was left behind by cancelling. The object cannot be used afterwards."""
+        self._thread.shutdown()
+
+    async def read(self, name: SegmentName) -> Segment | None:
+        """The segment, or None when no version can read it: then its bytes are in quarantine.
+
+        ``NotFound``: it is gone. ``FormatError``: a newer version wrote it, and should archive it.
+        """
+        store = self.log.store
+        try:
+            segment = await read_segment(store, name)
+        except FormatError as error:
+            body = await store.get(name.key)
+            if _metadata(body, "logsink.format") > VERSION:
+                raise
+            if await store.put_absent(QUARANTINE + name.key, body):
+                telemetry.QUARANTINED.inc()
+                telemetry.QUARANTINE.log(key=name.key, error=error)
+            return None
+        if segment.settings.parser > PARSER:
+            raise FormatError(
+                f"cannot archive segment {name.key}: it is to be parsed by version {segment.settings.parser} of the rules",
+                hint="upgrade logsink",
+            )
+        return segment
+
+    async def archive(self, snapshot: Snapshot, segments: Mapping[SegmentName, Segment | None]) -> Committed:
+        """Commit the rows of ``segments`` (None: in quarantine), chosen by ``in_line`` from one receiver's.
+
+        Errors as of ``DeltaLog.commit``; after any of them, and when cancelled, load a fresh snapshot and plan again.
+        """
+        lanes: dict[str, tuple[int, int]] = {}
+        for name in segments:
+            first, _ = lanes.get(name.app_id, (name.sequence, 0))
+            lanes[name.app_id] = first, name.sequence
+        (receiver,) = {name.receiver for name in segments}
+        readable = [segment for segment in segments.values() if segment is not None and len(segment.frames)]
+        async with self._lock:
+            loop = asyncio.get_running_loop()
+            # One thread: a computation that was cancelled from here still has the buffer, the next one waits for it.
+            files = await loop.run_in_executor(self._thread, self._files, readable, lanes, receiver)
+            store = self.log.store
+            await asyncio.gather(*(store.put(new.file.key, memoryview(new.body)) for new in files))
+            actions: list[Action] = [Txn(app_id, last) for app_id, (_, last) in lanes.items()]
+            actions += [Add(new.file) for new in files]
+            version = await self.log.commit(snapshot, actions)
+        rows, nbytes = sum(new.file.rows for new in files), sum(new.file.size for new in files)
+        return Committed(
+            version, {lane: last for lane, (_, last) in lanes.items()}, len(segments), rows, len(files), nbytes
+        )
+
+    def _files(self, segments: Sequence[Segment], lanes: Mapping[str, tuple[int, int]], receiver: str) -> list[NewFile]:
+        """Data files of these segments; runs in the thread."""
+        by_settings: dict[Settings, list[Segment]] = {}
+        for segment in sorted(segments, key=lambda segment: int(segment.frames.received[0])):
+            by_settings.setdefault(segment.settings, []).append(segment)
+        files: list[NewFile] = []
+        for settings, group in by_settings.items():
+            rows = parse(self._workspace.gather([segment.frames for segment in group]), settings, receiver)
+            files += write_files(rows, lanes, receiver, uuid.uuid4().hex[:16])
+        return files
+
+
+def _metadata(body: bytes, key: str) -> int:
+    """A number in a segment's metadata; 0 where it cannot be read."""
+    try:
+        with pa.ipc.open_stream(body) as reader:
+            return int((reader.schema.metadata or {})[key.encode()])
+    except (pa.ArrowException, OSError, KeyError, ValueError):
+        return 0
+
+
+class _Workspace:
+    """Arrays that grow to what the largest round needed and stay: fresh pages for every round cost more than the copy."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, npt.NDArray[np.generic]] = {}
+
+    def gather(self, parts: Sequence[Frames]) -> Frames:
+        """All frames, one after the other, in arrays that the next call overwrites. Together below 2 GiB."""
+        if len(parts) == 1:
+            return parts[0]
+        origins: dict[Origin, int] = {}
+        rows, nbytes = sum(map(len, parts)), sum(part.nbytes for part in parts)
+        data = self._array("data", nbytes, np.uint8)
+        offsets = self._array("offsets", rows + 1, np.int32)
+        flags = self._array("flags", rows, np.int32)
+        received = self._array("received", rows, np.int64)
+        origin = self._array("origin", rows, np.int32)
+        row = octet = 0
+        for part in parts:
+            start, end = int(part.offsets[0]), int(part.offsets[-1])
+            codes = np.array([origins.setdefault(one, len(origins)) for one in part.origins], np.int32)
+            to = slice(row, row + len(part))
+            data[octet : octet + end - start] = part.data[start:end]
+            np.add(part.offsets[:-1], octet - start, out=offsets[to])
+            flags[to], received[to], origin[to] = part.flags, part.received, codes[part.origin]
+            row, octet = row + len(part), octet + end - start
+        offsets[rows] = octet
+        return Frames(data, offsets, flags, received, origin, tuple(origins))
+
+    def _array(self, name: str, size: int, dtype: type[T]) -> npt.NDArray[T]:
+        found = self._arrays.get(name)
+        if found is None or len(found) < size:
+            found = self._arrays[name] = np.empty(size + size // 8, dtype)
+        return found[:size]  # type: ignore[return-value]
