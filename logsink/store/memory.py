@@ -48,8 +48,8 @@ class MemoryStore(Store):
                 yield Entry(key, len(body), modified)
 
     async def delete(self, keys: Iterable[str]) -> None:
-        for key in keys:
-            if self._objects.pop(check_key(key), None) is not None:
+        for key in tuple(map(check_key, keys)):
+            if self._objects.pop(key, None) is not None:
                 self._keys.pop(bisect_left(self._keys, key))
 
     async def exists(self) -> bool:

@@ -137,7 +137,7 @@ class S3Store(Store):
             place = {"StartAfter": contents[-1]["Key"]} if contents else _token(page)
 
     async def delete(self, keys: Iterable[str]) -> None:
-        rest = map(check_key, tuple(keys))
+        rest = iter(tuple(map(check_key, keys)))
         while some := tuple(islice(rest, PAGE)):
             if self._batches:
                 async with self._calling("delete", some[0]) as client:
