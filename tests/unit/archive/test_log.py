@@ -11,14 +11,16 @@ import pytest
 from logsink.archive.log import Action, Add, Remove, Txn
 from logsink.archive.snapshot import LOG, DataFile, Snapshot, commit_key
 from logsink.errors import Conflict, Refused, Unavailable
+from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
-from tests.unit.archive.tables import Clock, RoughStore, add, data_file, foreign, fresh, log_of
+from tests.support.faulty import Call, Fail, Fate, FaultyStore, Lose, Pass, seeded
+from tests.unit.archive.tables import Clock, add, data_file, foreign, fresh, log_of, once, rough
 
 TXN = {"txn": {"appId": "r.0", "version": 5}}
 REMOVE = {"remove": {"path": "date=2026-11-22/old.parquet", "dataChange": False}}
 
 
-async def table(store: MemoryStore) -> Snapshot:
+async def table(store: Store) -> Snapshot:
     """A table with one file, ``old``, and lane ``r.0`` at 3."""
     log = log_of(store)
     await log.commit(await log.create(), [add("old"), Txn("r.0", 3)])
@@ -65,7 +67,7 @@ async def test_paths_are_percent_encoded_in_the_log_only() -> None:
 
 
 async def test_a_commit_walks_over_commits_that_do_not_touch_it() -> None:
-    store = RoughStore()
+    store = FaultyStore(MemoryStore())
     snapshot = await table(store)
     await foreign(store, 2, {"txn": {"appId": "r.1", "version": 7}})
     await foreign(store, 3, {"remove": {"path": "date=2026-11-22/other.parquet", "dataChange": True}})
@@ -111,16 +113,15 @@ async def test_a_commit_needs_what_its_own_snapshot_says() -> None:
 
 
 async def test_a_commit_knows_itself_after_a_lost_reply() -> None:
-    store = RoughStore()
+    store = FaultyStore(MemoryStore())
     snapshot = await table(store)
-    lost = [commit_key(2)]
-    store.trouble = lambda method, key: "lose" if method == "put_absent" and key in lost and not lost.clear() else ""
+    store.schedule = once("put_absent", commit_key(2), Lose())
     assert await log_of(store).commit(snapshot, [add("a"), Txn("r.0", 4)]) == 2
     assert (await fresh(store)).version == 2
 
 
 async def test_after_a_lost_reply_another_writer_may_have_the_version() -> None:
-    store = RoughStore()
+    store = FaultyStore(MemoryStore())
     snapshot = await table(store)
     await foreign(store, 2, {"txn": {"appId": "r.9", "version": 1}})
     failing = [commit_key(2)]
@@ -131,15 +132,19 @@ async def test_after_a_lost_reply_another_writer_may_have_the_version() -> None:
 
 
 async def test_a_commit_of_unknown_outcome_says_so_and_waits_between_tries() -> None:
-    store, clock = RoughStore(), Clock()
+    store, clock = FaultyStore(MemoryStore()), Clock()
     snapshot = await table(store)
-    store.trouble = lambda method, key: "lose" if method == "put_absent" else "fail" if method == "get" else ""
+
+    def no_reply(call: Call) -> Fate:
+        return {"put_absent": Lose(), "get": Fail()}.get(call.verb, Pass())
+
+    store.schedule = no_reply
     log = log_of(store, clock)
     with pytest.raises(Unavailable, match="unknown"):
         await log.commit(snapshot, [add("a"), Txn("r.0", 4)])
     assert clock.slept == sorted(clock.slept)
     assert len(clock.slept) == 4
-    store.trouble = lambda method, key: ""
+    store.schedule = lambda call: Pass()
     assert (await fresh(store)).txn["r.0"] == 4
 
 
@@ -154,11 +159,11 @@ async def test_a_refusal_is_passed_on() -> None:
 
 
 async def test_a_log_cleaned_beneath_a_commit_is_a_conflict() -> None:
-    store = RoughStore()
+    store = FaultyStore(MemoryStore())
     snapshot = await table(store)
     for version in range(2, 6):
         await foreign(store, version)
-    await MemoryStore.delete(store, [commit_key(4)])
+    await store.delete([commit_key(4)])
     with pytest.raises(Conflict, match="goes on without it"):
         await log_of(store).commit(snapshot, [add("a")])
     assert commit_key(4) not in [entry.key async for entry in store.list(LOG)]
@@ -175,7 +180,7 @@ async def test_an_old_snapshot_is_not_committed_on() -> None:
 
 
 async def test_of_racing_creators_one_wins() -> None:
-    store = RoughStore()
+    store = rough()
     snapshots = await asyncio.gather(*(log_of(store).create() for _ in range(8)))
     assert {snapshot.version for snapshot in snapshots} == {0}
     assert len([entry async for entry in store.list(LOG)]) == 1
@@ -183,13 +188,9 @@ async def test_of_racing_creators_one_wins() -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 async def test_racing_appends_are_neither_lost_nor_doubled(seed: int) -> None:
-    store = RoughStore(seed)
-
-    def trouble(method: str, key: str) -> str:
-        return store.random.choices(["", "fail", "lose"], [90, 5, 5])[0] if method == "put_absent" else ""
-
+    store = rough(seed)
     snapshot = await log_of(store).create()
-    store.trouble = trouble
+    store.schedule = seeded(seed, fail=0.05, lose=0.05, late=0.05, slow=0.6, turns=5, verbs=frozenset({"put_absent"}))
 
     async def writer(name: str) -> None:
         log, done, attempt = log_of(store), 0, 0
@@ -204,7 +205,8 @@ async def test_racing_appends_are_neither_lost_nor_doubled(seed: int) -> None:
                     continue
 
     await asyncio.gather(*(writer(name) for name in ("a", "b", "c", "a", "b", "c")))
-    store.trouble = lambda method, key: ""
+    await store.settled()
+    store.schedule = lambda call: Pass()
     seen = await fresh(store)
     assert seen.txn == {"a": 8, "b": 8, "c": 8}
     assert sorted(path.split("/")[1].rsplit("-", 1)[0] for path in seen.files) == sorted(
@@ -215,7 +217,7 @@ async def test_racing_appends_are_neither_lost_nor_doubled(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 async def test_of_racing_swaps_of_the_same_files_one_wins(seed: int) -> None:
-    store = RoughStore(seed)
+    store = rough(seed)
     log = log_of(store)
     await log.commit(await log.create(), [add("a"), add("b"), add("c")])
     snapshot = await log.load()
