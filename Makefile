@@ -11,7 +11,7 @@ ARGS ?=
 export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format docs setup system clean
+.PHONY: help install run test lint format bench docs setup system clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -35,6 +35,9 @@ lint: .venv/.dev ## ruff, mypy --strict, and the arrows of imports
 format: .venv/.dev ## rewrite the code as ruff wants it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: .venv/.dev .venv/corpus ## CPU and memory for a million messages, from the socket to the committed table
+	$(BIN)/python -m benchmarks.ingest .venv/corpus $(ARGS)
 
 docs: .venv/.dev ## rewrite the generated parts of docs/
 	$(BIN)/python docs/generate.py
@@ -63,6 +66,9 @@ setup: .venv/.dev system .tools/bin/versitygw
 	@$(PIP) --editable '.[dev,bench,sql]'
 	@$(BIN)/python -m logsink.warm
 	@touch $@ .venv/.run
+
+.venv/corpus: .venv/.made benchmarks/corpus.py
+	@$(BIN)/python benchmarks/corpus.py 1000000 > $@
 
 # The system tests drive a real rsyslogd.
 system:

@@ -214,9 +214,6 @@ def _setting(kind: Kind, doc: str, default: object = None, *, usual: str = "", f
     return field(metadata=metadata) if default is None else field(default=kind.value(default), metadata=metadata)
 
 
-_OFF = "off; see [listen]"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listen:
     """Addresses to receive on.
@@ -227,14 +224,28 @@ class Listen:
     """
 
     tcp: tuple[Address, ...] = _setting(
-        _ADDRESSES, "Syslog over TCP, octet-counted and line-framed alike.", usual=_OFF, flag="--tcp"
+        _ADDRESSES,
+        "Syslog over TCP, octet-counted and line-framed alike.",
+        usual="127.0.0.1:5514 while no listener is configured",
+        flag="--tcp",
     )
-    udp: tuple[Address, ...] = _setting(_ADDRESSES, "Syslog over UDP, a frame a datagram.", usual=_OFF, flag="--udp")
+    udp: tuple[Address, ...] = _setting(
+        _ADDRESSES,
+        "Syslog over UDP, a frame a datagram.",
+        usual="127.0.0.1:5514 while no listener is configured",
+        flag="--udp",
+    )
     relp: tuple[Address, ...] = _setting(
-        _ADDRESSES, "RELP: acknowledged when stored, and not before.", usual=_OFF, flag="--relp"
+        _ADDRESSES,
+        "RELP: acknowledged when stored, and not before.",
+        usual="127.0.0.1:2514 while no listener is configured",
+        flag="--relp",
     )
     http: Address | None = _setting(
-        _ADDRESS, "HTTP for `/metrics`, `/healthz` and `/readyz`. No authentication.", usual=_OFF, flag="--http"
+        _ADDRESS,
+        "HTTP for `/metrics`, `/healthz` and `/readyz`. No authentication.",
+        usual="127.0.0.1:9514 while no listener is configured",
+        flag="--http",
     )
 
 
@@ -497,11 +508,13 @@ def _contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[str]
         least = format_duration(3 * archive.max_age)
         cause = f"{format_duration(maintain.orphan_after)} is less than 3 x archive.max_age, {least}"
         yield line("maintain.orphan_after", cause, f"write {least} or more")
-    for key, size in (("receive.max_message", receive.max_message), ("journal.max_bytes", journal.max_bytes)):
-        if 2 * size > receive.memory_limit:
-            cause = (
-                f"{format_size(size)} is more than half of receive.memory_limit, {format_size(receive.memory_limit)}"
-            )
+    for key, size, share in (
+        ("receive.max_message", receive.max_message, 4),  # unfinished frames have a quarter of it
+        ("journal.max_bytes", journal.max_bytes, 2),
+    ):
+        if share * size > receive.memory_limit:
+            limit = format_size(receive.memory_limit)
+            cause = f"{format_size(size)} is more than 1/{share} of receive.memory_limit, {limit}"
             yield line(key, cause, "lower it, or raise receive.memory_limit")
     if journal.ack_delay > journal.max_delay:
         cause = f"{format_duration(journal.ack_delay)} is more than journal.max_delay"

@@ -315,7 +315,12 @@ def test_unreadable_file(tmp_path: Path) -> None:
         ),
         (
             {"LOGSINK_RECEIVE__MEMORY_LIMIT": "32MiB", "LOGSINK_JOURNAL__MAX_BYTES": "17MiB"},
-            "LOGSINK_JOURNAL__MAX_BYTES: 17MiB is more than half of receive.memory_limit, 32MiB ("
+            "LOGSINK_JOURNAL__MAX_BYTES: 17MiB is more than 1/2 of receive.memory_limit, 32MiB ("
+            + "lower it, or raise receive.memory_limit)",
+        ),
+        (
+            {"LOGSINK_RECEIVE__MEMORY_LIMIT": "32MiB", "LOGSINK_RECEIVE__MAX_MESSAGE": "9MiB"},
+            "LOGSINK_RECEIVE__MAX_MESSAGE: 9MiB is more than 1/4 of receive.memory_limit, 32MiB ("
             + "lower it, or raise receive.memory_limit)",
         ),
         (
