@@ -35,6 +35,7 @@ MASK: Final = (1 << 63) - 1
 
 # What a parameter of a kernel may be, besides int, bool, and (a constant) bytes. All arrays are C-contiguous.
 Bytes = bytes | npt.NDArray[np.uint8]  # only read
+ReadI8 = npt.NDArray[np.int8]  # only read
 ReadI32 = npt.NDArray[np.int32]  # only read
 ReadI64 = npt.NDArray[np.int64]  # only read
 U8 = npt.NDArray[np.uint8]
@@ -47,6 +48,7 @@ ReadGrid32 = npt.NDArray[np.int32]  # two dimensions, only read
 _ARRAYS: Final = MappingProxyType(
     {  # annotation: dtype, dimensions, read-only
         "Bytes": ("uint8", 1, True),
+        "ReadI8": ("int8", 1, True),
         "ReadI32": ("int32", 1, True),
         "ReadI64": ("int64", 1, True),
         "U8": ("uint8", 1, False),
