@@ -26,7 +26,7 @@ from aiohttp import web
 from logsink import __version__, telemetry
 from logsink.archive.archiver import Archiver
 from logsink.archive.log import DeltaLog
-from logsink.archive.maintain import Maintainer
+from logsink.archive.maintain import maintain_once
 from logsink.archive.rounds import Rounds
 from logsink.config import Address, Config
 from logsink.errors import ConfigError, LogsinkError
@@ -90,7 +90,7 @@ class Receiver:
             telemetry.STARTED.log(version=__version__, receiver=self._id, store=store.url)
             await self._loop.run_in_executor(None, _warm)
             self._begin(store, log)
-            upkeep = self._loop.create_task(self._archiver.run()), self._loop.create_task(self._maintainer.run())
+            upkeep = self._loop.create_task(self._archiver.run()), self._loop.create_task(self._maintain())
             try:
                 await self._listen()
                 self._announce()
@@ -107,7 +107,6 @@ class Receiver:
         config, receive = self._config, self._config.receive
         self._rounds = Rounds(log)
         self._archiver = Archiver(self._rounds, config.archive, hold=HELD_ROUNDS * config.archive.max_bytes)
-        self._maintainer = Maintainer(store, log, self._id, config)
         self._journal = Journal(
             store,
             self._id,
@@ -181,6 +180,15 @@ class Receiver:
                 draft.replace(self._ready_file)
             except OSError as error:
                 raise ConfigError(f"cannot write --ready-file {self._ready_file}: {error.strerror}") from error
+
+    async def _maintain(self) -> None:
+        """Look after the store now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(self._config.maintain.every)
+            try:
+                await maintain_once(self._rounds, self._config.archive, self._config.maintain, own={self._id})
+            except Exception as error:  # noqa: BLE001  receiving goes on; it is tried again, and the log has it
+                telemetry.MAINTENANCE_FAILED.log(error=error)
 
     def _signalled(self, name: str) -> None:
         if self._stop.done():
