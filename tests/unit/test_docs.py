@@ -103,7 +103,8 @@ def test_anchors_lead_somewhere() -> None:
         for target, anchor in re.findall(r"\]\(([^)#]*)#([^)]+)\)", text):
             there = (page.parent / target).read_text(encoding="utf-8") if target else text
             heads = {
-                re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in re.findall(r"^#+ (.*)$", there, re.MULTILINE)
+                re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-")
+                for head in re.findall(r"^#+ (.*)$", there, re.MULTILINE)
             }
             assert anchor in heads, f"{page.name}: {anchor}"
 
