@@ -52,19 +52,21 @@ class OpenFile(NamedTuple):
     size: int
     metadata: pq.FileMetaData
 
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns that it has, in its order."""
+        schema = self.metadata.schema
+        return [schema.column(i).path for i in range(self.metadata.num_columns)]
+
     def row_groups(self, columns: Sequence[str]) -> list[RowGroup]:
         """Its row groups, with the bounds of ``columns`` where the footer has them."""
-        places = {self.metadata.row_group(0).column(i).path_in_schema: i for i in self._all()}
-        wanted = {name: places[name] for name in columns if name in places}
+        wanted = [(name, place) for place, name in enumerate(self.columns) if name in columns]
         groups = []
-        for index in range(self.metadata.num_row_groups):
-            group = self.metadata.row_group(index)
-            bounds = {name: _bounds(group.column(place).statistics) for name, place in wanted.items()}
-            groups.append(RowGroup(self, index, group.num_rows, bounds))
-        return groups
-
-    def _all(self) -> range:
-        return range(self.metadata.num_columns if self.metadata.num_row_groups else 0)
+        for number in range(self.metadata.num_row_groups):
+            group = self.metadata.row_group(number)
+            bounds = {name: _bounds(group.column(place).statistics) for name, place in wanted}
+            groups.append(RowGroup(self, number, group.num_rows, bounds))
+        return [group for group in groups if group.rows]
 
     def spans(self, group: int, columns: Sequence[str]) -> list[Span]:
         """The bytes that hold these columns of a row group, neighbours together, in order."""
@@ -121,12 +123,14 @@ class Chunks:
 
     def read(self, columns: Sequence[str]) -> pa.Table:
         """These columns' values, as in ``SCHEMA``; nulls for a column that the file does not have."""
-        file, coded = self._group.file, [name for name in columns if name in CODED]
+        file = self._group.file
+        there = [name for name in columns if name in file.columns]
+        coded = [name for name in there if name in CODED]
         try:
             parquet = pq.ParquetFile(
                 pa.BufferReader(pa.py_buffer(self._map)), metadata=file.metadata, read_dictionary=coded
             )
-            found = parquet.read_row_group(self._group.number, columns=list(columns), use_threads=False)
+            found = parquet.read_row_group(self._group.number, columns=there, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise FormatError(f"cannot read data file {file.key}: {error}") from error
         return as_rows(found, columns)

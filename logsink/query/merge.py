@@ -81,7 +81,8 @@ class _Names:
             column = column.dictionary_encode()
         known = [self.code(name) for name in column.dictionary.to_pylist()]
         indices = column.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
-        return np.array([*known, 0], np.int64)[indices]
+        codes: Int64 = np.array([*known, 0], np.int64)[indices]
+        return codes
 
     def code(self, name: str | None) -> int:
         code = self._codes.setdefault(name, len(self._codes))
@@ -295,15 +296,14 @@ class Pending:
         """As many rows as will still be asked for."""
         left = self.room
         for keys, rows in parts:
-            if left is not None and left < rows.num_rows:
-                self.dropped = True
-                keys, rows = keys.part(0, left), rows.slice(0, left)
-            if rows.num_rows:
+            if left is None:
                 yield keys, rows
-            if left is not None:
-                left -= rows.num_rows
-                if not left:
-                    return
+                continue
+            self.dropped |= left < rows.num_rows
+            if not left:
+                return
+            yield keys.part(0, left), rows.slice(0, left)
+            left -= min(left, rows.num_rows)
 
     def _to_file(self, parts: Iterable[_Part], level: int) -> None:
         spill = Spill()

@@ -44,7 +44,7 @@ class Renderer(Protocol):
 def render(renderer: Renderer, rows: pa.Table) -> Iterator[memoryview]:
     """The bytes to write for ``rows``, in parts."""
     size = rows.nbytes
-    step = rows.num_rows if size <= _BYTES else max(1, rows.num_rows * _BYTES // size)
+    step = max(1, rows.num_rows if size <= _BYTES else rows.num_rows * _BYTES // size)
     for start in range(0, rows.num_rows, step):
         yield _bytes(renderer.lines(rows.slice(start, step)))
 

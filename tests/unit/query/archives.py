@@ -9,6 +9,7 @@ import datetime
 import fnmatch
 import io
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -52,11 +53,10 @@ def rows_of(tables: Sequence[pa.Table]) -> list[Row]:
 
 def parquet(rows: Sequence[Row], group: int = 1 << 16, **metadata: str) -> bytes:
     """A data file of these rows, in this order."""
-    content = table(rows).replace_schema_metadata({"logsink.format": "1"} | metadata)
     sink = io.BytesIO()
-    pq.write_table(
-        content, sink, row_group_size=group, compression="zstd", use_dictionary=list(CODED), store_schema=False
-    )
+    with pq.ParquetWriter(sink, FILE, compression="zstd", use_dictionary=list(CODED), store_schema=False) as writer:
+        writer.write_table(table(rows), group)
+        writer.add_key_value_metadata({"logsink.format": "1"} | metadata)
     return sink.getvalue()
 
 
@@ -109,7 +109,7 @@ class JsonRows:
 
     def __init__(self, found: Frames) -> None:
         data, ends = bytes(found.data), found.offsets.tolist()
-        self.rows = [orjson.loads(data[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+        self.rows = [orjson.loads(data[a:b]) for a, b in pairwise(ends)]
 
     def table(self) -> pa.Table:
         return as_rows(table(self.rows), FILE.names)
