@@ -196,8 +196,8 @@ class SystemZone(dt.tzinfo):
     def utcoffset(self, when: dt.datetime | None) -> dt.timedelta:
         if when is None:
             return dt.timedelta()
-        instant = when.replace(tzinfo=None).timestamp()  # reads ``fold`` as it should be
-        return dt.timedelta(seconds=time.localtime(instant).tm_gmtoff)
+        naive = when.replace(tzinfo=None)
+        return naive.replace(tzinfo=dt.UTC, fold=0) - dt.datetime.fromtimestamp(naive.timestamp(), dt.UTC)
 
     def fromutc(self, when: dt.datetime) -> dt.datetime:
         local = when.replace(tzinfo=dt.UTC).astimezone()
