@@ -18,7 +18,7 @@ COPY pyproject.toml constraints.txt README.md ./
 COPY logsink ./logsink
 RUN /opt/logsink/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt . \
     && /opt/logsink/bin/pip uninstall -y pip \
-    && /opt/logsink/bin/python -m logsink.warm
+    && /opt/logsink/bin/python -P -m logsink.warm
 
 FROM python:${PYTHON}
 ENV NUMBA_CPU_NAME=generic \

@@ -41,7 +41,8 @@ def test_not_root(stages: list[list[tuple[str, str]]]) -> None:
 
 
 def test_compiled_for_the_processor_it_will_be_run_for(stages: list[list[tuple[str, str]]]) -> None:
-    assert any("logsink.warm" in rest for word, rest in stages[0] if word == "RUN")
+    """-P: the installed package is warmed, not the copy of its source in the working directory."""
+    assert any("python -P -m logsink.warm" in rest for word, rest in stages[0] if word == "RUN")
     for stage in stages:
         assert any("NUMBA_CPU_NAME=generic" in rest for word, rest in stage if word == "ENV")
 
