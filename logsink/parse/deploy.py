@@ -1,0 +1,94 @@
+"""The deploy element of structured data: who ran what, as columns of their own."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from logsink.kernel import U8, Bytes, Grid32, ReadI32, kernel
+from logsink.parse.fields import begins, is_name, parameters, put, quoted, spaces
+
+NAMES: Final = ("environment", "role", "deploy", "instance")
+"""Parameters of the element, each a column of that name, in the order of their numbers in kernels."""
+
+_ENVIRONMENT = NAMES[0].encode()
+_ROLE = NAMES[1].encode()
+_DEPLOY = NAMES[2].encode()
+_INSTANCE = NAMES[3].encode()
+
+
+@kernel
+def parameter(data: Bytes, p: int, end: int) -> int:
+    """The number of the parameter named ``data[p:end]``, or -1."""
+    if end - p == len(_ENVIRONMENT) and begins(data, p, end, _ENVIRONMENT):
+        return 0
+    if end - p == len(_ROLE) and begins(data, p, end, _ROLE):
+        return 1
+    if end - p == len(_DEPLOY) and begins(data, p, end, _DEPLOY):
+        return 2
+    if end - p == len(_INSTANCE) and begins(data, p, end, _INSTANCE):
+        return 3
+    return -1
+
+
+@kernel
+def extract(data: Bytes, starts: ReadI32, ends: ReadI32, sd_id: Bytes, values: U8, spans: Grid32) -> int:
+    """From text i of structured data, ``data[starts[i]:ends[i]]``, the parameters of the element ``sd_id``.
+
+    Their values, unescaped, go into ``values`` (which holds as much as all texts), their places there into row i of
+    ``spans``: start and end for each of ``NAMES``, -1 where there is none. Of duplicates the first counts. The bytes written.
+    """
+    at = 0
+    for i in range(len(starts)):
+        for k in range(2 * len(NAMES)):
+            spans[i, k] = -1
+        p = starts[i]
+        end = ends[i]
+        while p < end:
+            q = p + 1
+            while q < end and is_name(data[q]):
+                q += 1
+            after = parameters(data, q, end)
+            if after < 0:
+                break
+            wanted = q - p - 1 == len(sd_id)
+            for k in range(len(sd_id)):
+                wanted = wanted and data[p + 1 + k] == sd_id[k]
+            if wanted:
+                at = copy(data, q, after - 1, values, at, spans, i)
+            p = after
+    return at
+
+
+@kernel
+def copy(data: Bytes, p: int, end: int, values: U8, at: int, spans: Grid32, i: int) -> int:
+    """The same for one element, whose parameters are ``data[p:end]``: where the writing ended."""
+    while True:
+        p = spaces(data, p, end)
+        q = p
+        while q < end and is_name(data[q]):
+            q += 1
+        if q == p or q >= end or data[q] != 61:
+            return at
+        number = parameter(data, p, q)
+        p = q + 1
+        in_quotes = p < end and data[p] == 34
+        if in_quotes:
+            stop = quoted(data, p, end) - 1
+            p += 1
+        else:
+            stop = p
+            while stop < end and data[stop] != 32:
+                stop += 1
+        if stop < p:
+            return at
+        if number >= 0 and spans[i, 2 * number] < 0:
+            put(spans, i, number, at, at)
+            while p < stop:
+                c = data[p]
+                if in_quotes and c == 92 and (data[p + 1] == 34 or data[p + 1] == 92 or data[p + 1] == 93):
+                    p += 1
+                values[at] = data[p]
+                at += 1
+                p += 1
+            spans[i, 2 * number + 1] = at
+        p = stop + 1 if in_quotes else stop

@@ -1,0 +1,342 @@
+"""The fields after a time, as kernels that strict and loose rows share.
+
+Each writes the spans it found into row ``i`` of ``spans`` (``shape.SPANS`` columns, -1 before) and returns shape bits.
+"""
+
+from __future__ import annotations
+
+from logsink.flags import Flag
+from logsink.kernel import Bytes, Grid32, kernel
+from logsink.parse.shape import (
+    APP,
+    BARE_COLON,
+    COLON,
+    FORMAT,
+    FORWARDED,
+    FROM,
+    HOST,
+    LEGACY,
+    MESSAGE,
+    NIL,
+    NO_TAG,
+    ORIGIN,
+    PID,
+    PID_COLON,
+    PROCID,
+    RFC5424,
+    SD,
+    TAG,
+    WITH_BOM,
+    WITH_FIELD,
+    WITH_MESSAGE,
+    WITHOUT_SD,
+)
+
+SD_INVALID = int(Flag.SD_INVALID)
+
+_FORWARDED = b"Message forwarded from "
+_FROM = b"From "
+_DEVICE = b" : %"  # Cisco ASA with a device id: `host : %ASA-6-302015: `
+_CUT_TAG = 32  # rsyslog's forward templates cut `tag[pid]:` to the 32 characters of RFC 3164
+
+
+@kernel
+def space(data: Bytes, p: int, end: int) -> int:
+    """Where the word at ``p`` ends: the next space, or ``end``."""
+    while p < end and data[p] != 32:
+        p += 1
+    return p
+
+
+@kernel
+def spaces(data: Bytes, p: int, end: int) -> int:
+    """Where the spaces at ``p`` end."""
+    while p < end and data[p] == 32:
+        p += 1
+    return p
+
+
+@kernel
+def begins(data: Bytes, p: int, end: int, word: bytes) -> bool:
+    """Does ``word`` stand at ``p``?"""
+    if p + len(word) > end:
+        return False
+    for k in range(len(word)):
+        if data[p + k] != word[k]:
+            return False
+    return True
+
+
+@kernel
+def put(spans: Grid32, i: int, field: int, start: int, end: int) -> None:
+    spans[i, 2 * field] = start
+    spans[i, 2 * field + 1] = end
+
+
+@kernel
+def put_value(data: Bytes, spans: Grid32, i: int, field: int, start: int, end: int) -> None:
+    """``put``, unless it is the nil value ``-``."""
+    if end - start != 1 or data[start] != 45:
+        put(spans, i, field, start, end)
+
+
+@kernel
+def is_name(c: int) -> bool:
+    """A character of SD-NAME: printable ASCII without ``=``, ``]``, ``"`` and space."""
+    return c > 32 and c < 127 and c != 61 and c != 93 and c != 34
+
+
+@kernel
+def structured_data(data: Bytes, p: int, end: int) -> int:
+    """Where the SD-ELEMENTs that begin at ``p`` end, or -1 where they are malformed (RFC 5424, 6.3).
+
+    Values without quotes are taken up to the bracket that closes their element (VMware), and spaces are not counted.
+    """
+    while p < end and data[p] == 91:
+        q = p + 1
+        while q < end and is_name(data[q]):
+            q += 1
+        if q == p + 1 or q >= end or (data[q] != 32 and data[q] != 93):
+            return -1
+        p = parameters(data, q, end)
+        if p < 0:
+            return -1
+    return p
+
+
+@kernel
+def parameters(data: Bytes, p: int, end: int) -> int:
+    """Where the element ends whose SD-ID ended at ``p``, or -1."""
+    while p < end:
+        p = spaces(data, p, end)
+        if p < end and data[p] == 93:
+            return p + 1
+        q = p
+        while q < end and is_name(data[q]):
+            q += 1
+        if q == p or q >= end or data[q] != 61:
+            return -1
+        p = q + 1
+        if p >= end or data[p] != 34:
+            return closing(data, p, end)
+        p = quoted(data, p, end)
+        if p < 0 or p >= end or (data[p] != 32 and data[p] != 93):
+            return -1
+    return -1
+
+
+@kernel
+def quoted(data: Bytes, p: int, end: int) -> int:
+    """Where the string ends whose opening quote is at ``p``, or -1. A backslash hides ``"``, ``]`` and itself only."""
+    p += 1
+    while p < end:
+        c = data[p]
+        if c == 34:
+            return p + 1
+        if c == 92 and p + 1 < end and (data[p + 1] == 34 or data[p + 1] == 92 or data[p + 1] == 93):
+            p += 1
+        p += 1
+    return -1
+
+
+@kernel
+def closing(data: Bytes, p: int, end: int) -> int:
+    """Where the bracket ends that matches the one open at ``p``, or -1; brackets within quotes after ``=`` do not count."""
+    depth = 1
+    while p < end:
+        c = data[p]
+        if c == 91:
+            depth += 1
+        elif c == 93:
+            depth -= 1
+            if depth == 0:
+                return p + 1
+        elif c == 34 and data[p - 1] == 61:
+            p = quoted(data, p, end) - 1
+            if p < 0:
+                return -1
+        p += 1
+    return -1
+
+
+@kernel
+def modern(data: Bytes, p: int, end: int, spans: Grid32, i: int) -> tuple[int, int]:
+    """From the HOSTNAME of RFC 5424 at ``p`` to the end: shape bits (0: irregular) and flags."""
+    bits = RFC5424
+    for field in range(SD):
+        if p >= end:
+            return 0, 0
+        q = space(data, p, end)
+        if q == p:
+            bits &= ~FORMAT
+        elif q - p > 1 or data[p] != 45:
+            put(spans, i, field, p, q)
+            bits |= 1 << WITH_FIELD + field
+        if q >= end:
+            return 0, 0
+        p = q + 1
+    if p >= end:
+        return 0, 0
+    flags = 0
+    after = p
+    if data[p] == 45:
+        after = p + 1
+    elif data[p] == 91:
+        after = structured_data(data, p, end)
+    if after > p and (after == end or data[after] == 32):
+        if data[p] == 91:
+            put(spans, i, SD, p, after)
+            bits |= 1 << WITH_FIELD + SD
+        if after == end:
+            return regular(bits), 0
+        p = after + 1
+    else:
+        bits |= WITHOUT_SD
+        if data[p] == 91:
+            flags = SD_INVALID
+    if p + 3 <= end and data[p] == 0xEF and data[p + 1] == 0xBB and data[p + 2] == 0xBF:
+        bits |= WITH_BOM
+        p += 3
+    put(spans, i, MESSAGE, p, end)
+    return regular(bits | WITH_MESSAGE), flags
+
+
+@kernel
+def regular(bits: int) -> int:
+    """The bits, or 0 when they name no format any more."""
+    return bits if bits & FORMAT else 0
+
+
+@kernel
+def tag(data: Bytes, p: int, end: int) -> tuple[int, int, int, int]:
+    """A certain tag at ``p``: where it ends, its kind, where the app ends and where the procid does.
+
+    Certain are ``app:`` and ``app[procid]`` before a space, ``app[procid]:``, a lone ``:``, and a tag that was cut inside
+    its brackets to 32 characters. ``::`` is part of an app's name; one colon with more behind it makes it no tag.
+    """
+    q = p
+    while q < end:
+        c = data[q]
+        if c == 58:
+            if q + 1 == end or data[q + 1] == 32:
+                return q + 1, COLON if q > p else BARE_COLON, q, q
+            if q == p or data[q + 1] != 58:
+                return p, NO_TAG, p, p
+            q += 1
+        elif c == 91:
+            return bracketed(data, p, q, end)
+        elif c == 32:
+            break
+        q += 1
+    return p, NO_TAG, p, p
+
+
+@kernel
+def bracketed(data: Bytes, p: int, q: int, end: int) -> tuple[int, int, int, int]:
+    """The same for a tag at ``p`` whose bracket opens at ``q``."""
+    r = q + 1
+    while r < end and data[r] != 32 and data[r] != 91 and data[r] != 93:
+        r += 1
+    if q > p and r < end and r > q + 1:
+        if data[r] == 93:
+            if r + 1 < end and data[r + 1] == 58:
+                return r + 2, PID_COLON, q, r
+            if r + 1 == end or data[r + 1] == 32:
+                return r + 1, PID, q, r
+        elif data[r] == 32 and r - p == _CUT_TAG:
+            return r, PID, q, r
+    return p, NO_TAG, p, p
+
+
+@kernel
+def is_address(data: Bytes, p: int, end: int) -> bool:
+    """Is ``data[p:end]`` an IPv6 address, with any ``%zone``?"""
+    colons = 0
+    doubled = 0
+    dots = 0
+    run = 0
+    q = p
+    while q < end and data[q] != 37:
+        c = data[q]
+        if c == 58:
+            colons += 1
+            run = 0
+            if q + 1 < end and data[q + 1] == 58:
+                doubled += 1
+        elif c == 46 and colons >= 2:
+            dots += 1
+            run = 0
+        elif (c >= 48 and c <= 57) or (c | 32 >= 97 and c | 32 <= 102):
+            run += 1
+            if run > 4:
+                return False
+        else:
+            return False
+        q += 1
+    if doubled > 1 or (dots != 0 and dots != 3) or (q < end and q == end - 1):
+        return False
+    full = 7 if dots == 0 else 6
+    return colons == full or (doubled == 1 and colons <= full)
+
+
+@kernel
+def legacy(data: Bytes, p: int, end: int, spans: Grid32, i: int) -> int:
+    """From the word after a time to the end: host, tag, message. Shape bits (0: irregular)."""
+    word = spaces(data, p, end)
+    if word == p or word == end:
+        return addressed(data, p, end, spans, i)
+    addressed(data, word, end, spans, i)
+    return 0
+
+
+@kernel
+def addressed(data: Bytes, p: int, end: int, spans: Grid32, i: int) -> int:
+    """The same, from the host on."""
+    bits = LEGACY
+    forwarded = 0
+    if begins(data, p, end, _FORWARDED):
+        forwarded = len(_FORWARDED)
+    elif begins(data, p, end, _FROM):
+        forwarded = len(_FROM)
+    if forwarded > 0:
+        q = space(data, p + forwarded, end)
+        if q < end and q - 1 > p + forwarded and data[q - 1] == 58:
+            put(spans, i, HOST, p + forwarded, q - 1)
+            bits |= (FORWARDED if forwarded == len(_FORWARDED) else FROM) << ORIGIN
+            return bits | tagged(data, q + 1, end, spans, i)
+    q = p
+    while q < end and data[q] != 32 and data[q] != 58 and data[q] != 91:
+        q += 1
+    if q < end and data[q] != 32:
+        _, kind, _, _ = tag(data, p, end)
+        q = space(data, q, end)
+        if kind != NO_TAG or q == end or not is_address(data, p, q):
+            return bits | tagged(data, p, end, spans, i)
+    nil = q - p == 1 and data[p] == 45
+    if q == end:
+        return 0 if nil else bits | tagged(data, p, end, spans, i)
+    if q == p:
+        return bits | tagged(data, p, end, spans, i)
+    if nil:
+        bits |= NIL << ORIGIN
+    else:
+        put(spans, i, HOST, p, q)
+        bits |= 1 << WITH_FIELD + HOST
+    if begins(data, q, end, _DEVICE):
+        tagged(data, q + 3, end, spans, i)
+        return 0
+    return bits | tagged(data, q + 1, end, spans, i)
+
+
+@kernel
+def tagged(data: Bytes, p: int, end: int, spans: Grid32, i: int) -> int:
+    """Tag, if there is a certain one at ``p``, and message: shape bits without a format."""
+    q, kind, app, procid = tag(data, p, end)
+    if kind != NO_TAG and kind != BARE_COLON:
+        put_value(data, spans, i, APP, p, app)
+        if kind != COLON:
+            put_value(data, spans, i, PROCID, app + 1, procid)
+    if q == end and q > p:
+        return kind << TAG
+    put(spans, i, MESSAGE, q, end)
+    return kind << TAG | WITH_MESSAGE

@@ -1,0 +1,115 @@
+"""The first pass, once over every frame: RFC 5424 and rsyslog's three forward formats, which are nearly all there is.
+
+It takes a frame whose head is a valid PRI, then ``1`` and a time or ``-`` (RFC 5424, RSYSLOG_SyslogProtocol23Format), or a
+time at once (RSYSLOG_ForwardFormat, RSYSLOG_TraditionalForwardFormat). Everything else it leaves to ``loose``.
+"""
+
+from __future__ import annotations
+
+from logsink.flags import Flag
+from logsink.kernel import I8, I32, I64, Bytes, Grid32, ReadI32, ReadI64, kernel
+from logsink.parse.clock import NONE, SECOND, ZONE_ASSUMED, bsd, bsd_wall, ends_time, offset_at, rfc3339, time_bits
+from logsink.parse.fields import legacy, modern
+from logsink.parse.shape import SPANS, WITH_PRI
+
+TIME_INFERRED = int(Flag.TIME_INFERRED)
+
+
+@kernel
+def priority(data: Bytes, p: int, end: int) -> tuple[int, int]:
+    """PRI at ``p`` (RFC 5424, 6.2.1): its value, or -1, and where it ends."""
+    if end - p < 3 or data[p] != 60:
+        return -1, p
+    value = 0
+    q = p + 1
+    while q < end and q < p + 4 and data[q] >= 48 and data[q] <= 57:
+        value = value * 10 + data[q] - 48
+        q += 1
+    if q >= end or data[q] != 62 or q == p + 1 or value > 191 or (data[p + 1] == 48 and q > p + 2):
+        return -1, p
+    return value, q + 1
+
+
+@kernel
+def settle(
+    i: int,
+    pri: int,
+    when: int,
+    bits: int,
+    seen: int,
+    time: I64,
+    facility: I8,
+    severity: I8,
+    flags: I32,
+    shapes: I64,
+) -> None:
+    """Write what is known of row ``i`` besides its spans."""
+    time[i] = when
+    facility[i] = pri >> 3
+    severity[i] = pri & 7 if pri >= 0 else -1
+    flags[i] |= seen
+    shapes[i] = bits
+
+
+@kernel
+def scan(
+    data: Bytes,
+    offsets: ReadI32,
+    received: ReadI64,
+    bounds: ReadI64,
+    zone: ReadI32,
+    spans: Grid32,
+    time: I64,
+    facility: I8,
+    severity: I8,
+    flags: I32,
+    shapes: I64,
+    left: I32,
+) -> int:
+    """Parse frame i, ``data[offsets[i]:offsets[i + 1]]``, into row i of the arrays; how many rows ``left`` then lists.
+
+    ``flags`` holds what framing saw and is added to. A severity of -1 is none, and so is a facility.
+    """
+    skipped = 0
+    for i in range(len(flags)):
+        for k in range(SPANS):
+            spans[i, k] = -1
+        end = offsets[i + 1]
+        pri, p = priority(data, offsets[i], end)
+        q = NONE
+        when = bits = shape = seen = 0
+        if pri >= 0 and p + 4 <= end:
+            if data[p] == 49 and data[p + 1] == 32:
+                if data[p + 2] == 45:
+                    q, when, bits, seen = p + 3, received[i], WITH_PRI, TIME_INFERRED
+                else:
+                    q, when, bits, seen = rfc3339(data, p + 2, end, bounds, zone)
+                if q != NONE and q < end and data[q] == 32:
+                    shape, more = modern(data, q + 1, end, spans, i)
+                    seen |= more
+                else:
+                    q = NONE
+            else:
+                if data[p] >= 65:
+                    q, year, month, day, micros, kind, digits, seen = bsd(data, p, end)
+                    if q != NONE and year == 0 and ends_time(data, q, end):
+                        wall, more = bsd_wall(0, month, day, micros, received[i], bounds, zone)
+                        seconds = offset_at(wall, bounds, zone)
+                        when = wall - seconds * SECOND
+                        bits = time_bits(kind, digits, seconds)
+                        seen |= more | ZONE_ASSUMED
+                    else:
+                        q = NONE
+                else:
+                    q, when, bits, seen = rfc3339(data, p, end, bounds, zone)
+                if q != NONE and q < end and data[q] == 32:
+                    shape = legacy(data, q + 1, end, spans, i)
+                else:
+                    q = NONE
+        if q == NONE:
+            left[skipped] = i
+            skipped += 1
+            continue
+        shape = shape | bits | WITH_PRI if shape and bits else 0
+        settle(i, pri, when, shape, seen, time, facility, severity, flags, shapes)
+    return skipped

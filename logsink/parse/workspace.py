@@ -1,0 +1,30 @@
+"""Memory that outlives one parse: at full speed, touching fresh pages would cost as much as parsing does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Workspace:
+    """Named arrays that are handed out again. For one parse at a time; what was handed out is overwritten by the next one."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, npt.NDArray[np.uint8]] = {}
+
+    def array(self, name: str, shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """An array of this shape with any contents. The one handed out under the same name before is no longer valid."""
+        kind = np.dtype(dtype)
+        count = int(np.prod(shape))
+        size = count * kind.itemsize
+        buffer = self._buffers.get(name)
+        if buffer is None or len(buffer) < size:
+            buffer = self._buffers[name] = np.empty(size + size // 4 + 64, np.uint8)
+        return buffer[:size].view(kind).reshape(shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(len(buffer) for buffer in self._buffers.values())
