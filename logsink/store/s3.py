@@ -3,8 +3,8 @@
 Credentials, region and endpoint come from the ordinary AWS chain: environment, ~/.aws, web identity, instance metadata;
 ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL`` name another server, which is then addressed by path.
 
-Nothing is tried again in here: botocore's retries are off, because a conditional put whose first reply was lost would be
-refused on account of its own object. ``retry`` does what may be done.
+Nothing is tried again in here: the retries of botocore and aiohttp are off, because a conditional put whose first reply was
+lost would be refused on account of its own object. ``retry`` does what may be done.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from itertools import islice
 from typing import Any
 
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
 from botocore.handlers import add_expect_header
@@ -155,8 +156,8 @@ class S3Store(Store):
             async with self._calling("ask the time of", "") as client:
                 reply = await client.head_bucket(Bucket=self._bucket)
         except NotFound:
-            cause = "no such bucket"
-            raise Refused(f"cannot ask the time of {self.url}: {cause}", hint="create the bucket") from None
+            hint = "create the bucket, or look at the credentials"
+            raise Refused(f"cannot ask the time of {self.url}: no such bucket {self._bucket}", hint=hint) from None
         return parsedate_to_datetime(reply["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
 
     async def probe(self) -> None:
@@ -232,6 +233,7 @@ class _Clients:
             read_timeout=read_timeout,
             max_pool_connections=CONNECTIONS,
             retries={"mode": "standard", "total_max_attempts": 1},
+            http_session_cls=_OneTry,
             # Newer defaults send trailing checksums that many servers do not know; the signature covers the body's SHA-256.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
@@ -278,6 +280,15 @@ class _Clients:
         self._stacks.append(stack)
         self._made = self._clock()
         self._client = client
+
+
+class _OneTry(AIOHTTPSession):  # type: ignore[misc]  # it has no types
+    """aiohttp sends PUT, GET and DELETE a second time when the connection breaks; nothing but this attribute stops it."""
+
+    async def _get_session(self, proxy_url: str | None) -> Any:
+        session = await super()._get_session(proxy_url)
+        session._retry_connection = False
+        return session
 
 
 class _View(io.BytesIO):

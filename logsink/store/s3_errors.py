@@ -47,7 +47,7 @@ _HINTS = {
     "KMS.DisabledException": "enable the bucket's encryption key",
     "QuotaExceeded": "raise the bucket's quota, or free some space",
     "XMinioStorageFull": "free some space on the server",
-    "NotImplemented": "choose a server that implements this part of S3",
+    "NotImplemented": "choose another server: this one lacks a part of S3 that logsink needs",
 }
 """By the server's error code, or by the class of botocore's exception."""
 
@@ -137,10 +137,10 @@ def _from_reply(error: boto.ClientError, what: str) -> StoreError:
     code, status = code_of(error), status_of(error)
     message = error.response.get("Error", {}).get("Message", "")
     cause = f"{code}: {message}".rstrip(".: ") if code else f"status {status}"
-    if status == 404 and code != "NoSuchBucket":
+    if code in _HINTS:
+        return Refused(what + cause, hint=_HINTS[code])
+    if status == 404 and code in ("NoSuchKey", "404", ""):
         return NotFound(what + "no such object")
-    lasting = code in _HINTS or status == 501
-    if not lasting and (status >= 500 or status == 429 or code in _PASSING_CODES):
+    if status == 429 or (status >= 500 and status != 501) or code in _PASSING_CODES:
         return Unavailable(what + cause)
-    hint = _HINTS.get(code, _PERMISSION if status == 403 else "")
-    return Refused(what + cause, hint=hint)
+    return Refused(what + cause, hint=_PERMISSION if status in (401, 403, 404) else "")

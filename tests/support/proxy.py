@@ -50,10 +50,11 @@ class Forward:
 
 @dataclass(frozen=True)
 class Reply:
-    """Answer ``status`` with an S3 error body; the server never hears of the request."""
+    """Answer ``status`` with an S3 error body, or with ``body``; the server never hears of the request."""
 
     status: int = 503
     code: str = "SlowDown"
+    body: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -175,16 +176,16 @@ class Proxy:
                     await gate.wait()
                 await asyncio.sleep(delay)
                 return await server.relay(method, head.without(without), client, client)
-            case Reply(status, code):
+            case Reply(status, code, body):
                 await client.skip(head)
-                client.writer.write(_error(method, status, code))
+                client.writer.write(_reply(method, status, code, body))
                 return not head.closes
             case Lose(None):
                 await server.relay(method, head, client, None)
                 return client.reset()
             case Lose(status):
                 await server.relay(method, head, client, None)
-                client.writer.write(_error(method, status or 0, "InternalError"))
+                client.writer.write(_reply(method, status or 0, "InternalError"))
                 return not head.closes
             case Reset():
                 return client.reset()
@@ -351,7 +352,8 @@ class _Upstream:
             whole = sending.done()
             if target is not None:
                 target.writer.write(reply.raw)
-            if method != "HEAD" and reply.start.split(" ")[1] not in ("204", "304"):
+            bare = method == "HEAD" or reply.start.split(" ")[1] in ("204", "304")
+            if not bare:
                 async for piece in server.body(reply, to_end=True):
                     if target is not None:
                         target.writer.write(piece)
@@ -360,7 +362,7 @@ class _Upstream:
             sending.cancel()
             with suppress(OSError, asyncio.CancelledError, asyncio.IncompleteReadError):
                 await sending
-        counted = reply.chunked or reply.length is not None or method == "HEAD"
+        counted = bare or reply.chunked or reply.length is not None
         if reply.closes or not counted or not whole:
             self.close()
         return whole and counted and not head.closes and not reply.closes
@@ -378,7 +380,8 @@ async def _send(head: _Head, source: _Side, target: asyncio.StreamWriter) -> Non
         await target.drain()
 
 
-def _error(method: str, status: int, code: str) -> bytes:
-    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>injected</Message></Error>".encode()
+def _reply(method: str, status: int, code: str, body: bytes | None = None) -> bytes:
+    if body is None:
+        body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>injected</Message></Error>".encode()
     head = f"HTTP/1.1 {status} Injected\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + (b"" if method == "HEAD" else body)
+    return head.encode() + (b"" if method == "HEAD" or status in (204, 304) else body)

@@ -1,0 +1,287 @@
+"""What goes over the wire to an S3 server, and what its trouble is called."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, SSLError
+
+from logsink.errors import NotFound, Refused, StoreError, Unavailable
+from logsink.store.base import Store
+from logsink.store.s3 import CONFLICTS, RENEW, S3Store
+from logsink.store.s3_errors import translated
+from logsink.store.url import Bucket
+from tests.support.proxy import Action, Forward, Proxy, Reply, Request, Reset
+from tests.support.s3 import ACCESS_KEY, BUCKET, Server, enter
+
+
+@pytest.fixture
+async def proxy(s3_environment: Server) -> AsyncIterator[Proxy]:
+    async with Proxy(s3_environment.endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def store(s3_environment: Server, proxy: Proxy) -> AsyncIterator[S3Store]:
+    prefix = s3_environment.fresh_url().rpartition("/")[2]
+    async with S3Store(Bucket(BUCKET, f"{prefix}/"), endpoint=proxy.url) as store:
+        yield store
+
+
+async def everything(store: Store) -> list[StoreError]:
+    """The error of each kind of call; the test fails if one succeeds."""
+
+    async def listed() -> None:
+        [entry async for entry in store.list()]
+
+    calls: list[Callable[[], Awaitable[object]]] = [
+        lambda: store.put("a/b", b"x"),
+        lambda: store.put_absent("a/b", b"x"),
+        lambda: store.get("a/b"),
+        listed,
+        lambda: store.delete(["a/b"]),
+        store.exists,
+        store.now,
+        store.probe,
+    ]
+    errors = []
+    for call in calls:
+        with pytest.raises(StoreError) as caught:
+            await call()
+        errors.append(caught.value)
+    return errors
+
+
+async def test_a_put_is_one_request(store: S3Store, proxy: Proxy) -> None:
+    for size in (0, 10, 3_000_000):
+        await store.put_absent(f"a/{size}", bytes(size))
+    assert len(proxy.requests) == 3
+    for request, size in zip(proxy.requests, (0, 10, 3_000_000), strict=True):
+        assert request.method == "PUT"
+        assert request.target.startswith(f"/{BUCKET}/")  # the bucket is part of the path
+        assert request.target.endswith(f"/a/{size}")
+        assert request.headers["if-none-match"] == "*"
+        assert request.headers["content-length"] == str(size)
+        assert "expect" not in request.headers
+        assert "transfer-encoding" not in request.headers
+        assert len(request.headers["x-amz-content-sha256"]) == 64
+
+
+async def test_nothing_is_tried_again(store: S3Store, proxy: Proxy) -> None:
+    for answer in (Reply(503, "SlowDown"), Reply(500, "InternalError"), Reply(400, "RequestTimeout"), Reply(429, "x"), Reset()):
+        proxy.decide = lambda _, answer=answer: answer  # type: ignore[misc]
+        proxy.requests.clear()
+        with pytest.raises(Unavailable, match=f"cannot put s3://{BUCKET}/.*/a: "):
+            await store.put_absent("a", b"x")
+        assert len(proxy.requests) == 1
+
+
+async def test_a_conflict_is_looked_at(store: S3Store, proxy: Proxy) -> None:
+    def conflicts(times: int) -> Callable[[Request], Action]:
+        puts = [Reply(409, "ConditionalRequestConflict")] * times
+        return lambda request: puts.pop() if request.method == "PUT" and puts else Forward()
+
+    proxy.decide = conflicts(2)
+    assert await store.put_absent("a", b"one") is True
+    assert [request.method for request in proxy.requests] == ["PUT", "HEAD", "PUT", "HEAD", "PUT"]
+    proxy.decide = conflicts(1)
+    assert await store.put_absent("a", b"two") is False
+    assert await store.get("a") == b"one"
+    proxy.decide = conflicts(CONFLICTS)
+    with pytest.raises(Unavailable, match="ConditionalRequestConflict"):
+        await store.put_absent("b", b"x")
+    with pytest.raises(NotFound):
+        await store.get("b")
+
+
+async def test_304_means_that_something_is_there(store: S3Store, proxy: Proxy) -> None:
+    proxy.decide = lambda _: Reply(304)
+    assert await store.put_absent("a", b"x") is False
+
+
+async def test_a_server_that_ignores_ranges(moto_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    enter(monkeypatch, moto_server)  # it checks no signatures, which cover this header
+    async with (
+        Proxy(moto_server.endpoint, lambda _: Forward(without=("range",))) as proxy,
+        S3Store(Bucket(BUCKET, "ranges/"), endpoint=proxy.url) as store,
+    ):
+        await store.put("a", b"0123456789")
+        assert await store.get("a", 2, 5) == b"234"
+        assert await store.get("a", -3) == b"789"
+        assert await store.get("a", 20, 30) == b""
+
+
+async def test_deleting_where_the_server_knows_no_batches(store: S3Store, proxy: Proxy) -> None:
+    for key in ("a", "b", "c"):
+        await store.put(key, b"")
+    proxy.requests.clear()
+    proxy.decide = lambda request: Reply(501, "NotImplemented") if request.method == "POST" else Forward()
+    await store.delete(["a", "c", "nothing"])
+    await store.delete(["nothing"])
+    assert [entry.key async for entry in store.list()] == ["b"]
+    assert [request.method for request in proxy.requests] == ["POST", *["DELETE"] * 4, "GET"]
+
+
+async def test_a_deletion_that_fails_in_part(store: S3Store, proxy: Proxy) -> None:
+    def part(code: str) -> Reply:
+        entry = f"<Error><Key>a</Key><Code>{code}</Code><Message>m</Message></Error>"
+        return Reply(200, body=f"<DeleteResult>{entry}</DeleteResult>".encode())
+
+    proxy.decide = lambda _: part("InternalError")
+    with pytest.raises(Unavailable, match=r"cannot delete .*/a: InternalError: m"):
+        await store.delete(["a"])
+    proxy.decide = lambda _: part("AccessDenied")
+    with pytest.raises(Refused, match="AccessDenied"):
+        await store.delete(["a"])
+    proxy.decide = lambda _: part("NoSuchKey")
+    await store.delete(["a"])
+
+
+async def test_no_bucket(s3_environment: Server) -> None:
+    async with S3Store(Bucket("no-such-bucket", "")) as store:
+        for error in await everything(store):
+            assert isinstance(error, Refused)
+            assert "no-such-bucket" in str(error)
+            assert "create the bucket" in error.hint
+
+
+@pytest.mark.parametrize(("name", "value"), [("AWS_ACCESS_KEY_ID", "nobody"), ("AWS_SECRET_ACCESS_KEY", "wrong")])
+async def test_wrong_credentials(
+    s3_environment: Server, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    if s3_environment.name == "moto":
+        pytest.skip("moto checks no credentials")
+    monkeypatch.setenv(name, value)
+    async with S3Store(Bucket(BUCKET, "x/")) as store:
+        for error in await everything(store):
+            assert isinstance(error, Refused)
+            assert "credentials" in error.hint or "access key" in error.hint
+
+
+async def test_no_credentials(s3_environment: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    async with S3Store(Bucket(BUCKET, "x/")) as store:
+        for error in await everything(store):
+            assert isinstance(error, Refused)
+            assert "AWS_ACCESS_KEY_ID" in error.hint
+
+
+async def test_credentials_are_read_anew_when_the_server_finds_fault(
+    s3_environment: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "expired")
+
+    def decide(request: Request) -> Action:
+        return Reply(400, "ExpiredToken") if "=expired/" in request.headers["authorization"] else Forward()
+
+    proxy.decide = decide
+    async with S3Store(Bucket(BUCKET, "x/"), endpoint=proxy.url, clock=lambda: now[0]) as store:
+        with pytest.raises(Refused, match="ExpiredToken") as caught:
+            await store.put("a", b"x")
+        assert "renew" in caught.value.hint
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        for waited in (RENEW - 1, 1):  # not with every call: a new client costs a tenth of a second
+            now[0] += waited
+            with pytest.raises(Refused):
+                await store.put("a", b"x")
+        await asyncio.gather(*(store.put(f"a{n}", b"x") for n in range(10)))
+        assert await store.get("a9") == b"x"
+
+
+async def test_an_endpoint_where_nobody_listens(s3_environment: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    enter(monkeypatch, s3_environment.at("http://127.0.0.1:1"))
+    async with S3Store(Bucket(BUCKET, "x/")) as store:
+        for error in await everything(store):
+            assert isinstance(error, Unavailable)
+            assert "127.0.0.1:1" in str(error)
+            assert "AWS_ENDPOINT_URL" in error.hint
+
+
+async def test_a_server_that_never_answers(s3_environment: Server, proxy: Proxy) -> None:
+    proxy.decide = lambda _: Forward(gate=asyncio.Event())
+    async with S3Store(Bucket(BUCKET, "x/"), endpoint=proxy.url, read_timeout=0.05) as store:
+        with pytest.raises(Unavailable, match=r"cannot get s3://logs/x/a: .*[Tt]ime"):
+            await store.get("a")
+
+
+async def test_an_endpoint_that_is_no_url(s3_environment: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    enter(monkeypatch, s3_environment.at("nonsense"))
+    async with S3Store(Bucket(BUCKET, "x/")) as store:
+        for error in await everything(store):
+            assert isinstance(error, Refused)
+            assert "AWS_ENDPOINT_URL" in error.hint
+
+
+async def test_a_server_that_is_no_s3(s3_environment: Server, proxy: Proxy) -> None:
+    async with S3Store(Bucket(BUCKET, "x/"), endpoint=proxy.url) as store:
+        proxy.decide = lambda _: Reply(502, body=b"<html>bad gateway")
+        with pytest.raises(Unavailable):
+            await store.get("a")
+        proxy.decide = lambda _: Reply(200, body=b"<html>hello")
+        with pytest.raises(Unavailable):
+            [entry async for entry in store.list()]
+
+
+async def test_the_probe_finds_out_a_server_that_ignores_the_condition(
+    moto_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(monkeypatch, moto_server)
+    async with Proxy(moto_server.endpoint) as proxy:
+        proxy.decide = lambda _: Forward(without=("if-none-match",))
+        async with S3Store(Bucket(BUCKET, "ignored/"), endpoint=proxy.url) as store:
+            with pytest.raises(Refused, match="of 9 puts of one key with If-None-Match: \\*, 9 succeeded") as caught:
+                await store.probe()
+            assert "versitygw" in caught.value.hint
+            assert not await store.exists()
+
+
+def _answer(code: str, status: int) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "m."}, "ResponseMetadata": {"HTTPStatusCode": status}}, "Op")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said", "hint"),
+    [
+        (_answer("NoSuchKey", 404), NotFound, "no such object", ""),
+        (_answer("404", 404), NotFound, "no such object", ""),
+        (_answer("XAdminUserNotFound", 404), Refused, "XAdminUserNotFound: m", "credentials"),
+        (_answer("NoSuchBucket", 404), Refused, "NoSuchBucket: m", "create the bucket"),
+        (_answer("AccessDenied", 403), Refused, "AccessDenied: m", "s3:PutObject"),
+        (_answer("403", 403), Refused, "403: m", "credentials"),
+        (_answer("InvalidAccessKeyId", 403), Refused, "InvalidAccessKeyId: m", "AWS_ACCESS_KEY_ID"),
+        (_answer("SignatureDoesNotMatch", 403), Refused, "SignatureDoesNotMatch: m", "secret access key"),
+        (_answer("ExpiredToken", 400), Refused, "ExpiredToken: m", "renew"),
+        (_answer("RequestTimeTooSkewed", 403), Refused, "RequestTimeTooSkewed: m", "clock"),
+        (_answer("InvalidArgument", 400), Refused, "InvalidArgument: m", ""),
+        (_answer("NotImplemented", 501), Refused, "NotImplemented: m", "another server"),
+        (_answer("XMinioStorageFull", 507), Refused, "XMinioStorageFull: m", "space"),
+        (_answer("", 403), Refused, "status 403", "credentials"),
+        (_answer("SlowDown", 503), Unavailable, "SlowDown: m", ""),
+        (_answer("InternalError", 500), Unavailable, "InternalError: m", ""),
+        (_answer("RequestTimeout", 400), Unavailable, "RequestTimeout: m", ""),
+        (_answer("TooManyRequests", 429), Unavailable, "TooManyRequests: m", ""),
+        (_answer("OperationAborted", 409), Unavailable, "OperationAborted: m", ""),
+        (_answer("BadDigest", 400), Unavailable, "BadDigest: m", ""),
+        (NoCredentialsError(), Refused, "Unable to locate credentials", "AWS_ACCESS_KEY_ID"),
+        (EndpointConnectionError(endpoint_url="http://x"), Unavailable, "http://x", "AWS_ENDPOINT_URL"),
+        (
+            SSLError(endpoint_url="https://x", error="[SSL: CERTIFICATE_VERIFY_FAILED]"),
+            Refused,
+            "CERTIFICATE_VERIFY_FAILED",
+            "AWS_CA_BUNDLE",
+        ),
+        (SSLError(endpoint_url="https://x", error="record layer failure"), Unavailable, "record layer", ""),
+        (ConnectionResetError(104, "Connection reset by peer"), Unavailable, "reset", ""),
+        (TimeoutError(), Unavailable, "TimeoutError", ""),
+    ],
+)
+def test_every_trouble_has_its_kind(error: Exception, kind: type[StoreError], said: str, hint: str) -> None:
+    became = translated(error, "get", "s3://b/k")
+    assert type(became) is kind
+    assert str(became).startswith("cannot get s3://b/k: ")
+    assert said in str(became)
+    assert not str(became).endswith(".")
+    assert hint in became.hint
