@@ -1,14 +1,13 @@
 """One Parquet file of the archive, read in parts: its footer first, then the column chunks somebody asks for.
 
-The bytes come through ``Fetch`` (ranged reads of the store, counted), land at their offsets in an anonymous memory map as
-large as the file, and pyarrow reads that map as if it were the file: no copy, no call back into Python, and pages that
-were never fetched cost nothing.
+The bytes come through ``Fetch`` (ranged reads of the store, counted). pyarrow then reads what was fetched as if it were the
+file, by a few calls for a row group and without a copy.
 """
 
 from __future__ import annotations
 
 import asyncio
-import mmap
+import io
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
@@ -106,7 +105,7 @@ class Chunks:
     def __init__(self, group: RowGroup) -> None:
         self._group = group
         self._fetched: set[str] = set()
-        self._map = mmap.mmap(-1, group.file.size)
+        self._parts: list[tuple[int, memoryview]] = []
 
     async def fetch(self, fetch: Fetch, columns: Sequence[str]) -> None:
         """Have these columns' bytes. ``NotFound`` when the file is gone."""
@@ -118,7 +117,7 @@ class Chunks:
                 raise FormatError(
                     f"cannot read data file {file.key}: it ends at byte {start + len(part)} of {file.size}"
                 )
-            self._map[start:end] = part
+            self._parts.append((start, memoryview(part)))
         self._fetched.update(missing)
 
     def read(self, columns: Sequence[str]) -> pa.Table:
@@ -126,14 +125,38 @@ class Chunks:
         file = self._group.file
         there = [name for name in columns if name in file.columns]
         coded = [name for name in there if name in CODED]
+        source = pa.PythonFile(_Fetched(file.size, self._parts), "r")
         try:
-            parquet = pq.ParquetFile(
-                pa.BufferReader(pa.py_buffer(self._map)), metadata=file.metadata, read_dictionary=coded
-            )
+            parquet = pq.ParquetFile(source, metadata=file.metadata, read_dictionary=coded, pre_buffer=False)
             found = parquet.read_row_group(self._group.number, columns=there, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise FormatError(f"cannot read data file {file.key}: {error}") from error
         return as_rows(found, columns)
+
+
+class _Fetched(io.RawIOBase):
+    """A file of which only some parts are there; reading outside of them is an ``OSError``."""
+
+    def __init__(self, size: int, parts: Sequence[tuple[int, memoryview]]) -> None:
+        self._size, self._parts, self._at = size, parts, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def read(self, size: int = -1) -> Any:
+        start, end = self._at, self._at + size
+        for first, part in self._parts:
+            if first <= start and end <= first + len(part):
+                self._at = end
+                return part[start - first : end - first]
+        raise OSError(f"bytes {start} to {end} were not fetched")
 
 
 def as_rows(found: pa.Table, columns: Sequence[str]) -> pa.Table:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logsink.flags import names
-from logsink.parse import raw_frames
+from logsink.parse import RAW_COLUMNS, raw_frames
 from logsink.parse.schema import FILE
 from logsink.query.escape import for_json, for_terminal
 from logsink.query.filters import one_chunk
@@ -109,7 +109,7 @@ class Json:
 class Raw:
     """Each frame byte for byte, and LF; or, octet-counted (RFC 6587 3.4.1): its length, a space, and the frame."""
 
-    columns = tuple(FILE.names)
+    columns = RAW_COLUMNS
 
     def __init__(self, *, octet: bool = False) -> None:
         self._octet = octet
