@@ -154,6 +154,27 @@ def kernel(function: Callable[P, R]) -> Kernel[P, R]:
     return Kernel(function)
 
 
+class _Copy(Kernel[..., None]):
+    """``copy``: its machine code is the processor's own ``memcpy``, which no loop that numba compiles becomes."""
+
+    def compile(self) -> Callable[..., None]:
+        with _compiling:
+            if self._compiled is None:
+                self._compiled = _memcpy()
+        return self._compiled
+
+
+def _copy(target: U8, at: int, source: Bytes, start: int, count: int) -> None:
+    """``target[at:at + count] = source[start:start + count]``; the two do not overlap. For use in kernels only.
+
+    Copying a million frames of 186 octets takes 0.014 s, octet by octet 0.21 s, as a slice 0.08 s.
+    """
+    target[at : at + count] = source[start : start + count]  # type: ignore[call-overload]
+
+
+copy = _Copy(_copy)
+
+
 def compile_all() -> int:
     """Compile (or load from the cache) every kernel of the modules imported so far; how many there are."""
     for one in _every:
@@ -181,6 +202,24 @@ def _dispatcher(function: FunctionType, kinds: list[str], digest: str) -> object
     made.compile(tuple(types[kind] for kind in kinds))
     made.disable_compile()
     return made
+
+
+def _memcpy() -> Callable[..., None]:
+    """``copy`` for numba: it becomes part of whatever kernel calls it."""
+    from numba.core import cgutils, types
+    from numba.extending import intrinsic
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        target, at, source, start, count = arguments
+        to, origin = (context.make_array(signature.args[i])(context, builder, a) for i, a in ((0, target), (2, source)))
+        to, origin = builder.gep(to.data, [at]), builder.gep(origin.data, [start])
+        cgutils.raw_memcpy(builder, to, origin, count, 1)
+        return context.get_dummy_value()
+
+    def typed(_: Any, target: Any, at: Any, source: Any, start: Any, count: Any) -> Any:
+        return types.void(target, types.int64, source, types.int64, types.int64), code
+
+    return cast(Callable[..., None], intrinsic(typed))
 
 
 def _cache(function: FunctionType, digest: str) -> Any:

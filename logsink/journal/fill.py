@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from logsink.journal.segment import Segment
-from logsink.kernel import I32, U8, Bytes, ReadI32, kernel
+from logsink.kernel import I32, U8, Bytes, ReadI32, copy, kernel
 from logsink.parse.frames import Frames, Origin
 from logsink.wire.batch import Batch
 
@@ -21,10 +21,9 @@ def _gather(source: Bytes, starts: ReadI32, ends: ReadI32, count: int, data: U8,
     """Copy ``count`` frames behind the ``row`` frames already in ``data``; the new end of ``data``."""
     at = int(offsets[row])
     for i in range(count):
-        start, end = starts[i], ends[i]
-        for k in range(start, end):
-            data[at] = source[k]
-            at += 1
+        size = ends[i] - starts[i]
+        copy(data, at, source, starts[i], size)
+        at += size
         offsets[row + i + 1] = at
     return at
 
