@@ -65,7 +65,7 @@ def main() -> None:
             print(
                 f"{'round ' + str(number) if number else 'warm-up'}: {frames:.0f} frames, {cpu:.2f} CPU s per million, "
                 f"{frames / received:.0f}/s received, {time.perf_counter() - began:.1f} s to the table, "
-                f"peak {after.peak:.0f} MB"
+                f"peak {after.peak:.0f} MB, {after.faults - before.faults} page faults"
             )
         objects, size = server.stored() if server.store.startswith("file:") else (0, 0)
     print(

@@ -20,10 +20,11 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Usage(NamedTuple):
-    """CPU seconds (user and system, children included) and the highest resident size so far, in MB."""
+    """CPU seconds (user and system, children included), highest resident size so far in MB, and page faults."""
 
     cpu: float
     peak: float
+    faults: int
 
 
 def usage(pid: int) -> Usage:
@@ -31,7 +32,8 @@ def usage(pid: int) -> Usage:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     status = Path(f"/proc/{pid}/status").read_text()
     peak = re.search(r"VmHWM:\s+(\d+) kB", status)
-    return Usage(sum(int(n) for n in fields[11:15]) / _TICK, int(peak[1]) / 1000 if peak else 0.0)
+    cpu = sum(int(n) for n in fields[11:15]) / _TICK
+    return Usage(cpu, int(peak[1]) / 1000 if peak else 0.0, int(fields[7]) + int(fields[8]))
 
 
 class Server:
