@@ -38,6 +38,9 @@ LATEST = 253_402_300_800 * SECOND - 1  # 9999-12-31T23:59:59.999999
 NONE = -1
 """As a position: there is no time here."""
 
+UNKNOWN_ZONE = 9999
+"""As minutes east of UTC."""
+
 _LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _MONTHS = tuple(
     name[0] | name[1] << 8 | name[2] << 16
@@ -361,15 +364,20 @@ def ends_time(data: Bytes, p: int, end: int) -> bool:
 
 @kernel
 def named_zone(data: Bytes, p: int, end: int) -> tuple[int, int]:
-    """A zone's name and a colon at ``p``: where the name ends (NONE: there is none) and its minutes east of UTC."""
+    """A zone's name and a colon at ``p``: where the name ends (NONE: there is none) and its minutes east of UTC.
+
+    A word in capitals between a time and Cisco's ``%`` is a zone's name too, UNKNOWN_ZONE where nobody knows which.
+    """
     name = 0
     q = p
-    while q < end and q < p + 4 and data[q] >= 65 and data[q] <= 90:
+    while q < end and q < p + 5 and data[q] >= 65 and data[q] <= 90:
         name = name << 8 | data[q]
         q += 1
-    if q >= end or data[q] != 58:
+    if q == p or q >= end or data[q] != 58:
         return NONE, 0
     for known, minutes in _NAMED:
         if name == known:
             return q, minutes
+    if q + 2 < end and data[q + 1] == 32 and data[q + 2] == 37:
+        return q, UNKNOWN_ZONE
     return NONE, 0

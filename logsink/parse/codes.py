@@ -19,31 +19,41 @@ def mix(hashed: int, more: int) -> int:
 
 
 @kernel
+def short(data: Bytes, start: int, length: int) -> int:
+    """Fewer than eight bytes at ``start`` as a little-endian number."""
+    if start + 8 <= len(data):
+        return word(data, start) & ((1 << 8 * length) - 1)
+    value = 0
+    for k in range(length):
+        value |= data[start + k] << 8 * k
+    return value
+
+
+@kernel
 def digest(data: Bytes, start: int, end: int, seed: int) -> int:
-    """Hash of ``data[start:end]``."""
+    """Hash of ``data[start:end]``, eight bytes at a time; the last eight overlap."""
     hashed = mix(seed, end - start)
+    if end - start < 8:
+        return mix(hashed, short(data, start, end - start))
     p = start
-    while p + 8 <= end:
+    while p + 8 < end:
         hashed = mix(hashed, word(data, p))
         p += 8
-    if p == end:
-        return hashed
-    if end - start >= 8:
-        return mix(hashed, word(data, end - 8))
-    last = 0
-    while p < end:
-        last = last << 8 | data[p]
-        p += 1
-    return mix(hashed, last)
+    return mix(hashed, word(data, end - 8))
 
 
 @kernel
 def same(data: Bytes, a: int, b: int, length: int) -> bool:
     """Are ``length`` bytes at ``a`` and at ``b`` equal?"""
-    for k in range(length):
-        if data[a + k] != data[b + k]:
+    if length < 8:
+        return short(data, a, length) == short(data, b, length)
+    k = 0
+    while k + 8 < length:
+        if word(data, a + k) != word(data, b + k) or data[a + k + 7] != data[b + k + 7]:
             return False
-    return True
+        k += 8
+    k = length - 8
+    return word(data, a + k) == word(data, b + k) and data[a + length - 1] == data[b + length - 1]
 
 
 @kernel

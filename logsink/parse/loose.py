@@ -12,6 +12,7 @@ from logsink.kernel import I8, I32, I64, Bytes, Grid32, ReadI32, ReadI64, kernel
 from logsink.parse.clock import (
     NONE,
     SECOND,
+    UNKNOWN_ZONE,
     ZONE_ASSUMED,
     bsd,
     bsd_wall,
@@ -101,7 +102,7 @@ def zone_after(data: Bytes, p: int, end: int) -> tuple[int, int, bool]:
         elif c == 32:
             q, minutes = named_zone(data, p + 1, end)
             if q != NONE:
-                return q, minutes, True
+                return q, minutes, minutes != UNKNOWN_ZONE
     return p, 0, False
 
 
@@ -135,7 +136,7 @@ def stamp(data: Bytes, p: int, end: int, received: int, bounds: ReadI64, zone: R
         seconds = minutes * 60
         if known:
             digits = IRREGULAR
-        else:
+        else:  # of an unknown zone the name is passed over; the colon after it makes the shape irregular
             seconds = offset_at(wall, bounds, zone)
             flags |= ZONE_ASSUMED
         when = wall - seconds * SECOND
@@ -250,6 +251,12 @@ def read(
     q = spaces(data, p, end)
     keep = keep and q == p
     r, when, bits, flags = stamp(data, q, end, received, bounds, zone)
+    if (
+        r - q > 20 and data[q + 10] == 32 and data[q + 19] == 44
+    ):  # as Python and Java log to files: what follows is no head
+        if r < end:
+            put(spans, i, MESSAGE, r + 1, end)
+        return pri, when, 0, seen | flags
     if r != NONE:
         shape = LEGACY
         if r < end:

@@ -35,6 +35,10 @@ _FIELDS: Final = {
 }
 
 
+_Column = tuple[Int32s | int, pa.StringArray]
+"""Codes, or the one code that all rows have, and values."""
+
+
 class Rows:
     """``n`` parsed frames. ``time``, ``received`` int64[n] in microseconds, ``nth`` int32[n], ``flags`` int32[n].
 
@@ -61,7 +65,7 @@ class Rows:
         self._codes = {name: workspace.array(name, n, np.int32) for name in _FIELDS}
         self._texts = {name: Texts(workspace, name, compiled) for name in _FIELDS}
         self._templates = wire.Templates()
-        self._columns: dict[str, tuple[Int32s, pa.StringArray]] = {}
+        self._columns: dict[str, _Column] = {}
         self._clean = self._parse()
         self._count_equal_times()
 
@@ -73,9 +77,8 @@ class Rows:
 
         A value may stand there that no row has.
         """
-        if name not in self._columns:
-            self._columns.update(self._make(name))
-        return self._columns[name]
+        codes_, values = self._column(name)
+        return (np.full(len(self), codes_, np.int32) if isinstance(codes_, int) else codes_), values
 
     def table(self, order: npt.NDArray[np.integer[Any]] | None = None) -> pa.Table:
         """The rows ``order`` (all, in the order of the frames) as a table of schema ``ROWS``, each column one chunk."""
@@ -136,7 +139,12 @@ class Rows:
         table = self._workspace.array("nth.table", 1 << (2 * longest).bit_length(), np.int32)
         codes.positions.form(self._compiled)(self.received, self.time, self.nth, table, SEED)
 
-    def _make(self, name: str) -> dict[str, tuple[Int32s, pa.StringArray]]:
+    def _column(self, name: str) -> _Column:
+        if name not in self._columns:
+            self._columns.update(self._make(name))
+        return self._columns[name]
+
+    def _make(self, name: str) -> dict[str, _Column]:
         """Column ``name``, and those that come with it."""
         if name in _FIELDS:
             values, renumbered = self._texts[name].values(self._frames.data, self._clean)
@@ -146,32 +154,37 @@ class Rows:
         if name == "wire":
             return {name: (self._wire, pa.array(self._templates.texts, pa.string()))}
         if name == "receiver":
-            return {name: (np.zeros(len(self), np.int32), pa.array([self._receiver], pa.string()))}
+            return {name: (0, pa.array([self._receiver], pa.string()))}
         column, values = _of_origins(self._frames.origins, Origin._fields.index(name))
-        return {name: (column[self._frames.origin], values)}
+        only = set(column.tolist())
+        return {name: (only.pop() if len(only) == 1 else column[self._frames.origin], values)}
 
-    def _deploy(self) -> dict[str, tuple[Int32s, pa.StringArray]]:
+    def _deploy(self) -> dict[str, _Column]:
         """The four columns of the deploy element: read once from each distinct text of structured data."""
         starts, ends = self._texts["structured_data"].places
         spans = np.empty((len(starts), 2 * len(deploy.NAMES)), np.int32)
         found = np.empty(int((ends - starts).sum()), np.uint8)
         sd_id = np.frombuffer(self._settings.deploy_sd_id.encode(), np.uint8)
         deploy.extract.form(self._compiled)(self._frames.data, starts, ends, sd_id, found, spans)
-        made = {}
+        made: dict[str, _Column] = {}
         for number, name in enumerate(deploy.NAMES):
             texts = Texts(self._workspace, name, self._compiled)
             by_text = np.empty(len(starts), np.int32)
             texts.encode(found, spans, number, by_text)
             values, renumbered = texts.values(found, self._clean)
-            made[name] = (_translated(self._codes["structured_data"], _translated(by_text, renumbered)), values)
+            by_text = _translated(by_text, renumbered)
+            made[name] = (_translated(self._codes["structured_data"], by_text) if len(values) else -1, values)
         return made
 
     def _coded(self, name: str, order: Int64s) -> pa.Array:
-        column, values = self.code(name)
+        column, values = self._column(name)
         kind = ROWS.field(name).type
         if len(values) == 0:
             return pa.DictionaryArray.from_arrays(pa.nulls(len(order), pa.int32()), values)
         indices = self._workspace.array(f"table.{name}", len(order), np.int32)
+        if isinstance(column, int):
+            indices.fill(column)
+            return pa.DictionaryArray.from_buffers(kind, len(order), [None, pa.py_buffer(indices)], values, 0)
         absent = codes.take.form(self._compiled)(column, order, indices)
         validity = None
         if absent:
