@@ -1,0 +1,225 @@
+"""Which frames of a new RELP session are those of a broken one, sent again.
+
+A RELP client keeps each frame until it is acknowledged. After a broken session it opens a new one and sends again, in order
+and before anything else, all that it keeps. With the digests of what was taken in the broken session, in order::
+
+    ... a a a a a | u u u u u        a: the acknowledgement was written, and may have arrived or not
+            ^     ^                  u: it was certainly not written
+            j     certain
+
+the new session opens with exactly the frames from some j to the last. The client cannot know of any acknowledgement of the
+u's, so j is not beyond ``certain``; of several such j the latest counts, which takes the fewest frames for resends. Without
+any u there may be nothing to send again, and a frame that looks like a resend may be a true repeat: nothing is decided.
+
+A digest has 126 bits, keyed by a number that only this process knows.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from logsink.kernel import I64, ReadI32, ReadI64, kernel
+from logsink.wire.batch import Batch
+
+KEPT_ANSWERED: Final = 1 << 14
+"""Frames of a session that are remembered although their acknowledgement was written: more than are under way at once."""
+
+_HALF: Final = (1 << 32) - 1
+_A: Final = 0x7D3A_59C5  # odd, without a pattern, below 2^31: products of halves and these stay below 2^63
+_B: Final = 0x6B8F_2E97
+
+Digests = npt.NDArray[np.int64]
+"""Two numbers a frame, one frame after the other: int64[2 n]."""
+
+
+@kernel
+def _step(state: int, factor: int) -> int:
+    """Multiply with carry: mixes 63 bits without ever passing them."""
+    return (state & _HALF) * factor + (state >> 32)
+
+
+@kernel
+def write_digests(words: ReadI64, starts: ReadI32, ends: ReadI32, count: int, key: int, out: I64) -> None:
+    """Digests of ``count`` frames of the little-endian ``words``, eight octets at a time, to ``out``."""
+    for i in range(count):
+        at = int(starts[i])
+        end = int(ends[i])
+        a = key
+        b = (key >> 7) ^ (end - at)
+        while at < end:
+            k = at >> 3
+            skip = at & 7
+            word = words[k]
+            if skip:
+                word = (word >> (skip << 3)) & ((1 << (64 - (skip << 3))) - 1)
+                if end - at > 8 - skip:
+                    word |= words[k + 1] << (64 - (skip << 3))
+            if end - at < 8:
+                word &= (1 << ((end - at) << 3)) - 1
+            low = word & _HALF
+            high = (word >> 32) & _HALF
+            a = _step(a ^ low ^ (high << 31), _A)
+            b = _step(b ^ high ^ (low << 31), _B)
+            at += 8
+        for _ in range(3):
+            a, b = _step(a ^ (b >> 1), _A), _step(b ^ (a >> 2), _B)
+        out[2 * i] = a
+        out[2 * i + 1] = b
+
+
+@kernel
+def overlap(known: ReadI64, n: int, new: ReadI64, m: int, least: int, links: I64) -> tuple[int, int, bool]:
+    """How an opening of ``m`` frames continues a list of ``n``: Knuth, Morris and Pratt's search, over whole frames.
+
+    Returns the shortest length of at least ``least`` frames, and the longest, that both end the list and begin the opening
+    (0, 0: there is none); and whether the whole opening stands in the list where a longer one could go on to its end.
+    ``links`` is scratch for ``m`` numbers; ``least`` and ``m`` are at least 1.
+    """
+    links[0] = 0
+    state = 0
+    for i in range(1, m):
+        while state and (new[2 * i] != new[2 * state] or new[2 * i + 1] != new[2 * state + 1]):
+            state = links[state - 1]
+        if new[2 * i] == new[2 * state] and new[2 * i + 1] == new[2 * state + 1]:
+            state += 1
+        links[i] = state
+    state = 0
+    longer = False
+    for i in range(n):
+        if state == m:
+            state = links[m - 1]
+        while state and (known[2 * i] != new[2 * state] or known[2 * i + 1] != new[2 * state + 1]):
+            state = links[state - 1]
+        if known[2 * i] == new[2 * state] and known[2 * i + 1] == new[2 * state + 1]:
+            state += 1
+        if state == m and i < n - 1 and n - 1 - i + m >= least:
+            longer = True
+    longest = state if state >= least else 0
+    shortest = longest
+    while state >= least:
+        shortest = state
+        state = links[state - 1]
+    return shortest, longest, longer
+
+
+def digests(batch: Batch, key: int) -> Digests:
+    """The digests of a batch's frames. ``key`` is below 2^63, and the same for all that is compared."""
+    data = batch.data
+    if len(data) % 8 or data.ctypes.data % 8:
+        padded = np.zeros(-(-len(data) // 8) * 8, np.uint8)
+        padded[: len(data)] = data
+        data = padded
+    out = np.empty(2 * len(batch), np.int64)
+    write_digests(data.view(np.int64), batch.starts, batch.ends, len(batch), key, out)
+    return out
+
+
+class Taken(NamedTuple):
+    """Frames of one read: how many the session had taken ``before`` and after it, empty ones too, and the fill they are in."""
+
+    before: int
+    after: int
+    ordinal: int
+    digests: Digests
+
+
+class History:
+    """What one session has taken lately, in order. ``frames`` is how many digests that are."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self._answered: deque[Taken] = deque()
+        self._owed: deque[Taken] = deque()
+        self._answered_frames = 0
+        self._count = 0
+
+    def add(self, taken: Taken) -> None:
+        """Remember a read."""
+        self.frames += len(taken.digests) // 2
+        self._owed.append(taken)
+
+    def answered(self, count: int) -> int:
+        """Acknowledgements of the first ``count`` frames were written; how many digests were let go for it."""
+        self._count = max(self._count, count)
+        while self._owed and self._owed[0].after <= count:
+            one = self._owed.popleft()
+            self._answered.append(one)
+            self._answered_frames += len(one.digests) // 2
+        return self.trim(KEPT_ANSWERED)
+
+    def trim(self, keep: int) -> int:
+        """Remember no more than about ``keep`` answered frames; how many digests were let go."""
+        before = self.frames
+        while self._answered and self._answered_frames - len(self._answered[0].digests) // 2 >= keep:
+            gone = len(self._answered.popleft().digests) // 2
+            self._answered_frames -= gone
+            self.frames -= gone
+        return before - self.frames
+
+    def broken(self, since: float) -> Unanswered | None:
+        """The list for the next session, at time ``since``; None when no acknowledgement is certain not to be written."""
+        reads = [*self._answered, *self._owed]
+        if self._owed and self._owed[0].before < self._count:  # answered in part: where, among empty ones, is not known
+            self._answered_frames += len(self._owed.popleft().digests) // 2
+        if not self._owed:
+            return None
+        counts = np.array([len(one.digests) // 2 for one in reads])
+        return Unanswered(
+            np.concatenate([one.digests for one in reads]),
+            np.repeat(np.array([one.ordinal for one in reads], np.int64), counts),
+            self._answered_frames,
+            since,
+        )
+
+
+class Unanswered(NamedTuple):
+    """A broken session's frames. From ``certain`` on no acknowledgement was written; there is at least one such frame."""
+
+    digests: Digests
+    ordinals: npt.NDArray[np.int64]
+    certain: int
+    since: float
+
+    def __len__(self) -> int:
+        return len(self.ordinals)
+
+    def ordinal(self, resent: int, nth: int) -> int:
+        """The fill of the ``nth`` of ``resent`` frames, which are the list's last."""
+        return int(self.ordinals[len(self) - resent + nth])
+
+
+class Verdict(Enum):
+    """What a session's first frames are."""
+
+    RESENT = "resent"
+    UNDECIDED = "undecided"
+    OTHER = "other"
+
+
+class Judged(NamedTuple):
+    """``RESENT``: the first ``frames`` are resends, and ``clear`` says that no larger number could be meant."""
+
+    verdict: Verdict
+    frames: int = 0
+    clear: bool = False
+
+
+def judge(known: Unanswered, opening: Digests) -> Judged:
+    """Whether a session's opening, of at least one frame, is ``known`` sent again."""
+    n, m = len(known), len(opening) // 2
+    size = min(m, n)
+    shortest, longest, longer = overlap(known.digests, n, opening, size, n - known.certain, np.empty(size, np.int64))
+    if shortest:
+        return Judged(Verdict.RESENT, shortest, shortest == longest and not longer)
+    return Judged(Verdict.UNDECIDED if longer else Verdict.OTHER)
+
+
+def warm() -> None:
+    """Compile the kernels of this module."""
+    write_digests.compile()
+    overlap.compile()
