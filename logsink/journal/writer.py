@@ -136,6 +136,12 @@ class Journal:
             self._on_pressure(True)
         return fill.ordinal
 
+    def watch(self, ordinal: int, waiter: Callable[[], None]) -> None:
+        """Have ``waiter`` called when ``durable`` reaches the ordinal of an earlier ``append``; never if it has already."""
+        for fill in (*self._order, self._fill):
+            if fill is not None and fill.ordinal == ordinal:
+                fill.waiters.add(waiter)
+
     async def flush(self) -> None:
         """Send what is there without waiting for more; returns when everything appended is stored.
 

@@ -146,6 +146,24 @@ async def test_acknowledgements_leave_in_order_across_lanes() -> None:
     await bench.journal.aclose()
 
 
+async def test_whoever_watches_an_ordinal_is_told_too() -> None:
+    store = Gated()
+    bench = Bench(store, SOON)
+    told: list[int] = []
+    under_way = bench.append(b"<13>a")
+    await store.under_way(key(0, 1))
+    filling = bench.append(b"<13>b")
+    for ordinal in (under_way, filling):
+        bench.journal.watch(ordinal, lambda ordinal=ordinal: told.append(ordinal))
+    store.let(key(0, 1))
+    store.let(key(1, 1))
+    await bench.journal.flush()
+    assert told == [under_way, filling]
+    bench.journal.watch(filling, lambda: told.append(0))
+    assert told == [under_way, filling]
+    await bench.journal.aclose()
+
+
 async def test_a_lane_sends_the_next_only_when_the_last_is_stored() -> None:
     store = Gated()
     bench = Bench(store, Limits(ack_delay=0.0, max_delay=0.001, max_bytes=1 << 16, parallel_puts=1))
