@@ -126,7 +126,7 @@ def run(*arguments: str, environ: Mapping[str, str] | None = None) -> subprocess
 def query(store: str, *arguments: str, environ: Mapping[str, str] | None = None) -> bytes:
     """What `logsink query` prints. Raises when it ends with an error; no match is no error."""
     done = run("query", "--store", store, *arguments, environ=environ)
-    if done.returncode not in (0, 1):
+    if done.returncode not in (0, 1) or b"Traceback" in done.stderr:
         raise RuntimeError(f"exit code {done.returncode}: {done.stderr.decode(errors='replace')}")
     return done.stdout
 
