@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib.abc
 import os
 import sys
 import time
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,7 +94,8 @@ def command(config_file: Path | None, store: str | None, **given: Any) -> int:
 
     import asyncio
 
-    return asyncio.run(_query(config.store, asked, limit))
+    with _without_pandas():
+        return asyncio.run(_query(config.store, asked, limit))
 
 
 async def _query(url: str, asked: Asked, limit: int | None) -> int:
@@ -188,6 +190,28 @@ def _size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+class _NoPandas(importlib.abc.MetaPathFinder):
+    """pyarrow imports pandas at its first conversion of anything, where there is one; that costs 0.4 s and is for nothing."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError("not wanted here", name=fullname)
+
+
+@contextmanager
+def _without_pandas() -> Iterator[None]:
+    """No pandas in here, unless the process had it, or pyarrow, before: it is not ours alone then."""
+    if {"pandas", "pyarrow"} & sys.modules.keys():
+        yield
+        return
+    finder = _NoPandas()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 class SystemZone(dt.tzinfo):
