@@ -197,7 +197,8 @@ def _dispatcher(function: FunctionType, kinds: list[str], digest: str) -> object
     }
     for name, (dtype, ndim, readonly) in _ARRAYS.items():
         types[name] = numba.types.Array(getattr(numba.types, dtype), ndim, "C", readonly=readonly)
-    made: Any = numba.njit(nogil=True, boundscheck=False, error_model="numpy")(function)
+    options = {"nogil": True, "boundscheck": False, "error_model": "numpy", "no_cfunc_wrapper": True}
+    made: Any = numba.njit(**options)(function)
     made._cache = _cache(function, digest)
     made.compile(tuple(types[kind] for kind in kinds))
     made.disable_compile()
