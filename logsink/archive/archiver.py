@@ -139,7 +139,7 @@ class Archiver:
         """One round: load, commit what may be committed now, load again, delete what is due. Raises what went wrong."""
         async with self._round:
             snapshot = await self._log.load()
-            if snapshot.version < 0 and self._waiting:
+            if snapshot.version < 0:
                 snapshot = await self._log.create()
             self._pass_covered(snapshot)
             if self._waiting:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import pairwise
+from typing import NamedTuple
 
+import numpy as np
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from logsink.archive.log import Add, DeltaLog
 from logsink.archive.snapshot import DataFile, Snapshot, commit_key
+from logsink.errors import NotFound
+from logsink.journal.reader import list_segments, read_segment
+from logsink.journal.segment import Segment, SegmentName, encode
+from logsink.parse.frames import Frames, Origin, Settings
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import Fate, FaultyStore, Pass, Schedule, seeded
@@ -40,6 +50,13 @@ class Clock:
         await asyncio.sleep(0)
 
 
+async def until(happened: Callable[[], Awaitable[bool]]) -> None:
+    """Let other tasks run until something has happened; fail when it never does."""
+    async with asyncio.timeout(30):
+        while not await happened():  # noqa: ASYNC110  what happens is anything, so there is no event to wait for
+            await asyncio.sleep(0)
+
+
 def log_of(store: Store, clock: Clock | None = None) -> DeltaLog:
     """A log that never really waits."""
     clock = clock or Clock()
@@ -64,3 +81,78 @@ async def foreign(store: Store, version: int, *actions: dict[str, object]) -> No
 async def fresh(store: Store) -> Snapshot:
     """The table as somebody sees it who has never looked before."""
     return await log_of(store).load()
+
+
+# --- segments
+
+MIDNIGHT = 1_795_305_600_000_000
+"""2026-11-22T00:00:00Z, microseconds since the epoch."""
+
+
+DEFAULTS = Settings()
+
+
+class Limits(NamedTuple):
+    """Section [archive] (and [maintain]) of a configuration."""
+
+    max_bytes: int = 1 << 20
+    max_segments: int = 100
+    max_age: float = 60.0
+    orphan_after: float = 300.0
+    checkpoint_every: int = 50
+
+
+def segment(
+    name: SegmentName, messages: Iterable[str], *, received: int = MIDNIGHT, settings: Settings = DEFAULTS
+) -> Segment:
+    """One read of RFC 5424 frames with these messages."""
+    lines = [f"<13>1 2026-11-22T00:00:00.000001Z web nginx - - - {message}".encode() for message in messages]
+    n = len(lines)
+    frames = Frames(
+        np.frombuffer(b"".join(lines), np.uint8),
+        np.cumsum([0, *map(len, lines)]).astype(np.int32),
+        np.zeros(n, np.int32),
+        np.full(n, received, np.int64),
+        np.zeros(n, np.int32),
+        (Origin("10.0.0.1", None, "tcp"),),
+    )
+    return Segment(name, settings, frames)
+
+
+async def store_segment(store: Store, one: Segment) -> Segment:
+    await store.put_absent(one.name.key, memoryview(encode(one)))
+    return one
+
+
+async def journal(store: Store) -> list[SegmentName]:
+    return [one.name for one in await list_segments(store)]
+
+
+async def archived(store: Store) -> list[str]:
+    """The messages of all rows in the table, sorted."""
+    return sorted(await _messages(store, await fresh(store)))
+
+
+async def visible(store: Store) -> list[str]:
+    """The messages that a query shows, sorted: journal listed first, then one snapshot, then what it does not cover."""
+    while True:
+        names, snapshot = await journal(store), await fresh(store)
+        try:
+            tail = [await read_segment(store, name) for name in names if not snapshot.covers(name)]
+        except NotFound:
+            continue
+        found = await _messages(store, snapshot)
+        for one in tail:
+            data, offsets = one.frames.data.tobytes(), one.frames.offsets.tolist()
+            found += [data[a:b].rpartition(b" ")[2].decode() for a, b in pairwise(offsets)]
+        return sorted(found)
+
+
+async def _messages(store: Store, snapshot: Snapshot) -> list[str]:
+    found: list[str] = []
+    for file in snapshot.files.values():
+        body = await store.get(file.key)
+        table = pq.read_table(pa.BufferReader(body))
+        assert (len(table), len(body)) == (file.rows, file.size)
+        found += table["message"].to_pylist()
+    return found

@@ -1,0 +1,196 @@
+"""Adoption: what is left behind is archived once, whoever else is at it, and deleted when the table holds it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pyarrow as pa
+import pytest
+
+from logsink.archive.adopt import Adopted, adopt
+from logsink.archive.archiver import LINGER, Archiver
+from logsink.archive.log import DeltaLog, Txn
+from logsink.archive.rounds import QUARANTINE, Rounds
+from logsink.errors import Unavailable
+from logsink.journal.segment import SegmentName, encode
+from logsink.parse.frames import Settings
+from logsink.parse.schema import PARSER
+from logsink.store.memory import MemoryStore
+from tests.support.faulty import Fail, FaultyStore, Pass
+from tests.unit.archive.tables import Clock, Limits, archived, fresh, journal, segment, store_segment
+
+LIMITS = Limits()
+AGE = LIMITS.orphan_after
+
+
+class Bench:
+    """A store whose clock, and everybody else's, moves when told to."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.store = FaultyStore(MemoryStore(clock=self.clock))
+        self.made: list[Rounds] = []
+
+    def rounds(self) -> Rounds:
+        log = DeltaLog(self.store, monotonic=self.clock, wall=self.clock, sleep=self.clock.sleep, jitter=lambda: 0.5)
+        self.made.append(Rounds(log))
+        return self.made[-1]
+
+    async def adopt(self, limits: Limits = LIMITS, own: tuple[str, ...] = ()) -> Adopted:
+        return await adopt(self.rounds(), limits, orphan_after=AGE, own=own)
+
+    async def leave(self, receiver: str, lane: int, *sequences: int) -> list[str]:
+        """Store segments of one row each; their messages."""
+        for sequence in sequences:
+            await store_segment(
+                self.store, segment(SegmentName(receiver, lane, sequence), [f"{receiver}-{lane}-{sequence}"])
+            )
+        return [f"{receiver}-{lane}-{sequence}" for sequence in sequences]
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    made = Bench()
+    yield made
+    for rounds in made.made:
+        rounds.close()
+
+
+async def test_nothing_to_adopt_makes_no_table(bench: Bench) -> None:
+    assert await bench.adopt() == Adopted(0, 0)
+    await bench.leave("r", 0, 1)
+    bench.clock.time += AGE
+    assert await bench.adopt() == Adopted(0, 0)
+    assert (await fresh(bench.store)).version == -1
+
+
+async def test_what_is_old_is_archived_and_deleted_later(bench: Bench) -> None:
+    messages = await bench.leave("r", 0, 1, 2) + await bench.leave("r", 1, 1) + await bench.leave("s", 0, 1)
+    bench.clock.time += AGE + 1
+    young = await bench.leave("s", 0, 2)
+    assert await bench.adopt() == Adopted(4, 0)
+    snapshot = await fresh(bench.store)
+    assert snapshot.txn == {"r.0": 2, "r.1": 1, "s.0": 1}
+    assert await archived(bench.store) == messages
+    bench.clock.time += LINGER
+    assert await bench.adopt() == Adopted(0, 4)
+    assert await journal(bench.store) == [SegmentName("s", 0, 2)]
+    bench.clock.time += AGE
+    assert await bench.adopt() == Adopted(1, 0)
+    assert await archived(bench.store) == messages + young
+
+
+async def test_ones_own_are_left_alone(bench: Bench) -> None:
+    await bench.leave("r", 0, 1)
+    bench.clock.time += AGE + 1
+    assert await bench.adopt(own=("r",)) == Adopted(0, 0)
+    assert (await fresh(bench.store)).version == -1
+
+
+async def test_a_lane_is_adopted_up_to_the_first_missing_number(bench: Bench) -> None:
+    messages = await bench.leave("r", 0, 1, 2, 4) + await bench.leave("r", 1, 2)
+    bench.clock.time += AGE + 1
+    assert await bench.adopt() == Adopted(2, 0)
+    assert await archived(bench.store) == messages[:2]
+    assert (await fresh(bench.store)).txn == {"r.0": 2}
+
+
+async def test_limits_split_what_is_left_into_commits(bench: Bench) -> None:
+    messages = await bench.leave("r", 0, 1, 2, 3, 4, 5)
+    bench.clock.time += AGE + 1
+    assert await bench.adopt(Limits(max_segments=2)) == Adopted(5, 0)
+    assert (await fresh(bench.store)).version == 3
+    messages += await bench.leave("s", 0, 1, 2)
+    bench.clock.time += AGE + 1
+    await bench.adopt(Limits(max_bytes=1))
+    assert (await fresh(bench.store)).version == 5
+    assert await archived(bench.store) == messages
+
+
+async def test_a_segment_that_lands_after_its_rows_were_archived_is_only_deleted(bench: Bench) -> None:
+    await bench.leave("r", 0, 1, 2)
+    bench.clock.time += AGE + 1
+    await bench.adopt()
+    bench.clock.time += LINGER
+    await bench.adopt()
+    await bench.leave("r", 0, 2)
+    bench.clock.time += AGE + 1
+    assert await bench.adopt() == Adopted(0, 1)
+    assert await archived(bench.store) == ["r-0-1", "r-0-2"]
+
+
+async def test_an_unreadable_segment_goes_to_quarantine(bench: Bench) -> None:
+    await bench.leave("r", 0, 1, 2, 3)
+    await bench.store.put(SegmentName("r", 0, 2).key, b"ruined")
+    bench.clock.time += AGE + 1
+    assert await bench.adopt() == Adopted(3, 0)
+    assert await archived(bench.store) == ["r-0-1", "r-0-3"]
+    assert await bench.store.get(QUARANTINE + SegmentName("r", 0, 2).key) == b"ruined"
+
+
+@pytest.mark.parametrize("newer", ["format", "parser"])
+async def test_what_only_a_newer_version_reads_is_left_to_it(bench: Bench, newer: str) -> None:
+    await bench.leave("r", 0, 1, 3)
+    one = segment(SegmentName("r", 0, 2), ["r-0-2"], settings=Settings(parser=PARSER + (newer == "parser")))
+    body = encode(one)
+    if newer == "format":
+        with pa.ipc.open_stream(body) as reader:
+            schema = reader.schema.with_metadata((reader.schema.metadata or {}) | {b"logsink.format": b"99"})
+        sink = pa.BufferOutputStream()
+        pa.ipc.new_stream(sink, schema).close()
+        body = sink.getvalue()
+    await bench.store.put(one.name.key, memoryview(body))
+    bench.clock.time += AGE + 1
+    assert await bench.adopt() == Adopted(1, 0)
+    assert (await fresh(bench.store)).txn == {"r.0": 1}
+    assert [entry async for entry in bench.store.list(QUARANTINE)] == []
+    assert len(await journal(bench.store)) == 3
+
+
+async def test_trouble_is_passed_on_and_nothing_is_lost(bench: Bench) -> None:
+    messages = await bench.leave("r", 0, 1, 2)
+    bench.clock.time += AGE + 1
+    bench.store.schedule = lambda call: Fail() if call.verb == "put" else Pass()
+    with pytest.raises(Unavailable):
+        await bench.adopt()
+    bench.store.schedule = lambda call: Pass()
+    assert await bench.adopt() == Adopted(2, 0)
+    assert await archived(bench.store) == messages
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_two_adopters_and_the_owner_archive_each_segment_once(bench: Bench, seed: int) -> None:
+    owner = Archiver(bench.rounds(), Limits(max_segments=2), hold=1 << 20, sleep=bench.clock.sleep)
+    messages = []
+    for sequence in range(1, 7):
+        for lane in range(2):
+            said = f"r-{lane}-{sequence}"
+            owner.add(await store_segment(bench.store, segment(SegmentName("r", lane, sequence), [said])))
+            messages.append(said)
+    bench.clock.time += AGE + 1
+    bench.store.schedule = lambda call: Pass(turns=(call.nth * (seed + 3)) % 7)
+    limits = Limits(max_segments=3 + seed % 3)
+    await asyncio.gather(bench.adopt(limits), owner.drain(bench.clock.time + 1000), bench.adopt(limits))
+    while (await bench.adopt()).archived:
+        pass
+    assert await archived(bench.store) == sorted(messages)
+    snapshot = await fresh(bench.store)
+    assert snapshot.txn == {"r.0": 6, "r.1": 6}
+
+
+async def test_moved_by_others_meanwhile_is_no_error(bench: Bench) -> None:
+    await bench.leave("r", 0, 1)
+    bench.clock.time += AGE + 1
+    rounds = bench.rounds()
+    log = rounds.log
+    real = log.commit
+
+    async def beaten(*arguments: object, **options: object) -> int:
+        log.commit = real  # type: ignore[method-assign]
+        await real(await log.load(), [Txn("r.0", 1)])
+        return await real(*arguments, **options)  # type: ignore[arg-type]
+
+    log.commit = beaten  # type: ignore[method-assign]
+    assert await adopt(rounds, LIMITS, orphan_after=AGE) == Adopted(0, 0)
+    assert await archived(bench.store) == []
