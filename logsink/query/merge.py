@@ -28,7 +28,7 @@ MEMORY = 64 << 20
 
 _FAN_IN = 16  # with batches of Spill's size, a merge of 16 files holds some 50 MB
 _RUNS = 32  # more runs in memory than this are merged into one, so that a pop stays cheap
-_ROWS = 65_536  # most rows in a table that leaves
+_ROWS = 16_384  # most rows in a table that leaves
 _NULL = -(1 << 62)
 
 Int64 = npt.NDArray[np.int64]
@@ -197,7 +197,7 @@ class Pending:
     def pop(self, frontier: int | None = None) -> Iterator[pa.Table]:
         """The rows that nothing at ``frontier`` (a time, exclusive) or beyond can precede, in order; None: every row.
 
-        Tables of at most 65,536 rows. Must be run to its end before anything else is called.
+        Tables of at most 16,384 rows. Must be run to its end before anything else is called.
         """
         signed, self._floor = None if frontier is None else self._sign * frontier, None
         for _, rows in self._within_room(self._merged(self._runs, signed)):

@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -79,7 +80,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """Bounds of a running query. ``ahead``: units read before their turn; each may hold a row group's rows."""
+    """Bounds of a running query. ``ahead``: units filtered before their turn; ``threads`` + 1 of them may hold whole rows."""
 
     memory: int = MEMORY
     ahead: int = 8
@@ -90,7 +91,7 @@ class Tuning:
 async def search(
     store: Store, query: Query, report: Report | None = None, tuning: Tuning | None = None
 ) -> AsyncGenerator[pa.Table, None]:
-    """The rows that ``query`` finds, in order (time, received, receiver, nth), each once; tables of at most 65,536 rows.
+    """The rows that ``query`` finds, in order (time, received, receiver, nth), each once; tables of at most 16,384 rows.
 
     Everything acknowledged before the call is found. Raises ``NotFound`` when there is no store, ``FormatError`` for an
     object that cannot be read, ``StoreError`` when the store fails. Close it (``aclosing``) to stop early.
@@ -165,6 +166,7 @@ class _Scan:
         self._slots = asyncio.Semaphore(_FETCHES)
         self._units: list[_Unit] = []
         self._under_way: deque[_Unit] = deque()
+        self._moved = asyncio.Condition()  # the line of units under way
         self._numbers = 0
         self._interpreted = 0
 
@@ -183,6 +185,8 @@ class _Scan:
                 yield rows
             async for result in results:
                 unit = self._under_way.popleft()
+                async with self._moved:
+                    self._moved.notify_all()
                 if isinstance(result, OpenFile):
                     self._take_in_file(result, unit)
                 else:
@@ -236,7 +240,7 @@ class _Scan:
         if isinstance(unit.source, DataFile):
             self._report.files_read += 1
             return open_file(self._fetch, unit.source.key, unit.source.size)
-        return self._row_group(unit.source, unit.filter)
+        return self._row_group(unit.source, unit)
 
     def _width(self, done: int) -> int:
         """Units at once: with a limit few at first, because the first ones may be all that is needed."""
@@ -258,10 +262,10 @@ class _Scan:
             if left is not None:
                 self._push(group, left, group.bounds.get("time", UNKNOWN))
 
-    async def _row_group(self, group: RowGroup, filter: Filter) -> pa.Table:
+    async def _row_group(self, group: RowGroup, unit: _Unit) -> pa.Table:
         """The matching rows of a row group. Columns are fetched and decoded only when earlier ones left something."""
         chunks, known = Chunks(group), dict[str, pa.Array]()
-        light, heavy = filter.split(_HEAVY)
+        light, heavy = unit.filter.split(_HEAVY)
         mask: Mask = np.ones(group.rows, np.bool_)
         for step in (light, heavy):
             if step.conditions and mask.any():
@@ -272,6 +276,8 @@ class _Scan:
             mask &= self._newest(known["time"], mask)
         if not mask.any():
             return SCHEMA.empty_table().select(self._columns)
+        async with self._moved:  # whole rows are large: only for those whose turn is near
+            await self._moved.wait_for(lambda: unit in islice(self._under_way, self._tuning.threads + 1))
         await chunks.fetch(self._fetch, [name for name in self._columns if name not in known])
         return await self._threaded(_chosen, chunks, known, self._columns, mask)
 
