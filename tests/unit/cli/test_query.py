@@ -6,6 +6,8 @@ import asyncio
 import datetime as dt
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -190,7 +192,7 @@ def test_a_process_of_its_own(archived: str) -> None:
     assert bad.stderr.count(b"\n") == 1
 
 
-def test_an_endpoint_that_is_not_there_and_bad_credentials() -> None:
+def test_an_endpoint_that_is_not_there() -> None:
     nobody = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_EC2_METADATA_DISABLED": "true"}
     environ = os.environ | nobody | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
     found = run("--store", "s3://nothing-here/logs", env=environ)
@@ -198,6 +200,34 @@ def test_an_endpoint_that_is_not_there_and_bad_credentials() -> None:
     assert found.stderr.startswith(b"logsink: cannot ")
     assert found.stderr.count(b"\n") == 1
     assert found.stdout == b""
+
+
+def test_a_store_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logsink.cli.query.CONTACT", 0.2)
+    for name, value in {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}.items():
+        monkeypatch.setenv(name, value)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        result = CliRunner().invoke(main, ["query", "--store", "s3://bucket/logs"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("logsink: cannot reach s3://bucket/logs: no answer in 0.2 s (look at the network")
+
+
+def test_an_interrupt_ends_it_quietly() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environ = os.environ | {
+            "AWS_ACCESS_KEY_ID": "x",
+            "AWS_SECRET_ACCESS_KEY": "y",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}",
+        }
+        program = [sys.executable, "-m", "logsink", "query", "--store", "s3://bucket/logs"]
+        with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ) as process:
+            silent.settimeout(60)
+            connection, _ = silent.accept()  # it waits for an answer now
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+            connection.close()
+    assert (process.returncode, out, err.strip()) == (130, b"", b"")
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(archived: str) -> None:
