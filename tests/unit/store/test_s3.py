@@ -70,7 +70,13 @@ async def test_a_put_is_one_request(store: S3Store, proxy: Proxy) -> None:
 
 
 async def test_nothing_is_tried_again(store: S3Store, proxy: Proxy) -> None:
-    for answer in (Reply(503, "SlowDown"), Reply(500, "InternalError"), Reply(400, "RequestTimeout"), Reply(429, "x"), Reset()):
+    for answer in (
+        Reply(503, "SlowDown"),
+        Reply(500, "InternalError"),
+        Reply(400, "RequestTimeout"),
+        Reply(429, "x"),
+        Reset(),
+    ):
         proxy.decide = lambda _, answer=answer: answer  # type: ignore[misc]
         proxy.requests.clear()
         with pytest.raises(Unavailable, match=f"cannot put s3://{BUCKET}/.*/a: "):
