@@ -20,7 +20,7 @@ async def prove(store: Store, remedy: str) -> None:
     """Race for one key: exactly one put may win, and one more must lose; otherwise ``Refused``, hinting at ``remedy``."""
     key = f"{PREFIX}{uuid.uuid4().hex}"
     try:
-        won = await asyncio.gather(*(store.put_absent(key, f"racer {n}".encode()) for n in range(RACERS)))
+        won = await _race(store, key)
         late = await store.put_absent(key, b"late")
         if sum(won) != 1 or late:
             raise Refused(
@@ -37,3 +37,13 @@ async def prove(store: Store, remedy: str) -> None:
             await store.delete([key])
         raise
     await store.delete([key])
+
+
+async def _race(store: Store, key: str) -> list[bool]:
+    """What each racer was told. An error is raised when all have come in, so that none lands after the key's deletion."""
+    racers = (store.put_absent(key, f"racer {n}".encode()) for n in range(RACERS))
+    told = await asyncio.gather(*racers, return_exceptions=True)
+    for outcome in told:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return [outcome is True for outcome in told]

@@ -66,7 +66,7 @@ async def test_a_store_that_cannot_be_trusted(store: MemoryStore, said: str) -> 
 
 async def test_trouble_on_the_way_is_not_taken_for_a_verdict() -> None:
     inner = MemoryStore()
-    store = FaultyStore(inner, lambda call: Lose() if call.nth == 1 else Pass())
+    store = FaultyStore(inner, lambda call: Lose() if call.nth == 1 else Pass(turns=call.nth))
     with pytest.raises(Unavailable):
         await prove(store, "remedy")
     assert not await inner.exists()
