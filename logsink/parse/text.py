@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from logsink.flags import Flag
-from logsink.kernel import I32, MASK, U8, Bytes, ReadI32, ReadI64, kernel
+from logsink.kernel import I32, MASK, U8, Bytes, ReadI32, ReadI64, copy, kernel
 
 NOT_UTF8 = int(Flag.NOT_UTF8)
 _GROUP = 64
@@ -164,6 +164,5 @@ def gather(
             if flags[i] & NOT_UTF8:
                 replace(data, start, ends[i], out, at)
             else:
-                for j in range(ends[i] - start):
-                    out[at + j] = data[start + j]
+                copy(out, at, data, start, ends[i] - start)
     return present if touched >= 0 else 0  # what nobody looked at the compiler would leave out
