@@ -6,7 +6,6 @@ from logsink.flags import Flag
 from logsink.kernel import I32, MASK, U8, Bytes, ReadI32, ReadI64, copy, kernel
 
 NOT_UTF8 = int(Flag.NOT_UTF8)
-_GROUP = 64
 _HIGH = 0x0080808080808080
 
 
@@ -141,28 +140,16 @@ def measure(
 def gather(
     data: Bytes, starts: ReadI32, ends: ReadI32, flags: ReadI32, order: ReadI64, offsets: ReadI32, out: U8
 ) -> int:
-    """Write the texts that ``measure`` measured; how many are present.
-
-    Rows in another order than their texts would wait for memory at each: so those of the next group are touched first,
-    side by side (1,000,000 messages sorted by host: 0.25 s, without it 0.45 s).
-    """
+    """Write the texts that ``measure`` measured; how many are present."""
     present = 0
-    touched = 0
-    for first in range(0, len(order), _GROUP):
-        last = min(first + _GROUP, len(order))
-        for k in range(first, last):
-            i = order[k]
-            if starts[i] < ends[i]:
-                touched += data[starts[i]] + data[(starts[i] + ends[i]) >> 1] + data[ends[i] - 1]
-        for k in range(first, last):
-            i = order[k]
-            start = starts[i]
-            if start < 0:
-                continue
-            present += 1
-            at = offsets[k]
-            if flags[i] & NOT_UTF8:
-                replace(data, start, ends[i], out, at)
-            else:
-                copy(out, at, data, start, ends[i] - start)
-    return present if touched >= 0 else 0  # what nobody looked at the compiler would leave out
+    for k in range(len(order)):
+        i = order[k]
+        start = starts[i]
+        if start < 0:
+            continue
+        present += 1
+        if flags[i] & NOT_UTF8:
+            replace(data, start, ends[i], out, offsets[k])
+        else:
+            copy(out, offsets[k], data, start, ends[i] - start)
+    return present
