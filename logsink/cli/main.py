@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from typing import Any
 
 import click
@@ -57,6 +58,9 @@ class _Lazy(click.Group):
             code = _INTERRUPTED
         except LogsinkError as error:
             report(error)
+            code = 2
+        except Exception:  # noqa: BLE001  a mistake of ours: 1 would mean "nothing found"
+            traceback.print_exc()
             code = 2
         if kwargs.get("standalone_mode", True):
             sys.exit(_flushed(code if isinstance(code, int) else 0))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -83,7 +84,7 @@ class Text:
 
 
 class Json:
-    """One JSON object a line: keys in the order of the schema, instants in RFC 3339, nulls and empty flags left out."""
+    """One JSON object a line: keys in the order of the schema, instants in RFC 3339, nulls left out."""
 
     columns = tuple(name for name in FILE.names if name not in ("wire", "raw"))
 
@@ -170,8 +171,7 @@ def _dressed(
 
 
 def _flags(values: pa.Array) -> pa.Array:
-    lists = ['["' + '","'.join(names(value)) + '"]' if value else None for value in values.to_pylist()]
-    return pa.array(lists, pa.string())
+    return pa.array([orjson.dumps(names(value)).decode() for value in values.to_pylist()], pa.string())
 
 
 def _by_severity(rows: pa.Table, sequences: dict[int, str]) -> pa.Array:

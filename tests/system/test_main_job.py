@@ -135,7 +135,10 @@ def test_a_line_is_found_within_two_seconds(tmp_path: Path) -> None:
 
 
 ERRORS = {
-    "no store": (["query", "--store", "file:///nonexistent/store"], "no store"),
+    "no store": (
+        ["query", "--store", "file:///nonexistent/store"],
+        "cannot find a logsink store at file:///nonexistent/store",
+    ),
     "wrong url": (["query", "--store", "gopher://x/y"], "gopher"),
     "bad time": (["query", "--since", "yesterdayish"], "yesterdayish"),
     "bad regex": (["query", "-E", "(unclosed"], "(unclosed"),
