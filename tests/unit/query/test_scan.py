@@ -258,3 +258,35 @@ async def test_an_error_of_what_runs_ahead_arrives_in_its_turn() -> None:
         assert await anext(results) == 1
         with pytest.raises(Unavailable):
             await anext(results)
+
+
+@pytest.mark.parametrize("last", [0, 1])
+async def test_of_equal_times_the_later_arrival_is_the_newer_whichever_file_it_is_in(last: int) -> None:
+    store = MemoryStore()
+    await archive(store, [[row(5, received=START + (file == last))] for file in range(2)])
+    (newest,) = await found(store, Query(limit=1), None, Tuning(ahead=1, threads=1))
+    assert newest["received"] == START + 1
+
+
+async def test_a_limit_does_not_count_what_was_shown_before_the_query_was_planned_again() -> None:
+    store, report = Meddled(), Report()
+    late, early = [row(100, nth=i) for i in range(10)], [row(i) for i in range(5)]
+    await archive(store, [late, early])
+    files = [entry.key async for entry in store.list("logs/date")]
+
+    async def compact(key: str) -> None:
+        if key == files[1]:
+            store.before = lambda key: None
+            await store.delete([entry.key async for entry in store.list("logs/")])
+            await archive(store, [early + late])
+
+    store.before = compact
+    query = Query(limit=13, reverse=True)
+    shown = await found(store, query, report, Tuning(ahead=1, threads=1))
+    assert [(r["time"] - START, r["nth"]) for r in shown] == [
+        *((100, i) for i in range(9, -1, -1)),
+        (4, 0),
+        (3, 0),
+        (2, 0),
+    ]
+    assert report.restarts == 1
