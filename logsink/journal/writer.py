@@ -11,6 +11,7 @@ Laws
   - A retry sends the same bytes. "Exists" is answered by reading: ours = stored, another's = fatal, nothing acknowledged.
   - Fills are released in the order they were opened, across lanes; only then are frames durable for anybody (I1).
   - A failed PUT is tried again for as long as the process lives. Nothing is dropped; the memory limit stops the reading.
+  - A segment's first try goes under the receiver id that is good then (``tenure``); it keeps that name through all tries.
   - A read is never split over two fills; ``received`` strictly increases from read to read.
 """
 
@@ -20,8 +21,9 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from logsink import telemetry
 from logsink.config import Journal as Limits
@@ -44,9 +46,10 @@ _BYTES_PER_ROW = 16
 
 
 class _Lane:
-    """One sequence of segments; ``sequence`` is the last one stored."""
+    """One sequence of segments; ``sequence`` is the last one stored, under ``receiver``."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, receiver: str, number: int) -> None:
+        self.receiver = receiver
         self.number = number
         self.sequence = 0
         self.busy = False
@@ -55,8 +58,10 @@ class _Lane:
 class Journal:
     """The journal of one receiver. Belongs to the running event loop; ``append`` is called from it and never blocks.
 
-    ``on_release`` gets each segment once it and all before it are stored. ``on_pressure(paused)`` is called when reading
-    has to stop and when it may go on. ``failed`` gets an exception when the journal cannot go on at all.
+    ``renew`` gives the receiver id for the next segment (``Tenure.current``; None: it is ``receiver`` for ever); when it
+    changes, each lane starts again with sequence 1. ``on_release`` gets each segment once it and all before it are stored.
+    ``on_pressure(paused)`` is called when reading has to stop and when it may go on. ``failed`` gets an exception when the
+    journal cannot go on at all.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Journal:
         largest_batch: int,
         on_release: Callable[[Segment], None],
         on_pressure: Callable[[bool], None],
+        renew: Callable[[bool], Awaitable[str]] | None = None,
     ) -> None:
         self.durable = 0
         """Every fill up to this ordinal is stored."""
@@ -77,10 +83,11 @@ class Journal:
         """Why segments cannot be stored right now; None while they can."""
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
-        self._store, self._receiver, self._settings, self._limits = store, receiver, settings, limits
+        self._store, self._settings, self._limits, self._renew = store, settings, limits, renew
+        self._doubtful = False
         self._memory_limit, self._largest = memory_limit, largest_batch
         self._on_release, self._on_pressure = on_release, on_pressure
-        self._lanes = [_Lane(k) for k in range(limits.parallel_puts)]
+        self._lanes = [_Lane(receiver, k) for k in range(limits.parallel_puts)]
         self._threads = ThreadPoolExecutor(limits.parallel_puts, "journal")
         self._tasks: set[asyncio.Task[None]] = set()
         self._fill: Fill | None = None
@@ -153,7 +160,8 @@ class Journal:
         self._send()
         idle = self._loop.create_task(self._idle.wait())
         try:
-            await asyncio.wait({idle, self.failed}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {idle, self.failed}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if not idle.done():
                 self.failed.result()
         finally:
@@ -224,10 +232,11 @@ class Journal:
     async def _put(self, lane: _Lane, fill: Fill) -> None:
         """Store ``fill`` as the next segment of ``lane``, however long it takes."""
         began = self._last_sent = self._loop.time()
-        name = SegmentName(self._receiver, lane.number, lane.sequence + 1)
+        await self._until_done(f"of lane {lane.number}", lambda: self._settle_id(lane))
+        name = SegmentName(lane.receiver, lane.number, lane.sequence + 1)
         segment = Segment(name, self._settings, fill.frames())
         body = memoryview(await self._loop.run_in_executor(self._threads, encode, segment)).cast("B")
-        await self._put_until_stored(name, body)
+        await self._until_done(name.key, lambda: self._put_once(name, body))
         now = self._loop.time()
         lane.sequence = name.sequence
         lane.busy = False
@@ -240,25 +249,38 @@ class Journal:
         self._release()
         self._send()
 
-    async def _put_until_stored(self, name: SegmentName, body: memoryview) -> None:
+    async def _settle_id(self, lane: _Lane) -> None:
+        """The id for the lane's next segment."""
+        if self._renew is None:
+            return
+        receiver = await self._renew(self._doubtful)
+        self._doubtful = False
+        if receiver != lane.receiver:
+            lane.receiver, lane.sequence = receiver, 0
+
+    async def _put_once(self, name: SegmentName, body: memoryview) -> None:
+        try:
+            await put_once(self._store, name.key, body)
+        except Conflict as error:
+            raise LogsinkError(f"cannot store segment {name.key}: another receiver has written it: {error}") from error
+
+    async def _until_done(self, key: str, act: Callable[[], Awaitable[None]]) -> None:
+        """``act``, again and again while the store is in trouble; ``key`` says in the log for which segment."""
         tries, delay = 1, _BACKOFF_FIRST
         while True:
             try:
-                await put_once(self._store, name.key, body)
-            except Conflict as error:
-                raise LogsinkError(
-                    f"cannot store segment {name.key}: another receiver has written it: {error}"
-                ) from error
+                await act()
             except StoreError as error:
                 self.failing = error
+                self._doubtful = True
                 telemetry.PUT_FAILURES.inc()
-                telemetry.PUT_FAILED.log(key=name.key, error=error)
+                telemetry.PUT_FAILED.log(key=key, error=error)
                 await asyncio.sleep(delay * (0.5 + random.random() / 2))
                 tries, delay = tries + 1, min(delay * 2, _BACKOFF_MOST)
             else:
                 self.failing = None
                 if tries > 1:
-                    telemetry.PUT_RECOVERED.log(key=name.key, tries=tries)
+                    telemetry.PUT_RECOVERED.log(key=key, tries=tries)
                 return
 
     def _release(self) -> None:

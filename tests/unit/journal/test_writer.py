@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import numpy as np
 import pytest
@@ -72,7 +72,13 @@ class Gated(MemoryStore):
 class Bench:
     """A journal on a store, with what it released and said."""
 
-    def __init__(self, store: Store, limits: Limits, memory_limit: int = 1 << 20) -> None:
+    def __init__(
+        self,
+        store: Store,
+        limits: Limits,
+        memory_limit: int = 1 << 20,
+        renew: Callable[[bool], Awaitable[str]] | None = None,
+    ) -> None:
         self.released: list[Segment] = []
         self.pressure: list[bool] = []
         self.acked: list[int] = []
@@ -85,6 +91,7 @@ class Bench:
             largest_batch=4096,
             on_release=self.released.append,
             on_pressure=self.pressure.append,
+            renew=renew,
         )
 
     def append(self, *frames: bytes) -> int:
