@@ -20,6 +20,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -94,7 +95,8 @@ class Receiver:
             try:
                 await self._listen()
                 self._announce()
-                await asyncio.wait({self._stop, self._journal.failed}, return_when=asyncio.FIRST_COMPLETED)
+                ends: set[asyncio.Future[Any]] = {self._stop, self._journal.failed}
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 return await self._drain()
             finally:
                 for task in upkeep:
@@ -145,7 +147,7 @@ class Receiver:
     async def _listen_udp(self, address: Address) -> None:
         try:
             transport, listener = await self._loop.create_datagram_endpoint(
-                lambda: UdpListener(self._intake), local_addr=tuple(address), reuse_port=True
+                lambda: UdpListener(self._intake), local_addr=(address.host, address.port), reuse_port=True
             )
         except OSError as error:
             raise _cannot_listen("udp", address, error) from error
@@ -236,7 +238,8 @@ class Receiver:
         """Whether ``work`` finished within ``timeout`` seconds and before a second signal; it is cancelled if not."""
         task = asyncio.ensure_future(work)
         hurry = self._loop.create_task(self._hurry.wait())
-        await asyncio.wait({task, hurry, self._journal.failed}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        ends: set[asyncio.Future[Any]] = {task, hurry, self._journal.failed}
+        await asyncio.wait(ends, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         done = task.done()
         hurry.cancel()
         task.cancel()

@@ -41,6 +41,10 @@ def _histogram(name: str, text: str) -> Histogram:
 CONNECTIONS = _gauge("connections", "Connections open now.", "transport")
 ACCEPTED = _counter("connections_accepted", "Connections accepted.", "transport")
 REFUSED = _counter("connections_refused", "Connections closed at once: max_connections was reached.", "transport")
+REJECTED = _counter(
+    "connections_rejected", "Connections closed for what the client sent, or did not send in time.", "transport", "kind"
+)
+CERTIFICATE_FAILURES = _counter("tls_certificate_failures", "Changed TLS files that could not be used.")
 FRAMES = _counter("frames", "Frames received.", "transport")
 FRAME_BYTES = _counter("frame_bytes", "Bytes of frames received, without framing.", "transport")
 FLAGGED = _counter("frames_flagged", "Frames that carry a flag (see docs/storage.md).", "flag")
@@ -49,6 +53,13 @@ LOST = _counter(
     "udp_lost", "Datagrams dropped: at the memory limit, or by the kernel for a full socket buffer.", "where"
 )
 SESSIONS_FAILED = _counter("relp_sessions_failed", "RELP sessions that ended with an error of the client.")
+RESENT = _counter(
+    "relp_resent_frames", "Frames sent again that were known: answered with the first copy, not stored again."
+)
+RESENDS_FORGOTTEN = _counter(
+    "relp_resends_forgotten",
+    "Frames of broken RELP sessions that are no longer remembered: sent again, they are stored.",
+)
 PAUSED = _gauge("receive_paused", "1 while reading is paused because memory_limit is reached.")
 UNFINISHED = _gauge("unfinished_bytes", "Bytes of frames whose end has not arrived yet.")
 
@@ -111,7 +122,7 @@ class Event:
 def _shown(value: object) -> object:
     if isinstance(value, BaseException):
         hint = getattr(value, "hint", "")
-        return f"{value or type(value).__name__}" + (f" ({hint})" if hint else "")
+        return f"{str(value) or type(value).__name__}" + (f" ({hint})" if hint else "")
     return value
 
 
@@ -132,6 +143,11 @@ NOT_ARCHIVED = Event(
 FATAL = Event("fatal", _E, "cannot go on: {error}")
 CRASHED = Event("crashed", _E, "unexpected error in {where}: {error}")
 REFUSED_FULL = Event("refused_full", _W, "refused a connection from {sender}: max_connections {limit} reached")
+REJECTION = Event("rejected", _W, "closed a {transport} connection of {sender}: {reason}")
+CERTIFICATES_LOADED = Event("certificates_loaded", _I, "new connections use the changed TLS files ({cert})")
+CERTIFICATES_BROKEN = Event(
+    "certificates_broken", _E, "the changed TLS files are not used, those before stay in use: {error}"
+)
 SESSION_FAILED = Event("session_failed", _W, "closed the {transport} session of {sender}: {error}")
 PAUSE = Event("pause", _W, "reading paused: {bytes} bytes are not stored yet, memory_limit is {limit}")
 RESUME = Event("resume", _I, "reading resumed after {seconds:.1f} s")
@@ -141,6 +157,9 @@ UNFINISHED_CUT = Event(
     "cut an unfinished frame of {bytes} bytes from {sender}: {total} bytes of unfinished frames, limit {limit}",
 )
 UDP_LOST = Event("udp_lost", _W, "lost {datagrams} datagrams ({where})")
+RENEWED = Event(
+    "renewed", _W, "the store's clock has moved on by {seconds:g} s unseen; going on as receiver {receiver}"
+)
 PUT_FAILED = Event("put_failed", _W, "cannot store segment {key}, trying again: {error}")
 PUT_RECOVERED = Event("put_recovered", _I, "segment {key} stored after {tries} tries")
 ARCHIVE_FAILED = Event("archive_failed", _W, "archive round failed, trying again: {error}")

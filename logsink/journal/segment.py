@@ -125,7 +125,8 @@ def decode(body: bytes | pa.Buffer) -> Segment:
 def _coded(frames: Frames, field: int) -> pa.DictionaryArray:
     """Column ``field`` of the origins, spread over the frames by their codes."""
     values: dict[str, int] = {}
-    codes = np.array([-1 if o[field] is None else values.setdefault(o[field], len(values)) for o in frames.origins])
+    fields = [origin[field] for origin in frames.origins]
+    codes = np.array([-1 if value is None else values.setdefault(value, len(values)) for value in fields])
     if len(frames.origins) == 1 and codes[0] == 0:
         indices = pa.array(np.zeros(len(frames), np.int32))
     else:
@@ -152,7 +153,7 @@ def _frames(table: pa.Table) -> Frames:
         packed = packed * (len(value) + 1) + code + 1
     _, first, origin = np.unique(packed, return_index=True, return_inverse=True)
     origins = [
-        Origin(*(None if c[i] < 0 else v[c[i]] for c, v in zip(codes, values, strict=True))) for i in first.tolist()
+        Origin._make(None if c[i] < 0 else v[c[i]] for c, v in zip(codes, values, strict=True)) for i in first.tolist()
     ]
     return Frames(
         data,

@@ -55,7 +55,7 @@ class Intake:
         carry = max(framing.carry_limit(max_message), relp.carry_limit(max_message))
         size = -(-(carry + READ) // 8) * 8
         self.buffer = np.zeros(size, np.uint8)
-        self.view = memoryview(self.buffer)
+        self.view = memoryview(self.buffer.data)
         self.scratch = Scratch(size)
         self.connections: set[Connection] = set()
         self.empty = asyncio.Event()

@@ -48,6 +48,14 @@ class StreamConnection(asyncio.BufferedProtocol):
         """Nothing more will be read; called once."""
         raise NotImplementedError
 
+    def cut(self) -> None:
+        """Deliver the unfinished frame as it is, or give the connection up."""
+        raise NotImplementedError
+
+    def drain(self) -> None:
+        """Say that nothing more is wanted; go on reading to the peer's end."""
+        raise NotImplementedError
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
