@@ -60,6 +60,7 @@ class Asked:
     reverse: bool
     output: str
     framing: str
+    dedupe: bool
     utc: bool
     color: str
     quiet: bool
@@ -83,6 +84,9 @@ class Asked:
     type=click.Choice(("lf", "octet")),
     default="lf",
     help="Of -o raw: LF after each, or its length before.",
+)
+@click.option(
+    "--dedupe", is_flag=True, help="Hide what is probably a copy: sent again by RELP clients after a broken connection."
 )
 @click.option("--utc", is_flag=True, help="Times given and shown are UTC, not local.")
 @click.option("--color", type=click.Choice(("auto", "always", "never")), default="auto", help="By severity, in text.")
@@ -108,7 +112,7 @@ async def _query(url: str, asked: Asked, limit: int | None) -> int:
 
     zone = dt.UTC if asked.utc else SystemZone()
     renderer = _renderer(asked, zone, terminal=sys.stdout.isatty())
-    query = Query(_filter(asked, zone), tuple(renderer.columns), limit, asked.reverse)
+    query = Query(_filter(asked, zone), tuple(renderer.columns), limit, asked.reverse, asked.dedupe)
     report, began, out = Report(), time.monotonic(), sys.stdout.buffer
 
     async def reached(store: Store) -> None:
@@ -176,8 +180,10 @@ def _limit(text: str) -> int | None:
 def _summary(report: Report, query: Query, seconds: float) -> None:
     if report.cut:
         click.echo(f"logsink: only the newest {query.limit} are shown, there may be more; -n all shows all", err=True)
+    hidden = [f"{report.hidden:,} hidden as copies"] if query.dedupe else []
     parts = [
         f"{report.rows:,} found in {seconds:.2f} s",
+        *hidden,
         f"{report.files_read:,} of {report.files:,} files and {report.segments:,} journal segments read",
         f"{_size(report.bytes_read)} in {report.requests:,} requests",
     ]

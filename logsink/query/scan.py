@@ -35,6 +35,7 @@ from logsink.errors import NotFound, Unavailable
 from logsink.journal.reader import Stored
 from logsink.query import tail
 from logsink.query.datafile import SCHEMA, Chunks, OpenFile, RowGroup, as_rows, open_file
+from logsink.query.dedupe import COLUMNS, Dedupe
 from logsink.query.filters import EVERYTHING, UNKNOWN, Between, Bounds, Filter, Mask, one_chunk
 from logsink.query.merge import KEY, MEMORY, Pending, Position, position
 from logsink.query.plan import bounds, plan
@@ -55,12 +56,14 @@ class Query:
     columns   columns wanted; those of the order (``merge.KEY``) always come too
     limit     only the newest so many; None: all
     reverse   newest first
+    dedupe    without rows that are probably copies (see ``dedupe``); the limit counts what is left
     """
 
     filter: Filter = EVERYTHING
     columns: tuple[str, ...] = ("message",)
     limit: int | None = None
     reverse: bool = False
+    dedupe: bool = False
 
 
 @dataclass(slots=True)
@@ -68,6 +71,7 @@ class Report:
     """What a query has done so far; counted on as it runs."""
 
     rows: int = 0
+    hidden: int = 0
     files: int = 0
     files_read: int = 0
     bytes_read: int = 0
@@ -97,17 +101,39 @@ async def search(
     object that cannot be read, ``StoreError`` when the store fails. Close it (``aclosing``) to stop early.
     """
     report, tuning = report or Report(), tuning or Tuning()
+    source = _deduped if query.dedupe else _resumed
     if query.limit is None or query.reverse:
-        async with aclosing(_resumed(store, query, report, tuning)) as found:
+        async with aclosing(source(store, query, report, tuning)) as found:
             async for rows in found:
                 yield rows
         return
     newest = Backwards(tuning.memory)
-    async with aclosing(_resumed(store, query, report, tuning)) as found:
+    async with aclosing(source(store, query, report, tuning)) as found:
         async for rows in found:
             newest.add(rows)
     for rows in newest:
         yield rows
+
+
+async def _deduped(store: Store, query: Query, report: Report, tuning: Tuning) -> AsyncGenerator[pa.Table, None]:
+    """As ``_resumed``, without copies. How many rows make up the limit is known only when they have been looked at."""
+    descending = query.reverse or query.limit is not None
+    dedupe, left = Dedupe(descending=descending), query.limit
+    everything = replace(query, columns=(*query.columns, *COLUMNS), limit=None, reverse=descending)
+    async with aclosing(_resumed(store, everything, report, tuning)) as found:
+        async for rows in found:
+            shown = dedupe(rows)
+            report.hidden = dedupe.hidden
+            report.rows -= rows.num_rows - min(shown.num_rows, rows.num_rows if left is None else left)
+            if left is not None:
+                report.cut = shown.num_rows > left
+                shown = shown.slice(0, left)
+                left -= shown.num_rows
+            if shown.num_rows:
+                yield shown
+            if left == 0:
+                report.cut = True
+                return
 
 
 async def _resumed(store: Store, query: Query, report: Report, tuning: Tuning) -> AsyncGenerator[pa.Table, None]:
