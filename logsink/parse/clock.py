@@ -259,8 +259,13 @@ def month_name(data: Bytes, p: int, end: int) -> int:
 
 @kernel
 def year_at(data: Bytes, p: int, end: int) -> int:
-    """A year of the last or this century at ``p``, ended by a space, a colon or the frame; or 0."""
-    if p + 4 > end or (p + 4 < end and data[p + 4] != 32 and data[p + 4] != 58):
+    """A year of the last or this century at ``p``, ended by a space, a colon and a space, or the frame; or 0."""
+    if p + 4 > end:
+        return 0
+    q = p + 4
+    if q < end and data[q] == 58:  # `2001:db8::7` is a host
+        q += 1
+    if q < end and data[q] != 32:
         return 0
     century = two(data, p)
     rest = two(data, p + 2)
