@@ -1,0 +1,133 @@
+"""Any bytes at all: nothing is lost, nothing is read beyond a frame, and machine code does what the source says."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from logsink.flags import Flag
+from logsink.parse import RAW_COLUMNS, Settings, Workspace, parse, raw_frames
+from tests.support.frames import frames_of
+
+CASES = json.loads((Path(__file__).parents[1] / "data" / "cases.json").read_text())
+REAL = [case["frame"].encode(case.get("encoding", "utf-8")) for case in CASES]
+RECEIVED = 1_772_366_400_000_000
+ZONES = st.sampled_from(["UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/St_Johns", "Africa/Monrovia"])
+
+# The words that heads are made of, in any order: more of them parse, and go wrong late, than of random bytes.
+WORDS = st.sampled_from(
+    b"<13>|<191>|<192>|<|>|1 |2 |- |-| |  |:|: |[|]|\"|=|\\|%|*|.|,|T|Z|+01:00|-00:00|+2|Jan  1 |Feb 29 |Dec 31 |feb 3 |"
+    b"00:00:00|23:59:60|12:00:00.5|12:00:00.1234567|2026 |2026-01-01T|2024-02-29 |0001-01-01T00:00:00+23:59|"
+    b"9999-12-31T23:59:59.999999-23:59|host |app: |app[12]: |app[12|2001:db8::1 |::1: |643: |UTC: |%A-1-B: |%SYS-5-CONFIG: |"
+    b'[deploy@32473 role="a\\"b" |role=x |deploy="d"]|[x a=b[c] d]|[x y="z"]|Message forwarded from |From h: |'
+    b"\xef\xbb\xbf|\xff|\xc3\xbc|\xe2\x82|\xed\xa0\x80|\xf0\x9f\x98\x80|\n|\x00|\t|text".split(b"|")
+)  # fmt: skip
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """A real frame with a few bytes put in, taken out or exchanged, or cut short."""
+    frame = bytearray(draw(st.sampled_from(REAL)))
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(frame)))
+        frame[at : at + draw(st.integers(0, 2))] = draw(st.one_of(WORDS, st.binary(max_size=2)))
+    return bytes(frame[: draw(st.sampled_from([None, -1, 30, len(frame) // 2]))])
+
+
+FRAME = st.one_of(mutated(), st.lists(WORDS, max_size=14).map(b"".join), st.binary(max_size=60))
+FRAMES = st.lists(FRAME, max_size=12)
+
+
+def table_of(frames: list[bytes], zone: str = "UTC", *, compiled: bool = True, **around: bytes) -> pa.Table:
+    config = Settings(default_timezone=zone)
+    table = parse(frames_of(frames, RECEIVED, **around), config, "r", compiled=compiled).table()
+    table.validate(full=True)
+    return table
+
+
+@settings(max_examples=500)
+@given(FRAMES, ZONES)
+@example([b"<13>Oct 25 02:30:00 h t: in an hour that comes twice"], "Europe/Berlin")
+@example([b"<13>Mar 29 02:30:00 h t: in an hour that never comes"], "Europe/Berlin")
+@example([b"<13>1971-12-31T23:00:00 h t: an offset of -00:44:30"], "Africa/Monrovia")
+def test_frames_come_back_byte_for_byte(frames: list[bytes], zone: str) -> None:
+    table = table_of(frames, zone)
+    assert raw_frames(table).to_pylist() == frames
+    assert pc.is_null(table["raw"]).to_pylist() == [w is not None for w in table["wire"].to_pylist()]
+
+
+@settings(max_examples=50)
+@given(FRAMES, st.booleans())
+def test_frames_come_back_from_parquet(frames: list[bytes], dictionaries: bool) -> None:
+    sink = io.BytesIO()
+    pq.write_table(table_of(frames), sink, row_group_size=5, use_dictionary=dictionaries)
+    read = pq.read_table(sink, columns=list(RAW_COLUMNS), read_dictionary=["host", "wire"] if dictionaries else [])
+    assert raw_frames(read).to_pylist() == frames
+
+
+@settings(max_examples=300)
+@given(FRAMES, ZONES)
+def test_machine_code_does_what_the_source_says(frames: list[bytes], zone: str) -> None:
+    assert table_of(frames, zone).equals(table_of(frames, zone, compiled=False))
+
+
+@settings(max_examples=300)
+@given(FRAME, st.binary(max_size=20), st.binary(max_size=20))
+@example(b"<13>1 2026-01-01T00:00:00Z h a p m", b"", b" - text")
+@example(b"<13>1 2026-01-01T00:00:00", b"<1", b"Z h a p m - text")
+@example(b"<13>Jan  1 00:00:00 h a[12", b"", b"]: text")
+@example(b"text \xe2\x82", b"", b"\xac")
+def test_nothing_is_read_beyond_a_frame(frame: bytes, before: bytes, after: bytes) -> None:
+    assert table_of([frame], before=before, after=after).equals(table_of([frame]))
+
+
+@settings(max_examples=200)
+@given(FRAMES)
+def test_a_row_depends_on_its_frame_only(frames: list[bytes]) -> None:
+    """Parsed alone and among others it is the same, ``nth`` excepted."""
+    alone = [table_of([frame]).drop_columns(["nth"]).to_pylist()[0] for frame in frames]
+    assert table_of(frames).drop_columns(["nth"]).to_pylist() == alone
+
+
+@settings(max_examples=200)
+@given(st.lists(st.sampled_from([b"", b"\xff", b"\xc3", b"\xbc", b"a", b" ", b"\xf0\x9f", b"\xed\xa0"])).map(b"".join))
+def test_what_is_not_utf8_is_replaced_as_python_does(text: bytes) -> None:
+    [row] = table_of([b"<13>1 2026-01-01T00:00:00Z h\xc3\xbc a p m - " + text]).to_pylist()
+    expected = text.decode("utf-8", "replace")
+    assert row["message"] == expected.removeprefix("\ufeff")
+    assert bool(row["flags"] & Flag.NOT_UTF8) == ("\ufffd" in expected)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from([1, 2, 3, 5])), max_size=60))
+def test_nth_counts_equal_times_of_a_read(rows: list[tuple[int, int]]) -> None:
+    rows = sorted(rows, key=lambda row: row[0])
+    frames = frames_of([b"<13>1 2026-01-01T00:00:0%dZ - - - - -" % t for _, t in rows], [read for read, _ in rows])
+    seen: Counter[Any] = Counter()
+    expected = []
+    for row in rows:
+        expected.append(seen[row])
+        seen[row] += 1
+    for compiled in (False, True):
+        assert parse(frames, Settings(), "r", compiled=compiled).nth.tolist() == expected
+
+
+@given(FRAMES, FRAMES, st.randoms(use_true_random=False))
+def test_any_order_and_a_used_workspace_make_no_difference(
+    first: list[bytes], second: list[bytes], random: Any
+) -> None:
+    order = [random.randrange(len(second)) for _ in range(random.randrange(20))] if second else []
+    workspace = Workspace()
+    parse(frames_of(first, RECEIVED), Settings(), "r", workspace=workspace).table()
+    rows = parse(frames_of(second, RECEIVED), Settings(), "r", workspace=workspace)
+    taken = table_of(second).take(pa.array(order, pa.int64()))
+    assert rows.table(np.array(order, np.int64)).to_pylist() == taken.to_pylist()
