@@ -66,7 +66,7 @@ setup: .venv/.dev system .tools/bin/versitygw
 
 .venv/.dev: .venv/.made pyproject.toml constraints.txt
 	@echo "installing logsink and what its development needs into .venv ..."
-	@$(PIP) --editable '.[dev,bench,sql]'
+	@$(PIP) --editable '.[dev,sql]'
 	@$(BIN)/python -m logsink.warm
 	@touch $@ .venv/.run
 
