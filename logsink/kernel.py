@@ -17,6 +17,7 @@ calls: a change in another file cannot leave a stale one behind.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -180,10 +181,11 @@ copy = _Copy(_copy)
 
 
 def compile_all() -> int:
-    """Compile (or load from the cache) every kernel of the modules imported so far; how many there are."""
-    for one in _every:
+    """Compile (or load from the cache) every kernel of this package's modules imported so far; how many there are."""
+    ours = [one for one in _every if one.function.__module__.startswith(f"{__package__}.")]
+    for one in ours:
         one.compile()
-    return len(_every)
+    return len(ours)
 
 
 def _facts(code: CodeType) -> Iterator[str]:
@@ -267,7 +269,11 @@ def _cache(function: FunctionType, digest: str) -> Any:
             for link in self.links:
                 try:
                     found: Any = cast(Any, link).load_overload(sig, target_context)
-                except Exception:  # noqa: BLE001  a damaged cache file is no reason to stop: compile
+                except OSError:
+                    continue
+                except Exception:  # noqa: BLE001  damaged files are no reason to stop: forget them and compile
+                    with contextlib.suppress(OSError):
+                        cast(Any, link).flush()
                     continue
                 if found is not None:
                     return found
@@ -275,11 +281,9 @@ def _cache(function: FunctionType, digest: str) -> Any:
 
         def save_overload(self, sig: Any, data: Any) -> None:
             for link in self.links:
-                try:
+                with contextlib.suppress(OSError):
                     cast(Any, link).save_overload(sig, data)
-                except OSError:
-                    continue
-                return
+                    return
 
     return Chain()
 

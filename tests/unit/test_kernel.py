@@ -1,0 +1,195 @@
+"""Kernels: one source in two forms, and machine code that is kept but never stale."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from logsink.kernel import I32, U8, Bytes, copy, kernel
+
+LIMIT = 3
+TABLE = np.zeros(3)
+
+
+@kernel
+def digit(data: Bytes, p: int) -> int:
+    return data[p] - 48
+
+
+@kernel
+def total(data: Bytes, out: I32, limited: bool) -> int:
+    """The sum of the digits."""
+    found = 0
+    for p in range(len(data)):
+        found += digit(data, p)
+    if limited:
+        found = min(found, LIMIT)
+    out[0] = found
+    return found
+
+
+@kernel
+def wrong_parameter(data: Sequence[int]) -> int:
+    return data[0]
+
+
+@kernel
+def wrong_constant(p: int) -> int:
+    return int(TABLE[p])
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("writable", [False, True])
+def test_both_forms_take_any_array(compiled: bool, writable: bool) -> None:
+    data = np.frombuffer(b"12345", np.uint8)
+    data = data.copy() if writable else data
+    out = np.zeros(1, np.int32)
+    assert total.form(compiled)(data, out, False) == 15
+    assert total.form(compiled)(data, out, True) == 3
+    assert out.tolist() == [3]
+
+
+def test_the_plain_form_takes_bytes() -> None:
+    assert total.py(b"99", np.zeros(1, np.int32), False) == 18
+
+
+def test_copy_in_both_forms() -> None:
+    for form in (kernel(_moved).py, kernel(_moved)):
+        target = np.zeros(5, np.uint8)
+        form(target, np.frombuffer(b"abcdef", np.uint8))
+        assert target.tobytes() == b"\0cde\0"
+
+
+def _moved(target: U8, source: Bytes) -> None:
+    copy(target, 1, source, 2, 3)
+
+
+def test_other_annotations_and_constants_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"parameter data is annotated Sequence\[int\], not one of int, bool"):
+        wrong_parameter.compile()
+    with pytest.raises(TypeError, match="names TABLE, which is neither a kernel nor a constant"):
+        wrong_constant.compile()
+
+
+def test_another_type_of_array_is_refused() -> None:
+    with pytest.raises(TypeError, match="No matching definition"):
+        total(np.zeros(1, np.uint8), np.zeros(1, np.int64), False)
+
+
+CALLER = """
+from __future__ import annotations
+from callee import STEP, add
+from logsink.kernel import kernel
+
+@kernel
+def run(n: int) -> int:
+    for _ in range(3):
+        n = add(n) + STEP
+    return n
+"""
+CALLEE = """
+from __future__ import annotations
+from logsink.kernel import kernel
+
+STEP = {step}
+
+@kernel
+def add(n: int) -> int:
+    return n + {more}
+"""
+RUN = """
+import sys
+from caller import run
+from numba.core import compiler
+made = []
+real = compiler.compile_extra
+compiler.compile_extra = lambda *a, **k: made.append(1) or real(*a, **k)
+print(run(0), len(made))
+"""
+
+
+class Installation:
+    """A directory with two modules of kernels, one calling the other, and a home directory."""
+
+    def __init__(self, path: Path, root: Path) -> None:
+        self.path, self.root = path, root
+        self.home = path / "home"
+        (path / "caller.py").write_text(CALLER)
+        self.write(step=0, more=1)
+
+    def write(self, step: int, more: int) -> None:
+        (self.path / "callee.py").write_text(CALLEE.format(step=step, more=more))
+
+    def run(self) -> tuple[int, int]:
+        """What ``caller.run(0)`` gives in a new process, and how many functions were compiled there."""
+        paths = os.pathsep.join([str(self.path), str(self.root)])
+        env = {"PYTHONPATH": paths, "HOME": str(self.home), "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"]}
+        out = subprocess.run(
+            [sys.executable, "-c", RUN], env=env, cwd=self.path, capture_output=True, text=True, check=True
+        ).stdout
+        result, compiled = out.split()
+        return int(result), int(compiled)
+
+    @property
+    def cached(self) -> Path:
+        return self.path / "__pycache__"
+
+    def make_read_only(self) -> None:
+        """As a read-only root would: nothing can be made in the directory of the cache, whoever asks."""
+        self.cached.rename(self.path / "kept")
+        self.cached.write_text("no directory")
+
+
+@pytest.fixture
+def installation(tmp_path: Path, root: Path) -> Installation:
+    return Installation(tmp_path, root)
+
+
+def test_machine_code_is_cached(installation: Installation) -> None:
+    result, compiled = installation.run()
+    assert (result, compiled > 0) == (3, True)
+    assert installation.run() == (3, 0)
+
+
+def test_a_change_in_another_file_is_seen(installation: Installation) -> None:
+    installation.run()
+    installation.write(step=0, more=2)
+    assert installation.run()[0] == 6
+    installation.write(step=10, more=2)
+    assert installation.run()[0] == 36
+    installation.write(step=0, more=1)
+    assert installation.run() == (3, 0)  # still there from the first time
+
+
+def test_the_user_s_cache_where_the_installation_cannot_be_written(installation: Installation) -> None:
+    installation.run()
+    installation.make_read_only()
+    assert installation.run()[1] > 0
+    assert installation.run() == (3, 0)
+    assert any(installation.home.rglob("*.nbi"))
+
+
+def test_no_cache_at_all(installation: Installation) -> None:
+    installation.run()
+    installation.make_read_only()
+    installation.home.write_text("no directory")
+    assert [installation.run()[0] for _ in range(2)] == [3, 3]
+
+
+def test_damaged_machine_code_is_compiled_again(installation: Installation) -> None:
+    installation.run()
+    for file in installation.cached.glob("*.nb[ci]"):
+        file.write_bytes(b"\x80garbage")
+    result, compiled = installation.run()
+    assert (result, compiled > 0) == (3, True)
+
+
+def test_importing_the_parser_does_not_import_numba() -> None:
+    code = "import sys, logsink.parse; sys.exit('numba' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
