@@ -1,0 +1,143 @@
+"""Times: against Python's own calendar and zones."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from logsink.errors import ConfigError
+from logsink.flags import Flag
+from logsink.parse import Rows, Settings, parse
+from logsink.parse.clock import EARLIEST, LATEST, date, days
+from logsink.parse.zone import load
+from tests.support.frames import frames_of
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Africa/Casablanca"]
+
+
+def wall(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
+    """What a clock shows, wherever it hangs."""
+    return datetime(year, month, day, hour, minute)  # noqa: DTZ001
+
+
+def micros(time: datetime) -> int:
+    return (time - EPOCH) // timedelta(microseconds=1)
+
+
+def row(frame: str, received: datetime, zone: str = "UTC") -> Rows:
+    frames = frames_of([frame.encode()], micros(received))
+    return parse(frames, Settings(default_timezone=zone), "r", compiled=False)
+
+
+@given(st.dates())
+def test_days_and_dates(day: datetime) -> None:
+    number = day.toordinal() - EPOCH.toordinal()
+    assert days.py(day.year, day.month, day.day) == number
+    assert date.py(number) == (day.year, day.month, day.day)
+
+
+@given(
+    st.datetimes(wall(1970, 1, 2), wall(2099, 12, 30)).map(lambda t: t.replace(microsecond=0)),
+    st.sampled_from(ZONES),
+)
+@example(wall(2026, 10, 25, 2, 30), "Europe/Berlin")  # an hour that comes twice
+@example(wall(2026, 3, 29, 2, 30), "Europe/Berlin")  # one that never comes
+@example(wall(2026, 4, 5, 1, 45), "Australia/Lord_Howe")  # half an hour that comes twice
+def test_a_time_without_a_zone_is_in_the_default_zone(shown: datetime, zone: str) -> None:
+    rows = row(f"<13>1 {shown.isoformat()} - - - - -", EPOCH, zone)
+    assert rows.time.tolist() == [micros(shown.replace(tzinfo=ZoneInfo(zone), fold=0).astimezone(UTC))]
+    assert rows.flags.tolist() == [Flag.ZONE_ASSUMED]
+
+
+@given(
+    st.datetimes(wall(1901, 1, 1), wall(2099, 12, 31)),
+    st.integers(-400, 400),
+    st.sampled_from(["UTC", "Asia/Kathmandu", "America/New_York"]),
+)
+@example(wall(2026, 3, 1), -1, "UTC")
+@example(wall(2096, 3, 1), 0, "UTC")  # around 2100, which is no leap year
+@example(wall(2026, 1, 1), -1, "UTC")
+@example(wall(2026, 12, 31, 23), 1, "UTC")
+def test_the_year_nearest_to_received(received: datetime, away: int, zone: str) -> None:
+    received = received.replace(tzinfo=UTC)
+    shown = (received + timedelta(days=away)).replace(microsecond=0)
+    months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+    rows = row(f"<13>{months[shown.month - 1]} {shown.day:2d} {shown:%H:%M:%S} h a: x", received, zone)
+    candidates = []
+    for year in range(max(received.year - 8, 1), received.year + 9):
+        try:
+            candidate = shown.replace(year=year, tzinfo=ZoneInfo(zone), fold=0)
+        except ValueError:  # February 29
+            continue
+        candidates.append(micros(candidate.astimezone(UTC)))
+    nearest = min(abs(time - micros(received)) for time in candidates)
+    [time] = rows.time.tolist()
+    if 1971 < received.year < 2091:  # zones are known from 1970 to 2100
+        assert time in candidates
+        assert abs(time - micros(received)) == nearest
+    assert rows.flags.tolist() == [Flag.YEAR_INFERRED | Flag.ZONE_ASSUMED]
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2026-02-28T09:15:00Z", "2026-02-28T09:15:00+00:00"),
+        ("2026-02-28t09:15:00z", "2026-02-28T09:15:00+00:00"),
+        ("2026-02-28T09:15:00,5Z", "2026-02-28T09:15:00.500000+00:00"),
+        ("2026-02-28T09:15:00.999999999Z", "2026-02-28T09:15:00.999999+00:00"),
+        ("2026-02-28T09:15:00.Z", "2026-02-28T09:15:00+00:00"),
+        ("2026-02-28T09:15:00+0130", "2026-02-28T07:45:00+00:00"),
+        ("2026-02-28T09:15:00-23:59", "2026-03-01T09:14:00+00:00"),
+        ("2026-02-28T09:15:00+02", "2026-02-28T07:15:00+00:00"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+00:00"),
+        ("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999+00:00"),
+    ],
+)
+def test_rfc3339(text: str, time: str) -> None:
+    rows = row(f"<13>1 {text} - - - - -", EPOCH)
+    assert rows.time.tolist() == [micros(datetime.fromisoformat(time))]
+    assert rows.flags.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-02-29T00:00:00Z",
+        "2100-02-29T00:00:00Z",
+        "2026-00-10T00:00:00Z",
+        "2026-13-10T00:00:00Z",
+        "2026-04-31T00:00:00Z",
+        "2026-02-28T24:00:00Z",
+        "2026-02-28T00:60:00Z",
+        "2026-02-28T00:00:61Z",
+        "2026-02-28T00:00:00+24:00",
+        "2026-02-28T00:00:00+01:60",
+        "2026-02-28T00:00:00+1",
+        "2026-02-28T00:00:00Zx",
+        "2026-02-28",
+        "0000-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+00:01",
+        "9999-12-31T23:59:59-00:01",
+    ],
+)
+def test_a_time_that_never_was_is_received(text: str) -> None:
+    received = datetime(2026, 3, 1, tzinfo=UTC)
+    rows = row(f"<13>1 {text} - - - - -", received)
+    assert rows.time.tolist() == [micros(received)]
+    assert rows.flags.tolist() == [Flag.TIME_INFERRED]
+
+
+def test_the_range_is_what_python_can_show() -> None:
+    assert micros(datetime.min.replace(tzinfo=UTC)) == EARLIEST
+    assert micros(datetime.max.replace(tzinfo=UTC)) == LATEST
+
+
+def test_an_unknown_zone() -> None:
+    for name in ("Nowhere/Land", "", "../etc/passwd", "a\0b"):
+        with pytest.raises(ConfigError, match="cannot find time zone"):
+            load(name)
