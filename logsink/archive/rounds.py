@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Protocol, TypeVar
@@ -26,6 +27,7 @@ from logsink.archive.file import NewFile, write_files
 from logsink.archive.log import Action, Add, DeltaLog, Txn
 from logsink.archive.snapshot import Snapshot
 from logsink.errors import Conflict, FormatError
+from logsink.flags import Flag
 from logsink.journal.reader import read_segment
 from logsink.journal.segment import VERSION, Segment, SegmentName
 from logsink.parse import parse
@@ -33,6 +35,9 @@ from logsink.parse.frames import Frames, Origin, Settings
 from logsink.parse.schema import PARSER
 
 QUARANTINE = "quarantine/"
+
+FRAMING = int(Flag.TRUNCATED | Flag.INCOMPLETE | Flag.INFLATED | Flag.MAYBE_RESENT)
+"""Flags that are counted where frames are received; the parser's are counted here."""
 
 T = TypeVar("T", bound=np.generic)
 
@@ -136,27 +141,33 @@ class Rounds:
         async with self._lock:
             loop = asyncio.get_running_loop()
             # One thread: a computation that was cancelled from here still has the buffer, the next one waits for it.
-            files = await loop.run_in_executor(self._thread, self._files, readable, lanes, receiver)
+            files, flagged = await loop.run_in_executor(self._thread, self._files, readable, lanes, receiver)
             store = self.log.store
             await asyncio.gather(*(store.put(new.file.key, memoryview(new.body)) for new in files))
             actions: list[Action] = [Txn(app_id, last) for app_id, (_, last) in lanes.items()]
             actions += [Add(new.file) for new in files]
             version = await self.log.commit(snapshot, actions)
+        telemetry.count_flags(flagged)
         rows, nbytes = sum(new.file.rows for new in files), sum(new.file.size for new in files)
         return Committed(
             version, {lane: last for lane, (_, last) in lanes.items()}, len(segments), rows, len(files), nbytes
         )
 
-    def _files(self, segments: Sequence[Segment], lanes: Mapping[str, tuple[int, int]], receiver: str) -> list[NewFile]:
-        """Data files of these segments; runs in the thread."""
+    def _files(
+        self, segments: Sequence[Segment], lanes: Mapping[str, tuple[int, int]], receiver: str
+    ) -> tuple[list[NewFile], Counter[int]]:
+        """Data files of these segments, and how many frames the parser gave which flags; runs in the thread."""
         by_settings: dict[Settings, list[Segment]] = {}
         for segment in sorted(segments, key=lambda segment: int(segment.frames.received[0])):
             by_settings.setdefault(segment.settings, []).append(segment)
         files: list[NewFile] = []
+        flagged: Counter[int] = Counter()
         for settings, group in by_settings.items():
             rows = parse(self._workspace.gather([segment.frames for segment in group]), settings, receiver)
             files += write_files(rows, lanes, receiver, uuid.uuid4().hex[:16])
-        return files
+            seen, counts = np.unique(rows.flags & ~FRAMING, return_counts=True)
+            flagged.update(dict(zip(seen.tolist(), counts.tolist(), strict=True)))
+        return files, flagged
 
 
 def _metadata(body: bytes, key: str) -> int:

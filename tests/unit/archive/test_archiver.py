@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import pytest
 
+from logsink import telemetry
 from logsink.archive.archiver import LINGER, Archiver
 from logsink.archive.rounds import QUARANTINE, Rounds, in_line
 from logsink.archive.snapshot import LOG, Snapshot, commit_key
-from logsink.errors import Conflict, FormatError
+from logsink.errors import Conflict, FormatError, StoreError
 from logsink.journal.segment import SegmentName
 from logsink.parse.frames import Settings
 from logsink.store.base import Store
@@ -35,6 +37,10 @@ Make = Callable[..., Archiver]
 
 
 LIMITS = Limits()
+
+
+def flagged(name: str) -> float:
+    return telemetry.REGISTRY.get_sample_value("logsink_frames_flagged_total", {"flag": name}) or 0.0
 
 
 class Bench:
@@ -95,6 +101,21 @@ async def test_a_round_archives_and_a_later_one_deletes(bench: Bench) -> None:
     await archiver.step()
     assert await journal(bench.store) == []
     assert (await fresh(bench.store)).version == 1
+
+
+async def test_flags_of_the_parser_are_counted_once_their_rows_are_in_the_table(bench: Bench) -> None:
+    archiver, before = bench.archiver(), flagged("not_utf8")
+    whole = segment(SegmentName("r", 0, 1), ["one", "two"], received=MIDNIGHT)
+    data = whole.frames.data.copy()
+    data[-1] = 0xFF
+    archiver.add(await store_segment(bench.store, replace(whole, frames=replace(whole.frames, data=data))))
+    bench.store.schedule = lambda c: Refuse() if c.verb == "put_absent" and c.key.startswith(LOG) else Pass()
+    with pytest.raises(StoreError):
+        await archiver.step()
+    assert flagged("not_utf8") == before
+    bench.store.schedule = lambda call: Pass()
+    await archiver.step()
+    assert flagged("not_utf8") == before + 1
 
 
 async def test_rows_of_two_dates_and_two_settings_are_one_commit(bench: Bench) -> None:
