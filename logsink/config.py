@@ -172,6 +172,31 @@ def _read_sd_id(text: str) -> str:
     return text
 
 
+def _read_path(text: str) -> str:
+    if not text.strip():
+        raise ArgumentError(f"cannot use {text!r} as a file", hint="write the path of a PEM file")
+    return text
+
+
+def _read_client_auth(text: str) -> str:
+    if text not in ("none", "optional", "required"):
+        raise ArgumentError(f"cannot read {text!r} as client_auth", hint="write none, optional or required")
+    return text
+
+
+def _read_peer(text: str) -> str:
+    algorithm, _, digits = text.partition(":")
+    octets = {"SHA1": 20, "SHA256": 32}.get(algorithm.upper())
+    if octets and not re.fullmatch(rf"([0-9A-Fa-f]{{2}}:?){{{octets}}}", digits):
+        hint = f"write {algorithm.upper()}: and {octets} pairs of hexadecimal digits, with or without colons"
+        raise ArgumentError(f"cannot read fingerprint {text!r}", hint=hint)
+    if not octets and not re.fullmatch(r"[^\s*]+( [^\s*]+)*|(\*\.)+[^\s*]+", text):
+        raise ArgumentError(
+            f"cannot permit peer {text!r}", hint="write a name, *.example.com, an address, or SHA256:AB:CD:..."
+        )
+    return text
+
+
 def _duration(low: str, high: str) -> Kind:
     return Kind("duration", parse_duration, format_duration, parse_duration(low), parse_duration(high))
 
@@ -189,6 +214,9 @@ _ADDRESSES = Kind("address", parse_address, str, many=True)
 _STORE = Kind("URL", _read_store, str)
 _TIMEZONE = Kind("time zone", _read_timezone, str)
 _SD_ID = Kind("SD-ID", _read_sd_id, str)
+_PATH = Kind("path", _read_path, str)
+_CLIENT_AUTH = Kind("word", _read_client_auth, str)
+_PEERS = Kind("peer", _read_peer, str, many=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +269,12 @@ class Listen:
         usual="127.0.0.1:2514 while no listener is configured",
         flag="--relp",
     )
+    tls: tuple[Address, ...] = _setting(
+        _ADDRESSES, "Syslog over TLS (RFC 5425); needs `tls.cert`.", usual="none", flag="--tls"
+    )
+    relp_tls: tuple[Address, ...] = _setting(
+        _ADDRESSES, "RELP over TLS; needs `tls.cert`.", usual="none", flag="--relp-tls"
+    )
     http: Address | None = _setting(
         _ADDRESS,
         "HTTP for `/metrics`, `/healthz` and `/readyz`. No authentication.",
@@ -266,6 +300,9 @@ class Receive:
     max_connections: int = _setting(
         _count(1, 1_000_000), "Most open connections; further ones are closed at once, and counted.", 10_000
     )
+    opening_timeout: float = _setting(
+        _duration("100ms", "5m"), "How long a client may take over its TLS handshake.", "10s"
+    )
     default_timezone: str = _setting(_TIMEZONE, "Zone of timestamps that name none (flag `zone_assumed`).", "UTC")
     deploy_sd_id: str = _setting(
         _SD_ID,
@@ -274,6 +311,33 @@ class Receive:
     )
     drain_timeout: float = _setting(
         _duration("0s", "1h"), "After SIGTERM: how long senders may finish before connections are closed.", "30s"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """For the listeners `listen.tls` and `listen.relp_tls`: TLS 1.2 or later.
+
+    Files are PEM. When one changes, new connections use it, without a restart.
+    """
+
+    cert: str | None = _setting(
+        _PATH, "This server's certificate, then the certificates that lead to its root.", usual="none"
+    )
+    key: str | None = _setting(_PATH, "Its private key, not encrypted.", usual="in the file `tls.cert`")
+    client_ca: str | None = _setting(
+        _PATH,
+        "What clients' certificates must lead to: authorities, or the very certificates of clients.",
+        usual="none",
+    )
+    client_auth: str = _setting(
+        _CLIENT_AUTH, "Whether clients must show a certificate: `none`, `optional` or `required`.", "none"
+    )
+    permitted_peers: tuple[str, ...] = _setting(
+        _PEERS,
+        "Clients that may connect: names in their certificates (common name, DNS name, address), `*.example.com` for any one "
+        "label, or fingerprints as `SHA256:AB:CD:...`, `SHA1:...`.",
+        usual="every client with a certificate that is accepted",
     )
 
 
@@ -325,6 +389,7 @@ class Config:
     )
     listen: Listen
     receive: Receive
+    tls: Tls
     journal: Journal
     archive: Archive
     maintain: Maintain
@@ -334,6 +399,7 @@ SECTIONS: dict[str, type[Any]] = {
     "": Config,
     "listen": Listen,
     "receive": Receive,
+    "tls": Tls,
     "journal": Journal,
     "archive": Archive,
     "maintain": Maintain,
@@ -477,10 +543,12 @@ def _build(values: Mapping[str, Any], environ: Mapping[str, str], problems: list
             problems.append("cannot choose a store: neither XDG_DATA_HOME nor HOME is set (set LOGSINK_STORE)")
             return None
         chosen["store"] = store
-    off = {key: () if SETTINGS[key].kind.many else None for key in _ZERO_CONFIGURATION}
-    configured = any(key in chosen for key in _ZERO_CONFIGURATION)
-    chosen = (off if configured else _ZERO_CONFIGURATION) | chosen
+    configured = any(SETTINGS[key].kind.name == "address" for key in chosen)
+    chosen = ({} if configured else _ZERO_CONFIGURATION) | chosen
     chosen.setdefault("journal.ack_delay", 0.2 if chosen["store"].lower().startswith("s3:") else 0.02)
+    for key, setting in SETTINGS.items():
+        if setting.default is None:
+            chosen.setdefault(key, () if setting.kind.many else None)
     sections = {
         section: cls(**{key.partition(".")[2]: v for key, v in chosen.items() if key.startswith(f"{section}.")})
         for section, cls in SECTIONS.items()
@@ -519,11 +587,29 @@ def _contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[str]
     if journal.ack_delay > journal.max_delay:
         cause = f"{format_duration(journal.ack_delay)} is more than journal.max_delay"
         yield line("journal.ack_delay", cause, f"write {format_duration(journal.max_delay)} or less")
-    if not (config.listen.tcp or config.listen.udp or config.listen.relp):
-        yield "listen: nothing to receive on (give listen.tcp, listen.udp or listen.relp an address)"
-    http = (config.listen.http,) if config.listen.http else ()
+    listen, tls = config.listen, config.tls
+    if not (listen.tcp or listen.udp or listen.relp or listen.tls or listen.relp_tls):
+        yield "listen: nothing to receive on (give listen.tcp, udp, relp, tls or relp_tls an address)"
+    if (listen.tls or listen.relp_tls) and tls.cert is None:
+        key = "listen.tls" if listen.tls else "listen.relp_tls"
+        yield line(key, "TLS needs a certificate", "write tls.cert, the path of a PEM file")
+    if tls.client_auth != "none" and tls.client_ca is None:
+        cause = f"{tls.client_auth}, but nothing says which certificates are good"
+        yield line("tls.client_auth", cause, "write tls.client_ca, the path of a PEM file")
+    if tls.permitted_peers and tls.client_auth == "none":
+        yield line(
+            "tls.permitted_peers", "clients are not asked for certificates", 'write tls.client_auth = "required"'
+        )
+    http = (listen.http,) if listen.http else ()
+    streams = (
+        ("tcp", listen.tcp),
+        ("relp", listen.relp),
+        ("tls", listen.tls),
+        ("relp_tls", listen.relp_tls),
+        ("http", http),
+    )
     taken: dict[Address, str] = {}
-    for key, addresses in (("tcp", config.listen.tcp), ("relp", config.listen.relp), ("http", http)):
+    for key, addresses in streams:
         for address in addresses:
             if address.port and address in taken:
                 yield line(f"listen.{key}", f"{address} is taken by {taken[address]} already", "use another port")

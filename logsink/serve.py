@@ -32,11 +32,14 @@ from logsink.archive.rounds import Rounds
 from logsink.config import Address, Config
 from logsink.errors import ConfigError, LogsinkError
 from logsink.journal import fill
+from logsink.journal.tenure import Tenure
 from logsink.journal.writer import Journal
 from logsink.net.http import Readiness, application
 from logsink.net.intake import Intake
 from logsink.net.relp import RelpConnection
+from logsink.net.stream import Port
 from logsink.net.tcp import TcpConnection
+from logsink.net.tls import REFRESH, Certificates
 from logsink.net.udp import UdpListener
 from logsink.parse.frames import Settings
 from logsink.store import open_store
@@ -63,7 +66,6 @@ class Receiver:
 
     def __init__(self, config: Config, *, ready_file: Path | None = None) -> None:
         self._config, self._ready_file = config, ready_file
-        self._id = new_receiver()
         self._loop = asyncio.get_running_loop()
         self._stop: asyncio.Future[str] = self._loop.create_future()
         self._hurry = asyncio.Event()
@@ -72,6 +74,7 @@ class Receiver:
         self._http: web.AppRunner | None = None
         self._addresses: dict[str, list[str]] = {"tcp": [], "udp": [], "relp": [], "tls": [], "relp_tls": []}
         self._http_address: str | None = None
+        self._certificates: Certificates | None = None
         self._paused_at = 0.0
         receive = config.receive
         self._intake = Intake(
@@ -88,10 +91,12 @@ class Receiver:
             await store.probe()
             log = DeltaLog(store)
             await log.create()
-            telemetry.STARTED.log(version=__version__, receiver=self._id, store=store.url)
+            self._tenure = Tenure(store, new_receiver, limit=self._config.maintain.orphan_after / 2)
+            telemetry.STARTED.log(version=__version__, receiver=self._tenure.id, store=store.url)
             await self._loop.run_in_executor(None, _warm)
             self._begin(store, log)
-            upkeep = self._loop.create_task(self._archiver.run()), self._loop.create_task(self._maintain())
+            duties = (self._archiver.run(), self._maintain(), self._watch(), self._tenure.watch())
+            upkeep = [self._loop.create_task(duty) for duty in duties]
             try:
                 await self._listen()
                 self._announce()
@@ -111,24 +116,38 @@ class Receiver:
         self._archiver = Archiver(self._rounds, config.archive, hold=HELD_ROUNDS * config.archive.max_bytes)
         self._journal = Journal(
             store,
-            self._id,
+            self._tenure.id,
             Settings(receive.default_timezone, receive.deploy_sd_id),
             config.journal,
             memory_limit=receive.memory_limit,
             largest_batch=len(self._intake.buffer),
             on_release=self._archiver.add,
             on_pressure=self._pressure,
+            renew=self._tenure.current,
         )
         self._intake.attach(self._journal)
 
     async def _listen(self) -> None:
         listen, intake = self._config.listen, self._intake
-        await self._listen_stream("tcp", listen.tcp, lambda: TcpConnection(intake))
-        await self._listen_stream("relp", listen.relp, lambda: RelpConnection(intake))
+        plain = Port(opening_timeout=self._config.receive.opening_timeout)
+        await self._listen_stream("tcp", listen.tcp, lambda: TcpConnection(intake, plain))
+        await self._listen_stream("relp", listen.relp, lambda: RelpConnection(intake, plain))
+        if listen.tls or listen.relp_tls:
+            self._certificates = Certificates(self._config.tls)
+            secure = plain._replace(certificates=self._certificates)
+            await self._listen_stream("tls", listen.tls, lambda: TcpConnection(intake, secure))
+            await self._listen_stream("relp_tls", listen.relp_tls, lambda: RelpConnection(intake, secure))
         for address in listen.udp:
             await self._listen_udp(address)
         if listen.http is not None:
             await self._listen_http(listen.http)
+
+    async def _watch(self) -> None:
+        """Look after what changes outside of this process."""
+        while True:
+            await asyncio.sleep(REFRESH)
+            if self._certificates is not None:
+                self._certificates.refresh()
 
     async def _listen_stream(
         self, kind: str, addresses: Sequence[Address], factory: Callable[[], asyncio.BufferedProtocol]
@@ -188,7 +207,7 @@ class Receiver:
         while True:
             await asyncio.sleep(self._config.maintain.every)
             try:
-                await maintain_once(self._rounds, self._config.archive, self._config.maintain, own={self._id})
+                await maintain_once(self._rounds, self._config.archive, self._config.maintain, own=self._tenure.ids)
             except Exception as error:  # noqa: BLE001  receiving goes on; it is tried again, and the log has it
                 telemetry.MAINTENANCE_FAILED.log(error=error)
 
@@ -257,7 +276,7 @@ class Receiver:
         archive, journal = self._archiver.health, self._journal
         failing = journal.failing
         detail: dict[str, object] = {
-            "receiver": self._id,
+            "receiver": self._tenure.id,
             "draining": self._intake.draining,
             "paused": journal.paused,
             "unstored_bytes": journal.unstored,

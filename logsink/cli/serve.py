@@ -10,7 +10,7 @@ from logsink.cli.settings import effective, options
 
 
 @click.command()
-@options("store", "listen.tcp", "listen.udp", "listen.relp", "listen.http")
+@options("store", "listen.tcp", "listen.udp", "listen.relp", "listen.tls", "listen.relp_tls", "listen.http")
 @click.option(
     "--ready-file",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -15,6 +15,8 @@ import numpy as np
 from logsink import telemetry
 from logsink.flags import Flag
 from logsink.journal.writer import Journal
+from logsink.net.notices import Notices
+from logsink.net.senders import Senders
 from logsink.parse.frames import Origin
 from logsink.wire import framing, relp
 from logsink.wire.batch import Batch, Scratch
@@ -24,6 +26,9 @@ READ = 256 * 1024
 
 _UNFINISHED_SHARE = 0.25
 """Share of ``memory_limit`` that unfinished frames may hold before the largest are cut."""
+
+_OPENING_SHARE = 0.125
+"""Share of ``memory_limit`` for frames that are held back until it is known whether they are resends."""
 
 
 class Connection(Protocol):
@@ -55,7 +60,7 @@ class Intake:
         carry = max(framing.carry_limit(max_message), relp.carry_limit(max_message))
         size = -(-(carry + READ) // 8) * 8
         self.buffer = np.zeros(size, np.uint8)
-        self.view = memoryview(self.buffer.data)
+        self.view = self.buffer.data
         self.scratch = Scratch(size)
         self.connections: set[Connection] = set()
         self.empty = asyncio.Event()
@@ -71,6 +76,8 @@ class Intake:
         self._unfinished_total = 0
         self._unfinished_limit = int(memory_limit * _UNFINISHED_SHARE)
         self._full = False
+        self._notices = Notices()
+        self.senders = Senders(int(memory_limit * _OPENING_SHARE))
 
     def attach(self, journal: Journal) -> None:
         """The journal that takes the batches from now on."""
@@ -87,9 +94,14 @@ class Intake:
         telemetry.FRAMES.labels(origin.transport).inc(len(batch))
         telemetry.FRAME_BYTES.labels(origin.transport).inc(int((batch.ends - batch.starts).sum()))
         if batch.flags.any():
-            for flag in (Flag.TRUNCATED, Flag.INCOMPLETE):
+            for flag in (Flag.TRUNCATED, Flag.INCOMPLETE, Flag.MAYBE_RESENT):
                 telemetry.count_flags({int(flag): int(np.count_nonzero(batch.flags & flag))})
         return self._journal.append(batch, origin, waiter)
+
+    def watch(self, ordinal: int, waiter: Callable[[], None]) -> None:
+        """Have ``waiter`` called when ``durable`` reaches an ordinal that ``take`` returned (see ``Journal.watch``)."""
+        assert self._journal is not None, "connections are accepted only after attach"
+        self._journal.watch(ordinal, waiter)
 
     def admit(self, connection: Connection) -> bool:
         """Count a new connection in; False when it has to be closed because ``max_connections`` is reached."""
@@ -109,8 +121,16 @@ class Intake:
             connection.pause()
         return True
 
+    def rejected(self, origin: Origin, kind: str, reason: str) -> None:
+        """A connection is closed for what its peer did: count it, and say ``reason`` if that is news of this sender."""
+        telemetry.REJECTED.labels(origin.transport, kind).inc()
+        if self._notices.due((origin.sender, origin.transport, kind), asyncio.get_running_loop().time()):
+            telemetry.REJECTION.log(transport=origin.transport, sender=origin.sender, reason=reason)
+
     def leave(self, connection: Connection) -> None:
-        """A connection that was admitted is closed."""
+        """A connection is closed; nothing happens when it was not admitted or has left."""
+        if connection not in self.connections:
+            return
         self.connections.discard(connection)
         if not self.connections:
             self.empty.set()

@@ -1,52 +1,140 @@
-"""RELP: the acknowledgement of a frame leaves when the journal says that its fill is stored, and not before."""
+"""RELP: the acknowledgement of a frame leaves when the journal says that its fill is stored, and not before.
+
+Which acknowledgements were written, when a session breaks: those that the transport had handed to the system. What it still
+held when the client closed was not written; after a reset that cannot be asked any more, and what it was given counts.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
+from typing import NamedTuple
 
 from logsink import telemetry
 from logsink.net.intake import Intake
-from logsink.net.stream import StreamConnection
+from logsink.net.opening import Opening, Read
+from logsink.net.senders import Sender
+from logsink.net.stream import LINGER, PLAIN, Port, StreamConnection
 from logsink.wire.batch import Batch
-from logsink.wire.relp import RelpSession
+from logsink.wire.relp import RelpSession, State
+from logsink.wire.resend import History, Taken, digests
 
 UNSENT = 1 << 20
 """Octets of answers that a client may leave unread (about 50,000 acknowledgements) before nothing more is read from it."""
 
-LINGER = 1.0
-"""Seconds in which a client may take note of ``serverclose`` before its connection is closed."""
+
+_OPEN_THERE = frozenset({1, 2, 3, 4, 5})
+"""States of a TCP socket (Linux) in which the peer has not closed: ESTABLISHED, SYN_*, FIN_WAIT*."""
+
+
+class _Written(NamedTuple):
+    """Octets given to the transport; ``before`` frames were answered before them."""
+
+    before: int
+    octets: int
 
 
 class RelpConnection(StreamConnection):
     """One RELP connection. Reading goes on while acknowledgements wait for the store."""
 
-    kind = "relp"
+    kinds = ("relp", "relp-tls")
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: Intake, port: Port = PLAIN) -> None:
         self._relp = RelpSession(intake.scratch, intake.max_message)
-        super().__init__(intake, self._relp)
+        super().__init__(intake, self._relp, port)
         self._waiting: deque[tuple[int, int]] = deque()
         """(ordinal of a fill, frames taken by the time it got its batch): oldest first."""
         self._acknowledged = 0
-        self._left = False
+        self._taken = 0
+        self._left = self._parted = self._closed = False
+        self._sender: Sender | None = None
+        self._first: Opening | None = None
+        self._history = History()
+        self._written: deque[_Written] = deque()
+        self._reached: int | None = None
+        """Acknowledgements that were written, where the end of the stream allowed to find out."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
+    def begun(self) -> None:
         if self.transport:
             self.transport.set_write_buffer_limits(UNSENT)
+        self._sender = self.intake.senders.enter(self.origin, self)
+        self._first = Opening(self.intake.senders, self._sender, self)
 
     def received(self, batch: Batch) -> None:
-        taken = self._waiting[-1][1] if self._waiting else self._acknowledged
-        if len(batch):
-            self._waiting.append((self.intake.take(batch, self.origin, self._stored), self._relp.taken))
-        elif self._relp.taken > taken:  # only empty frames, which are not stored: they wait for those before them
-            ordinal = self._waiting[-1][0] if self._waiting else self.intake.durable
-            self._waiting.append((ordinal, self._relp.taken))
+        read = Read(batch, self._taken, self._relp.taken, digests(batch, self.intake.senders.key))
+        self._taken = self._relp.taken
+        if self._relp.state is State.CLOSING and not self._parted:
+            self._closed = True
+        if read.after > read.before and self._first and not self._first.take(read):
+            self.fresh(read)
+        if self._closed and self._first:
+            self._first.end(closed=True)
         self._stored()
+
+    def fresh(self, read: Read) -> None:
+        """Frames that are not known: to the journal. Empty ones are not stored: they wait for those before them."""
+        if len(read.batch):
+            if self._first:
+                self._first.doubt.flag(read.batch, asyncio.get_running_loop().time())
+            ordinal = self.intake.take(read.batch, self.origin, self._stored)
+            self._remember(read, ordinal)
+        else:
+            ordinal = self._waiting[-1][0] if self._waiting else self.intake.durable
+        self._waiting.append((ordinal, read.after))
+
+    def resent(self, read: Read, ordinal: int) -> None:
+        """Frames that are known: acknowledged when their first copy is stored."""
+        self._remember(read, ordinal)
+        self._waiting.append((ordinal, read.after))
+        self.intake.watch(ordinal, self._stored)
+
+    def hung_up(self) -> bool:
+        raw = self._raw
+        if raw is None or raw.is_closing():
+            return True
+        try:
+            state = raw.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        except (OSError, ValueError):  # it is closed already
+            return True
+        except AttributeError:  # not Linux: nobody knows
+            return False
+        return state not in _OPEN_THERE
+
+    def older_left(self) -> None:
+        if self._first:
+            self._first.look()
+            self._stored()
+
+    def stalled(self) -> bool:
+        return self.intake.paused
+
+    def resume(self) -> None:
+        super().resume()
+        if self._first:
+            self._first.doubt.resumed(asyncio.get_running_loop().time())
+
+    def eof_received(self) -> bool:
+        self._reached = self._reach()
+        return super().eof_received()
+
+    def abort(self) -> None:
+        if self._reached is None:
+            self._reached = self._reach()
+        super().abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._sender:
+            self._history.answered(self._relp.answered if self._reached is None else self._reached)
+            now = asyncio.get_running_loop().time()
+            self.intake.senders.leave(self._sender, self, self._history, closed=self._closed, now=now)
+            self._sender = None
 
     def ended(self) -> None:
         self._relp.eof()
+        if self._first:
+            self._first.end(closed=self._closed)
         if self._relp.error:
             telemetry.SESSIONS_FAILED.inc()
             telemetry.SESSION_FAILED.log(transport=self.kind, sender=self.origin.sender, error=self._relp.error)
@@ -55,10 +143,13 @@ class RelpConnection(StreamConnection):
         """An unfinished frame is not acknowledged: the client sends it again on its next connection."""
         self.abort()
 
-    def drain(self) -> None:
+    def part(self) -> None:
         """Take nothing more; when all that was taken is acknowledged, say ``serverclose`` and leave."""
+        self._parted = True
         self._relp.shutdown()
-        self._answer()
+        if self._first:
+            self._first.end(closed=True)
+        self._stored()
 
     def pause_writing(self) -> None:
         self.pause()
@@ -78,14 +169,33 @@ class RelpConnection(StreamConnection):
         transport = self.transport
         if transport is None or transport.is_closing():
             return
+        if not transport.get_write_buffer_size():
+            self._written.clear()
+            self.intake.senders.release(self._history.answered(self._relp.answered))
+        before = self._relp.answered
         while output := self._relp.take_output():
             transport.write(output)
+            self._written.append(_Written(before, len(output)))
+            before = self._relp.answered
         if not self._relp.finished or self._left:
             return
         self._left = True
         if self.intake.draining and transport.can_write_eof():
             # Closing on octets that were not read would reset the connection, and the acknowledgements on their way with it.
             transport.write_eof()
-            asyncio.get_running_loop().call_later(LINGER, transport.close)
+            asyncio.get_running_loop().call_later(LINGER, self.close)
         else:
-            transport.close()
+            self.close()
+
+    def _remember(self, read: Read, ordinal: int) -> None:
+        self._history.add(Taken(read.before, read.after, ordinal, read.digests))
+        self.intake.senders.remember(self._history, len(read.batch))
+
+    def _reach(self) -> int:
+        """How many frames' acknowledgements were written, as far as the transport tells: none that it still holds."""
+        unsent = self.transport.get_write_buffer_size() if self.transport and not self.transport.is_closing() else 0
+        reached = self._relp.answered
+        while self._written and unsent >= self._written[-1].octets:
+            reached, octets = self._written.pop()
+            unsent -= octets
+        return reached

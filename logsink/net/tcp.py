@@ -1,9 +1,12 @@
-"""Syslog over TCP: frames in, no answers (RFC 6587)."""
+"""Syslog over TCP and TLS: frames in, no answers (RFC 6587, RFC 5425)."""
 
 from __future__ import annotations
 
+import asyncio
+import ssl
+
 from logsink.net.intake import Intake
-from logsink.net.stream import StreamConnection
+from logsink.net.stream import PLAIN, Port, StreamConnection
 from logsink.wire.batch import Batch
 from logsink.wire.framing import Framer
 
@@ -11,11 +14,11 @@ from logsink.wire.framing import Framer
 class TcpConnection(StreamConnection):
     """One connection that carries syslog frames."""
 
-    kind = "tcp"
+    kinds = ("tcp", "tls")
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: Intake, port: Port = PLAIN) -> None:
         self._framer = Framer(intake.scratch, intake.max_message)
-        super().__init__(intake, self._framer)
+        super().__init__(intake, self._framer, port)
 
     def received(self, batch: Batch) -> None:
         if len(batch):
@@ -27,7 +30,23 @@ class TcpConnection(StreamConnection):
     def cut(self) -> None:
         self.received(self._framer.cut())
 
-    def drain(self) -> None:
+    def part(self) -> None:
         """Half-close: a sender that looks before it writes sees it and goes elsewhere; what is under way is read."""
-        if self.transport and self.transport.can_write_eof() and not self.transport.is_closing():
-            self.transport.write_eof()
+        assert self.transport is not None
+        assert self._raw is not None
+        connection: ssl.SSLObject | None = self.transport.get_extra_info("ssl_object")
+        if connection is None:
+            self._raw.write_eof()
+            return
+        try:
+            connection.unwrap()  # close_notify, into a buffer that asyncio empties when reading is resumed
+        except ssl.SSLWantReadError:
+            self.transport.pause_reading()
+            self.transport.resume_reading()
+            asyncio.get_running_loop().call_soon(self._half_close)
+        except ssl.SSLError:
+            self.close()
+
+    def _half_close(self) -> None:
+        if self._raw and not self._raw.is_closing():
+            self._raw.write_eof()

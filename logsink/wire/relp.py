@@ -321,6 +321,11 @@ class RelpSession:
         return self.state not in _READING and self._answered == self._owed and not self._head and not self._tail
 
     @property
+    def answered(self) -> int:
+        """How many of the frames taken have been answered by what ``take_output`` gave."""
+        return self._answered
+
+    @property
     def _owed(self) -> int:
         """How many of the frames taken are whole: one whose DATA is still being dropped is not answered before its end."""
         return self.taken - (self._rest >= 0)

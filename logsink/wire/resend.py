@@ -161,6 +161,12 @@ class History:
             self.frames -= gone
         return before - self.frames
 
+    def forget(self) -> None:
+        """Remember nothing of what was taken so far."""
+        self._answered.clear()
+        self._owed.clear()
+        self.frames = self._answered_frames = 0
+
     def broken(self, since: float) -> Unanswered | None:
         """The list for the next session, at time ``since``; None when no acknowledgement is certain not to be written."""
         reads = [*self._answered, *self._owed]

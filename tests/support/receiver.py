@@ -41,12 +41,13 @@ class Receiver:
         own = {f"LOGSINK_{key.upper()}": value for key, value in settings.items()}
         self._environ = clean | dict(environ or {}) | own
         self._ports: dict[str, list[str] | str] = {}
+        self.command, self.listen = COMMAND, dict.fromkeys(("tcp", "udp", "relp", "http"), 0)
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Receiver:
-        command = [*COMMAND, "serve", "--store", self.store, "--ready-file", str(self._ready)]
-        for kind in ("tcp", "udp", "relp", "http"):
-            command += [f"--{kind}", "127.0.0.1:0"]
+        command = [*self.command, "serve", "--store", self.store, "--ready-file", str(self._ready)]
+        for kind, port in self.listen.items():
+            command += [f"--{kind}", f"127.0.0.1:{port}"]
         self._ready.unlink(missing_ok=True)
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log, env=self._environ)

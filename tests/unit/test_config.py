@@ -329,7 +329,25 @@ def test_unreadable_file(tmp_path: Path) -> None:
         ),
         (
             {"LOGSINK_LISTEN__HTTP": "127.0.0.1:0"},
-            "listen: nothing to receive on (give listen.tcp, listen.udp or listen.relp an address)",
+            "listen: nothing to receive on (give listen.tcp, udp, relp, tls or relp_tls an address)",
+        ),
+        (
+            {"LOGSINK_LISTEN__TLS": "127.0.0.1:6514"},
+            "LOGSINK_LISTEN__TLS: TLS needs a certificate (write tls.cert, the path of a PEM file)",
+        ),
+        (
+            {"LOGSINK_TLS__CLIENT_AUTH": "required"},
+            (
+                "LOGSINK_TLS__CLIENT_AUTH: required, but nothing says which certificates are good "
+                "(write tls.client_ca, the path of a PEM file)"
+            ),
+        ),
+        (
+            {"LOGSINK_TLS__PERMITTED_PEERS": "*.example.com"},
+            (
+                "LOGSINK_TLS__PERMITTED_PEERS: clients are not asked for certificates "
+                '(write tls.client_auth = "required")'
+            ),
         ),
         (
             {"LOGSINK_LISTEN__TCP": "127.0.0.1:514", "LOGSINK_LISTEN__RELP": "127.0.0.1:514"},
@@ -374,3 +392,39 @@ def test_shown_text_is_toml(text: str) -> None:
     import tomllib
 
     assert tomllib.loads(f"x = {SETTINGS['store'].kind.toml(text)}") == {"x": text}
+
+
+# --- TLS
+
+
+@pytest.mark.parametrize(
+    "peer",
+    [
+        "web-1.example.com",
+        "*.example.com",
+        "*.*.example.com",
+        "192.0.2.1",
+        "2001:db8::1",
+        "Ada Lovelace",
+        "SHA1:" + ":".join(["0a"] * 20),
+        "SHA256:" + "AB" * 32,
+    ],
+)
+def test_permitted_peer(peer: str) -> None:
+    assert SETTINGS["tls.permitted_peers"].kind.value([peer]) == (peer,)
+
+
+@pytest.mark.parametrize(
+    "peer", ["", "*", "web.*.com", "w*.example.com", "SHA1:0a", "SHA256:" + "0a" * 20, "SHA1:" + "xy" * 20, " a"]
+)
+def test_not_a_permitted_peer(peer: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        SETTINGS["tls.permitted_peers"].kind.value([peer])
+    assert caught.value.hint
+
+
+def test_tls_listeners_alone_open_nothing_else() -> None:
+    config = load(None, HOME | {"LOGSINK_LISTEN__TLS": "127.0.0.1:0", "LOGSINK_TLS__CERT": "/c.pem"}, {})
+    assert config.listen.tls == (Address("127.0.0.1", 0),)
+    assert (config.listen.tcp, config.listen.udp, config.listen.relp, config.listen.http) == ((), (), (), None)
+    assert (config.tls.key, config.tls.client_auth, config.tls.permitted_peers) == (None, "none", ())

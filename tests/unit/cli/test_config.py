@@ -75,4 +75,5 @@ def test_show_names_each_source() -> None:
 def test_show_has_every_setting() -> None:
     shown = run("show").stdout
     for key in SETTINGS:
-        assert f"{key.rpartition('.')[2]} = " in shown
+        name = key.rpartition(".")[2]
+        assert f"\n{name} = " in f"\n{shown}" or f"\n# {name} is off " in shown

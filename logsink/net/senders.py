@@ -1,0 +1,138 @@
+"""What a receiver remembers of RELP senders: their sessions, and the frames of broken ones that may be sent again.
+
+A sender is the subject of its certificate, or its address without one: several clients may share an address, and a client
+several sessions. Nothing here is durable: a receiver that starts knows nobody, and flags what could be a resend.
+
+Limits: frames (digests) in all, lists of one sender, senders, the age of a list. What they push out is counted; its frames
+are stored a second time, flagged, should they be sent again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from typing import Final, Protocol
+
+from logsink import telemetry
+from logsink.parse.frames import Origin
+from logsink.wire.resend import History, Unanswered
+
+FRAMES: Final = 1 << 22
+"""Digests in all, of open and broken sessions: 64 MiB."""
+
+LISTS: Final = 64
+"""Broken sessions of one sender: many clients may come from one address, and all lose their sessions at once."""
+
+SENDERS: Final = 10_000
+"""Senders without a session that are remembered."""
+
+AGE: Final = 600.0
+"""Seconds for which a broken session is remembered."""
+
+REOPENED: Final = 1.0
+"""Seconds after a ``close`` in which the same sender opens again without having been anywhere else (omrelp's rebind)."""
+
+
+class Peer(Protocol):
+    """A RELP connection."""
+
+    def hung_up(self) -> bool:
+        """Whether its peer has closed it, although there may be more to read from it."""
+
+    def older_left(self) -> None:
+        """Another connection of the same sender is closed."""
+
+
+class Sender:
+    """One sender. ``sessions`` are open; ``broken`` holds the lists of broken ones, oldest first."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.sessions: set[Peer] = set()
+        self.broken: deque[Unanswered] = deque()
+        self.closed = float("-inf")
+
+
+class Senders:
+    """All senders of one event loop. Times are the loop's. ``room`` bounds the octets of frames held back."""
+
+    def __init__(self, room: int) -> None:
+        self.key = secrets.randbits(62) | 1 << 62
+        """For ``digests``."""
+        self._room = room
+        self._known: dict[str, Sender] = {}
+        self._frames = 0
+
+    def enter(self, origin: Origin, session: Peer) -> Sender:
+        """A session has begun; whose."""
+        name = origin.identity or origin.sender or ""
+        sender = self._known.pop(name, None) or Sender(name)
+        self._known[name] = sender  # the latest stands last
+        sender.sessions.add(session)
+        return sender
+
+    def leave(self, sender: Sender, session: Peer, history: History, *, closed: bool, now: float) -> None:
+        """A session has ended, as agreed (``closed``) or not. Its frames are remembered if they may be sent again."""
+        sender.sessions.discard(session)
+        self.release(history.frames)
+        broken = None if closed else history.broken(now)
+        if broken is not None:
+            self._frames += len(broken)
+            sender.broken.append(broken)
+            if len(sender.broken) > LISTS:
+                self._forget(sender, sender.broken[0])
+        if closed and not sender.sessions:
+            sender.closed = now
+            for one in list(sender.broken):
+                self.settle(sender, one)
+        self._shrink()
+        for other in list(sender.sessions):
+            other.older_left()
+
+    def broken(self, sender: Sender, now: float) -> list[Unanswered]:
+        """The sender's lists that count, the newest first."""
+        while sender.broken and sender.broken[0].since < now - AGE:
+            self._forget(sender, sender.broken[0])
+        return list(reversed(sender.broken))
+
+    def settle(self, sender: Sender, one: Unanswered) -> None:
+        """This list has served."""
+        sender.broken = deque(other for other in sender.broken if other is not one)
+        self._frames -= len(one)
+
+    def remember(self, history: History, frames: int) -> None:
+        """``history`` has grown by so many frames; it shrinks when that is too much."""
+        self._frames += frames
+        if self._frames > FRAMES:
+            self._frames -= history.trim(0)
+        if self._frames > FRAMES:
+            telemetry.RESENDS_FORGOTTEN.inc(history.frames)
+            self._frames -= history.frames
+            history.forget()
+
+    def release(self, frames: int) -> None:
+        """So many frames of a history were let go."""
+        self._frames -= frames
+
+    def hold(self, octets: int) -> bool:
+        """Whether so many octets of frames may be held back; they are until they are given back as a negative number."""
+        if octets > self._room:
+            return False
+        self._room -= octets
+        return True
+
+    def _shrink(self) -> None:
+        """Let go of what is past the limits, of the senders that were not here for longest first."""
+        if len(self._known) <= SENDERS and self._frames <= FRAMES:
+            return
+        idle = [one for one in self._known.values() if not one.sessions]
+        for nth, one in enumerate(idle):
+            many = len(idle) - nth > SENDERS
+            while one.broken and (many or self._frames > FRAMES):
+                self._forget(one, one.broken[0])
+            if many:
+                del self._known[one.name]
+
+    def _forget(self, sender: Sender, one: Unanswered) -> None:
+        telemetry.RESENDS_FORGOTTEN.inc(len(one))
+        self.settle(sender, one)

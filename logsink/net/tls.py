@@ -1,0 +1,149 @@
+"""TLS for listeners: one context for all of them, made anew when its files change.
+
+A handshake takes ``Certificates.context`` as it is at that moment: connections that are open keep what they began with, new
+ones get the new certificate and the new authorities. Files that cannot be used change nothing and are reported.
+
+OpenSSL reads the files; nothing here waits for the network. The floor is TLS 1.2 (RFC 9662 for syslog).
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from logsink import telemetry
+from logsink.config import Tls
+from logsink.errors import ConfigError
+from logsink.net.identity import Permitted, names, subject
+
+REFRESH = 5.0
+"""Seconds between looks at the files."""
+
+_VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+
+_SEEN_INSTEAD = {
+    "HTTP_REQUEST": ("http", "this seems to be HTTP without TLS"),
+    "HTTPS_PROXY_REQUEST": ("http", "this seems to be HTTP without TLS"),
+    "WRONG_VERSION_NUMBER": (
+        "plain",
+        "this is not TLS; plain syslog and RELP belong on addresses of listen.tcp, listen.relp",
+    ),
+    "UNSUPPORTED_PROTOCOL": ("tls_version", "it offers nothing newer than TLS 1.1"),
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": (
+        "no_certificate",
+        "it has shown no certificate (tls.client_auth is required)",
+    ),
+}
+
+
+class Failure(NamedTuple):
+    """Why a handshake failed: a word for the counter, and the explanation for the log."""
+
+    kind: str
+    reason: str
+
+
+class Certificates:
+    """The context for new handshakes. ``ConfigError`` when the files cannot be used at first; later that is only reported."""
+
+    def __init__(self, settings: Tls) -> None:
+        self._settings = settings
+        self._permitted = Permitted(settings.permitted_peers)
+        self._seen = self._signature()
+        self.context = self._load()
+
+    def refresh(self) -> None:
+        """Load the files if they have changed since they were last looked at."""
+        signature = self._signature()
+        if signature == self._seen:
+            return
+        self._seen = signature
+        try:
+            self.context = self._load()
+        except ConfigError as error:
+            telemetry.CERTIFICATE_FAILURES.inc()
+            telemetry.CERTIFICATES_BROKEN.log(error=error)
+        else:
+            telemetry.CERTIFICATES_LOADED.log(cert=self._settings.cert)
+
+    def identify(self, connection: ssl.SSLObject) -> tuple[str | None, Failure | None]:
+        """The RFC 4514 subject of the peer's verified certificate (None without one), and why it may not go on, if so."""
+        der = connection.getpeercert(binary_form=True)
+        described: Mapping[str, Any] = connection.getpeercert() or {}
+        if not der or not described:
+            return None, None
+        identity = subject(der)
+        if (der, described) in self._permitted:
+            return identity, None
+        listed = ", ".join(names(described)) or "none"
+        reason = f"its certificate, subject {identity}, names {listed}, matches nothing in tls.permitted_peers"
+        return identity, Failure("not_permitted", reason)
+
+    def _files(self) -> list[Path]:
+        paths = (self._settings.cert, self._settings.key, self._settings.client_ca)
+        return [Path(path) for path in paths if path is not None]
+
+    def _signature(self) -> list[tuple[int, ...] | None]:
+        """What changes when the files do. A file that is not there counts as one that differs."""
+        found: list[tuple[int, ...] | None] = []
+        for path in self._files():
+            try:
+                status = path.stat()
+            except OSError:
+                found.append(None)
+            else:
+                found.append((status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev))
+        return found
+
+    def _load(self) -> ssl.SSLContext:
+        settings = self._settings
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        # A ticket would lie unread at senders that never read, and hide from them that the connection was closed.
+        context.num_tickets = 0
+        context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
+        context.verify_mode = _VERIFY[settings.client_auth]
+        # A certificate listed in client_ca is trusted itself, whoever issued it.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_TRUSTED_FIRST
+        assert settings.cert is not None, "config refuses TLS listeners without a certificate"
+        what = settings.cert
+        try:
+            context.load_cert_chain(settings.cert, settings.key, password=_no_password)
+            if settings.client_ca is not None:
+                what = settings.client_ca
+                context.load_verify_locations(settings.client_ca)
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            raise ConfigError(f"cannot use {what} for TLS: {_told(error)}", hint=_remedy(error)) from error
+        return context
+
+
+def failure(error: BaseException) -> Failure | None:
+    """What a failed handshake means; None when the peer just went away, as port checks do."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Failure("certificate", f"its certificate is not accepted: {error.verify_message}")
+    if isinstance(error, ssl.SSLError):
+        known = _SEEN_INSTEAD.get(error.reason or "")
+        return Failure(*known) if known else Failure("handshake", f"the TLS handshake failed: {_told(error)}")
+    if isinstance(error, ConnectionAbortedError | TimeoutError):
+        return Failure("handshake_timeout", "it did not finish the TLS handshake in time")
+    return None
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.lower().replace("_", " ")
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _remedy(error: Exception) -> str:
+    if not isinstance(error, ssl.SSLError):
+        return ""
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return "tls.key is the key of another certificate"
+    return "certificate and key are PEM; the key may have a file of its own, tls.key"
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted, and nobody is there to type its password")

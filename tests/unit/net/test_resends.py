@@ -1,0 +1,316 @@
+"""Broken RELP sessions over real sockets: what is sent again is stored once, what may be is flagged, nothing else is."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
+
+import pytest
+
+from logsink import telemetry
+from logsink.flags import Flag
+from logsink.net import opening, senders
+from logsink.net.relp import RelpConnection
+from tests.support.bench import Bench, close, connected, make, until
+
+AGAIN = int(Flag.MAYBE_RESENT)
+OPEN = b"1 open 30 relp_version=0\ncommands=syslog\n"
+
+
+class Client:
+    """A client that sends frames as told. ``answers`` reads acknowledgements."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer, self.txnr = reader, writer, 1
+
+    def send(self, *frames: bytes) -> None:
+        for frame in frames:
+            self.txnr += 1
+            self.writer.write(b"%d syslog %d %b\n" % (self.txnr, len(frame), frame))
+
+    async def answers(self, count: int) -> list[bytes]:
+        async with asyncio.timeout(20):
+            return [await self.reader.readuntil(b"\n") for _ in range(count)]
+
+    async def farewell(self) -> None:
+        """``close``, and its answer."""
+        self.txnr += 1
+        self.writer.write(b"%d close 0\n" % self.txnr)
+        async with asyncio.timeout(20):
+            assert (await self.reader.read()).endswith(b"%d rsp 0\n0 serverclose 0\n" % self.txnr)
+        self.writer.close()
+
+    def reset(self) -> None:
+        sock: socket.socket = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
+
+class Scene:
+    """A bench with a RELP port."""
+
+    def __init__(self, bench: Bench, port: int) -> None:
+        self.bench, self.port = bench, port
+
+    async def client(self) -> Client:
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+        client.writer.write(OPEN)
+        answer = await client.reader.readuntil(b"commands=syslog\n")
+        assert b"200 OK" in answer
+        return client
+
+    async def gone(self, left: int = 0) -> None:
+        """Until so many connections are left."""
+        await until(lambda: len(self.bench.intake.connections) == left)
+
+    async def taken(self, count: int) -> None:
+        """Until so many frames of all connections have been taken, stored or held."""
+        start = self.bench.intake
+        await until(lambda: sum(c._relp.taken for c in start.connections) >= count)  # type: ignore[attr-defined]
+
+    async def stored(self) -> list[tuple[bytes, int]]:
+        return [(frame, flags) for frame, flags, *_ in await self.bench.rows()]
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    bench = await make()
+    yield Scene(bench, await bench.listen(RelpConnection))
+    await close(bench)
+
+
+async def broken(scene: Scene, *frames: bytes) -> None:
+    """A session that breaks before anything of it is stored."""
+    scene.bench.store.free.clear()
+    client = await scene.client()
+    client.send(*frames)
+    await scene.taken(len(frames))
+    client.reset()
+    await scene.gone()
+
+
+async def test_resends_are_acknowledged_with_the_original_and_stored_once(scene: Scene) -> None:
+    before = telemetry.RESENT._value.get()
+    await broken(scene, b"<13>a", b"<13>b")
+    client = await scene.client()
+    client.send(b"<13>a", b"<13>b", b"<13>c")
+    await scene.taken(3)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await client.reader.read(1)
+    scene.bench.store.free.set()
+    assert await client.answers(3) == [b"%d rsp 6 200 OK\n" % n for n in (2, 3, 4)]
+    assert await scene.stored() == [(b"<13>a", AGAIN), (b"<13>b", AGAIN), (b"<13>c", 0)]
+    assert telemetry.RESENT._value.get() - before == 2
+    await client.farewell()
+
+
+async def test_resends_in_small_pieces_and_with_empty_frames(scene: Scene) -> None:
+    await broken(scene, b"<13>a", b"", b"<13>b")
+    client = await scene.client()
+    for n, frame in enumerate((b"<13>a", b"", b"<13>b", b"<13>c"), 1):
+        client.send(frame)
+        await scene.taken(n)
+    scene.bench.store.free.set()
+    assert len(await client.answers(4)) == 4
+    assert [frame for frame, _ in await scene.stored()] == [b"<13>a", b"<13>b", b"<13>c"]
+    await client.farewell()
+
+
+async def test_something_else_is_stored_and_flagged(scene: Scene) -> None:
+    await broken(scene, b"<13>a", b"<13>b")
+    scene.bench.store.free.set()
+    client = await scene.client()
+    client.send(b"<13>a", b"<13>x")
+    assert len(await client.answers(2)) == 2
+    assert sorted(await scene.stored()) == sorted(
+        [(b"<13>a", AGAIN), (b"<13>b", AGAIN), (b"<13>a", AGAIN), (b"<13>x", AGAIN)]
+    )
+    await client.farewell()
+
+
+async def test_a_true_repeat_after_everything_was_acknowledged_is_kept(scene: Scene) -> None:
+    client = await scene.client()
+    client.send(b"<13>a")
+    await client.answers(1)
+    client.reset()
+    await scene.gone()
+    client = await scene.client()
+    client.send(b"<13>a")
+    await client.answers(1)
+    assert await scene.stored() == [(b"<13>a", AGAIN), (b"<13>a", AGAIN)]
+    await client.farewell()
+
+
+async def test_acknowledgements_that_were_written_count_when_the_client_missed_them(scene: Scene) -> None:
+    client = await scene.client()
+    client.send(b"<13>a")
+    await client.answers(1)
+    scene.bench.store.free.clear()
+    client.send(b"<13>b")
+    await scene.taken(2)
+    client.reset()
+    await scene.gone()
+    client = await scene.client()
+    client.send(b"<13>a", b"<13>b")
+    await scene.taken(2)
+    scene.bench.store.free.set()
+    await client.answers(2)
+    assert [frame for frame, _ in await scene.stored()] == [b"<13>a", b"<13>b"]
+    await client.farewell()
+
+
+async def test_a_session_that_breaks_while_it_sends_again(scene: Scene) -> None:
+    """Twice: before it is clear what it sends, and after."""
+    await broken(scene, b"<13>a", b"<13>b")
+    await broken(scene, b"<13>a")
+    await broken(scene, b"<13>a", b"<13>b", b"<13>c")
+    client = await scene.client()
+    client.send(b"<13>a", b"<13>b", b"<13>c")
+    await scene.taken(3)
+    scene.bench.store.free.set()
+    await client.answers(3)
+    assert [frame for frame, _ in await scene.stored()] == [b"<13>a", b"<13>b", b"<13>c"]
+    await client.farewell()
+
+
+async def test_a_close_ends_all_doubt(scene: Scene) -> None:
+    client = await scene.client()
+    client.send(b"<13>a")
+    await client.answers(1)
+    await client.farewell()
+    await scene.gone()
+    client = await scene.client()
+    client.send(b"<13>a")
+    await client.answers(1)
+    assert await scene.stored() == [(b"<13>a", AGAIN), (b"<13>a", 0)]
+    await client.farewell()
+
+
+async def test_a_part_of_a_list_followed_by_close_is_new(scene: Scene) -> None:
+    await broken(scene, b"<13>a", b"<13>b")
+    client = await scene.client()
+    client.send(b"<13>a")
+    await scene.taken(1)
+    scene.bench.store.free.set()
+    await client.farewell()
+    assert sorted(frame for frame, _ in await scene.stored()) == [b"<13>a", b"<13>a", b"<13>b"]
+
+
+async def test_a_part_of_a_list_and_silence_is_new(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "QUIET", 0.05)
+    await broken(scene, b"<13>a", b"<13>b")
+    scene.bench.store.free.set()
+    client = await scene.client()
+    client.send(b"<13>a")
+    await client.answers(1)
+    assert [flags for frame, flags in await scene.stored() if frame == b"<13>a"] == [AGAIN, AGAIN]
+    await client.farewell()
+
+
+async def test_older_sessions_are_read_to_their_ends_first(scene: Scene) -> None:
+    """The first session is closed by its client while reading is held back; its frames come again on a second one."""
+    bench = scene.bench
+    bench.store.free.clear()
+    first = await scene.client()
+    bench.intake.pressure(True)
+    first.send(b"<13>a", b"<13>b")
+    first.writer.write_eof()
+    (older,) = bench.intake.connections
+    await until(older.hung_up)  # type: ignore[attr-defined]
+    reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
+    writer.write(OPEN + b"2 syslog 5 <13>a\n3 syslog 5 <13>b\n4 syslog 5 <13>c\n")
+    await connected(bench, 2)
+    bench.intake.pressure(False)
+    await scene.gone(1)
+    bench.store.free.set()
+    await reader.readuntil(b"4 rsp 6 200 OK\n")
+    assert [frame for frame, _ in await scene.stored()] == [b"<13>a", b"<13>b", b"<13>c"]
+    first.writer.close()
+    writer.close()
+
+
+async def test_sessions_side_by_side_from_one_address(scene: Scene) -> None:
+    clients = [await scene.client() for _ in range(20)]
+    for n, client in enumerate(clients):
+        client.send(b"<13>%d" % n, b"<13>same")
+    for client in clients:
+        assert len(await client.answers(2)) == 2
+    assert len(await scene.stored()) == 40
+    for client in clients:
+        await client.farewell()
+
+
+async def test_many_sessions_break_and_come_back_in_another_order(scene: Scene) -> None:
+    scene.bench.store.free.clear()
+    clients = [await scene.client() for _ in range(20)]
+    for n, client in enumerate(clients):
+        client.send(b"<13>same", b"<13>%d" % n)
+    await scene.taken(40)
+    for client in clients:
+        client.reset()
+    await scene.gone()
+    clients = [await scene.client() for _ in range(20)]
+    for n, client in zip(reversed(range(20)), clients, strict=True):
+        client.send(b"<13>same", b"<13>%d" % n, b"<13>new")
+    await scene.taken(60)
+    scene.bench.store.free.set()
+    for client in clients:
+        assert len(await client.answers(3)) == 3
+    assert len(await scene.stored()) == 60
+    for client in clients:
+        await client.farewell()
+
+
+async def test_past_the_bound_of_what_is_held_back_frames_are_stored(scene: Scene) -> None:
+    await broken(scene, b"<13>a" * 100, b"<13>b")
+    assert scene.bench.intake.senders.hold(scene.bench.intake.senders._room - 100)
+    scene.bench.store.free.set()
+    client = await scene.client()
+    client.send(b"<13>a" * 100)
+    await client.answers(1)
+    assert len(await scene.stored()) == 3
+    await client.farewell()
+
+
+async def test_what_is_remembered_is_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(senders, "FRAMES", 3)
+    before = telemetry.RESENDS_FORGOTTEN._value.get()
+    await broken(scene, b"<13>a", b"<13>b")
+    await broken(scene, b"<13>c", b"<13>d")
+    assert telemetry.RESENDS_FORGOTTEN._value.get() - before == 2
+    scene.bench.store.free.set()
+    client = await scene.client()
+    client.send(b"<13>c", b"<13>d")
+    await client.answers(2)
+    assert [flags for frame, flags in await scene.stored() if frame == b"<13>c"] == [AGAIN, AGAIN]
+    await client.farewell()
+    await scene.gone()
+    assert scene.bench.intake.senders._frames == 0
+
+
+async def test_only_what_comes_right_after_open_is_flagged(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "QUIET", 0.02)
+    client = await scene.client()
+    client.send(b"<13>a")
+    await client.answers(1)
+    await asyncio.sleep(0.05)
+    client.send(b"<13>b")
+    await client.answers(1)
+    assert await scene.stored() == [(b"<13>a", AGAIN), (b"<13>b", 0)]
+    await client.farewell()
+
+
+async def test_a_drain_does_not_wait_for_the_rest_of_a_list(scene: Scene) -> None:
+    await broken(scene, b"<13>a", b"<13>b")
+    scene.bench.store.free.set()
+    client = await scene.client()
+    client.send(b"<13>a")
+    await scene.taken(1)
+    scene.bench.intake.drain()
+    assert await client.answers(2) == [b"2 rsp 6 200 OK\n", b"0 serverclose 0\n"]
+    assert await client.reader.read() == b""
+    assert len(await scene.stored()) == 3
+    client.writer.close()
