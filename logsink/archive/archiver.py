@@ -19,12 +19,14 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
 from logsink import telemetry
 from logsink.archive.rounds import Committed, Limits, Rounds, in_line
 from logsink.archive.snapshot import Snapshot
+from logsink.archive.together import together
 from logsink.errors import Conflict, FormatError, NotFound
 from logsink.journal.segment import Segment, SegmentName
 
@@ -188,7 +190,8 @@ class Archiver:
             if left is not None and left <= 0:
                 return
             try:
-                await asyncio.wait_for(self._changed.wait(), left)
+                async with asyncio.timeout(left):  # not wait_for: until Python 3.12 it may swallow being cancelled
+                    await self._changed.wait()
             except TimeoutError:
                 return
 
@@ -201,16 +204,12 @@ class Archiver:
                 f"cannot archive {head.key}: the table has its lane up to {snapshot.txn.get(head.app_id, 0)} only",
                 hint="was the table replaced or rolled back? the segments from there on are needed again",
             )
-        slots = asyncio.Semaphore(_READS)
 
         async def get(one: _Waiting) -> Segment | None:
-            if one.segment is not None:
-                return one.segment
-            async with slots:
-                return await self._rounds.read(one.name)
+            return one.segment if one.segment is not None else await self._rounds.read(one.name)
 
         try:
-            found = await asyncio.gather(*(get(one) for one in chosen))
+            found = await together([partial(get, one) for one in chosen], _READS)
         except NotFound as error:
             raise Conflict(f"cannot archive: {error}; another receiver took this one for gone") from error
         return await self._rounds.archive(snapshot, dict(zip((one.name for one in chosen), found, strict=True)))

@@ -16,6 +16,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -26,6 +27,7 @@ from logsink import telemetry
 from logsink.archive.file import NewFile, write_files
 from logsink.archive.log import Action, Add, DeltaLog, Txn
 from logsink.archive.snapshot import Snapshot
+from logsink.archive.together import together
 from logsink.errors import Conflict, FormatError
 from logsink.flags import Flag
 from logsink.journal.reader import read_segment
@@ -35,6 +37,9 @@ from logsink.parse.frames import Frames, Origin, Settings
 from logsink.parse.schema import PARSER
 
 QUARANTINE = "quarantine/"
+
+_PUTS = 4
+"""Data files put at once; there is one for each date, so nearly always there is one."""
 
 FRAMING = int(Flag.TRUNCATED | Flag.INCOMPLETE | Flag.INFLATED | Flag.MAYBE_RESENT)
 """Flags that are counted where frames are received; the parser's are counted here."""
@@ -143,7 +148,7 @@ class Rounds:
             # One thread: a computation that was cancelled from here still has the buffer, the next one waits for it.
             files, flagged = await loop.run_in_executor(self._thread, self._files, readable, lanes, receiver)
             store = self.log.store
-            await asyncio.gather(*(store.put(new.file.key, memoryview(new.body)) for new in files))
+            await together([partial(store.put, new.file.key, memoryview(new.body)) for new in files], _PUTS)
             actions: list[Action] = [Txn(app_id, last) for app_id, (_, last) in lanes.items()]
             actions += [Add(new.file) for new in files]
             version = await self.log.commit(snapshot, actions)

@@ -23,7 +23,7 @@ import datetime
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -33,6 +33,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from logsink.archive.together import together
 from logsink.errors import FormatError, NotFound
 from logsink.journal.segment import SegmentName
 from logsink.parse.schema import TABLE
@@ -239,30 +240,15 @@ async def _read(store: Store, listing: _Listing, base: Snapshot) -> Snapshot:
         raise NotFound("cannot read the table's log: its listing has a gap")
     if base.version >= 0 and not tail:
         return base
-    keys = [] if base.version >= 0 else list(listing.parts)
-    bodies = await _fetch(store, keys + [commit_key(version) for version in tail])
+    parts = [] if base.version >= 0 else list(listing.parts)
+    keys = parts + [commit_key(version) for version in tail]
+    bodies = await together([partial(store.get, key) for key in keys], _READS)
     fold = _Fold(base)
-    for body in bodies[: len(keys)]:
+    for body in bodies[: len(parts)]:
         await asyncio.to_thread(fold.checkpoint, body)
-    for body in bodies[len(keys) :]:
+    for body in bodies[len(parts) :]:
         fold.commit(parse_commit(body))
     return fold.snapshot(listing.last, listing.checkpoint, base.loaded)
-
-
-async def _fetch(store: Store, keys: Sequence[str]) -> list[bytes]:
-    """These objects' bytes, a few at once, in this order."""
-    slots = asyncio.Semaphore(_READS)
-
-    async def fetch(key: str) -> bytes:
-        async with slots:
-            return await store.get(key)
-
-    tasks = [asyncio.ensure_future(fetch(key)) for key in keys]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 class _Fold:

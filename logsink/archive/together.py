@@ -1,0 +1,35 @@
+"""Several store calls at once, without what ``asyncio.gather`` gets wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def together(calls: Iterable[Callable[[], Awaitable[T]]], at_once: int) -> list[T]:
+    """The results of ``calls``, in order; ``at_once`` of them run at the same time.
+
+    The first error is raised and the other calls are cancelled. Being cancelled is never lost: ``asyncio.gather`` alone
+    forgets it when one of its calls fails at the same moment, and whoever tries again on errors would then go on for ever.
+    """
+    slots = asyncio.Semaphore(at_once)
+
+    async def run(call: Callable[[], Awaitable[T]]) -> T:
+        async with slots:
+            return await call()
+
+    me = asyncio.current_task()
+    before = me.cancelling() if me else 0
+    tasks = [asyncio.ensure_future(run(call)) for call in calls]
+    try:
+        return await asyncio.gather(*tasks)
+    except Exception:
+        if me and me.cancelling() > before:
+            raise asyncio.CancelledError from None
+        raise
+    finally:
+        for task in tasks:
+            task.cancel()
