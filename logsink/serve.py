@@ -29,11 +29,12 @@ from logsink.archive.archiver import Archiver
 from logsink.archive.log import DeltaLog
 from logsink.archive.maintain import maintain_once
 from logsink.archive.rounds import Rounds
-from logsink.config import Address, Config
+from logsink.config import Config
 from logsink.errors import ConfigError, LogsinkError
 from logsink.journal import fill
 from logsink.journal.tenure import Tenure
 from logsink.journal.writer import Journal
+from logsink.kinds import Address
 from logsink.net.http import Readiness, application
 from logsink.net.intake import Intake
 from logsink.net.relp import RelpConnection

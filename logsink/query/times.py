@@ -20,8 +20,8 @@ from __future__ import annotations
 import datetime as dt
 import re
 
-from logsink.config import parse_duration
 from logsink.errors import ArgumentError
+from logsink.kinds import parse_duration
 
 MICROSECONDS = 1_000_000
 """In a second; instants are integers of microseconds since the epoch everywhere in ``query``."""

@@ -6,21 +6,10 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from logsink.config import (
-    SETTINGS,
-    Address,
-    format_duration,
-    format_size,
-    load,
-    parse_address,
-    parse_duration,
-    parse_size,
-    resolve,
-)
+from logsink.config import SETTINGS, load, resolve
 from logsink.errors import ArgumentError, ConfigError
+from logsink.kinds import Address
 
 HOME = {"HOME": "/home/ada"}
 
@@ -35,98 +24,6 @@ def problems(path: Path | None, environ: dict[str, str], overrides: dict[str, ob
     with pytest.raises(ConfigError) as caught:
         load(path, HOME | environ, overrides or {})
     return str(caught.value).splitlines()
-
-
-# --- units
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("20ms", 0.02),
-        ("0s", 0.0),
-        ("60s", 60.0),
-        ("5m", 300.0),
-        ("1h30m", 5400.0),
-        ("30d", 2_592_000.0),
-        ("2w", 1_209_600.0),
-        ("1w2d3h4m5s6ms", 788_645.006),
-        ("90m", 5400.0),
-    ],
-)
-def test_duration(text: str, seconds: float) -> None:
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize(
-    "text", ["", "20", "1.5s", "-1s", "30m1h", "1h1h", "1 h", "5M", "1y", "s", "1h30", " 1s", "1s\n"]
-)
-def test_not_a_duration(text: str) -> None:
-    with pytest.raises(ArgumentError) as caught:
-        parse_duration(text)
-    assert repr(text) in str(caught.value)
-    assert caught.value.hint
-
-
-@given(st.integers(0, 10**13))
-def test_duration_round_trip(milliseconds: int) -> None:
-    assert parse_duration(format_duration(milliseconds / 1000)) == milliseconds / 1000
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("0B", 0), ("512B", 512), ("128KiB", 131_072), ("16MiB", 1 << 24), ("1GiB", 1 << 30), ("2TiB", 1 << 41)],
-)
-def test_size(text: str, size: int) -> None:
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "16", "16MB", "16M", "1.5GiB", "-1B", "16 MiB", "16mib", "MiB"])
-def test_not_a_size(text: str) -> None:
-    with pytest.raises(ArgumentError) as caught:
-        parse_size(text)
-    assert caught.value.hint
-
-
-def test_decimal_size_is_answered_with_the_binary_one() -> None:
-    with pytest.raises(ArgumentError) as caught:
-        parse_size("16MB")
-    assert caught.value.hint == "write 16MiB"
-
-
-@given(st.integers(0, 1 << 50))
-def test_size_round_trip(size: int) -> None:
-    assert parse_size(format_size(size)) == size
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("127.0.0.1:5514", Address("127.0.0.1", 5514)),
-        ("[::1]:514", Address("::1", 514)),
-        ("[::]:0", Address("::", 0)),
-        ("logs.example.com:65535", Address("logs.example.com", 65535)),
-    ],
-)
-def test_address(text: str, address: Address) -> None:
-    assert parse_address(text) == address
-    assert str(address) == text
-
-
-@pytest.mark.parametrize(
-    "text", ["", "514", "localhost", "localhost:", "::1:514", "[::1]", "a:65536", "a:-1", "a b:1", "a:1:2"]
-)
-def test_not_an_address(text: str) -> None:
-    with pytest.raises(ArgumentError) as caught:
-        parse_address(text)
-    assert "HOST:PORT" in caught.value.hint
-
-
-def test_address_without_host_is_told_both_meanings() -> None:
-    with pytest.raises(ArgumentError) as caught:
-        parse_address(":514")
-    assert "0.0.0.0:514" in caught.value.hint
-    assert "[::]:514" in caught.value.hint
 
 
 # --- sources

@@ -1,0 +1,207 @@
+"""Kinds of values: how a duration, a size, an address, ... is written, read and shown. ``config`` declares settings of them.
+
+One grammar everywhere: what the settings file takes, the command line takes too. Every ``read`` raises ``ArgumentError`` with
+what to write instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from logsink.errors import ArgumentError
+
+_UNITS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
+_DURATION = re.compile("".join(rf"(?:(\d+){unit})?" for unit in _UNITS))
+_BINARY = {"TiB": 1 << 40, "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
+_SIZE = re.compile(r"(\d+)(TiB|GiB|MiB|KiB|B)")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in ``20ms``, ``60s``, ``1h30m``, ``2w``: largest unit first, each once. ``ArgumentError`` for anything else."""
+    match = _DURATION.fullmatch(text)
+    if not text or match is None:
+        hint = f"write {text}s, {text}m or {text}h" if text.isdigit() else "write 20ms, 60s, 5m, 1h30m, 30d or 2w"
+        raise ArgumentError(f"cannot read duration {text!r}", hint=hint)
+    return sum(int(n or 0) * unit for n, unit in zip(match.groups(), _UNITS.values(), strict=True)) / 1000
+
+
+def format_duration(seconds: float) -> str:
+    """What ``parse_duration`` reads as ``seconds``, in whole milliseconds."""
+    rest, parts = round(seconds * 1000), []
+    for unit, size in _UNITS.items():
+        count, rest = divmod(rest, size)
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts) or "0s"
+
+
+def parse_size(text: str) -> int:
+    """Bytes in ``16MiB``, ``128KiB``, ``1GiB``, ``512B``: powers of 1024 only. ``ArgumentError`` for anything else."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        decimal = re.fullmatch(r"(\d+)\s*([KMGT])i?[Bb]?", text)
+        hint = f"write {decimal[1]}{decimal[2]}iB" if decimal else "write 512B, 128KiB, 16MiB or 1GiB"
+        raise ArgumentError(f"cannot read size {text!r}", hint=hint)
+    return int(match[1]) * _BINARY[match[2]]
+
+
+def format_size(size: int) -> str:
+    """What ``parse_size`` reads as ``size``, in the largest unit that divides it."""
+    unit = next(u for u, n in _BINARY.items() if size % n == 0 and (size or n == 1))
+    return f"{size // _BINARY[unit]}{unit}"
+
+
+class Address(NamedTuple):
+    """Where to listen: ``host`` is a name or an address without brackets; port 0 takes a free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """``host:port`` or ``[IPv6]:port``. ``ArgumentError`` for anything else, an empty host included."""
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]*)):(\d{1,5})", text)
+    host = match and (match[1] or match[2])
+    if match and not host:
+        everywhere = f"write 0.0.0.0:{match[3]} for every IPv4 address of this machine, [::]:{match[3]} for every one"
+        raise ArgumentError(f"cannot listen on {text!r}: it names no host", hint=everywhere)
+    if not match or not host or int(match[3]) > 65535:
+        raise ArgumentError(f"cannot listen on {text!r}", hint="write HOST:PORT, [IPV6]:PORT, port 0 to 65535")
+    return Address(host, int(match[3]))
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a setting accepts: ``read`` turns text into the value or raises ``ArgumentError``, ``show`` turns it back."""
+
+    name: str
+    read: Callable[[str], Any]
+    show: Callable[[Any], str]
+    low: Any = None
+    high: Any = None
+    bare: bool = False
+    """Written in TOML as a number, not as a string."""
+    many: bool = False
+    """A list: in TOML an array, in the environment separated by commas, on the command line repeated."""
+
+    def value(self, raw: object) -> Any:
+        """The value that ``raw`` (text, or what TOML makes of the file) stands for; ``ArgumentError`` says what is wrong."""
+        if not self.many:
+            return self._one(raw)
+        if isinstance(raw, str):
+            raw = [part.strip() for part in raw.split(",") if part.strip()]
+        if not isinstance(raw, list | tuple):
+            raise ArgumentError(f"cannot read {raw!r} as a list", hint='write it as ["HOST:PORT", ...]')
+        return tuple(self._one(item) for item in raw)
+
+    def toml(self, value: Any) -> str:
+        """``value`` as it is written in the file."""
+        if self.many:
+            return f"[{', '.join(_quoted(self.show(item)) for item in value)}]"
+        return self.show(value) if self.bare else _quoted(self.show(value))
+
+    @property
+    def limits(self) -> str:
+        """``least to most`` as a user writes them, or ''."""
+        return "" if self.low is None else f"{self.show(self.low)} to {self.show(self.high)}"
+
+    def _one(self, raw: object) -> Any:
+        text = str(raw) if isinstance(raw, int | float) and not isinstance(raw, bool) else raw
+        if not isinstance(text, str):
+            hint = "write digits only" if self.bare else "write it in quotes"
+            raise ArgumentError(f"cannot read {raw!r} as {self.name}", hint=hint)
+        value = self.read(text)
+        if self.low is not None and not self.low <= value <= self.high:
+            raise ArgumentError(f"cannot take {text}: outside {self.limits}", hint=f"write {self._nearest(value)}")
+        return value
+
+    def _nearest(self, value: Any) -> str:
+        return self.show(self.low) + " or more" if value < self.low else self.show(self.high) + " or less"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{"".join(c if c.isprintable() else f"{chr(92)}u{ord(c):04x}" for c in escaped)}"'
+
+
+def _read_count(text: str) -> int:
+    if not re.fullmatch(r"\d{1,18}", text):
+        raise ArgumentError(f"cannot read {text!r} as a whole number", hint="write digits only")
+    return int(text)
+
+
+def _read_store(text: str) -> str:
+    if not text.strip():
+        raise ArgumentError(
+            f"cannot use {text!r} as a store", hint="write file:///directory, a path, or s3://bucket/prefix"
+        )
+    return text
+
+
+def _read_timezone(text: str) -> str:
+    from zoneinfo import ZoneInfo  # costs 8 ms, and most verbs never ask
+
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError) as error:  # KeyError: zoneinfo's own "not found"
+        raise ArgumentError(f"cannot find time zone {text!r}", hint="write UTC or a name like Europe/Berlin") from error
+    return text
+
+
+def _read_sd_id(text: str) -> str:
+    if not re.fullmatch(r"[!-~]{1,32}", text) or any(c in '=]"' for c in text):
+        hint = 'RFC 5424 allows 1 to 32 printable ASCII characters except = ] "'
+        raise ArgumentError(f"cannot use {text!r} as an SD-ID", hint=hint)
+    return text
+
+
+def _read_path(text: str) -> str:
+    if not text.strip():
+        raise ArgumentError(f"cannot use {text!r} as a file", hint="write the path of a PEM file")
+    return text
+
+
+def _read_client_auth(text: str) -> str:
+    if text not in ("none", "optional", "required"):
+        raise ArgumentError(f"cannot read {text!r} as client_auth", hint="write none, optional or required")
+    return text
+
+
+def _read_peer(text: str) -> str:
+    algorithm, _, digits = text.partition(":")
+    octets = {"SHA1": 20, "SHA256": 32}.get(algorithm.upper())
+    if octets and not re.fullmatch(rf"([0-9A-Fa-f]{{2}}:?){{{octets}}}", digits):
+        hint = f"write {algorithm.upper()}: and {octets} pairs of hexadecimal digits, with or without colons"
+        raise ArgumentError(f"cannot read fingerprint {text!r}", hint=hint)
+    if not octets and not re.fullmatch(r"[^\s*]+( [^\s*]+)*|(\*\.)+[^\s*]+", text):
+        raise ArgumentError(
+            f"cannot permit peer {text!r}", hint="write a name, *.example.com, an address, or SHA256:AB:CD:..."
+        )
+    return text
+
+
+def duration(low: str, high: str) -> Kind:
+    return Kind("duration", parse_duration, format_duration, parse_duration(low), parse_duration(high))
+
+
+def size(low: str, high: str) -> Kind:
+    return Kind("size", parse_size, format_size, parse_size(low), parse_size(high))
+
+
+def count(low: int, high: int) -> Kind:
+    return Kind("number", _read_count, str, low, high, bare=True)
+
+
+ADDRESS = Kind("address", parse_address, str)
+ADDRESSES = Kind("address", parse_address, str, many=True)
+STORE = Kind("URL", _read_store, str)
+TIMEZONE = Kind("time zone", _read_timezone, str)
+SD_ID = Kind("SD-ID", _read_sd_id, str)
+PATH = Kind("path", _read_path, str)
+CLIENT_AUTH = Kind("word", _read_client_auth, str)
+PEERS = Kind("peer", _read_peer, str, many=True)
