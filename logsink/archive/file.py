@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,10 +34,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from logsink.archive.snapshot import DataFile
+from logsink.parse import ROWS, Rows
 from logsink.parse.schema import CODED, STATISTICS, VERSION
-
-if TYPE_CHECKING:
-    from logsink.parse import Rows
 
 RUN = 1 << 18
 """Most rows in a run."""
@@ -145,14 +143,13 @@ def _parquet(
     rows: Rows, runs: Sequence[Index], lanes: Mapping[str, tuple[int, int]]
 ) -> tuple[pa.Buffer, pq.FileMetaData]:
     """The file's bytes and its footer."""
-    schema = rows.table(runs[0][:0]).schema.remove_metadata()
     sink, footer = pa.BufferOutputStream(), list[Any]()
-    order = pq.SortingColumn.from_ordering(schema, [(name, "ascending") for name in _ORDER], null_placement="at_start")
-    with pq.ParquetWriter(sink, schema, sorting_columns=order, metadata_collector=footer, **_OPTIONS) as writer:
+    order = pq.SortingColumn.from_ordering(ROWS, [(name, "ascending") for name in _ORDER], null_placement="at_start")
+    with pq.ParquetWriter(sink, ROWS, sorting_columns=order, metadata_collector=footer, **_OPTIONS) as writer:
         for run in runs:
             for start in range(0, len(run), GROUP):
                 group = rows.table(run[start : start + GROUP])
-                writer.write_table(_compact(group, schema), row_group_size=GROUP)
+                writer.write_table(_compact(group), row_group_size=GROUP)
         runs_json = orjson.dumps([len(run) for run in runs])
         writer.add_key_value_metadata(
             {"logsink.format": str(VERSION), "logsink.runs": runs_json, LANES: orjson.dumps(lanes)}
@@ -160,13 +157,13 @@ def _parquet(
     return sink.getvalue(), footer[0]
 
 
-def _compact(group: pa.Table, schema: pa.Schema) -> pa.Table:
+def _compact(group: pa.Table) -> pa.Table:
     """The same rows, with dictionaries that hold only what the rows use: a row group's dictionary is written whole."""
     columns = [
         _compact_dictionary(column) if pa.types.is_dictionary(column.type) and column.num_chunks == 1 else column
         for column in group.columns
     ]
-    return pa.table(columns, schema=schema)
+    return pa.table(columns, schema=ROWS)
 
 
 def _compact_dictionary(column: pa.ChunkedArray) -> pa.Array:

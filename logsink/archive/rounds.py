@@ -17,10 +17,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from logsink import telemetry
@@ -32,8 +31,7 @@ from logsink.errors import Conflict, FormatError
 from logsink.flags import Flag
 from logsink.journal.reader import read_segment
 from logsink.journal.segment import VERSION, Segment, SegmentName
-from logsink.parse import parse
-from logsink.parse.frames import Frames, Origin, Settings
+from logsink.parse import Frames, Origin, Settings, Workspace, parse
 from logsink.parse.schema import PARSER
 
 QUARANTINE = "quarantine/"
@@ -43,8 +41,6 @@ _PUTS = 4
 
 FRAMING = int(Flag.TRUNCATED | Flag.INCOMPLETE | Flag.INFLATED | Flag.MAYBE_RESENT)
 """Flags that are counted where frames are received; the parser's are counted here."""
-
-T = TypeVar("T", bound=np.generic)
 
 
 class Limits(Protocol):
@@ -102,7 +98,7 @@ class Rounds:
     def __init__(self, log: DeltaLog) -> None:
         self.log = log
         self._thread = ThreadPoolExecutor(1, "archive")
-        self._workspace = _Workspace()
+        self._workspace = Workspace()
         self._lock = asyncio.Lock()
 
     def close(self) -> None:
@@ -168,7 +164,8 @@ class Rounds:
         files: list[NewFile] = []
         flagged: Counter[int] = Counter()
         for settings, group in by_settings.items():
-            rows = parse(self._workspace.gather([segment.frames for segment in group]), settings, receiver)
+            frames = _gathered([segment.frames for segment in group], self._workspace)
+            rows = parse(frames, settings, receiver, workspace=self._workspace)
             files += write_files(rows, lanes, receiver, uuid.uuid4().hex[:16])
             seen, counts = np.unique(rows.flags & ~FRAMING, return_counts=True)
             flagged.update(dict(zip(seen.tolist(), counts.tolist(), strict=True)))
@@ -184,37 +181,25 @@ def _metadata(body: bytes, key: str) -> int:
         return 0
 
 
-class _Workspace:
-    """Arrays that grow to what the largest round needed and stay: fresh pages for every round cost more than the copy."""
-
-    def __init__(self) -> None:
-        self._arrays: dict[str, npt.NDArray[np.generic]] = {}
-
-    def gather(self, parts: Sequence[Frames]) -> Frames:
-        """All frames, one after the other, in arrays that the next call overwrites. Together below 2 GiB."""
-        if len(parts) == 1:
-            return parts[0]
-        origins: dict[Origin, int] = {}
-        rows, nbytes = sum(map(len, parts)), sum(part.nbytes for part in parts)
-        data = self._array("data", nbytes, np.uint8)
-        offsets = self._array("offsets", rows + 1, np.int32)
-        flags = self._array("flags", rows, np.int32)
-        received = self._array("received", rows, np.int64)
-        origin = self._array("origin", rows, np.int32)
-        row = octet = 0
-        for part in parts:
-            start, end = int(part.offsets[0]), int(part.offsets[-1])
-            codes = np.array([origins.setdefault(one, len(origins)) for one in part.origins], np.int32)
-            to = slice(row, row + len(part))
-            data[octet : octet + end - start] = part.data[start:end]
-            np.add(part.offsets[:-1], octet - start, out=offsets[to])
-            flags[to], received[to], origin[to] = part.flags, part.received, codes[part.origin]
-            row, octet = row + len(part), octet + end - start
-        offsets[rows] = octet
-        return Frames(data, offsets, flags, received, origin, tuple(origins))
-
-    def _array(self, name: str, size: int, dtype: type[T]) -> npt.NDArray[T]:
-        found = self._arrays.get(name)
-        if found is None or len(found) < size:
-            found = self._arrays[name] = np.empty(size + size // 8, dtype)
-        return found[:size]  # type: ignore[return-value]
+def _gathered(parts: Sequence[Frames], workspace: Workspace) -> Frames:
+    """All frames, one after the other, in arrays of ``workspace``. Together below 2 GiB."""
+    if len(parts) == 1:
+        return parts[0]
+    origins: dict[Origin, int] = {}
+    rows, nbytes = sum(map(len, parts)), sum(part.nbytes for part in parts)
+    data = workspace.array("round.data", nbytes, np.uint8)
+    offsets = workspace.array("round.offsets", rows + 1, np.int32)
+    flags = workspace.array("round.flags", rows, np.int32)
+    received = workspace.array("round.received", rows, np.int64)
+    origin = workspace.array("round.origin", rows, np.int32)
+    row = octet = 0
+    for part in parts:
+        start, end = int(part.offsets[0]), int(part.offsets[-1])
+        codes = np.array([origins.setdefault(one, len(origins)) for one in part.origins], np.int32)
+        to = slice(row, row + len(part))
+        data[octet : octet + end - start] = part.data[start:end]
+        np.add(part.offsets[:-1], octet - start, out=offsets[to])
+        flags[to], received[to], origin[to] = part.flags, part.received, codes[part.origin]
+        row, octet = row + len(part), octet + end - start
+    offsets[rows] = octet
+    return Frames(data, offsets, flags, received, origin, tuple(origins))
