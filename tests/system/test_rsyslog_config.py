@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.support.certificates import Authority
 from tests.support.programs import require
+from tests.support.receiver import Receiver, query
 from tests.support.rsyslog import Rsyslog
 
 FILES = sorted((Path(__file__).parents[2] / "rsyslog").glob("*.conf"))
@@ -44,6 +47,47 @@ def test_the_check_would_notice(tmp_path: Path, file: Path) -> None:
 
 def test_both_can_be_used_together(tmp_path: Path) -> None:
     assert check("\n".join(file.read_text() for file in FILES), tmp_path).returncode == 0
+
+
+def with_tls(text: str) -> str:
+    """The configuration with its TLS lines in force."""
+    changed, count = re.subn(r"^    # ((?:tls|StreamDriver)[\w.]*=)", r"    \1", text, flags=re.MULTILINE)
+    assert count >= 6
+    return changed
+
+
+@pytest.mark.parametrize(("kind", "name"), [("relp_tls", "10-logsink-relp.conf"), ("tls", "10-logsink-tcp.conf")])
+def test_with_tls_it_reaches_logsink(tmp_path: Path, kind: str, name: str) -> None:
+    """Both certificates are checked, and the host's deployment and subject can be asked for."""
+    authority = Authority(tmp_path / "certificates")
+    sink, client = authority.issue("logs.example.com"), authority.issue("web-1.example.com", common_name="web-1")
+    settings = {
+        f"listen__{kind}": "127.0.0.1:0",
+        "tls__cert": str(sink.cert),
+        "tls__key": str(sink.key),
+        "tls__client_ca": str(authority.pem),
+        "tls__client_auth": "required",
+    }
+    with Receiver(f"file://{tmp_path}/store", tmp_path / "receiver", **settings) as receiver:
+        text = with_tls(next(f for f in FILES if f.name == name).read_text())
+        for before, after in (
+            ('target="logs.example.com"', 'target="127.0.0.1"'),
+            ('"2514"', f'"{receiver.port(kind)}"'),
+            ('"5514"', f'"{receiver.port(kind)}"'),
+            ("/etc/ssl/certs/ca-certificates.crt", str(authority.pem)),
+            ("/etc/rsyslog-tls/client.crt", str(client.cert)),
+            ("/etc/rsyslog-tls/client.key", str(client.key)),
+            ("/var/spool/rsyslog", str(tmp_path)),
+        ):
+            text = text.replace(before, after)
+        (tmp_path / "rsyslog").mkdir()
+        with Rsyslog(tmp_path / "rsyslog", text, template=name.removeprefix("10-").removesuffix(".conf")) as rsyslog:
+            rsyslog.send([b"<13>Jan  5 10:00:00 web1 app[12]: one", b"<13>Jan  5 10:00:00 web1 app[12]: two"])
+            receiver.wait_for("logsink_frames_total", 2)
+    one, two = [json.loads(line) for line in query(receiver.store, "-o", "json").splitlines()]
+    assert (one["message"], two["message"], one["role"]) == ("one", "two", "web")
+    assert one["transport"] == kind.replace("_", "-")
+    assert "CN=web-1" in one["identity"]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.name)
