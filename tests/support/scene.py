@@ -1,0 +1,234 @@
+"""A store, receivers that crash as planned, a RELP client that sends again, and what must hold in the end.
+
+Every test of crash points ends in ``Scene.settle``: the client has everything acknowledged by a healthy receiver, everything that
+is left over is adopted, and then the invariants of docs/architecture.md are looked at in the store itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from logsink.archive import adopt as adoption
+from logsink.archive.adopt import adopt
+from logsink.archive.log import DeltaLog
+from logsink.archive.maintain import remove_orphans
+from logsink.archive.rounds import Rounds
+from logsink.archive.snapshot import ROOT
+from logsink.config import Archive
+from logsink.flags import Flag
+from logsink.journal.reader import list_segments
+from logsink.parse import RAW_COLUMNS, raw_frames
+from logsink.query import Query, Report, search
+from logsink.store import open_store
+from logsink.store.base import Store
+from tests.support.crashing import Plan, Point
+from tests.support.receiver import Receiver
+from tests.support.relp_client import RelpClient
+
+QUICK = {"archive.max_age": 0.15, "maintain.every": 0.2, "maintain.orphan_after": 1.0, "receive.drain_timeout": 10.0}
+"""Settings of receivers, in seconds: crashes, adoption and all within a second or two."""
+
+PATIENCE = 60.0
+
+
+class Crasher(Receiver):
+    """`logsink serve` with a plan."""
+
+    def __init__(self, scene: Scene, name: str, plan: Plan, port: int, **settings: str) -> None:
+        super().__init__(scene.url, scene.directory / name, **settings)
+        plan.seconds = QUICK | plan.seconds
+        plan.trace = str(scene.directory / "trace")
+        plan.late = plan.late or str(scene.directory)
+        path = plan.write(scene.directory / name / "plan.json")
+        self.command = [sys.executable, "-m", "tests.support.crashing", str(path)]
+        self.listen = {"relp": port, "http": 0}
+
+    async def __aenter__(self) -> Crasher:
+        return await asyncio.to_thread(self.start)
+
+    def start(self) -> Crasher:
+        self.__enter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.stop)
+
+    async def died(self) -> None:
+        """Until it has been killed, by itself."""
+        assert await asyncio.to_thread(self.wait) == -signal.SIGKILL, self.log
+
+    async def stopped(self) -> None:
+        """Until it has stopped itself."""
+        assert self.process is not None
+        path = Path(f"/proc/{self.process.pid}/stat")
+        async with asyncio.timeout(PATIENCE):
+            while path.read_text().rpartition(")")[2].split()[0] != "T":  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+class Scene:
+    """One test's world. ``url`` is on a local directory unless an S3 server is given."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.url = f"file://{directory}/store"
+        self.receivers: list[Crasher] = []
+        self.clients: list[RelpClient] = []
+        self.numbers = 0
+
+    def receiver(self, *points: Point, port: int = 0, plan: Plan | None = None, **settings: str) -> Crasher:
+        """A receiver that is to be entered with ``async with``."""
+        plan = plan or Plan()
+        plan.points = list(points)
+        one = Crasher(self, f"r{len(self.receivers)}", plan, port, **settings)
+        self.receivers.append(one)
+        return one
+
+    def client(self, receiver: Crasher, *, window: int = 128) -> RelpClient:
+        client = RelpClient(receiver.port("relp"), window=window)
+        self.clients.append(client)
+        return client
+
+    def frames(self, count: int) -> list[bytes]:
+        """Frames of which there are no two alike."""
+        first, self.numbers = self.numbers, self.numbers + count
+        return [b"<13>1 - web-1 test %d - - message %d" % (n, n) for n in range(first, first + count)]
+
+    @asynccontextmanager
+    async def store(self) -> AsyncIterator[Store]:
+        async with open_store(self.url) as store:
+            yield store
+
+    async def query(self, *, dedupe: bool = False) -> collections.Counter[bytes]:
+        """Every frame that a query shows now."""
+        return collections.Counter(frame for frame, _ in await self.rows(dedupe=dedupe))
+
+    async def rows(self, *, dedupe: bool = False) -> list[tuple[bytes, int]]:
+        """Frames and flags that a query shows now."""
+        found: list[tuple[bytes, int]] = []
+        query = Query(columns=(*RAW_COLUMNS, "flags"), dedupe=dedupe)
+        async with self.store() as store, aclosing(search(store, query, Report())) as parts:
+            async for part in parts:
+                found += zip(raw_frames(part).to_pylist(), part.column("flags").to_pylist(), strict=True)
+        return found
+
+    async def check_now(self) -> None:
+        """What holds at every moment: acknowledged frames are there, and lanes have no gap (I1, I2, I8)."""
+        acknowledged = [frame for client in self.clients for frame in client.acknowledged]
+        found = await self.rows()
+        counts = collections.Counter(frame for frame, _ in found)
+        missing = [frame for frame in acknowledged if not counts[frame]]
+        assert not missing, f"{len(missing)} acknowledged frames are missing, {missing[0]!r} for one"
+        doubled = {frame for frame, n in counts.items() if n > 1}
+        unflagged = collections.Counter(frame for frame, flags in found if not flags & Flag.MAYBE_RESENT)
+        assert all(unflagged[frame] <= 1 for frame in doubled), "a frame is there twice and not flagged"
+        async with self.store() as store:
+            segments = await list_segments(store)
+            snapshot = await DeltaLog(store).load()
+        lanes: dict[str, list[int]] = collections.defaultdict(list)
+        for one in segments:
+            lanes[one.name.app_id].append(one.name.sequence)
+        for app_id, sequences in lanes.items():
+            beyond = [n for n in sequences if n > snapshot.txn.get(app_id, 0)]
+            first = snapshot.txn.get(app_id, 0) + 1
+            assert beyond == list(range(first, first + len(beyond))), (
+                f"lane {app_id} has a gap: {beyond} after {first - 1}"
+            )
+
+    async def settle(self, *, doubles: bool = True) -> None:
+        """Everything comes to rest; then all that was sent is there, and nothing else. ``doubles``: resends may be there twice."""
+        await self.check_now()
+        waiting = [client for client in self.clients if client.owed]
+        if waiting:
+            async with self.receiver() as healthy:
+                for client in waiting:
+                    client.port = healthy.port("relp")
+                    async with asyncio.timeout(PATIENCE):
+                        await client.close()
+            assert healthy.exit_code == 0, healthy.log
+        await self.adopt_everything()
+        await self.check_now()
+        sent = collections.Counter(frame for client in self.clients for frame in client.sent)
+        found = await self.query()
+        assert set(found) == set(sent), f"{len(set(sent) - set(found))} missing, {len(set(found) - set(sent))} unknown"
+        if not doubles:
+            assert found == sent
+        assert await self.query(dedupe=True) == sent
+        self._check_trace()
+
+    async def adopt_everything(self) -> None:
+        """Adoption until the journal is empty, and no data file is left that can be told to be nobody's."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(adoption, "LINGER", -1.0)
+            async with self.store() as store:
+                rounds = Rounds(DeltaLog(store))
+                try:
+                    for _ in range(10):
+                        await adopt(rounds, Archive(), orphan_after=-1.0)
+                        if not await list_segments(store):
+                            break
+                    assert not await list_segments(store), "segments are left in the journal"
+                    await remove_orphans(rounds.log, -1.0)
+                finally:
+                    rounds.close()
+                snapshot = await DeltaLog(store).load()
+                files = {entry.key.removeprefix(ROOT) async for entry in store.list(f"{ROOT}date=")}
+                assert files == set(snapshot.files)
+
+    def _check_trace(self) -> None:
+        """Segments were deleted only when the table had them (I6), and no key was ever written twice (I5)."""
+        effects = [json.loads(line) for line in (self.directory / "trace").read_text().splitlines()]
+        written = collections.Counter(
+            key
+            for effect in effects
+            if effect["verb"] != "delete" and effect["ok"] is not False
+            for key in effect["keys"]
+            if not key.startswith(
+                ("probe/", "journal/")
+            )  # a segment may be put again, with the same bytes, after it is deleted
+        )
+        assert all(n == 1 for n in written.values()), [key for key, n in written.items() if n > 1]
+        txn: dict[str, int] = {}
+        for effect in sorted(effects, key=lambda effect: effect["at"]):
+            for key in effect["keys"]:
+                if effect["verb"] == "put_absent" and key.startswith(f"{ROOT}_delta_log/"):
+                    self._moves(key, txn)
+                if effect["verb"] == "delete" and key.startswith("journal/"):
+                    _, receiver, lane, name = key.split("/")
+                    assert txn.get(f"{receiver}.{lane}", 0) >= int(name.removesuffix(".arrow")), (
+                        f"{key} was deleted too soon"
+                    )
+
+    def _moves(self, key: str, txn: dict[str, int]) -> None:
+        path = self.directory / "store" / key
+        for line in path.read_bytes().splitlines() if path.exists() else ():
+            if (one := json.loads(line).get("txn")) is not None:
+                txn[one["appId"]] = max(txn.get(one["appId"], 0), one["version"])
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def query_process(scene: Scene, plan: Plan) -> subprocess.Popen[bytes]:
+    """`logsink query` with a plan: every frame, octet-counted."""
+    plan.late = plan.late or str(scene.directory)
+    path = plan.write(scene.directory / f"query-{time.monotonic_ns()}.json")
+    command = [sys.executable, "-m", "tests.support.crashing", str(path), "query", "--store", scene.url]
+    command += ["-n", "0", "-o", "raw", "-q"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
