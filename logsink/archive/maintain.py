@@ -134,7 +134,7 @@ async def _verify(store: Store, snapshot: Snapshot) -> None:
     """Read the checkpoint of the snapshot's version back. Its tombstones may be fewer: the old ones are left out."""
     key = checkpoint_key(snapshot.version)
     try:
-        written = read_checkpoint(await store.get(key), snapshot.version)
+        written = await asyncio.to_thread(read_checkpoint, await store.get(key), snapshot.version)
         same = written.files == snapshot.files and written.txn == snapshot.txn
     except FormatError:
         same = False
