@@ -11,7 +11,7 @@ ARGS ?=
 export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format bench soak docs setup system clean
+.PHONY: help install run test lint format bench faults soak docs setup system clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -38,6 +38,9 @@ format: .venv/.dev ## rewrite the code as ruff wants it
 
 bench: .venv/.dev .venv/corpus ## CPU and memory for a million messages, from the socket to the committed table
 	$(BIN)/python -m benchmarks.ingest .venv/corpus $(ARGS)
+
+faults: setup ## kill and pause receivers at every named point, and check the invariants (minutes)
+	$(BIN)/pytest -m slow $(ARGS)
 
 soak: .venv/.dev system ## kill receivers at random under load for some minutes, then count what is found
 	$(BIN)/python -m tests.soak $(ARGS)

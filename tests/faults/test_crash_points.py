@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,14 @@ from tests.support.scene import Scene, query_process
 SEGMENT, DATA, COMMIT = r"^journal/", r"^logs/date=", r"^logs/_delta_log/0*[1-9][0-9]*\.json"
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return Scene(tmp_path)
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    scene = Scene(tmp_path)
+    yield scene
+    await scene.aclose()
 
 
 JOURNAL = {
@@ -38,11 +44,7 @@ JOURNAL = {
 async def test_killed_while_storing(scene: Scene, point: str) -> None:
     async with scene.receiver(JOURNAL[point]) as receiver:
         client = scene.client(receiver)
-        await client.send(*scene.frames(50))
-        if JOURNAL[point].nth > 1:
-            await client.settle()
-            await client.send(*scene.frames(50))
-        await receiver.died()
+        await receiver.died(scene.rounds(client, 2, 50))
     await scene.settle()
 
 
@@ -122,15 +124,9 @@ async def waiting(scene: Scene, client: object) -> None:
 
 @pytest.mark.parametrize(("answers", "half"), [(0, False), (0, True), (1, False), (1, True)])
 async def test_killed_while_acknowledging(scene: Scene, answers: int, half: bool) -> None:
-    plan = Plan(answers=answers + 1, half=half)  # the first is the answer to `open`, where there is one
-    plan.answers = answers
-    async with scene.receiver(plan=plan) as receiver:
+    async with scene.receiver(plan=Plan(answers=answers, half=half)) as receiver:
         client = scene.client(receiver, window=1000)
-        await client.send(*scene.frames(100))
-        if answers:
-            await client.settle()
-            await client.send(*scene.frames(100))
-        await receiver.died()
+        await receiver.died(scene.rounds(client, 2, 100))
     await scene.settle()
 
 
@@ -150,11 +146,7 @@ ARCHIVE = {
 async def test_killed_while_archiving(scene: Scene, point: str) -> None:
     async with scene.receiver(ARCHIVE[point]) as receiver:
         client = scene.client(receiver)
-        for _ in range(3):
-            await client.send(*scene.frames(30))
-            await client.settle()
-        await client.close()
-        await receiver.died()
+        await receiver.died(scene.rounds(client, 3, 30))
     await scene.settle(doubles=False)
 
 
@@ -163,12 +155,7 @@ async def test_two_days_in_one_commit_killed_between_and_after_their_files(scene
     plan = Plan(midnight=True)
     async with scene.receiver(Point("put", DATA, nth=nth, after=True), plan=plan) as receiver:
         client = scene.client(receiver)
-        await client.send(*scene.frames(1))
-        await client.settle()
-        await client.send(*scene.frames(30))
-        await client.settle()
-        await client.close()
-        await receiver.died()
+        await receiver.died(scene.rounds(client, 2, 30))
     await scene.settle(doubles=False)
     async with scene.store() as store:
         assert len({file.date for file in (await DeltaLog(store).load()).files.values()}) == 2
@@ -194,9 +181,12 @@ async def test_trouble_with_the_commit(scene: Scene, case: str) -> None:
     dies = "killed" in case or "dead" in case
     async with scene.receiver(*points) as receiver:
         client = scene.client(receiver)
-        await client.send(*scene.frames(50))
-        await client.close()
-        await (receiver.died() if dies else deleted(scene))
+        work = scene.rounds(client, 1, 50)
+        if dies:
+            await receiver.died(work)
+        else:
+            await work
+            await deleted(scene)
     if (scene.directory / "key").exists():
         await land(scene)
         await scene.check_now()
@@ -247,12 +237,7 @@ async def test_the_power_is_cut(scene: Scene, where: str) -> None:
 async def test_killed_while_making_a_checkpoint(scene: Scene, where: str) -> None:
     async with scene.receiver(plan=Plan(checkpoint=where), maintain__checkpoint_every="2") as receiver:
         client = scene.client(receiver)
-        for _ in range(4):
-            await client.send(*scene.frames(10))
-            await client.settle()
-            await asyncio.sleep(0.2)  # a commit for each
-        await client.close()
-        await receiver.died()
+        await receiver.died(scene.rounds(client, 20, 10, pause=0.2))  # about a commit for each
     await scene.settle(doubles=False)
 
 
@@ -260,14 +245,8 @@ async def test_two_checkpoints_at_once(scene: Scene) -> None:
     settings = {"maintain__checkpoint_every": "1"}
     async with scene.receiver(**settings) as first, scene.receiver(**settings) as second:
         clients = [scene.client(first), scene.client(second)]
-        for _ in range(5):
-            for client in clients:
-                await client.send(*scene.frames(10))
-                await client.settle()
-            await asyncio.sleep(0.2)
-        for client in clients:
-            await client.close()
-    assert sum("checkpoint of version" in one.log for one in (first, second))
+        await asyncio.gather(*(scene.rounds(client, 5, 10, pause=0.2) for client in clients))
+    assert "checkpoint of version" in first.log + second.log
     await scene.settle(doubles=False)
 
 
@@ -326,7 +305,7 @@ async def test_a_receiver_that_was_stopped_goes_on_under_a_new_id(scene: Scene) 
 async def lanes(scene: Scene) -> set[str]:
     """appIds that the table knows, once it knows any."""
     async with scene.store() as store, asyncio.timeout(60):
-        while not (snapshot := await DeltaLog(store).load()).txn:
+        while not (snapshot := await DeltaLog(store).load()).txn:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     return set(snapshot.txn)
 
@@ -386,7 +365,7 @@ async def test_killed_while_draining(scene: Scene, point: str) -> None:
             await client.settle()
         await client.send(*scene.frames(50))
         receiver.send_signal(signal.SIGTERM)
-        await receiver.died()
+        await receiver.died(client.settle())
     await scene.settle()
 
 

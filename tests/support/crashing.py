@@ -138,7 +138,7 @@ class Crashing(Store):
                 await self._traced(verb, keys[: point.keep], lambda: self.inner.delete(keys[: point.keep]))  # type: ignore[arg-type,return-value]
                 _die()
             case "wait":
-                while not Path(self.plan.late, "go").exists():
+                while not Path(self.plan.late, "go").exists():  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             case "kill" | "stop" if not point.after:
                 _die() if point.act == "kill" else _stop()

@@ -24,7 +24,7 @@ from types import TracebackType
 
 COMMAND = [sys.executable, "-m", "logsink"]
 
-PATIENCE = 120.0
+PATIENCE = 60.0
 """Most seconds to wait for anything; generous, since only a broken test waits that long."""
 
 

@@ -1,7 +1,7 @@
 """A store, receivers that crash as planned, a RELP client that sends again, and what must hold in the end.
 
-Every test of crash points ends in ``Scene.settle``: the client has everything acknowledged by a healthy receiver, everything that
-is left over is adopted, and then the invariants of docs/architecture.md are looked at in the store itself.
+Every test of crash points ends in ``Scene.settle``: the client has everything acknowledged by a healthy receiver, everything
+that is left over is adopted, and then the invariants of docs/architecture.md are looked at in the store itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
@@ -65,9 +65,13 @@ class Crasher(Receiver):
     async def __aexit__(self, *_: object) -> None:
         await asyncio.to_thread(self.stop)
 
-    async def died(self) -> None:
-        """Until it has been killed, by itself."""
+    async def died(self, work: Coroutine[None, None, None] | None = None) -> None:
+        """Until it has been killed, by itself; ``work`` goes on as long as it lives."""
+        task = asyncio.create_task(work) if work is not None else None
         assert await asyncio.to_thread(self.wait) == -signal.SIGKILL, self.log
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def stopped(self) -> None:
         """Until it has stopped itself."""
@@ -87,6 +91,12 @@ class Scene:
         self.receivers: list[Crasher] = []
         self.clients: list[RelpClient] = []
         self.numbers = 0
+
+    async def aclose(self) -> None:
+        """Let go of what a test that failed has left open."""
+        for client in self.clients:
+            client.drop(reset=True)
+        await asyncio.sleep(0)
 
     def receiver(self, *points: Point, port: int = 0, plan: Plan | None = None, **settings: str) -> Crasher:
         """A receiver that is to be entered with ``async with``."""
@@ -148,7 +158,7 @@ class Scene:
             )
 
     async def settle(self, *, doubles: bool = True) -> None:
-        """Everything comes to rest; then all that was sent is there, and nothing else. ``doubles``: resends may be there twice."""
+        """Everything comes to rest; then what was sent is there, and nothing else. ``doubles``: resends may be there twice."""
         await self.check_now()
         waiting = [client for client in self.clients if client.owed]
         if waiting:
@@ -167,6 +177,14 @@ class Scene:
             assert found == sent
         assert await self.query(dedupe=True) == sent
         self._check_trace()
+
+    async def rounds(self, client: RelpClient, times: int, frames: int, *, pause: float = 0.0) -> None:
+        """Send, and have it acknowledged, so many times, with pauses; then close."""
+        for _ in range(times):
+            await client.send(*self.frames(frames))
+            await client.settle()
+            await asyncio.sleep(pause)
+        await client.close()
 
     async def adopt_everything(self) -> None:
         """Adoption until the journal is empty, and no data file is left that can be told to be nobody's."""
