@@ -73,6 +73,7 @@ def test_everything_rsyslog_forwards_is_found_once_byte_for_byte(
             rsyslog.send(lines)
             rsyslog.wait(count)
         receiver.wait_for("logsink_frames_total", count)
+        receiver.wait_for("logsink_journal_segments_total", 1)  # from here on a query sees at least its frames
         during = query_frames(url, environ=environ)
     assert receiver.exit_code == 0, receiver.log
     sent = collections.Counter(rsyslog.frames)
