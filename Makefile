@@ -43,7 +43,7 @@ faults: setup ## kill and pause receivers at every named point, and check the in
 	$(BIN)/pytest -m slow $(ARGS)
 
 soak: .venv/.dev system ## kill receivers at random under load for some minutes, then count what is found
-	$(BIN)/python -m tests.soak $(ARGS)
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 docs: .venv/.dev ## rewrite the generated parts of docs/
 	$(BIN)/python docs/generate.py

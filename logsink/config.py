@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from logsink.errors import ArgumentError, ConfigError
@@ -28,6 +28,7 @@ from logsink.kinds import (
     ADDRESS,
     ADDRESSES,
     CLIENT_AUTH,
+    NETWORKS,
     PATH,
     PEERS,
     SD_ID,
@@ -41,6 +42,9 @@ from logsink.kinds import (
     format_size,
     size,
 )
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,12 @@ class Listen:
     relp_tls: tuple[Address, ...] = _setting(
         ADDRESSES, "RELP over TLS; needs `tls.cert`.", usual="none", flag="--relp-tls"
     )
+    proxy_protocol_from: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        NETWORKS,
+        "Load balancers (addresses, networks) that send a PROXY protocol header, version 1 or 2: the client that it names is "
+        "the `sender`. Connections from there without a header are closed, and so are headers from elsewhere.",
+        usual="none",
+    )
     http: Address | None = _setting(
         ADDRESS,
         "HTTP for `/metrics`, `/healthz` and `/readyz`. No authentication.",
@@ -124,8 +134,19 @@ class Receive:
     max_connections: int = _setting(
         count(1, 1_000_000), "Most open connections; further ones are closed at once, and counted.", 10_000
     )
+    max_connections_per_sender: int = _setting(
+        count(1, 1_000_000),
+        "Most open connections of one address; further ones are closed at once, and counted. Raise it where many clients share "
+        "an address (NAT, or a load balancer without `listen.proxy_protocol_from`).",
+        1000,
+    )
     opening_timeout: float = _setting(
-        duration("100ms", "5m"), "How long a client may take over its TLS handshake.", "10s"
+        duration("100ms", "5m"), "How long a client may take over its TLS handshake, or its PROXY header.", "10s"
+    )
+    max_inflation: int = _setting(
+        count(2, 1_000_000),
+        "How many times its size a compressed stream may become; one that becomes more is closed. zlib cannot pass 1032.",
+        1000,
     )
     default_timezone: str = _setting(TIMEZONE, "Zone of timestamps that name none (flag `zone_assumed`).", "UTC")
     deploy_sd_id: str = _setting(

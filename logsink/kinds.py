@@ -96,7 +96,7 @@ class Kind:
         if isinstance(raw, str):
             raw = [part.strip() for part in raw.split(",") if part.strip()]
         if not isinstance(raw, list | tuple):
-            raise ArgumentError(f"cannot read {raw!r} as a list", hint='write it as ["HOST:PORT", ...]')
+            raise ArgumentError(f"cannot read {raw!r} as a list", hint='write it as ["...", "..."]')
         return tuple(self._one(item) for item in raw)
 
     def toml(self, value: Any) -> str:
@@ -166,6 +166,17 @@ def _read_path(text: str) -> str:
     return text
 
 
+def _read_network(text: str) -> Any:
+    import ipaddress  # costs 3 ms, and most verbs never ask
+
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ArgumentError(
+            f"cannot read network {text!r}: {error}", hint="write 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32"
+        ) from error
+
+
 def _read_client_auth(text: str) -> str:
     if text not in ("none", "optional", "required"):
         raise ArgumentError(f"cannot read {text!r} as client_auth", hint="write none, optional or required")
@@ -203,5 +214,6 @@ STORE = Kind("URL", _read_store, str)
 TIMEZONE = Kind("time zone", _read_timezone, str)
 SD_ID = Kind("SD-ID", _read_sd_id, str)
 PATH = Kind("path", _read_path, str)
+NETWORKS = Kind("network", _read_network, str, many=True)
 CLIENT_AUTH = Kind("word", _read_client_auth, str)
 PEERS = Kind("peer", _read_peer, str, many=True)

@@ -82,6 +82,7 @@ class Receiver:
             max_message=receive.max_message,
             max_connections=receive.max_connections,
             memory_limit=receive.memory_limit,
+            max_per_sender=receive.max_connections_per_sender,
         )
 
     async def run(self) -> int:
@@ -130,7 +131,8 @@ class Receiver:
 
     async def _listen(self) -> None:
         listen, intake = self._config.listen, self._intake
-        plain = Port(opening_timeout=self._config.receive.opening_timeout)
+        receive = self._config.receive
+        plain = Port(None, receive.opening_timeout, listen.proxy_protocol_from, receive.max_inflation)
         await self._listen_stream("tcp", listen.tcp, lambda: TcpConnection(intake, plain))
         await self._listen_stream("relp", listen.relp, lambda: RelpConnection(intake, plain))
         if listen.tls or listen.relp_tls:
@@ -149,6 +151,8 @@ class Receiver:
             await asyncio.sleep(REFRESH)
             if self._certificates is not None:
                 self._certificates.refresh()
+            self._intake.losses.refresh()
+            self._intake.losses.report(self._loop.time())
 
     async def _listen_stream(
         self, kind: str, addresses: Sequence[Address], factory: Callable[[], asyncio.BufferedProtocol]
@@ -289,6 +293,7 @@ class Receiver:
         return Readiness(not (self._intake.draining or journal.paused or failing or journal.failed.done()), detail)
 
     def _refresh(self) -> None:
+        self._intake.losses.refresh()
         telemetry.UNSTORED.set(self._journal.unstored)
 
 

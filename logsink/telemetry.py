@@ -50,7 +50,13 @@ FRAME_BYTES = _counter("frame_bytes", "Bytes of frames received, without framing
 FLAGGED = _counter("frames_flagged", "Frames that carry a flag (see docs/storage.md).", "flag")
 DISCARDED = _counter("discarded_bytes", "Bytes of frames beyond max_message.", "transport")
 LOST = _counter(
-    "udp_lost", "Datagrams dropped: at the memory limit, or by the kernel for a full socket buffer.", "where"
+    "udp_lost",
+    "Datagrams dropped: at the memory limit, beyond the sender's share, or by the kernel for a full socket buffer.",
+    "where",
+)
+SHARE_EXCEEDED = _counter(
+    "share_exceeded",
+    "Times that a sender had to wait because it held more than its share of the memory for frames not stored.",
 )
 SESSIONS_FAILED = _counter("relp_sessions_failed", "RELP sessions that ended with an error of the client.")
 RESENT = _counter(
@@ -144,6 +150,11 @@ FATAL = Event("fatal", _E, "cannot go on: {error}")
 CRASHED = Event("crashed", _E, "unexpected error in {where}: {error}")
 REFUSED_FULL = Event("refused_full", _W, "refused a connection from {sender}: max_connections {limit} reached")
 REJECTION = Event("rejected", _W, "closed a {transport} connection of {sender}: {reason}")
+SHARE = Event(
+    "share",
+    _W,
+    "reading of {sender} paused: it holds more than its share of receive.memory_limit, until more is stored",
+)
 CERTIFICATES_LOADED = Event("certificates_loaded", _I, "new connections use the changed TLS files ({cert})")
 CERTIFICATES_BROKEN = Event(
     "certificates_broken", _E, "the changed TLS files are not used, those before stay in use: {error}"

@@ -65,8 +65,8 @@ def _listeners(config: Config) -> list[tuple[str, list[str]]]:
     """Name of each kind of listener that would open, and its addresses."""
     found = []
     for key, setting in SETTINGS.items():
-        section, _, name = key.rpartition(".")
-        value = _value(config, key) if section == "listen" else None
+        name = key.rpartition(".")[2]
+        value = _value(config, key) if setting.kind.name == "address" else None
         if value:
             found.append((name, [str(a) for a in (value if setting.kind.many else [value])]))  # type: ignore[attr-defined]
     return found

@@ -15,8 +15,10 @@ import numpy as np
 from logsink import telemetry
 from logsink.flags import Flag
 from logsink.journal.writer import Journal
+from logsink.net.losses import Losses
 from logsink.net.notices import Notices
 from logsink.net.senders import Senders
+from logsink.net.shares import Shares
 from logsink.parse.frames import Origin
 from logsink.wire import framing, relp
 from logsink.wire.batch import Batch, Scratch
@@ -26,6 +28,9 @@ READ = 256 * 1024
 
 _UNFINISHED_SHARE = 0.25
 """Share of ``memory_limit`` that unfinished frames may hold before the largest are cut."""
+
+ROW = 24
+"""Octets of memory beside each frame's own: see ``Fill.weight``."""
 
 _OPENING_SHARE = 0.125
 """Share of ``memory_limit`` for frames that are held back until it is known whether they are resends."""
@@ -55,7 +60,9 @@ class Connection(Protocol):
 class Intake:
     """Takes batches of all connections of one event loop to the journal; pauses them all when it is told to."""
 
-    def __init__(self, *, max_message: int, max_connections: int, memory_limit: int) -> None:
+    def __init__(
+        self, *, max_message: int, max_connections: int, memory_limit: int, max_per_sender: int | None = None
+    ) -> None:
         self.max_message = max_message
         carry = max(framing.carry_limit(max_message), relp.carry_limit(max_message))
         size = -(-(carry + READ) // 8) * 8
@@ -68,10 +75,12 @@ class Intake:
         self.empty.set()
         self.paused = False
         self.draining = False
-        self.lost = 0
-        """Datagrams dropped because reading was paused."""
+        self.losses = Losses()
         self._journal: Journal | None = None
         self._max_connections = max_connections
+        self._max_per_sender = max_per_sender or max_connections
+        self._by_sender: dict[str | None, set[Connection]] = {}
+        self._shares = Shares(memory_limit)
         self._unfinished: dict[Connection, int] = {}
         self._unfinished_total = 0
         self._unfinished_limit = int(memory_limit * _UNFINISHED_SHARE)
@@ -91,12 +100,34 @@ class Intake:
     def take(self, batch: Batch, origin: Origin, waiter: Callable[[], None] | None = None) -> int:
         """Hand a read's frames to the journal; the ordinal to wait for (see ``Journal.append``)."""
         assert self._journal is not None, "connections are accepted only after attach"
+        octets = int((batch.ends - batch.starts).sum())
         telemetry.FRAMES.labels(origin.transport).inc(len(batch))
-        telemetry.FRAME_BYTES.labels(origin.transport).inc(int((batch.ends - batch.starts).sum()))
+        telemetry.FRAME_BYTES.labels(origin.transport).inc(octets)
         if batch.flags.any():
             for flag in (Flag.TRUNCATED, Flag.INCOMPLETE, Flag.MAYBE_RESENT):
                 telemetry.count_flags({int(flag): int(np.count_nonzero(batch.flags & flag))})
-        return self._journal.append(batch, origin, waiter)
+        ordinal = self._journal.append(batch, origin, waiter)
+        self._stored()
+        if self._shares.take(ordinal, origin.sender, octets + ROW * len(batch)):
+            telemetry.SHARE_EXCEEDED.inc()
+            if self._notices.due((origin.sender, "share"), asyncio.get_running_loop().time()):
+                telemetry.SHARE.log(sender=origin.sender)
+            for connection in self._by_sender.get(origin.sender, ()):
+                connection.pause()
+            self.watch(self._shares.oldest or ordinal, self._stored)
+        return ordinal
+
+    def waits(self, sender: str | None) -> bool:
+        """Whether nothing more is to be taken of ``sender`` for now."""
+        return self.paused or sender in self._shares.waiting
+
+    def _stored(self) -> None:
+        """Whatever has become durable is held by nobody; those that have waited for that go on."""
+        for sender in self._shares.stored(self.durable):
+            for connection in self._by_sender.get(sender, ()):
+                connection.resume()
+        if self._shares.waiting and self._shares.oldest is not None:
+            self.watch(self._shares.oldest, self._stored)
 
     def watch(self, ordinal: int, waiter: Callable[[], None]) -> None:
         """Have ``waiter`` called when ``durable`` reaches an ordinal that ``take`` returned (see ``Journal.watch``)."""
@@ -121,6 +152,17 @@ class Intake:
             connection.pause()
         return True
 
+    def identify(self, connection: Connection) -> str | None:
+        """It is known whose an admitted connection is; why it has to be closed, if it is one too many of this sender."""
+        sender = connection.origin.sender
+        mine = self._by_sender.setdefault(sender, set())
+        mine.add(connection)
+        if len(mine) > self._max_per_sender:
+            return f"receive.max_connections_per_sender {self._max_per_sender} reached"
+        if sender in self._shares.waiting:
+            connection.pause()
+        return None
+
     def rejected(self, origin: Origin, kind: str, reason: str) -> None:
         """A connection is closed for what its peer did: count it, and say ``reason`` if that is news of this sender."""
         telemetry.REJECTED.labels(origin.transport, kind).inc()
@@ -135,6 +177,11 @@ class Intake:
         if not self.connections:
             self.empty.set()
         telemetry.CONNECTIONS.labels(connection.origin.transport).dec()
+        sender = connection.origin.sender
+        mine = self._by_sender.get(sender, set())
+        mine.discard(connection)
+        if not mine:
+            self._by_sender.pop(sender, None)
         self.unfinished(connection, 0)
 
     def unfinished(self, connection: Connection, size: int) -> None:

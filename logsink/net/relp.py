@@ -17,6 +17,7 @@ from logsink.net.opening import Opening, Read
 from logsink.net.senders import Sender
 from logsink.net.stream import LINGER, PLAIN, Port, StreamConnection
 from logsink.wire.batch import Batch
+from logsink.wire.foreign import ON_RELP
 from logsink.wire.relp import RelpSession, State
 from logsink.wire.resend import History, Taken, digests
 
@@ -39,6 +40,8 @@ class RelpConnection(StreamConnection):
     """One RELP connection. Reading goes on while acknowledgements wait for the store."""
 
     kinds = ("relp", "relp-tls")
+    foreigners = ON_RELP
+    compressible = False
 
     def __init__(self, intake: Intake, port: Port = PLAIN) -> None:
         self._relp = RelpSession(intake.scratch, intake.max_message)
@@ -107,7 +110,7 @@ class RelpConnection(StreamConnection):
             self._stored()
 
     def stalled(self) -> bool:
-        return self.intake.paused
+        return self.intake.waits(self.origin.sender)
 
     def resume(self) -> None:
         super().resume()

@@ -1,16 +1,19 @@
-"""What TCP and RELP connections have in common: opening (TLS), reading into the shared buffer, pausing, leaving.
+"""What TCP and RELP connections have in common: opening, reading into the shared buffer, pausing, leaving.
 
 ::
 
-    accepted -> admitted by the intake -> TLS handshake, where the port has certificates -> session
+    accepted -> admitted -> PROXY header -> TLS handshake -> first octets judged -> session, of what was read
+                            from a listed   where the port   foreign: closed        or of what it inflates to
+                            address         has certificates
 
-Nothing is read from a connection before its session, and its frames have an origin from the first one on. A connection
-that does not get as far is closed, counted and explained.
+What is left over of one step goes to the next. A connection that does not get as far as its session is closed, counted and
+explained; its frames have an origin from the first one on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import ssl
 from typing import NamedTuple, Protocol, cast
 
@@ -23,9 +26,18 @@ from logsink.net.intake import READ, Intake
 from logsink.net.tls import Certificates, Failure
 from logsink.parse.frames import Origin
 from logsink.wire.batch import Batch
+from logsink.wire.foreign import REASONS, Test, foreign
+from logsink.wire.inflate import StreamInflater, stream_kind
+from logsink.wire.proxy import ProxyHeader
 
 EARLY = 1 << 16
 """Octets of one read before TLS has taken over: what a TLS protocol takes at a time."""
+
+JUDGED = 4096
+"""First octets that are looked at for what does not belong here: more than any kind needs."""
+
+TURN = 4 << 20
+"""Octets inflated for one connection before the others have their turn."""
 
 LINGER = 1.0
 """Seconds in which a peer may take note that the connection is being closed."""
@@ -37,7 +49,18 @@ class Port(NamedTuple):
     certificates: Certificates | None = None
     """TLS with these, or no TLS."""
     opening_timeout: float = 10.0
-    """Seconds until the session must have begun."""
+    """Seconds for the PROXY header, and for the TLS handshake."""
+    proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    """Connections from here begin with a PROXY header, others must not."""
+    max_inflation: int = 1000
+    """How many times its size a compressed stream may become."""
+
+    def proxied(self, sender: str | None) -> bool:
+        """Whether ``sender`` is a load balancer that names its clients."""
+        if not self.proxies or sender is None:
+            return False
+        address = ipaddress.ip_address(sender.partition("%")[0])
+        return any(address in network for network in self.proxies)
 
 
 PLAIN = Port()
@@ -58,6 +81,10 @@ class StreamConnection(asyncio.BufferedProtocol):
 
     kinds: tuple[str, str]
     """The transport's names, as in the column ``transport``: without TLS, with it."""
+    foreigners: tuple[tuple[str, Test], ...]
+    """What does not belong on this port."""
+    compressible: bool
+    """Whether the stream may be compressed."""
 
     def __init__(self, intake: Intake, session: Session, port: Port) -> None:
         self.kind = self.kinds[port.certificates is not None]
@@ -71,9 +98,16 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._session = session
         self._carried = 0
         self._discarded = 0
+        self._header: ProxyHeader | None = None
+        self._deadline: asyncio.TimerHandle | None = None
         self._early = b""
-        """What was read before TLS took over."""
-        self._ended = False
+        """What was read before the session began: the PROXY header, and what the loop reads before TLS takes over."""
+        self._unjudged: bytes | None = b""
+        """What was read of the session and not judged yet; None once it is."""
+        self._inflater: StreamInflater | None = None
+        self._over = self._lost = False
+        """Nothing more is read, and the connection is closed: only what is pending in the inflater may still come."""
+        self._ended = self._aborted = self._rejected = False
         self._holds = 0
 
     def begun(self) -> None:
@@ -103,27 +137,43 @@ class StreamConnection(asyncio.BufferedProtocol):
         if not self.intake.admit(self):
             self._ended = True
             self._raw.abort()
-        elif self._port.certificates is None:
-            self._begin(self._raw, None)
+        elif self._port.proxied(sender):
+            self._header = ProxyHeader()
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(self._port.opening_timeout, self._header_late)
         else:
-            self._opening = asyncio.get_running_loop().create_task(self._secure(self._raw, self._port.certificates))
+            self._known(self._raw)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         carry, view = self._session.carry, self.intake.view
         if self.transport is None:
             return view[:EARLY]
+        if self._unjudged is not None or self._inflater:
+            return view[:READ]
         self._carried = len(carry)
         if carry:
             view[: len(carry)] = carry
         return view[len(carry) : len(carry) + READ]
 
     def buffer_updated(self, nbytes: int) -> None:
+        view = self.intake.view
         if self.transport is None:
-            self._early += self.intake.view[:nbytes]
-            if self._raw:
-                self._raw.pause_reading()
-            return
-        self.received(self._session.receive(self.intake.buffer, self._carried + nbytes))
+            self._read_early(view[:nbytes].tobytes())
+        elif self._unjudged is not None:
+            self._unjudged += view[:nbytes]
+            if self._holds:
+                self._hold(self.transport, True)  # a loop may read once although it was paused before it began to
+            else:
+                self.judge(ended=False)
+        elif self._inflater:
+            self._inflater.feed(view[:nbytes].tobytes())
+            self._inflate()
+        else:
+            self._cut(self._carried + nbytes)
+
+    def _cut(self, end: int) -> None:
+        """Frames of the buffer up to ``end``: ``_carried`` octets of carry, and what was read behind it."""
+        self.received(self._session.receive(self.intake.buffer, end))
         left = len(self._session.carry)
         if left or self._carried:
             self.intake.unfinished(self, left)
@@ -136,8 +186,10 @@ class StreamConnection(asyncio.BufferedProtocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        if self._deadline:
+            self._deadline.cancel()
         self._end()
-        self.intake.leave(self)
 
     def pause(self) -> None:
         """Hold reading; holds add up, each needs its ``resume``."""
@@ -149,6 +201,8 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._holds -= 1
         if self._holds == 0 and self.transport and not self.transport.is_closing():
             self._hold(self.transport, False)
+        if self._inflater or self._unjudged:
+            asyncio.get_running_loop().call_soon(self._go_on)
 
     def drain(self) -> None:
         """Say that nothing more is wanted; go on reading to the peer's end. Nothing was taken yet: close."""
@@ -158,6 +212,7 @@ class StreamConnection(asyncio.BufferedProtocol):
             self.part()
 
     def abort(self) -> None:
+        self._aborted = True
         if self._raw:
             self._raw.abort()
 
@@ -170,8 +225,97 @@ class StreamConnection(asyncio.BufferedProtocol):
 
     def reject(self, why: Failure) -> None:
         """Close at once, count it, and say why if that is news."""
-        self.intake.rejected(self.origin, why.kind, why.reason)
-        self.abort()
+        if not self._rejected:
+            self._rejected = True
+            self.intake.rejected(self.origin, why.kind, why.reason)
+            self.abort()
+
+    def judge(self, *, ended: bool) -> None:
+        """Whether what the session begins with belongs here, and how it is to be read. ``ended``: no more of it will come."""
+        first = self._unjudged
+        if first is None:
+            return
+        kind = foreign(first[:JUDGED], self.foreigners, ended=ended)
+        if kind:
+            self._unjudged = None
+            self.reject(Failure(kind, REASONS[kind]))
+            return
+        stream = stream_kind(first, ended=ended) if self.compressible else ""
+        if not ended and (kind is None or stream is None):
+            self.intake.unfinished(self, len(first))
+            return
+        self._unjudged = None
+        self.intake.unfinished(self, 0)
+        if stream:
+            self._inflater = StreamInflater(self._port.max_inflation)
+            self._inflater.feed(first)
+            self._inflate()
+        elif first:
+            self.intake.view[: len(first)] = first
+            self._carried = 0
+            self._cut(len(first))
+
+    def _go_on(self) -> None:
+        """With what was read and had to wait."""
+        if not self._holds:
+            self.judge(ended=False)
+            self._inflate()
+
+    def _read_early(self, data: bytes) -> None:
+        """Before the session: the PROXY header, where one is expected, and whatever the loop reads behind it."""
+        raw, header = self._raw, self._header
+        assert raw is not None
+        if header is None:
+            self._early += data
+            raw.pause_reading()
+            return
+        self._early += header.receive(data)
+        if header.error is not None:
+            reason = f"its address is in listen.proxy_protocol_from, but it sent no PROXY header: {header.error}"
+            self.reject(Failure("no_proxy_header", reason))
+        elif header.finished:
+            self._header = None
+            if self._deadline:
+                self._deadline.cancel()
+            if header.source is not None:
+                self.origin = self.origin._replace(sender=header.source)
+            self._known(raw)
+
+    def _header_late(self) -> None:
+        reason = "its address is in listen.proxy_protocol_from, but it did not send a PROXY header in time"
+        self.reject(Failure("proxy_timeout", reason))
+
+    def _known(self, raw: asyncio.Transport) -> None:
+        """It is known where the connection comes from."""
+        if refused := self.intake.identify(self):
+            self.reject(Failure("sender_connections", refused))
+        elif self._port.certificates is None:
+            self._begin(raw, None)
+            if self._early:
+                self._unjudged, self._early = self._early, b""
+                self.judge(ended=False)
+        else:
+            self._opening = asyncio.get_running_loop().create_task(self._secure(raw, self._port.certificates))
+
+    def _inflate(self) -> None:
+        """Cut what the inflater gives, unless reading is held; give way to others now and then."""
+        inflater, view, turn = self._inflater, self.intake.view, 0
+        if inflater is None:
+            return
+        while (self._aborted or not self._holds) and (piece := inflater.read(READ)):
+            carry = self._session.carry
+            self._carried, end = len(carry), len(carry) + len(piece)
+            view[: len(carry)] = carry
+            view[len(carry) : end] = piece
+            self._cut(end)
+            turn += len(piece)
+            if turn >= TURN and not self._aborted:
+                self.pause()
+                asyncio.get_running_loop().call_soon(self.resume)
+        if inflater.error:
+            self.reject(Failure(*inflater.error))
+        if self._over:
+            self._end()
 
     async def _secure(self, raw: asyncio.Transport, certificates: Certificates) -> None:
         """The TLS handshake, and who that is."""
@@ -229,6 +373,15 @@ class StreamConnection(asyncio.BufferedProtocol):
             raw.resume_reading()
 
     def _end(self) -> None:
+        """Nothing more is read; but what was read has to be inflated first, however long that is held."""
+        self._over = True
+        self.judge(ended=True)
+        if self._inflater and self._inflater.pending:
+            if self._aborted:
+                self._inflate()  # which comes back here
+            return
         if not self._ended:
             self._ended = True
             self.ended()
+        if self._lost:
+            self.intake.leave(self)

@@ -2,51 +2,60 @@
 
 from __future__ import annotations
 
-import asyncio
-import ssl
+import contextlib
+import os
+import socket
 
 from logsink.net.intake import Intake
 from logsink.net.stream import PLAIN, Port, StreamConnection
 from logsink.wire.batch import Batch
+from logsink.wire.foreign import ON_SYSLOG
 from logsink.wire.framing import Framer
+from logsink.wire.inflate import inflated
 
 
 class TcpConnection(StreamConnection):
     """One connection that carries syslog frames."""
 
     kinds = ("tcp", "tls")
+    foreigners = ON_SYSLOG
+    compressible = True
 
     def __init__(self, intake: Intake, port: Port = PLAIN) -> None:
         self._framer = Framer(intake.scratch, intake.max_message)
         super().__init__(intake, self._framer, port)
 
     def received(self, batch: Batch) -> None:
-        if len(batch):
+        if not len(batch):
+            return
+        if not self._framer.packed:
             self.intake.take(batch, self.origin)
+            return
+        for part in inflated(batch, self.intake.max_message, len(self.intake.buffer)):
+            self.intake.take(part, self.origin)
 
     def ended(self) -> None:
         self.received(self._framer.close())
 
     def cut(self) -> None:
+        self.judge(ended=True)
         self.received(self._framer.cut())
 
     def part(self) -> None:
-        """Half-close: a sender that looks before it writes sees it and goes elsewhere; what is under way is read."""
-        assert self.transport is not None
+        """Half-close: a sender that looks before it writes sees it and goes elsewhere; what is under way is read.
+
+        Under TLS too it is the socket that is half-closed, without close_notify: senders look by peeking at the socket
+        (rsyslog does), where an alert that nobody reads would hide its end; and no data of ours could be cut off, for we
+        send none.
+        """
         assert self._raw is not None
-        connection: ssl.SSLObject | None = self.transport.get_extra_info("ssl_object")
-        if connection is None:
+        if self._port.certificates is None:
             self._raw.write_eof()
             return
-        try:
-            connection.unwrap()  # close_notify, into a buffer that asyncio empties when reading is resumed
-        except ssl.SSLWantReadError:
-            self.transport.pause_reading()
-            self.transport.resume_reading()
-            asyncio.get_running_loop().call_soon(self._half_close)
-        except ssl.SSLError:
-            self.close()
-
-    def _half_close(self) -> None:
-        if self._raw and not self._raw.is_closing():
-            self._raw.write_eof()
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(fileno=os.dup(self._raw.get_extra_info("socket").fileno())) as own,
+        ):
+            own.shutdown(
+                socket.SHUT_WR
+            )  # not write_eof: TLS answers the peer's close_notify, and must be allowed to fail

@@ -8,7 +8,8 @@ A frame begins where the one before ended. LF, CR and NUL between frames are ski
     anything else                      a text line, up to LF, CRLF or NUL (RFC 6587, 3.4.2)
 
 A count without ``<`` behind it is text: lines that begin with a date or a number are common, frames that do not begin with a
-PRI are not. One LF, CRLF or NUL at the end of a counted frame belongs to the framing. Empty frames are dropped.
+PRI are not. One LF, CRLF or NUL at the end of a counted frame belongs to the framing, unless it is compressed. Empty frames
+are dropped.
 
 A frame longer than ``max_message`` is delivered as its first ``max_message`` octets, flagged TRUNCATED; the rest of it is
 discarded as it arrives, and counted. At the end of the stream an unfinished line is a frame, an unfinished counted frame is
@@ -26,9 +27,10 @@ from logsink.wire.batch import Batch, Scratch
 
 _TRUNCATED = int(Flag.TRUNCATED)
 _INCOMPLETE = int(Flag.INCOMPLETE)
+_INFLATED = int(Flag.INFLATED)
 
 # state[...] of a stream between two reads
-_MODE, _LEFT, _SCANNED, _DISCARDED, _CONSUMED = range(5)
+_MODE, _LEFT, _SCANNED, _DISCARDED, _CONSUMED, _PACKED = range(6)
 # state[_MODE]: at a head or in a frame that is being kept / dropping `left` octets / dropping up to the line's end
 _KEEP, _DROP_COUNTED, _DROP_LINE = range(3)
 
@@ -123,7 +125,7 @@ def _line_end(buf: Bytes, words: ReadI64, pos: int, end: int) -> int:
 @kernel
 def _cut(buf: Bytes, words: ReadI64, end: int, limit: int, state: I64, starts: I32, ends: I32, flags: I32) -> int:
     """Frames of ``buf[:end]`` into ``starts, ends, flags``; their number. ``state`` carries over to the next read."""
-    pos, n = 0, 0
+    pos, n, packed = 0, 0, 0
     mode, left, scanned, discarded = state[_MODE], state[_LEFT], state[_SCANNED], state[_DISCARDED]
     while pos < end:
         if mode == _DROP_COUNTED:
@@ -170,6 +172,9 @@ def _cut(buf: Bytes, words: ReadI64, end: int, limit: int, state: I64, starts: I
                 flags[n] = _TRUNCATED
                 mode, left = _DROP_COUNTED, count - limit
                 ends[n] = stop
+            elif buf[start] == _Z:
+                flags[n], ends[n] = _INFLATED, stop
+                packed += 1
             else:
                 ends[n] = _trimmed(buf, start, stop)
             if ends[n] > start:
@@ -192,13 +197,8 @@ def _cut(buf: Bytes, words: ReadI64, end: int, limit: int, state: I64, starts: I
                 mode = _DROP_LINE
         n += 1
         pos = stop if stop == end else stop + 1
-    state[_MODE], state[_LEFT], state[_SCANNED], state[_DISCARDED], state[_CONSUMED] = (
-        mode,
-        left,
-        scanned,
-        discarded,
-        pos,
-    )
+    state[_MODE], state[_LEFT], state[_SCANNED] = mode, left, scanned
+    state[_DISCARDED], state[_CONSUMED], state[_PACKED] = discarded, pos, packed
     return n
 
 
@@ -210,12 +210,17 @@ class Framer:
         """Octets of the unfinished frame, to be put at the front of the buffer before the next read."""
         self._scratch = scratch
         self._limit = max_message
-        self._state = np.zeros(5, np.int64)
+        self._state = np.zeros(6, np.int64)
 
     @property
     def discarded(self) -> int:
         """Octets dropped so far, of frames longer than ``max_message``."""
         return int(self._state[_DISCARDED])
+
+    @property
+    def packed(self) -> int:
+        """Frames of the last ``receive`` that hold a compressed message: flagged INFLATED, for ``inflate.inflated``."""
+        return int(self._state[_PACKED])
 
     def receive(self, buffer: npt.NDArray[np.uint8], end: int) -> Batch:
         """Frames of ``buffer[:end]``, which is ``carry`` and what was read behind it.

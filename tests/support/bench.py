@@ -67,9 +67,20 @@ class Bench:
         return found
 
 
-async def make(*, memory_limit: int = 1 << 22, max_connections: int = 100, max_message: int = MAX) -> Bench:
+async def make(
+    *,
+    memory_limit: int = 1 << 22,
+    max_connections: int = 100,
+    max_message: int = MAX,
+    max_per_sender: int | None = None,
+) -> Bench:
     store = Held()
-    intake = Intake(max_message=max_message, max_connections=max_connections, memory_limit=memory_limit)
+    intake = Intake(
+        max_message=max_message,
+        max_connections=max_connections,
+        memory_limit=memory_limit,
+        max_per_sender=max_per_sender,
+    )
     released: list[Segment] = []
     journal = Journal(
         store,

@@ -162,7 +162,7 @@ def test_variables_of_a_kubernetes_service_are_not_ours(variable: str) -> None:
             "[journal]\nmax_bytes = '2GiB'",
             "{path}: journal.max_bytes: cannot take 2GiB: outside 64KiB to 1GiB (write 1GiB or less)",
         ),
-        ("[listen]\ntcp = 514", '{path}: listen.tcp: cannot read 514 as a list (write it as ["HOST:PORT", ...])'),
+        ("[listen]\ntcp = 514", '{path}: listen.tcp: cannot read 514 as a list (write it as ["...", "..."])'),
         (
             "[receive]\ndefault_timezone = 'Mars/Base'",
             "{path}: receive.default_timezone: cannot find time zone 'Mars/Base' (write UTC or a name like Europe/Berlin)",
@@ -325,3 +325,11 @@ def test_tls_listeners_alone_open_nothing_else() -> None:
     assert config.listen.tls == (Address("127.0.0.1", 0),)
     assert (config.listen.tcp, config.listen.udp, config.listen.relp, config.listen.http) == ((), (), (), None)
     assert (config.tls.key, config.tls.client_auth, config.tls.permitted_peers) == (None, "none", ())
+
+
+def test_networks_of_load_balancers() -> None:
+    config = load(None, HOME | {"LOGSINK_LISTEN__PROXY_PROTOCOL_FROM": "192.0.2.7, 2001:db8::/32"}, {})
+    assert [str(network) for network in config.listen.proxy_protocol_from] == ["192.0.2.7/32", "2001:db8::/32"]
+    assert config.listen.tcp, "it is no listener: the usual ones still open"
+    (line,) = problems(None, {"LOGSINK_LISTEN__PROXY_PROTOCOL_FROM": "10.0.0.1/8"})
+    assert "host bits set" in line

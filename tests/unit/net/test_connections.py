@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator
 
@@ -73,7 +74,7 @@ async def test_memory_limit_holds_the_sender_back_and_loses_nothing() -> None:
     frames = [b"<13>%06d " % i + b"x" * 90 for i in range(40_000)]
     writer.write(b"\n".join(frames) + b"\n")
     writer.write_eof()
-    await until(lambda: bench.intake.paused)
+    await until(lambda: bench.intake.waits("127.0.0.1"))
     held = bench.journal.unstored
     assert held < (1 << 16) + 2 * len(bench.intake.buffer)
     bench.store.free.set()
@@ -216,6 +217,103 @@ async def test_udp_is_dropped_and_counted_at_the_memory_limit(bench: Bench) -> N
     bench.intake.pressure(True)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.sendto(b"<13>lost", transport.get_extra_info("sockname"))
-    await until(lambda: bench.intake.lost)
+    await until(lambda: bench.intake.losses.total["memory"])
     assert await bench.rows() == []
+    transport.close()
+
+
+async def test_connections_of_one_address_beyond_its_limit_are_closed(caplog: pytest.LogCaptureFixture) -> None:
+    bench = await make(max_per_sender=2)
+    port = await bench.listen(TcpConnection)
+    writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(2)]
+    await connected(bench, 2)
+    reader, third = await asyncio.open_connection("127.0.0.1", port)
+    with contextlib.suppress(ConnectionResetError):
+        assert await reader.read() == b""
+    await connected(bench, 2)
+    assert "max_connections_per_sender 2 reached" in caplog.text
+    _, other = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))
+    await connected(bench, 3)
+    writers[0].close()
+    await connected(bench, 2)
+    _, again = await asyncio.open_connection("127.0.0.1", port)
+    await connected(bench, 3)
+    for writer in (*writers, third, other, again):
+        writer.close()
+    await close(bench)
+
+
+async def test_a_flood_waits_and_others_do_not() -> None:
+    bench = await make(memory_limit=1 << 20)
+    bench.store.free.clear()
+    port = await bench.listen(TcpConnection)
+    flood = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(3)]
+    lines = [b"<13>flood %05d " % n + b"x" * 90 for n in range(20_000)]
+    for writer in flood:
+        writer.write(b"\n".join(lines) + b"\n")
+    await until(lambda: bench.intake.waits("127.0.0.1"))
+    held = bench.journal.unstored
+    assert (1 << 19) < held < (1 << 19) + 3 * len(bench.intake.buffer)
+    assert not bench.intake.paused
+    _, late = await asyncio.open_connection("127.0.0.1", port)  # the same sender's: waits like the others
+    late.write(b"<13>late\n")
+    await connected(bench, 4)
+    _, quiet = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))
+    quiet.write(b"<13>quiet\n")
+    await until(lambda: bench.journal.unstored > held)
+    assert bench.journal.unstored == held + len(b"<13>quiet") + 24
+    bench.store.free.set()
+    for writer in (*flood, late, quiet):
+        writer.write_eof()
+    async with asyncio.timeout(30):
+        await bench.intake.empty.wait()
+    rows = [row[0] for row in await bench.rows()]
+    assert sorted(rows) == sorted([*lines * 3, b"<13>late", b"<13>quiet"])
+    for writer in (*flood, late, quiet):
+        writer.close()
+    await close(bench)
+
+
+async def test_datagrams_beyond_the_senders_share_are_dropped_and_counted() -> None:
+    bench = await make(memory_limit=1 << 16)
+    bench.store.free.clear()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(lambda: UdpListener(bench.intake), local_addr=("127.0.0.1", 0))
+    target = transport.get_extra_info("sockname")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood, socket.socket(type=socket.SOCK_DGRAM) as quiet:
+        quiet.bind(("127.0.0.2", 0))
+        sent = 0
+        async with asyncio.timeout(20):
+            while not bench.intake.losses.total["share"]:
+                flood.sendto(b"<13>" + b"x" * 1000, target)
+                sent += 1
+                await asyncio.sleep(0)
+        quiet.sendto(b"<13>quiet", target)
+        await until(lambda: "127.0.0.2" in bench.intake._shares._held)
+    bench.store.free.set()
+    async with asyncio.timeout(20):
+        while len(await bench.rows()) - 1 + bench.intake.losses.total["share"] < sent:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert [row[0] for row in await bench.rows() if row[2] == "127.0.0.2"] == [b"<13>quiet"]
+    transport.close()
+    await close(bench)
+
+
+async def test_the_kernels_drops_are_counted(bench: Bench) -> None:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(lambda: UdpListener(bench.intake), local_addr=("127.0.0.1", 0))
+    sock = transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for _ in range(200):  # without a turn of the loop, so nothing is read meanwhile
+            sender.sendto(b"<13>" + b"x" * 1000, sock.getsockname())
+    bench.intake.losses.refresh()
+    lost = bench.intake.losses.total["kernel"]
+    assert lost
+    async with asyncio.timeout(20):
+        while len(await bench.rows()) < 200 - lost:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    bench.intake.losses.refresh()
+    assert bench.intake.losses.total["kernel"] == lost
+    assert len(await bench.rows()) == 200 - lost
     transport.close()
