@@ -33,7 +33,7 @@ class Shares:
         self._owed: deque[_Owed] = deque()
 
     def take(self, ordinal: int, sender: str | None, octets: int) -> bool:
-        """Frames of ``sender`` went into fill ``ordinal``, never a smaller one than last. True: it has to wait from now on."""
+        """Frames of ``sender`` went into fill ``ordinal``, no smaller one than before. True: it has to wait from now on."""
         self._owed.append(_Owed(ordinal, sender, octets))
         held = self._held[sender] = self._held.get(sender, 0) + octets
         self._total += octets
