@@ -37,7 +37,7 @@ from logsink.journal.writer import Journal
 from logsink.kinds import Address
 from logsink.net.http import Readiness, application
 from logsink.net.intake import Intake
-from logsink.net.relp import RelpConnection
+from logsink.net.relp import RelpConnection, small_segments
 from logsink.net.stream import Port
 from logsink.net.tcp import TcpConnection
 from logsink.net.tls import REFRESH, Certificates
@@ -166,6 +166,8 @@ class Receiver:
                 raise _cannot_listen(kind, address, error) from error
             self._servers.append(server)
             for sock in server.sockets:
+                if kind.startswith("relp"):
+                    small_segments(sock)
                 self._opened(kind, sock)
 
     async def _listen_udp(self, address: Address) -> None:

@@ -24,9 +24,22 @@ from logsink.wire.resend import History, Taken, digests
 UNSENT = 1 << 20
 """Octets of answers that a client may leave unread (about 50,000 acknowledgements) before nothing more is read from it."""
 
+SEGMENT = 1400
+"""Octets of a TCP segment at most, so that one is always full before a client's window of unacknowledged frames is.
+
+librelp corks its socket while rsyslog hands over a batch, and Linux keeps a segment that is not full in a corked socket for
+200 ms. With the usual window of 128 frames and segments of 9 or 64 KiB (jumbo frames, loopback) the whole window is waiting in
+one, and the client for its acknowledgements: 580 frames a second instead of 5,000.
+"""
+
 
 _OPEN_THERE = frozenset({1, 2, 3, 4, 5})
 """States of a TCP socket (Linux) in which the peer has not closed: ESTABLISHED, SYN_*, FIN_WAIT*."""
+
+
+def small_segments(listener: socket.socket) -> None:
+    """Have all that connect to ``listener`` send segments of ``SEGMENT`` octets at most."""
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
 
 
 class _Written(NamedTuple):

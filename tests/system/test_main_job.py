@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.proxy import Action, Forward, Reply, Request, in_thread
 from tests.support.receiver import Receiver, query, query_frames, run
-from tests.support.rsyslog import FORWARD, SYSLOG23, TRADITIONAL, Rsyslog, tcp, udp
+from tests.support.rsyslog import FORWARD, SYSLOG23, TRADITIONAL, Rsyslog, relp, tcp, udp
 from tests.support.s3 import Server, s3_server
 
 __all__ = ["s3_server"]
@@ -55,6 +56,7 @@ ACTIONS = {
     "tcp_octet": (lambda port: tcp(port, octet_counted=True), "tcp", FORWARD, None, LINES),
     "tcp_lf": (tcp, "tcp", SYSLOG23, None, LINES),
     "tcp_lf_traditional": (tcp, "tcp", TRADITIONAL, None, LINES // 5),
+    "relp": (relp, "relp", FORWARD, None, LINES),
     "udp": (udp, "udp", FORWARD, 5000, LINES // 10),
 }
 
@@ -83,6 +85,32 @@ def test_everything_rsyslog_forwards_is_found_once_byte_for_byte(
     unseen = sent - collections.Counter(during)
     assert not collections.Counter(during) - sent
     assert unseen.total() < count
+
+
+def test_a_relp_client_never_keeps_its_window_in_one_segment(tmp_path: Path) -> None:
+    """See ``logsink.net.relp.SEGMENT``: loopback's own segments are 64 KiB."""
+    with (
+        Receiver(f"file://{tmp_path}/store", tmp_path / "serve") as receiver,
+        socket.create_connection(("127.0.0.1", receiver.port("relp"))) as sock,
+    ):
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) <= 1400
+
+
+def test_it_starts_although_the_store_fails_now_and_then(s3_server: Server, tmp_path: Path) -> None:
+    requests = 0
+
+    def fate(request: Request) -> Action:
+        nonlocal requests
+        requests += 1
+        return Reply(503, "SlowDown") if requests in (2, 12, 22, 25) else Forward()
+
+    with (
+        in_thread(s3_server.endpoint, fate) as proxy,
+        Receiver(s3_server.fresh_url(), tmp_path / "serve", environ=s3_server.at(proxy.url).environment) as receiver,
+    ):
+        assert receiver.port("tcp")
+    assert receiver.exit_code == 0, receiver.log
+    assert requests > 25
 
 
 def test_a_drain_under_load_and_a_new_receiver_lose_and_double_nothing(tmp_path: Path) -> None:

@@ -70,6 +70,14 @@ async def test_a_conditional_put_is_never_tried_again() -> None:
     assert len(inner.calls) == 1
 
 
+async def test_a_probe_that_fails_in_passing_is_begun_again() -> None:
+    inner = failing(*[fate for _ in range(4) for fate in (Pass(), Fail())])
+    await retrying(inner).probe()
+    assert not [entry async for entry in inner.inner.list()]
+    with pytest.raises(Unavailable):
+        await retrying(failing(*[Fail()] * 1000)).probe()
+
+
 async def test_what_is_refused_or_not_there_is_not_tried_again() -> None:
     inner = failing(Refuse())
     with pytest.raises(Refused):
