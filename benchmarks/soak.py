@@ -6,9 +6,10 @@ A receiver lives for a moment; of ten nine are killed with SIGKILL, one is told 
 and port, in a directory of its own that is wiped with it. rsyslogd sends numbered lines all the time. ``--s3``: the store is
 versitygw behind a proxy that fails 5 % of the requests, loses 1 % of the replies and delays 2 % for 5 seconds.
 
-Printed as JSON: sent; acknowledged (rsyslogd ends its session only when all are); found, how many of them; doubled, how many
-rows too many: messages that were stored, and sent again to the next receiver because the acknowledgement did not come out;
-hidden, how many of those ``--dedupe`` hides, and left, how many it does not. Exit code 0: nothing is missing, and nothing left.
+Printed as JSON: sent; acknowledged, counted by a relay that everything goes through (not with ``--tls``: null); found, how many
+of them; doubled, how many rows too many: messages that were stored, and sent again to the next receiver because the
+acknowledgement did not come out; hidden, how many of those ``--dedupe`` hides, and left, how many it does not. Exit code 0:
+nothing is missing, and nothing left.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from tests.support.certificates import Authority
@@ -64,6 +65,50 @@ class Sender(threading.Thread):
             self.sent = due
             if due == self._messages:
                 self.enough.set()
+
+
+class Relay(threading.Thread):
+    """Passes connections on to ``port`` of the receiver, and counts the acknowledgements that come back."""
+
+    _RSP = re.compile(rb"[0-9]+ rsp 6 200 OK\n")
+    _LONGEST = 32
+
+    def __init__(self, port: int) -> None:
+        super().__init__(name="relay", daemon=True)
+        self.acknowledged = 0
+        self._target = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)  # as receivers do
+        self.port = int(self._listener.getsockname()[1])
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        while True:
+            client, _ = self._listener.accept()
+            try:
+                server = socket.create_connection(("127.0.0.1", self._target))
+            except OSError:
+                client.close()
+                continue
+            for source, target, counts in ((client, server, False), (server, client, True)):
+                threading.Thread(target=self._pass, args=(source, target, counts), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, counts: bool) -> None:
+        rest = b""
+        try:
+            while data := source.recv(1 << 18):
+                target.sendall(data)
+                if counts:
+                    rest += data
+                    found = list(self._RSP.finditer(rest))
+                    rest = rest[found[-1].end() :] if found else rest[-self._LONGEST :]
+                    with self._lock:
+                        self.acknowledged += len(found)
+        except OSError:
+            pass
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
 
 class Receivers:
@@ -152,9 +197,12 @@ def main() -> int:
         secure, extra = _secured(directory) if given.tls else ([], "")
         receivers = Receivers(directory, store, environ, secure)
         receivers.start()
+        relay = Relay(receivers.port)
+        relay.start()
+        port = receivers.port if given.tls else relay.port
         (directory / "rsyslog").mkdir()
         end = began + given.minutes * 60
-        with Rsyslog(directory / "rsyslog", relp(receivers.port, window=given.window, timeout=10) + extra) as rsyslog:
+        with Rsyslog(directory / "rsyslog", relp(port, window=given.window, timeout=10) + extra) as rsyslog:
             sender = Sender(rsyslog, given.rate, given.messages)
             sender.start()
             while not sender.enough.is_set() or receivers.killed < given.kills:
@@ -176,7 +224,7 @@ def main() -> int:
         "killed": receivers.killed,
         "drained": receivers.drained - 1,
         "sent": sender.sent,
-        "acknowledged": sender.sent,
+        "acknowledged": None if given.tls else relay.acknowledged,
         "found": len(counts),
         "missing": missing,
         "doubled": doubled,
@@ -190,9 +238,12 @@ def main() -> int:
 def _secured(directory: Path) -> tuple[list[str], str]:
     """Settings of receivers, and parameters of omrelp."""
     authority = Authority(directory / "certificates")
-    issued = authority.issue("localhost")
+    issued, own = authority.issue("localhost"), authority.issue("client.example.com")
     settings = [f"LOGSINK_TLS__CERT={issued.cert}", f"LOGSINK_TLS__KEY={issued.key}"]
-    return settings, f' tls="on" tls.caCert="{authority.pem}" tls.authMode="name" tls.permittedPeer="localhost"'
+    return settings, (
+        f' tls="on" tls.caCert="{authority.pem}" tls.authMode="name" tls.permittedPeer=["localhost"] '
+        f'tls.myCert="{own.cert}" tls.myPrivKey="{own.key}"'
+    )
 
 
 if __name__ == "__main__":

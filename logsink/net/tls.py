@@ -31,6 +31,11 @@ _SEEN_INSTEAD = {
         "this is not TLS; plain syslog and RELP belong on addresses of listen.tcp, listen.relp",
     ),
     "UNSUPPORTED_PROTOCOL": ("tls_version", "it offers nothing newer than TLS 1.1"),
+    "NO_SHARED_CIPHER": (
+        "cipher",
+        "it offers no cipher for a server that has a certificate, as rsyslog's omrelp without tls.myCert: "
+        + 'give it one, or load it with tls.tlslib="openssl"',
+    ),
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": (
         "no_certificate",
         "it has shown no certificate (tls.client_auth is required)",

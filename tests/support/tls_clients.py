@@ -31,13 +31,13 @@ def tls(
     )
 
 
-def relp_tls(port: int, authority: Path, certificate: Issued, *, server: str = SINK) -> str:
+def relp_tls(port: int, authority: Path, certificate: Issued | None = None, *, server: str = SINK) -> str:
     """Action: omrelp over TLS."""
     mode = "fingerprint" if server.startswith("SHA") else "name"
+    shown = f'tls.myCert="{certificate.cert}" tls.myPrivKey="{certificate.key}"' if certificate else ""
     return (
         f'type="omrelp" target="127.0.0.1" port="{port}" windowSize="10000" tls="on" tls.authMode="{mode}" '
-        f'tls.permittedPeer=["{server}"] tls.caCert="{authority}" '
-        f'tls.myCert="{certificate.cert}" tls.myPrivKey="{certificate.key}"'
+        f'tls.permittedPeer=["{server}"] tls.caCert="{authority}" {shown}'
     )
 
 

@@ -86,6 +86,24 @@ def test_everything_arrives_with_the_clients_identity(scene: Scene, driver: str,
     assert str(identity).startswith("CN=web-1.example.com,")
 
 
+@pytest.mark.parametrize("library", ["openssl", "gnutls"])
+def test_omrelp_without_a_certificate_of_its_own(scene: Scene, library: str) -> None:
+    """With GnuTLS it offers anonymous TLS only, whatever its ``tls.authMode``; logsink's log says what to do."""
+    with scene.receiver(**settings(scene.authority, scene.server, auth="none")) as receiver:
+        action = relp_tls(receiver.port("relp_tls"), scene.authority.pem)
+        whole = f'module(load="omrelp" tls.tlslib="{library}") action({action} action.resumeRetryCount="-1")'
+        if library == "openssl":
+            sent = forward(scene.rsyslog(whole), receiver, 100)
+            assert len(sent) == 100
+        else:
+            with scene.rsyslog(whole) as rsyslog:
+                rsyslog.send(lines(10))
+                receiver.wait_for("logsink_connections_rejected_total", 1)
+                rsyslog.kill()
+            assert receiver.metric("logsink_frames_total") == 0
+            assert 'tls.tlslib="openssl"' in receiver.log
+
+
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("kind", ["none", "expired", "foreign", "not permitted"])
 def test_clients_that_must_not_get_in(scene: Scene, driver: str, kind: str) -> None:
