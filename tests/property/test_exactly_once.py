@@ -1,0 +1,228 @@
+"""Whole receivers (journal, id, archiver) and adopters over a store that fails, loses replies and does things late.
+
+Receivers are killed, and paused for so long that others adopt what is theirs, and go on. Senders send again to the next
+receiver what the last one did not acknowledge. At every moment a query shows each acknowledged message; once, unless it was
+sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from logsink.archive.adopt import adopt
+from logsink.archive.archiver import Archiver
+from logsink.archive.log import DeltaLog
+from logsink.archive.maintain import remove_orphans
+from logsink.archive.rounds import Rounds
+from logsink.config import Journal as JournalLimits
+from logsink.errors import LogsinkError
+from logsink.journal import writer
+from logsink.journal.tenure import Tenure
+from logsink.journal.writer import Journal
+from logsink.parse.frames import Origin, Settings
+from logsink.store.memory import MemoryStore
+from logsink.wire.batch import Batch
+from tests.support.faulty import FaultyStore, Pass, seeded
+from tests.unit.archive.tables import Limits, archived, journal, visible
+
+ORPHAN_AFTER = 60.0
+ORIGIN = Origin("10.0.0.1", None, "relp")
+
+
+def batch(messages: list[str]) -> Batch:
+    lines = [f"<13>1 2026-11-22T00:00:00.000001Z web nginx - - - {message}".encode() for message in messages]
+    ends = np.cumsum([len(line) for line in lines]).astype(np.int32)
+    starts = np.concatenate([np.zeros(1, np.int32), ends[:-1]])
+    return Batch(np.frombuffer(b"".join(lines), np.uint8), starts, ends, np.zeros(len(lines), np.int32))
+
+
+class World:
+    """One store, one clock (a turn of anybody moves it), and what senders know."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.time = 1000.0
+        self.objects = MemoryStore(clock=self.clock)
+        self.store = FaultyStore(self.objects, seeded(seed, fail=0.03, lose=0.04, late=0.04, slow=0.5, turns=40))
+        self.acknowledged: Counter[str] = Counter()
+        self.unacknowledged: list[list[str]] = []
+        """What dead receivers got, and did not acknowledge: sent again to the next one."""
+        self.resent: set[str] = set()
+        self.said = itertools.count()
+        self.names = (f"r{n}" for n in itertools.count())
+        self.lives: list[Life] = []
+        self.logs: list[Rounds] = []
+
+    def clock(self) -> float:
+        self.time += 0.1
+        return self.time
+
+    async def turns(self, most: int) -> None:
+        for _ in range(self.random.randrange(most)):
+            await asyncio.sleep(0)
+
+    async def sleep(self, seconds: float) -> None:
+        await self.turns(20)
+
+    def rounds(self, store: FaultyStore) -> Rounds:
+        log = DeltaLog(store, monotonic=self.clock, wall=self.clock, sleep=self.sleep, jitter=self.random.random)
+        self.logs.append(Rounds(log))
+        return self.logs[-1]
+
+    def messages(self) -> Iterator[list[str]]:
+        """What senders have for the receiver that is there: first what they owe, then news."""
+        while self.unacknowledged:
+            again = self.unacknowledged.pop(0)
+            self.resent.update(again)
+            yield again
+        while True:
+            yield [f"m{next(self.said)}" for _ in range(self.random.randint(1, 3))]
+
+    async def adopter(self) -> None:
+        rounds = self.rounds(self.store)
+        while True:
+            try:
+                await adopt(rounds, Limits(max_segments=self.random.randint(1, 5)), orphan_after=ORPHAN_AFTER)
+                if self.random.random() < 0.3:
+                    await remove_orphans(rounds.log, 0.0)
+            except LogsinkError:
+                pass
+            await self.sleep(1)
+
+    async def queries(self) -> None:
+        while True:
+            await self.check()
+            await self.turns(400)
+
+    async def check(self) -> None:
+        """A query reads the store as it is between two turns: it never waits."""
+        expected = self.acknowledged.copy()
+        found = Counter(await visible(self.objects))
+        assert expected <= found, expected - found
+        doubled = {message for message, count in found.items() if count > 1}
+        assert doubled <= self.resent
+
+
+class Life:
+    """One receiver; its store answers nothing while ``awake`` is cleared, as if the process were stopped."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.awake = asyncio.Event()
+        self.awake.set()
+        store = FaultyStore(world.store, lambda _: Pass(0, self.awake))
+        self.tenure = Tenure(store, lambda: next(world.names), limit=ORPHAN_AFTER / 2, clock=world.clock)
+        limits = Limits(max_segments=world.random.randint(1, 4), max_age=world.random.choice([0.0, 5.0, 30.0]))
+        self.archiver = Archiver(
+            world.rounds(store), limits, hold=world.random.choice([0, 300, 1 << 20]), sleep=world.sleep
+        )
+        self.journal = Journal(
+            store,
+            self.tenure.id,
+            Settings(),
+            JournalLimits(ack_delay=0.0, max_delay=0.0, max_bytes=1 << 16, parallel_puts=world.random.randint(1, 3)),
+            memory_limit=1 << 20,
+            largest_batch=1 << 12,
+            on_release=self.archiver.add,
+            on_pressure=lambda paused: None,
+            renew=self.tenure.current,
+        )
+        self.owed: list[tuple[int, list[str]]] = []
+        self.running = asyncio.create_task(self.archiver.run())
+
+    def acknowledge(self) -> None:
+        while self.owed and self.owed[0][0] <= self.journal.durable:
+            self.world.acknowledged.update(self.owed.pop(0)[1])
+
+    async def serve(self, batches: int) -> None:
+        """Take so many batches, and be paused now and then."""
+        for messages in itertools.islice(self.world.messages(), batches):
+            ordinal = self.journal.append(batch(messages), ORIGIN, self.acknowledge)
+            self.owed.append((ordinal, messages))
+            await self.world.turns(60)
+            if self.world.random.random() < 0.05:
+                self.awake.clear()
+                await self.world.turns(200)
+                if self.world.random.random() < 0.7:
+                    self.world.time += 3 * ORPHAN_AFTER
+                    await self.world.turns(1000)
+                self.awake.set()
+            if self.journal.failed.done():
+                return
+
+    async def die(self) -> None:
+        self.running.cancel()
+        await asyncio.gather(self.running, return_exceptions=True)
+        await self.journal.aclose()
+        if self.journal.failed.done():
+            self.journal.failed.exception()
+        self.world.unacknowledged += [messages for _, messages in self.owed]
+        self.owed.clear()
+
+
+async def play(seed: int, lives: int = 5, batches: int = 25) -> World:
+    world = World(seed)
+    others = [asyncio.create_task(duty()) for duty in (world.adopter, world.adopter, world.queries)]
+    for _ in range(lives):
+        life = Life(world)
+        world.lives.append(life)
+        await life.serve(batches)
+        if world.random.random() < 0.3:
+            await life.journal.flush()
+            assert not life.owed
+        await life.die()
+    last = Life(world)
+    world.lives.append(last)
+    await last.serve(len(world.unacknowledged))
+    await last.journal.flush()
+    await last.die()
+    for task in others:
+        assert not task.done(), task
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await world.store.settled()
+    world.store.schedule = lambda call: Pass()
+    await world.check()
+    rounds = world.rounds(world.store)
+    while await journal(world.objects):
+        world.time += 10 * ORPHAN_AFTER
+        await adopt(rounds, Limits(), orphan_after=1.0)
+    await world.check()
+    for one in world.logs:
+        one.close()
+    found = Counter(await archived(world.objects))
+    assert world.acknowledged <= found
+    assert {message for message, count in found.items() if count > 1} <= world.resent
+    return world
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "_BACKOFF_FIRST", 0.0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_exactly_once(seed: int) -> None:
+    world = await play(seed)
+    assert len(world.acknowledged) > 100
+    assert not world.unacknowledged
+
+
+async def test_everything_happens() -> None:
+    """Receivers that went on under a new id, messages sent again, and rows that are doubled for it."""
+    worlds = [await play(seed, lives=6) for seed in range(100, 104)]
+    assert any(len(life.tenure.ids) > 1 for world in worlds for life in world.lives)
+    assert any(world.resent for world in worlds)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1000, 1100))
+async def test_exactly_once_for_long(seed: int) -> None:
+    await play(seed, lives=10, batches=60)
