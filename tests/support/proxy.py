@@ -126,6 +126,7 @@ class Proxy:
         self.url = ""
 
     async def __aenter__(self) -> Self:
+        self.loop = asyncio.get_running_loop()
         self._server = await asyncio.start_server(self._client, "127.0.0.1", 0, limit=HEAD)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self

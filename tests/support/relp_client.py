@@ -28,10 +28,10 @@ RETRY = 0.02
 
 
 class RelpClient:
-    """``port`` may be changed at any time: the next session goes there."""
+    """``port`` may be changed at any time: the next session goes there. ``source``: the address that it comes from."""
 
-    def __init__(self, port: int, *, window: int = 128, host: str = "127.0.0.1") -> None:
-        self.host, self.port, self.window = host, port, window
+    def __init__(self, port: int, *, window: int = 128, host: str = "127.0.0.1", source: str = "127.0.0.1") -> None:
+        self.host, self.port, self.window, self.source = host, port, window, source
         self.sent: list[bytes] = []
         self.acknowledged: list[bytes] = []
         self.sessions = self.resent = 0
@@ -94,7 +94,7 @@ class RelpClient:
         while self._broken:
             self.drop()
             try:
-                reader, writer = await asyncio.open_connection(self.host, self.port)
+                reader, writer = await asyncio.open_connection(self.host, self.port, local_addr=(self.source, 0))
             except OSError:
                 await asyncio.sleep(RETRY)
                 continue
