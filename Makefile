@@ -11,7 +11,7 @@ ARGS ?=
 export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format bench faults soak docs setup system clean
+.PHONY: help install run test lint format bench faults soak fuzz docs setup system clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -44,6 +44,9 @@ faults: setup ## kill and pause receivers at every named point, and check the in
 
 soak: .venv/.dev system ## kill receivers at random under load for some minutes, then count what is found
 	$(BIN)/python -m benchmarks.soak $(ARGS)
+
+fuzz: .venv/.dev ## feed the properties of everything that reads octets with random ones, for some minutes
+	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
 docs: .venv/.dev ## rewrite the generated parts of docs/
 	$(BIN)/python docs/generate.py

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 import time
@@ -49,6 +50,9 @@ from logsink.wire import framing, relp
 
 BACKLOG = 1024
 """Connections that the kernel may hold until they are accepted."""
+
+FILES = 256
+"""Files that a receiver has open besides its connections, at most."""
 
 HELD_ROUNDS = 2
 """Archive rounds whose frames may wait in memory; segments beyond that are read again from the journal."""
@@ -89,6 +93,7 @@ class Receiver:
         """Receive until SIGTERM or SIGINT; the exit code: 0 when everything received is stored, 1 when not."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._signalled, number.name)
+        _allow_files(self._config.receive.max_connections)
         async with open_store(self._config.store) as store:
             await store.probe()
             log = DeltaLog(store)
@@ -302,6 +307,17 @@ class Receiver:
 def _cannot_listen(kind: str, address: Address, error: OSError) -> LogsinkError:
     hint = "ports below 1024 need CAP_NET_BIND_SERVICE" if isinstance(error, PermissionError) else ""
     return ConfigError(f"cannot listen on {address} ({kind}): {error.strerror or error}", hint=hint)
+
+
+def _allow_files(connections: int) -> None:
+    """Raise the limit of open files, which often is 1,024, to what the system allows without privileges."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + FILES
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    if limit < wanted:
+        telemetry.FEW_FILES.log(limit=limit, connections=connections)
 
 
 def _warm() -> None:

@@ -148,6 +148,11 @@ NOT_ARCHIVED = Event(
 )
 FATAL = Event("fatal", _E, "cannot go on: {error}")
 CRASHED = Event("crashed", _E, "unexpected error in {where}: {error}")
+FEW_FILES = Event(
+    "few_files",
+    _W,
+    "may open only {limit} files, too few for receive.max_connections {connections} (raise LimitNOFILE or ulimit -n)",
+)
 REFUSED_FULL = Event("refused_full", _W, "refused a connection from {sender}: max_connections {limit} reached")
 REJECTION = Event("rejected", _W, "closed a {transport} connection of {sender}: {reason}")
 SHARE = Event(

@@ -6,20 +6,16 @@ The installed command, a RELP client over real sockets, an S3 server behind a pr
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
-import json
 import os
 import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.proxy import Action, Forward, Lose, Reply, Request, Reset, in_thread
-from tests.support.receiver import PATIENCE, Receiver, query_frames
+from tests.support.receiver import Receiver, found_once, until
 from tests.support.relp_client import RelpClient
 from tests.support.s3 import Server
 
@@ -31,28 +27,6 @@ def frames(count: int, first: int = 0, size: int = 0) -> list[bytes]:
         b"<13>1 2026-11-24T03:12:05Z web app - - - message %d %b" % (n, b"x" * size)
         for n in range(first, first + count)
     ]
-
-
-def readiness(receiver: Receiver) -> tuple[int, dict[str, object]]:
-    """Status and detail of ``/readyz``."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{receiver.port('http')}/readyz", timeout=PATIENCE) as reply:
-            return reply.status, json.load(reply)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.load(error)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Until another process has got there."""
-    async with asyncio.timeout(PATIENCE):
-        while not await asyncio.to_thread(condition):  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-
-
-def found_once(url: str, sent: list[bytes], environ: dict[str, str] | None = None) -> None:
-    found = collections.Counter(query_frames(url, environ=environ or {}))
-    assert found == collections.Counter(sent)
 
 
 class Trouble:
@@ -100,19 +74,19 @@ async def test_trouble_with_puts_holds_acknowledgements_back_until_it_is_over(
             client = RelpClient(receiver.port("relp"), window=1000)
             await client.send(*frames(50))
             await client.settle()
-            assert (await asyncio.to_thread(readiness, receiver))[0] == 200
+            assert (await asyncio.to_thread(receiver.readiness))[0] == 200
             trouble.action = action
             await client.send(*frames(50, 50))
             await until(lambda: receiver.metric("logsink_journal_put_failures_total") >= 2)
             assert len(client.acknowledged) == 50
-            status, detail = await asyncio.to_thread(readiness, receiver)
+            status, detail = await asyncio.to_thread(receiver.readiness)
             assert status == 503
             assert detail["store_error"]
             trouble.action = None
             await client.settle()
             assert client.acknowledged == client.sent
             assert client.sessions == 1
-            await until(lambda: readiness(receiver)[0] == 200)
+            await until(lambda: receiver.readiness()[0] == 200)
             await client.close()
         assert receiver.exit_code == 0, receiver.log
     found_once(url, client.sent, s3_server.environment)
@@ -144,19 +118,18 @@ async def test_a_slow_store_fills_the_memory_to_its_limit_and_no_further(s3_serv
         environ = s3_server.at(proxy.url).environment
         settings = {"receive__memory_limit": "32MiB", "journal__max_bytes": "1MiB", "archive__max_bytes": "4MiB"}
         with Receiver(url, tmp_path / "serve", environ=environ, **settings) as receiver:
-            assert receiver.process is not None
             flood = [RelpClient(receiver.port("relp"), window=1_000_000, source=f"127.0.0.{n}") for n in range(2, 6)]
             for n, one in enumerate(flood):
                 await one.send(*frames(100, each * n, size=7000))
             for one in flood:
                 await one.settle()
-            before = resident(receiver.process.pid)
+            before = receiver.resident
             trouble.action = Forward(gate=gate)
             for n, one in enumerate(flood):
                 await one.send(*frames(each - 100, each * n + 100, size=7000))
             await until(lambda: receiver.metric("logsink_share_exceeded_total") >= len(flood))
             assert limit / 2 < receiver.metric("logsink_journal_unstored_bytes") <= limit
-            assert resident(receiver.process.pid) - before < 3 * limit
+            assert receiver.resident - before < 3 * limit
             assert not any(len(one.acknowledged) > 100 for one in flood)
             trouble.action = None
             proxy.loop.call_soon_threadsafe(gate.set)
@@ -196,17 +169,12 @@ async def test_a_full_disk(small_disk: Path, tmp_path: Path) -> None:
         await client.send(*frames(50, 50))
         await until(lambda: receiver.metric("logsink_journal_put_failures_total") >= 2)
         assert len(client.acknowledged) == 50
-        status, detail = await asyncio.to_thread(readiness, receiver)
+        status, detail = await asyncio.to_thread(receiver.readiness)
         assert status == 503
         assert "no space left" in str(detail["store_error"])
         filler.unlink()
         await client.settle()
-        await until(lambda: readiness(receiver)[0] == 200)
+        await until(lambda: receiver.readiness()[0] == 200)
         await client.close()
     assert receiver.exit_code == 0, receiver.log
     found_once(url, client.sent)
-
-
-def resident(pid: int) -> int:
-    """Octets of memory that a process holds."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

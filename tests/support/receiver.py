@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import collections
 import json
 import os
 import re
@@ -17,8 +19,9 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -75,6 +78,21 @@ class Receiver:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port('http')}/metrics", timeout=PATIENCE) as reply:
             text = reply.read().decode()
         return sum(float(m) for m in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))
+
+    def readiness(self) -> tuple[int, dict[str, object]]:
+        """Status and detail of ``/readyz``."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port('http')}/readyz", timeout=PATIENCE) as reply:
+                return reply.status, json.load(reply)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    @property
+    def resident(self) -> int:
+        """Octets of memory that the process holds."""
+        assert self.process is not None
+        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def wait_for(self, metric: str, value: float) -> None:
         """Until a metric has reached ``value``."""
@@ -142,3 +160,16 @@ def query_frames(store: str, *arguments: str, environ: Mapping[str, str] | None 
         frames.append(out[space + 1 : end])
         at = end
     return frames
+
+
+def found_once(url: str, sent: Iterable[bytes], environ: Mapping[str, str] | None = None) -> None:
+    """Every frame that was sent is found, as often as it was sent, and nothing else."""
+    found = collections.Counter(query_frames(url, environ=environ))
+    assert found == collections.Counter(sent)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Until another process has got there; ``condition`` runs in a thread."""
+    async with asyncio.timeout(PATIENCE):
+        while not await asyncio.to_thread(condition):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)

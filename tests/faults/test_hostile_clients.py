@@ -1,0 +1,126 @@
+"""RELP clients that are many, slow, deaf or lie: memory stays bounded, and a client that behaves is served as ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.receiver import Receiver, found_once, until
+from tests.support.relp_client import RelpClient
+
+MIB = 1 << 20
+OPEN = b"1 open 30 relp_version=0\ncommands=syslog\n"
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[Receiver]:
+    settings = {"journal__ack_delay": "5ms", "receive__max_connections_per_sender": "5000"}
+    with Receiver(f"file://{tmp_path}/store", tmp_path / "serve", **settings) as receiver:
+        assert "LimitNOFILE" not in receiver.log
+        yield receiver
+    assert receiver.exit_code == 0, receiver.log
+
+
+async def well(receiver: Receiver, name: str) -> list[bytes]:
+    """A client that behaves: what it sends is acknowledged."""
+    client = RelpClient(receiver.port("relp"))
+    sent = [b"<13>1 - web %b - - - message %d" % (name.encode(), n) for n in range(500)]
+    async with asyncio.timeout(30):
+        await client.send(*sent)
+        await client.close()
+    assert client.acknowledged == sent
+    return sent
+
+
+async def test_two_thousand_connections(receiver: Receiver) -> None:
+    before, clients = receiver.resident, [RelpClient(receiver.port("relp")) for _ in range(2000)]
+    sent = []
+    for start in range(0, len(clients), 100):  # no more at a time than the backlog takes
+        await asyncio.gather(
+            *(client.send(b"<13>hello from %d" % id(client)) for client in clients[start : start + 100])
+        )
+    await until(lambda: receiver.metric("logsink_connections") >= len(clients))
+    for turn in range(5):
+        await asyncio.gather(*(client.send(b"<13>turn %d of %d" % (turn, id(client))) for client in clients))
+        await asyncio.gather(*(client.settle() for client in clients))
+    assert receiver.resident - before < len(clients) * 20_000 + 64 * MIB
+    sent += await well(receiver, "well")
+    await asyncio.gather(*(client.close() for client in clients))
+    for client in clients:
+        assert client.sessions == 1
+        assert client.acknowledged == client.sent
+        sent += client.sent
+    assert receiver.stop() == 0
+    found_once(receiver.store, sent)
+
+
+async def test_a_client_that_never_reads_its_acknowledgements(receiver: Receiver) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port("relp"), limit=1024)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    before, piece, count = receiver.resident, 10_000, 0
+    writer.write(OPEN)
+    try:
+        while True:
+            numbers = range(count, count + piece)
+            writer.write(b"".join(b"%d syslog 13 <13>%09d\n" % (n + 2, n) for n in numbers))
+            count += piece
+            async with asyncio.timeout(5):
+                await writer.drain()
+    except TimeoutError:
+        pass  # nothing more is read from it
+    assert receiver.resident - before < 256 * MIB
+    sent = await well(receiver, "well")
+    writer.transport.resume_reading()  # type: ignore[attr-defined]
+    expected = 2
+    async for line in reader:
+        if line.endswith(b" rsp 6 200 OK\n"):
+            assert line == b"%d rsp 6 200 OK\n" % expected
+            expected += 1
+            if expected == count + 2:
+                break
+    writer.write(b"%d close 0\n" % (count + 2))
+    assert await reader.readline() == b"%d rsp 0\n" % (count + 2)
+    writer.close()
+    assert receiver.stop() == 0
+    found_once(receiver.store, sent + [b"<13>%09d" % n for n in range(count)])
+
+
+async def test_a_byte_a_second(receiver: Receiver) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port("relp"))
+    sent = []
+    for n, octet in enumerate(OPEN + b"2 syslog 9 <13>hello\n3 close 0\n"):
+        writer.write(bytes([octet]))
+        if n in (0, 10, len(OPEN), len(OPEN) + 12):
+            sent += await well(receiver, f"well{n}")
+        else:
+            await asyncio.sleep(0.01)
+    *_, last = [line async for line in reader]
+    assert last == b"0 serverclose 0\n"
+    writer.close()
+    assert receiver.stop() == 0
+    found_once(receiver.store, [*sent, b"<13>hello"])
+
+
+async def test_clients_that_claim_a_gigabyte(receiver: Receiver) -> None:
+    """Fifty of them, and each sends 4 MiB of it."""
+    before, writers = receiver.resident, []
+    for _ in range(50):
+        _, writer = await asyncio.open_connection("127.0.0.1", receiver.port("relp"))
+        writer.write(OPEN + b"2 syslog 999999999 <13>huge ")
+        writers.append(writer)
+    for _ in range(4):
+        for writer in writers:
+            writer.write(bytes(MIB))
+        await asyncio.gather(*(writer.drain() for writer in writers))
+    sent = await well(receiver, "well")
+    await until(lambda: receiver.metric("logsink_discarded_bytes_total") >= len(writers) * 3 * MIB)
+    assert receiver.resident - before < 192 * MIB
+    for writer in writers:
+        writer.close()
+    await until(lambda: receiver.metric("logsink_connections") == 0)
+    assert receiver.stop() == 0
+    huge = b"<13>huge " + bytes(256 * 1024 - 9)
+    found_once(receiver.store, sent + [huge] * len(writers))
