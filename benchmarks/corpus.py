@@ -1,13 +1,15 @@
-"""Syslog lines to measure with, made from nothing: ``python benchmarks/corpus.py 1000000 > corpus``. The same every time.
+"""Syslog lines to measure with, made from nothing: ``python -m benchmarks.corpus 1000000 > corpus``. The same every time.
 
-About 190 bytes a line: RFC 5424 with microseconds, 200 hosts, 30 programs, severities as they are seen in the wild, texts
-with numbers and addresses in them.
+About 190 bytes a line: RFC 5424 with microseconds, or RFC 3164 as rsyslog forwards it; 200 hosts, 30 programs, severities as
+they are seen in the wild, texts with numbers and addresses in them.
 """
 
 from __future__ import annotations
 
+import argparse
 import random
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 _TEXTS = (
@@ -20,12 +22,12 @@ _TEXTS = (
 )
 
 
-def main(count: int) -> None:
-    """Write ``count`` lines."""
+def lines(count: int, form: str = "5424") -> Iterator[str]:
+    """``count`` lines, each with its LF."""
     pick = random.Random(5424)
     hosts = [f"web-{n:03d}.prod.example.com" for n in range(200)]
     apps = [f"service-{n:02d}" for n in range(26)] + ["sshd", "nginx", "cron", "kernel"]
-    when, write = datetime(2026, 1, 31, tzinfo=UTC), sys.stdout.write
+    when = datetime(2026, 1, 31, tzinfo=UTC)
     for _ in range(count):
         when += timedelta(microseconds=pick.randrange(1, 200))
         priority = pick.choice((8, 24, 32, 128)) + pick.choices((3, 4, 5, 6, 7), (1, 4, 10, 80, 5))[0]
@@ -36,11 +38,27 @@ def main(count: int) -> None:
             "n": pick.randrange(1024, 65536),
         }
         text = pick.choice(_TEXTS).format(**numbers, h=f"{pick.getrandbits(64):016x}")
-        stamp = when.isoformat(timespec="microseconds").replace("+00:00", "Z")
-        write(
-            f"<{priority}>1 {stamp} {pick.choice(hosts)} {pick.choice(apps)} {pick.randrange(100, 32768)} - - {text}\n"
-        )
+        host, app, procid = pick.choice(hosts), pick.choice(apps), pick.randrange(100, 32768)
+        if form == "5424":
+            stamp = when.isoformat(timespec="microseconds").replace("+00:00", "Z")
+            yield f"<{priority}>1 {stamp} {host} {app} {procid} - - {text}\n"
+        else:
+            yield f"<{priority}>{when:%b} {when.day:2d} {when:%H:%M:%S} {host} {app}[{procid}]: {text}\n"
+
+
+def corpus(count: int, form: str = "5424") -> bytes:
+    """All of them."""
+    return "".join(lines(count, form)).encode()
+
+
+def main() -> None:
+    """Write them to stdout."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("count", type=int)
+    options.add_argument("--format", choices=("5424", "3164"), default="5424")
+    given = options.parse_args()
+    sys.stdout.writelines(lines(given.count, given.format))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main()
