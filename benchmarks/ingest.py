@@ -4,9 +4,9 @@
                                 [--connections 1] [--rounds 5] [--json FILE]
 
 Every subject runs all the time, and in each round each is sent the corpus in turn, so that a noisy machine is noisy for all.
-The first round warms up. For logsink the end is the committed table, for others when they do nothing any more. CPU seconds are the
-server's, user and system, from the kernel; the ratio is to the first subject of the same run; medians. ``--corpus``: one
-syslog message a line.
+The first round warms up. For logsink the end is the committed table, for others when they do nothing any more. CPU seconds
+are the server's, user and system, from the kernel; the ratio is to the first subject of the same run; medians. ``--corpus``:
+one syslog message a line.
 """
 
 from __future__ import annotations
