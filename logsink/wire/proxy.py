@@ -75,10 +75,10 @@ class ProxyHeader:
                 raise _Malformed(f"version and command are 0x{data[12]:02x}, expected 0x20 or 0x21")
             return _FIXED + int.from_bytes(data[14:16])
         if data.startswith(b"PROXY "):
-            end = data.find(b"\r\n", 0, LONGEST_V1)
-            if end < 0 and (len(data) >= LONGEST_V1 or b"\n" in data):
+            end = data.find(b"\n", 0, LONGEST_V1) + 1
+            if (not end and len(data) >= LONGEST_V1) or (end and data[end - 2 : end] != b"\r\n"):
                 raise _Malformed(f"no CR LF within {LONGEST_V1} octets")
-            return end + 2 if end >= 0 else None
+            return end or None
         if SIGNATURE.startswith(data) or b"PROXY ".startswith(data):
             return None
         raise _Malformed(f"it begins with {data[:16]!r}")

@@ -113,6 +113,7 @@ def test_length_limit_of_version_1() -> None:
         b"PROXY\r\n",
         b"PROXY TCP4\r\n",
         b"PROXY UNKNOWNx\r\n",
+        b"PROXY UNKNOWN a\nb\r\n",
         b"PROXY  TCP4 192.0.2.7 198.51.100.1 40000 514\r\n",
         b"PROXY TCP4 192.0.2.7  198.51.100.1 40000 514\r\n",
         b"PROXY TCP4 192.0.2.7 198.51.100.1 40000 514 \r\n",
