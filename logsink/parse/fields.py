@@ -212,7 +212,8 @@ def tag(data: Bytes, p: int, end: int) -> tuple[int, int, int, int]:
     """A certain tag at ``p``: where it ends, its kind, where the app ends and where the procid does.
 
     Certain are ``app:`` and ``app[procid]`` before a space, ``app[procid]:``, a lone ``:``, and a tag that was cut inside
-    its brackets to 32 characters. ``::`` is part of an app's name; one colon with more behind it makes it no tag.
+    its brackets to 32 characters. ``::`` is part of an app's name; one colon with more behind it makes it no tag, and so does
+    a control character.
     """
     q = p
     while q < end:
@@ -225,7 +226,7 @@ def tag(data: Bytes, p: int, end: int) -> tuple[int, int, int, int]:
             q += 1
         elif c == 91:
             return bracketed(data, p, q, end)
-        elif c == 32:
+        elif c <= 32:
             break
         q += 1
     return p, NO_TAG, p, p
@@ -235,7 +236,7 @@ def tag(data: Bytes, p: int, end: int) -> tuple[int, int, int, int]:
 def bracketed(data: Bytes, p: int, q: int, end: int) -> tuple[int, int, int, int]:
     """The same for a tag at ``p`` whose bracket opens at ``q``."""
     r = q + 1
-    while r < end and data[r] != 32 and data[r] != 91 and data[r] != 93:
+    while r < end and data[r] > 32 and data[r] != 91 and data[r] != 93:
         r += 1
     if q > p and r < end and r > q + 1:
         if data[r] == 93:
