@@ -14,7 +14,9 @@ Nothing here writes to a store, prints, or reads the environment.
 
 from __future__ import annotations
 
-from logsink.query.filters import Between, Condition, Filter, Holds, OneOf, parse_priority
+from logsink.query.conditions import Between, Flagged, Holds, Not, Numbered, OneOf, Parameter
+from logsink.query.filters import Condition, Filter
+from logsink.query.levels import parse_facility, parse_priority
 from logsink.query.scan import Query, Report, Tuning, search
 from logsink.query.times import parse_time
 
@@ -22,11 +24,16 @@ __all__ = [
     "Between",
     "Condition",
     "Filter",
+    "Flagged",
     "Holds",
+    "Not",
+    "Numbered",
     "OneOf",
+    "Parameter",
     "Query",
     "Report",
     "Tuning",
+    "parse_facility",
     "parse_priority",
     "parse_time",
     "search",

@@ -34,9 +34,10 @@ from logsink.archive.snapshot import DataFile
 from logsink.errors import NotFound, Unavailable
 from logsink.journal.reader import Stored
 from logsink.query import tail
+from logsink.query.conditions import Between
 from logsink.query.datafile import SCHEMA, Chunks, OpenFile, RowGroup, as_rows, open_file
 from logsink.query.dedupe import COLUMNS, Dedupe
-from logsink.query.filters import EVERYTHING, UNKNOWN, Between, Bounds, Filter, Mask, one_chunk
+from logsink.query.filters import EVERYTHING, UNKNOWN, Bounds, Filter, Mask, one_chunk
 from logsink.query.merge import KEY, MEMORY, Pending, Position, position
 from logsink.query.plan import bounds, plan
 from logsink.query.spill import Backwards

@@ -7,7 +7,9 @@ import pyarrow as pa
 import pytest
 
 from logsink.errors import ArgumentError
-from logsink.query.filters import UNKNOWN, Between, Bounds, Condition, Filter, Holds, OneOf, Verdict, parse_priority
+from logsink.query.conditions import Between, Holds, OneOf
+from logsink.query.filters import UNKNOWN, Bounds, Condition, Filter, Verdict
+from logsink.query.levels import parse_priority
 
 
 def matching(condition: Condition, values: list[str | None]) -> list[str | None]:

@@ -10,7 +10,8 @@ from logsink.errors import FormatError
 from logsink.journal.segment import Segment, SegmentName, encode
 from logsink.parse.frames import Settings
 from logsink.query import tail
-from logsink.query.filters import Condition, Filter, Holds, OneOf
+from logsink.query.conditions import Holds, OneOf
+from logsink.query.filters import Condition, Filter
 from tests.unit.query.archives import frames, json_parse, row, rows_of
 
 NAME = SegmentName("r1", 0, 1)

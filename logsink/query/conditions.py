@@ -1,0 +1,265 @@
+"""The conditions there are. A null value meets none of them but ``Not``.
+
+``ArgumentError`` when one is made of something that cannot be used: a glob that means nothing, a pattern that RE2 refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from logsink.errors import ArgumentError
+from logsink.query.filters import Bounds, Condition, Mask, Verdict, as_mask, mapped
+from logsink.query.globs import escaped, literal_part, reaches, translated
+
+
+@dataclass(frozen=True)
+class Between:
+    """A number or instant in ``[low, high)``; None is open."""
+
+    column: str
+    low: int | None
+    high: int | None
+
+    def mask(self, values: pa.Array) -> Mask:
+        numbers = values.cast(pa.int64()) if pa.types.is_timestamp(values.type) else values
+        plain = numbers.fill_null(0).to_numpy(zero_copy_only=False)
+        found = np.ones(len(plain), np.bool_)
+        if values.null_count:
+            found = ~np.asarray(values.is_null())
+        if self.low is not None:
+            found &= plain >= self.low
+        if self.high is not None:
+            found &= plain < self.high
+        return found
+
+    def verdict(self, bounds: Bounds) -> Verdict:
+        low, high, nulls = bounds
+        if (self.low is not None and high is not None and high < self.low) or (
+            self.high is not None and low is not None and low >= self.high
+        ):
+            return Verdict.NONE
+        within_low = self.low is None or (low is not None and low >= self.low)
+        within_high = self.high is None or (high is not None and high < self.high)
+        return Verdict.ALL if within_low and within_high and nulls == 0 else Verdict.SOME
+
+    def needles(self) -> Sequence[bytes]:
+        return ()
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """A string that one of these globs matches whole, case-sensitive: ``*``, ``?``, ``[abc]``, ``[!a-z]``.
+
+    ``ArgumentError`` when a glob means nothing.
+    """
+
+    column: str
+    globs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for glob in self.globs:
+            _probe(glob, translated(glob), "glob")
+
+    @cached_property
+    def _pattern(self) -> str:
+        return r"(?s)\A(?:" + "|".join(translated(glob) for glob in self.globs) + r")\z"
+
+    @cached_property
+    def _literals(self) -> pa.Array | None:
+        literal = all(literal_part(glob) == glob for glob in self.globs)
+        return pa.array(self.globs, pa.string()) if literal else None
+
+    def mask(self, values: pa.Array) -> Mask:
+        return mapped(values, self._matches)
+
+    def verdict(self, bounds: Bounds) -> Verdict:
+        low, high, nulls = bounds
+        if not isinstance(low, str) or not isinstance(high, str):
+            return Verdict.SOME
+        if low == high:
+            matched = bool(as_mask(self._matches(pa.array([low])))[0])
+            return Verdict.NONE if not matched else Verdict.ALL if nulls == 0 else Verdict.SOME
+        return Verdict.SOME if any(reaches(glob, low, high) for glob in self.globs) else Verdict.NONE
+
+    def needles(self) -> Sequence[bytes]:
+        return _as_needles(self.globs) if self._literals is not None else ()
+
+    def _matches(self, values: pa.Array) -> pa.Array:
+        if self._literals is not None:
+            return pc.is_in(values, value_set=self._literals)
+        return pc.match_substring_regex(values, self._pattern)
+
+
+_GAP = r"[^\pL\pN_]"
+"""What is no part of a word; RE2's ``\\b`` knows ASCII alone."""
+
+
+@dataclass(frozen=True)
+class Holds:
+    """A string that holds one of these patterns anywhere, or as whole ``words``: text as it is, or RE2 regular expressions."""
+
+    column: str
+    patterns: tuple[str, ...]
+    regex: bool = False
+    ignore_case: bool = False
+    words: bool = False
+
+    def __post_init__(self) -> None:
+        for pattern in self.patterns:
+            _probe(
+                pattern, pattern if self.regex else escaped(pattern), "regular expression" if self.regex else "pattern"
+            )
+        _probe(" ".join(self.patterns), self._pattern, "patterns")
+
+    @cached_property
+    def _pattern(self) -> str:
+        parts = self.patterns if self.regex else tuple(map(escaped, self.patterns))
+        if self.words:
+            parts = tuple(rf"(?:\A|{_GAP})(?:{part})(?:{_GAP}|\z)" for part in parts)
+        joined = parts[0] if len(parts) == 1 else "|".join(f"(?:{part})" for part in parts)
+        return f"(?i:{joined})" if self.ignore_case else joined
+
+    def mask(self, values: pa.Array) -> Mask:
+        return mapped(values, lambda plain: pc.match_substring_regex(plain, self._pattern))
+
+    def verdict(self, bounds: Bounds) -> Verdict:
+        return Verdict.SOME
+
+    def needles(self) -> Sequence[bytes]:
+        return () if self.regex or self.ignore_case else _as_needles(self.patterns)
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """One of these numbers."""
+
+    column: str
+    numbers: tuple[int, ...]
+
+    def mask(self, values: pa.Array) -> Mask:
+        return as_mask(pc.is_in(values, value_set=pa.array(self.numbers, values.type)))
+
+    def verdict(self, bounds: Bounds) -> Verdict:
+        low, high, nulls = bounds
+        if low is None or high is None:
+            return Verdict.SOME
+        if not any(low <= number <= high for number in self.numbers):
+            return Verdict.NONE
+        return Verdict.ALL if low == high and nulls == 0 else Verdict.SOME
+
+    def needles(self) -> Sequence[bytes]:
+        return ()
+
+
+@dataclass(frozen=True)
+class Flagged:
+    """A number that has all of these bits."""
+
+    column: str
+    bits: int
+
+    def mask(self, values: pa.Array) -> Mask:
+        numbers = values.fill_null(0).to_numpy(zero_copy_only=False)
+        found: Mask = numbers & self.bits == self.bits
+        return found
+
+    def verdict(self, bounds: Bounds) -> Verdict:
+        return Verdict.NONE if bounds.high is not None and bounds.high < self.bits else Verdict.SOME
+
+    def needles(self) -> Sequence[bytes]:
+        return ()
+
+
+@dataclass(frozen=True)
+class Not:
+    """What ``condition`` is not met by: a null value, too."""
+
+    condition: Condition
+
+    @property
+    def column(self) -> str:
+        return self.condition.column
+
+    def mask(self, values: pa.Array) -> Mask:
+        return ~self.condition.mask(values)
+
+    def verdict(self, bounds: Bounds) -> Verdict:
+        opposite = {Verdict.NONE: Verdict.ALL, Verdict.ALL: Verdict.NONE, Verdict.SOME: Verdict.SOME}
+        return opposite[self.condition.verdict(bounds)]
+
+    def needles(self) -> Sequence[bytes]:
+        return ()
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """Structured data with a parameter ``[ID.]KEY`` whose value a glob matches whole (RFC 5424, 6.3).
+
+    ID is an SD-ID, with or without its enterprise number. Values without quotes (VMware) count too.
+    """
+
+    name: str
+    value: str
+    column: str = "structured_data"
+
+    def __post_init__(self) -> None:
+        _probe(f"{self.name}={self.value}", self._pattern, "parameter")
+
+    @classmethod
+    def parse(cls, text: str) -> Parameter:
+        """Of ``[ID.]KEY=VALUE``."""
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            hint = "write [ID.]KEY=VALUE, such as request=4711 or meta.user='ro*'"
+            raise ArgumentError(f"cannot read {text!r} as a parameter of structured data", hint=hint)
+        return cls(name, value)
+
+    @cached_property
+    def _pattern(self) -> str:
+        element, dot, key = self.name.rpartition(".")
+        names = [(_NAME, self.name)] + ([(escaped(element) + "(?:@[0-9.]+)?", key)] if dot and element and key else [])
+        value = translated(self.value, quote=_quoted, one=_CHARACTER)
+        plain = translated(self.value, one=r"[^ \]]")
+        head = "|".join(rf"\[{sd_id}(?: {_NAME}=(?:{_VALUE}|[^ \]]*))*? {escaped(key)}=" for sd_id, key in names)
+        return rf'(?s)(?:{head})(?:"{value}"|{plain}[ \]])'
+
+    def mask(self, values: pa.Array) -> Mask:
+        return mapped(values, lambda plain: pc.match_substring_regex(plain, self._pattern))
+
+    def verdict(self, bounds: Bounds) -> Verdict:
+        return Verdict.SOME
+
+    def needles(self) -> Sequence[bytes]:
+        return ()
+
+
+_NAME = r'[^ =\]"]+'
+_CHARACTER = r'(?:[^"\\\]]|\\.)'
+_VALUE = rf'"{_CHARACTER}*"'
+
+
+def _quoted(text: str) -> str:
+    """As it stands between quotes in structured data (RFC 5424, 6.3.3)."""
+    return escaped("".join(rf"\{c}" if c in '"\\]' else c for c in text))
+
+
+def _as_needles(texts: Iterable[str]) -> Sequence[bytes]:
+    """What frames must hold for a value to hold one of ``texts``. U+FFFD may stand for any bytes, '' says nothing."""
+    needles = [text.encode() for text in texts]
+    return () if any(not text or "\ufffd" in text for text in texts) else needles
+
+
+def _probe(shown: str, pattern: str, kind: str) -> None:
+    try:
+        pc.match_substring_regex(pa.array([""]), pattern)
+    except pa.ArrowInvalid as error:
+        reason = str(error).removeprefix("Invalid regular expression: ")
+        raise ArgumentError(f"cannot use {kind} {shown!r}: {reason}") from error
+    except UnicodeEncodeError as error:
+        raise ArgumentError(f"cannot use {kind} {shown!r}: not UTF-8") from error
