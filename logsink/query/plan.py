@@ -8,8 +8,8 @@ the listing only, and is gone or not when it is read. Gone means: plan again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from logsink.archive.log import DeltaLog
 from logsink.archive.snapshot import DataFile, Snapshot
@@ -19,8 +19,7 @@ from logsink.query.filters import UNKNOWN, Bounds, Filter
 from logsink.store.base import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What is to be read. ``files`` are those of ``snapshot`` that the filter does not exclude."""
 
     snapshot: Snapshot

@@ -1,4 +1,4 @@
-"""Found rows as output: ``text``, ``json``, ``raw``, ``cat``. A table in, bytes out; no Python object for a row.
+"""Found rows as lines, of all formats for people and for syslog. A table in, bytes out; no Python object for a row.
 
 A line is joined from fragments, one array for each column: what a dictionary holds is escaped and dressed once for each of
 its entries, instants become digits by table look-up. Control characters never reach a terminal: ``text`` shows them as
@@ -8,6 +8,7 @@ its entries, instants become digits by table look-up. Control characters never r
 from __future__ import annotations
 
 import datetime as dt
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
@@ -21,10 +22,13 @@ from logsink.parse import RAW_COLUMNS, raw_frames
 from logsink.parse.schema import FILE
 from logsink.query.escape import for_json, for_terminal
 from logsink.query.filters import one_chunk
-from logsink.query.stamps import local, stamps
+from logsink.query.levels import FACILITIES, SEVERITIES
+from logsink.query.stamps import Int64, local, stamps
 
-FORMATS = ("text", "json", "raw", "cat")
+SHOWN = tuple(name for name in FILE.names if name not in ("wire", "raw"))
+"""Columns that are shown unless others are asked for."""
 
+_NAMES = {"severity": SEVERITIES, "facility": FACILITIES}
 _BYTES = 64 << 20  # of rows rendered at once: even escaped, lines stay below Arrow's 2 GiB for an array
 _RFC_3339 = '"{date}T{clock}.{milli}{micro}Z"'
 _RESET = "\x1b[0m"
@@ -42,6 +46,21 @@ class Renderer(Protocol):
         """Strings or binaries, one for each row, with what ends it; their bytes in a row are the output."""
 
 
+class Lines:
+    """Output of a renderer."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer, self.columns = renderer, tuple(renderer.columns)
+
+    def write(self, rows: pa.Table) -> Iterator[memoryview]:
+        """The bytes for these rows, in parts."""
+        return render(self._renderer, rows)
+
+    def finish(self) -> bytes:
+        """What comes at the end."""
+        return b""
+
+
 def render(renderer: Renderer, rows: pa.Table) -> Iterator[memoryview]:
     """The bytes to write for ``rows``, in parts."""
     size = rows.nbytes
@@ -55,23 +74,19 @@ class Text:
 
     zone     in which times are shown; None: UTC, with a ``Z``
     colour   by severity, for a terminal
+    iso      times as RFC 3339 has them, with microseconds and zone
     """
 
-    columns = ("time", "host", "app", "procid", "severity", "message")
+    columns: Sequence[str] = ("time", "host", "app", "procid", "severity", "message")
 
-    def __init__(self, zone: dt.tzinfo | None, *, colour: bool = False) -> None:
-        self._zone, self._colour = zone, colour
+    def __init__(self, zone: dt.tzinfo | None, *, colour: bool = False, iso: bool = False) -> None:
+        self._zone, self._colour, self._iso = zone, colour, iso
 
     def lines(self, rows: pa.Table) -> pa.Array:
-        time = _instants(rows, "time")
-        if self._zone is None:
-            stamp = stamps(time, "{date} {clock}.{milli}Z ")
-        else:
-            stamp = stamps(local(time, self._zone), "{date} {clock}.{milli} ")
         host, app, procid = (one_chunk(rows.column(name)) for name in ("host", "app", "procid"))
         tagged = pc.or_(pc.is_valid(app), pc.is_valid(procid))
         return _join(
-            stamp,
+            *self._stamp(rows),
             pc.fill_null(_dressed(host, for_terminal), "-"),
             *((_by_severity(rows, _COLOURS),) if self._colour else ()),
             _dressed(app, for_terminal, " "),
@@ -82,29 +97,111 @@ class Text:
             "\n",
         )
 
+    def _stamp(self, rows: pa.Table) -> tuple[pa.Array, ...]:
+        time = instants_of(rows, "time")
+        if self._iso:
+            return *_rfc_3339(time, self._zone), pa.scalar(" ")
+        if self._zone is None:
+            return (stamps(time, "{date} {clock}.{milli}Z "),)
+        return (stamps(local(time, self._zone), "{date} {clock}.{milli} "),)
+
+
+class Verbose:
+    """A block for each row: its time, then every column that has a value, indented."""
+
+    def __init__(self, columns: Sequence[str], zone: dt.tzinfo | None) -> None:
+        self.columns = tuple(columns)
+        self._zone = zone
+
+    def lines(self, rows: pa.Table) -> pa.Array:
+        time = _rfc_3339(instants_of(rows, "time"), self._zone)
+        return _join(*time, "\n", *(self._fragment(rows, name) for name in self.columns if name != "time"))
+
+    def _fragment(self, rows: pa.Table, name: str) -> pa.Array:
+        column, key = one_chunk(rows.column(name)), f"    {name}="
+        if pa.types.is_timestamp(column.type):
+            dressed = _join(*_rfc_3339(instants_of(rows, name), self._zone))
+            shown = pc.binary_join_element_wise(key, dressed, "\n", "")
+            return pc.if_else(pc.is_valid(column), shown, None) if column.null_count else shown
+        return _dressed(_as_text(column, name), for_terminal, key, "\n")
+
+
+class Syslog:
+    """RFC 5424 with the values of the columns: sent to a syslog server again it gives the same ones.
+
+    What RFC 5424 has no place for: a missing PRI becomes 13 (user.notice); in lines, LF becomes ``#012`` as in rsyslog. Octet-
+    counted (RFC 6587 3.4.1) messages keep it.
+    """
+
+    columns = ("time", "host", "app", "procid", "msgid", "facility", "severity", "structured_data", "message")
+
+    def __init__(self, *, octet: bool = False) -> None:
+        self._octet = octet
+
+    def lines(self, rows: pa.Table) -> pa.Array:
+        facility, severity = (one_chunk(rows.column(name)).cast(pa.int32()) for name in ("facility", "severity"))
+        pri = pc.fill_null(pc.add(pc.multiply(facility, 8), severity), 13).cast(pa.string())
+        message = one_chunk(rows.column("message"))
+        if not self._octet:
+            message = pc.replace_substring(message, "\n", "#012")
+        structured = _dressed(one_chunk(rows.column("structured_data")), lambda v: v, " ")
+        line = _join(
+            pc.binary_join_element_wise("<", pri, ">1 ", ""),
+            stamps(instants_of(rows, "time"), "{date}T{clock}.{milli}{micro}Z"),
+            *(
+                pc.fill_null(_dressed(one_chunk(rows.column(name)), lambda v: v, " "), " -")
+                for name in self.columns[1:5]
+            ),
+            pc.fill_null(structured, " -"),
+            pc.binary_join_element_wise(" ", message, ""),
+        )
+        if not self._octet:
+            return _join(line, "\n")
+        return _join(pc.binary_length(line).cast(pa.string()), " ", line)
+
 
 class Json:
     """One JSON object a line: keys in the order of the schema, instants in RFC 3339, nulls left out."""
 
-    columns = tuple(name for name in FILE.names if name not in ("wire", "raw"))
+    def __init__(self, columns: Sequence[str] = SHOWN) -> None:
+        self.columns = tuple(columns)
 
     def lines(self, rows: pa.Table) -> pa.Array:
-        first, *others = self.columns
-        instants = stamps(_instants(rows, first), f'{{"{first}":{_RFC_3339}')
-        return _join(instants, *(self._fragment(rows, name) for name in others), "}\n")
+        if "time" in self.columns[:1]:
+            first, *others = self.columns
+            instants = stamps(instants_of(rows, first), f'{{"{first}":{_RFC_3339}')
+            return _join(instants, *(self._fragment(rows, name) for name in others), "}\n")
+        fragments = _join(*(self._fragment(rows, name) for name in self.columns))
+        return _join(pa.repeat("{", rows.num_rows), pc.utf8_slice_codeunits(fragments, 1), "}\n")
 
     def _fragment(self, rows: pa.Table, name: str) -> pa.Array:
         """``,"name":value``, or null."""
         column, key = one_chunk(rows.column(name)), f',"{name}":'
         if name == "flags":
             return _dressed(column.dictionary_encode(), _flags, key)
+        if pa.types.is_binary(column.type):
+            return _dressed(_base64(column), for_json, key + '"', '"')
         if pa.types.is_timestamp(column.type):
-            dressed = stamps(_instants(rows, name), key + _RFC_3339)
+            dressed = stamps(instants_of(rows, name), key + _RFC_3339)
             return pc.if_else(pc.is_valid(column), dressed, None) if column.null_count else dressed
         if pa.types.is_integer(column.type):
             dense = pa.types.is_int8(column.type)
             return _dressed(column.dictionary_encode() if dense else column, lambda v: v.cast(pa.string()), key)
         return _dressed(column, for_json, key + '"', '"')
+
+
+class JsonPretty:
+    """One indented JSON object a row."""
+
+    def __init__(self, columns: Sequence[str] = SHOWN) -> None:
+        self._json = Json(columns)
+        self.columns = self._json.columns
+
+    def lines(self, rows: pa.Table) -> pa.Array:
+        objects = (orjson.loads(line) for line in self._json.lines(rows).to_pylist())
+        return pa.array(
+            [orjson.dumps(each, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE) for each in objects]
+        )
 
 
 class Raw:
@@ -134,6 +231,39 @@ class Cat:
     def lines(self, rows: pa.Table) -> pa.Array:
         messages = one_chunk(rows.column("message"))
         return _join(for_terminal(messages) if self._terminal else messages, "\n")
+
+
+def _nil(values: pa.Array) -> pa.Array:
+    """The values of a header's field: never empty."""
+    return pc.if_else(pc.equal(values, ""), "-", values)
+
+
+def _rfc_3339(instants: Int64, zone: dt.tzinfo | None) -> tuple[pa.Array, ...]:
+    """Instants with microseconds and zone, as fragments."""
+    if zone is None:
+        return (stamps(instants, "{date}T{clock}.{milli}{micro}Z"),)
+    moved = local(instants, zone)
+    minutes = pa.array((moved - instants) // 60_000_000).dictionary_encode()
+    offsets = [f"{'-' if m < 0 else '+'}{abs(m) // 60:02d}:{abs(m) % 60:02d}" for m in minutes.dictionary.to_pylist()]
+    return stamps(moved, "{date}T{clock}.{milli}{micro}"), pa.array(offsets, pa.string()).take(minutes.indices)
+
+
+def _as_text(column: pa.Array, name: str) -> pa.Array:
+    """Names for numbers that have one."""
+    if name == "flags":
+        coded = column.dictionary_encode()
+        said = [" ".join(names(value)) or None for value in coded.dictionary.to_pylist()]
+        return pa.array(said, pa.string()).take(coded.indices)
+    if name in _NAMES:
+        return pa.array(_NAMES[name], pa.string()).take(column)
+    if pa.types.is_binary(column.type):
+        return _base64(column)
+    return column if pa.types.is_dictionary(column.type) else column.cast(pa.string())
+
+
+def _base64(column: pa.Array) -> pa.Array:
+    encoded = [None if value is None else b64encode(value).decode() for value in column.to_pylist()]
+    return pa.array(encoded, pa.string())
 
 
 def _join(first: pa.Array, *others: pa.Array | str | bytes) -> pa.Array:
@@ -189,7 +319,7 @@ def _without_space(messages: pa.Array) -> pa.Array:
     )
 
 
-def _instants(rows: pa.Table, name: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def instants_of(rows: pa.Table, name: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     column = one_chunk(rows.column(name)).cast(pa.int64())
     filled = column.fill_null(0) if column.null_count else column
     instants: np.ndarray[tuple[int], np.dtype[np.int64]] = filled.to_numpy(zero_copy_only=False)

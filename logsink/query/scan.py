@@ -18,6 +18,7 @@ import asyncio
 import heapq
 import math
 import os
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,10 +32,11 @@ import numpy as np
 import pyarrow as pa
 
 from logsink.archive.snapshot import DataFile
-from logsink.errors import NotFound, Unavailable
+from logsink.errors import FormatError, NotFound, Unavailable
 from logsink.journal.reader import Stored
 from logsink.query import tail
 from logsink.query.conditions import Between
+from logsink.query.counted import Counted
 from logsink.query.datafile import SCHEMA, Chunks, OpenFile, RowGroup, as_rows, open_file
 from logsink.query.dedupe import COLUMNS, Dedupe
 from logsink.query.filters import EVERYTHING, UNKNOWN, Bounds, Filter, Mask, one_chunk
@@ -73,14 +75,26 @@ class Report:
 
     rows: int = 0
     hidden: int = 0
+    began: float = 0.0
+    """Everything acknowledged before this (seconds since the epoch, this machine's clock) is included."""
     files: int = 0
     files_read: int = 0
+    segments: int = 0
+    bytes: int = 0
+    """Of files and segments, all that there are."""
+    passed: int = 0
+    """Of those, how many were read or passed over so far; by footers and statistics, so an estimate."""
     bytes_read: int = 0
     requests: int = 0
-    segments: int = 0
+    """Reads of objects; ``listings`` are pages of keys."""
+    listings: int = 0
     restarts: int = 0
     cut: bool = False
     """The limit was reached before everything was looked at: there may be more."""
+    interrupted: bool = False
+    """It was told to stop before everything was looked at."""
+    unreadable: list[str] = field(default_factory=list)
+    """Why objects could not be read: their rows are missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +105,8 @@ class Tuning:
     ahead: int = 8
     attempts: int = 10
     threads: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    stop: Callable[[], bool] = lambda: False
+    """Asked after each unit: whether what was found by now is to be all."""
 
 
 async def search(
@@ -114,6 +130,43 @@ async def search(
             newest.add(rows)
     for rows in newest:
         yield rows
+
+
+async def fold(
+    store: Store,
+    query: Query,
+    part: Callable[[pa.Table], pa.Table],
+    report: Report | None = None,
+    tuning: Tuning | None = None,
+) -> list[pa.Table]:
+    """``part`` of the rows that ``query`` finds, a unit at a time in threads, in no order; each row once.
+
+    For sums: rows are neither put into order nor kept. ``query.limit`` and ``reverse`` mean nothing. Errors as of ``search``.
+    """
+    report, tuning = report or Report(), tuning or Tuning()
+    if query.dedupe:
+        async with aclosing(search(store, replace(query, limit=None), report, tuning)) as found:
+            return [part(rows) async for rows in found]
+    pool = ThreadPoolExecutor(tuning.threads, "query")
+    try:
+        for _ in range(tuning.attempts):
+            scan = _Scan(store, replace(query, limit=None), Pending(), report, tuning, pool, part)
+            parts = []
+            try:
+                await scan.plan()
+                async with aclosing(scan.tables()) as found:
+                    parts = [rows async for rows in found]
+            except NotFound:
+                if not scan.planned:
+                    raise
+                report.restarts += 1
+                report.rows = report.passed = 0
+                report.unreadable.clear()
+            else:
+                return parts
+        raise _removed(store, tuning)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 async def _deduped(store: Store, query: Query, report: Report, tuning: Tuning) -> AsyncGenerator[pa.Table, None]:
@@ -158,11 +211,15 @@ async def _resumed(store: Store, query: Query, report: Report, tuning: Tuning) -
                 return
             except NotFound:
                 report.restarts += 1
-        raise Unavailable(
-            f"cannot finish the query on {store.url}: objects were removed while it ran, {tuning.attempts} times over"
-        )
+        raise _removed(store, tuning)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _removed(store: Store, tuning: Tuning) -> Unavailable:
+    return Unavailable(
+        f"cannot finish the query on {store.url}: objects were removed while it ran, {tuning.attempts} times over"
+    )
 
 
 class _Unit(NamedTuple):
@@ -185,10 +242,11 @@ class _Scan:
         report: Report,
         tuning: Tuning,
         pool: ThreadPoolExecutor,
+        part: Callable[[pa.Table], pa.Table] | None = None,
     ) -> None:
-        self._store, self._query, self._pending = store, query, pending
-        self._report, self._tuning, self._pool = report, tuning, pool
-        self._columns = tuple(dict.fromkeys((*KEY, *query.columns)))
+        self._store, self._query, self._pending = Counted(store, report), query, pending
+        self._report, self._tuning, self._pool, self._part = report, tuning, pool, part
+        self._columns = tuple(dict.fromkeys(query.columns if part else (*KEY, *query.columns)))
         self._sign = -1 if pending.descending else 1
         self._slots = asyncio.Semaphore(_FETCHES)
         self._units: list[_Unit] = []
@@ -196,28 +254,32 @@ class _Scan:
         self._moved = asyncio.Condition()  # the line of units under way
         self._numbers = 0
         self._interpreted = 0
+        self.planned = False
 
     async def plan(self) -> None:
         """Find out what there is; first, and once. ``NotFound`` when there is no store."""
+        began = time.time()
         self._plan = await plan(self._store, self._query.filter)
-        self._report.files, self._report.segments = len(self._plan.snapshot.files), len(self._plan.segments)
+        report, (snapshot, segments, files) = self._report, self._plan
+        report.began = report.began or began
+        report.files, report.segments = len(snapshot.files), len(segments)
+        report.bytes = sum(file.size for file in snapshot.files.values()) + sum(segment.size for segment in segments)
+        report.passed = sum(file.size for file in snapshot.files.values()) - sum(file.size for file in files)
+        for file in files:
+            self._push(file, self._query.filter, bounds(file, "time"))
+        self.planned = True
 
     async def rows(self) -> AsyncGenerator[pa.Table, None]:
         """Every row, in the order of ``pending``."""
-        await self._take_in_tail()
-        for file in self._plan.files:
-            self._push(file, self._query.filter, bounds(file, "time"))
-        async with aclosing(ahead(self._next_unit, self._width)) as results:
+        async with aclosing(self._tail()) as found:
+            async for rows in found:
+                self._pending.add(rows)
+        async with aclosing(self._files()) as found:
             for rows in self._pending.pop(self._frontier()):
                 yield rows
-            async for result in results:
-                unit = self._under_way.popleft()
-                async with self._moved:
-                    self._moved.notify_all()
-                if isinstance(result, OpenFile):
-                    self._take_in_file(result, unit)
-                else:
-                    self._pending.add(result)
+            async for unit_rows in found:
+                if unit_rows is not None:
+                    self._pending.add(unit_rows)
                 for rows in self._pending.pop(self._frontier()):
                     yield rows
                 if self._pending.complete:
@@ -226,29 +288,77 @@ class _Scan:
             yield rows
         self._report.cut = self._pending.dropped or (self._pending.complete and bool(self._units or self._under_way))
 
+    async def tables(self) -> AsyncGenerator[pa.Table, None]:
+        """``part`` of the rows of each unit, as they come."""
+        for source in (self._tail(), self._files()):
+            async with aclosing(source) as found:
+                async for rows in found:
+                    if rows is not None:
+                        yield rows
+
     # The tail
 
-    async def _take_in_tail(self) -> None:
+    async def _tail(self) -> AsyncGenerator[pa.Table, None]:
         left = iter(self._plan.segments)
 
         def job() -> Coroutine[Any, Any, pa.Table] | None:
             segment = next(left, None)
-            return None if segment is None else self._segment(segment)
+            return None if segment is None or self._stopped() else self._segment(segment)
 
         async with aclosing(ahead(job, lambda _: self._tuning.ahead)) as results:
             async for rows in results:
-                self._pending.add(rows)
+                yield rows
 
     async def _segment(self, stored: Stored) -> pa.Table:
         async with self._slots:
             body = await self._store.get(stored.name.key)
-        self._count(body)
-        segment = await self._threaded(tail.read, body, stored.name, self._query.filter)
-        self._interpreted += len(segment.frames)
-        compiled = self._interpreted > tail.SMALL
-        return await self._threaded(tail.rows, segment, self._query.filter, self._columns, compiled)
+        self._report.passed += stored.size
+        try:
+            segment = await self._threaded(tail.read, body, stored.name, self._query.filter)
+            self._interpreted += len(segment.frames)
+            compiled = self._interpreted > tail.SMALL
+            rows = await self._threaded(tail.rows, segment, self._query.filter, self._columns, compiled)
+        except FormatError as error:
+            return await self._unreadable(error)
+        return await self._reduced(rows)
+
+    async def _unreadable(self, error: FormatError) -> pa.Table:
+        """What cannot be read is said, and the rest is found."""
+        self._report.unreadable.append(str(error))
+        return await self._reduced(SCHEMA.empty_table().select(self._columns))
+
+    async def _reduced(self, rows: pa.Table) -> pa.Table:
+        if self._part is None:
+            return rows
+        self._report.rows += rows.num_rows
+        return await self._threaded(self._part, rows)
+
+    def _stopped(self) -> bool:
+        """Whether to leave it at what was found."""
+        self._report.interrupted |= self._tuning.stop()
+        return self._report.interrupted
 
     # Files and row groups
+
+    async def _files(self) -> AsyncGenerator[pa.Table | None, None]:
+        """The rows of each row group; None where a footer was read."""
+        async with aclosing(ahead(self._next_unit, self._width)) as results:
+            async for result in results:
+                unit = self._under_way.popleft()
+                async with self._moved:
+                    self._moved.notify_all()
+                if isinstance(result, OpenFile):
+                    self._take_in_file(result, unit)
+                    yield None
+                else:
+                    yield result
+
+    async def _footer(self, file: DataFile) -> OpenFile | pa.Table:
+        try:
+            return await open_file(self._fetch, file.key, file.size)
+        except FormatError as error:
+            self._report.passed += file.size
+            return await self._unreadable(error)
 
     def _push(self, source: DataFile | RowGroup, filter: Filter, time: Bounds) -> None:
         low, high, _ = time
@@ -260,14 +370,14 @@ class _Scan:
 
     def _next_unit(self) -> Coroutine[Any, Any, OpenFile | pa.Table] | None:
         floor = self._pending.floor
-        if not self._units or (floor is not None and self._units[0].near > self._sign * floor):
+        if not self._units or self._stopped() or (floor is not None and self._units[0].near > self._sign * floor):
             return None
         unit = heapq.heappop(self._units)
         self._under_way.append(unit)
         if isinstance(unit.source, DataFile):
             self._report.files_read += 1
-            return open_file(self._fetch, unit.source.key, unit.source.size)
-        return self._row_group(unit.source, unit)
+            return self._footer(unit.source)
+        return self._group(unit.source, unit)
 
     def _width(self, done: int) -> int:
         """Units at once: with a limit few at first, because the first ones may be all that is needed."""
@@ -286,8 +396,20 @@ class _Scan:
     def _take_in_file(self, file: OpenFile, unit: _Unit) -> None:
         for group in file.row_groups(("time", *unit.filter.columns())):
             left = unit.filter.within(partial(_group_bounds, group))
-            if left is not None:
+            if left is None:
+                self._report.passed += file.size * group.rows // file.metadata.num_rows
+            else:
                 self._push(group, left, group.bounds.get("time", UNKNOWN))
+
+    async def _group(self, group: RowGroup, unit: _Unit) -> pa.Table:
+        try:
+            rows = await self._row_group(group, unit)
+        except FormatError as error:
+            rows = await self._unreadable(error)
+        else:
+            rows = await self._reduced(rows)
+        self._report.passed += group.file.size * group.rows // group.file.metadata.num_rows
+        return rows
 
     async def _row_group(self, group: RowGroup, unit: _Unit) -> pa.Table:
         """The matching rows of a row group. Columns are fetched and decoded only when earlier ones left something."""
@@ -331,13 +453,7 @@ class _Scan:
 
     async def _fetch(self, key: str, start: int, end: int) -> bytes:
         async with self._slots:
-            body = await self._store.get(key, start, end)
-        self._count(body)
-        return body
-
-    def _count(self, body: bytes) -> None:
-        self._report.requests += 1
-        self._report.bytes_read += len(body)
+            return await self._store.get(key, start, end)
 
     async def _threaded(self, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)

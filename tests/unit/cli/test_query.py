@@ -18,7 +18,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from logsink.cli.main import main
-from logsink.cli.query import SystemZone, command
+from logsink.cli.query import command, limit_of
+from logsink.cli.zones import SystemZone
 from logsink.errors import ArgumentError
 from logsink.journal.segment import SegmentName
 from logsink.query import tail
@@ -203,7 +204,7 @@ def test_an_endpoint_that_is_not_there() -> None:
 
 
 def test_a_store_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("logsink.cli.query.CONTACT", 0.2)
+    monkeypatch.setattr("logsink.cli.searching.CONTACT", 0.2)
     for name, value in {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}.items():
         monkeypatch.setenv(name, value)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -256,12 +257,10 @@ def test_help_shows_every_option() -> None:
 
 
 def test_limits() -> None:
-    from logsink.cli.query import _limit
-
-    assert [_limit(text) for text in ("all", "0", "1", "1000")] == [None, None, 1, 1000]
+    assert [limit_of(text) for text in ("all", "0", "1", "1000")] == [None, None, 1, 1000]
     for text in ("", "-1", "1.5", "ten", "٣", "9" * 19):
         with pytest.raises(ArgumentError):
-            _limit(text)
+            limit_of(text)
 
 
 @pytest.mark.parametrize("name", ["Europe/Berlin", "America/St_Johns", "UTC"])

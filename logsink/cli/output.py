@@ -1,0 +1,94 @@
+"""How found rows are shown: the options, and the output that they ask for."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from logsink.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from logsink.query.formats import Output
+
+FORMATS = ("text", "iso", "verbose", "json", "json-pretty", "csv", "raw", "cat", "syslog", "parquet", "arrow")
+WITH_FIELDS = ("verbose", "json", "json-pretty", "csv", "parquet", "arrow")
+BINARY = ("parquet", "arrow")
+
+
+def shown(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a verb with these options."""
+    options = [
+        click.option(
+            "-o", "--output", type=click.Choice(FORMATS), default="text", show_default=True, help="How rows are shown."
+        ),
+        click.option(
+            "--fields",
+            metavar="NAMES",
+            help="Columns of json, csv, verbose, parquet, arrow, in this order: time,host,message.",
+        ),
+        click.option(
+            "--framing",
+            type=click.Choice(("lf", "octet")),
+            default="lf",
+            help="Of -o raw and -o syslog: LF after each, or its length before.",
+        ),
+        click.option(
+            "--color", type=click.Choice(("auto", "always", "never")), default="auto", help="By severity, in text."
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def output_of(given: Mapping[str, Any], zone: dt.tzinfo, *, terminal: bool) -> Output:
+    """The output that the options ask for. ``terminal``: it is one that stdout is. ``ArgumentError``."""
+    from logsink.query import formats, render
+
+    kind, octet = given["output"], given["framing"] == "octet"
+    if kind in BINARY and terminal:
+        raise ArgumentError(f"cannot write {kind} to a terminal", hint=f"send it to a file: > found.{kind}")
+    columns = fields(given["fields"], kind) if given["fields"] else render.SHOWN
+    shown_zone = None if zone is dt.UTC else zone
+    coloured = given["color"] == "always" or (given["color"] == "auto" and terminal and not os.environ.get("NO_COLOR"))
+    makers: dict[str, Callable[[], Output]] = {
+        "text": lambda: render.Lines(render.Text(shown_zone, colour=coloured)),
+        "iso": lambda: render.Lines(render.Text(shown_zone, colour=coloured, iso=True)),
+        "verbose": lambda: render.Lines(render.Verbose(columns, shown_zone)),
+        "json": lambda: render.Lines(render.Json(columns)),
+        "json-pretty": lambda: render.Lines(render.JsonPretty(columns)),
+        "csv": lambda: formats.Csv(columns),
+        "raw": lambda: render.Lines(render.Raw(octet=octet)),
+        "cat": lambda: render.Lines(render.Cat(terminal=terminal)),
+        "syslog": lambda: render.Lines(render.Syslog(octet=octet)),
+        "parquet": lambda: formats.Parquet(columns),
+        "arrow": lambda: formats.Arrow(columns),
+    }
+    return makers[kind]()
+
+
+def fields(text: str, kind: str) -> Sequence[str]:
+    """The columns that ``--fields`` names."""
+    from logsink.parse.schema import FILE
+
+    if kind not in WITH_FIELDS:
+        raise ArgumentError(f"cannot choose fields with -o {kind}", hint=f"--fields goes with {', '.join(WITH_FIELDS)}")
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        column(name)
+    if not names or len(set(names)) < len(names):
+        raise ArgumentError(f"cannot use fields {text!r}", hint=f"name each once: {', '.join(FILE.names)}")
+    return names
+
+
+def column(name: str) -> str:
+    """``name`` itself if there is such a column. ``ArgumentError``."""
+    from logsink.parse.schema import FILE
+
+    if name not in FILE.names:
+        raise ArgumentError(f"cannot find field {name!r}", hint=f"there are {', '.join(FILE.names)}")
+    return name

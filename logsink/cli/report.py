@@ -1,0 +1,121 @@
+"""What a query says of itself on stderr: progress while it runs, the plan, and at the end what was done and what was not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from logsink.query import Query, Report
+    from logsink.query.plan import Plan
+
+PATIENCE = 1.0
+"""Seconds until there is a progress bar."""
+
+GET, LIST = 0.4e-6, 5e-6
+"""Dollars for a GET and for a LIST of S3 Standard (us-east-1); bytes within the region cost nothing."""
+
+
+def say(text: str) -> None:
+    """A line on stderr."""
+    click.echo(f"logsink: {text}", err=True)
+
+
+def summary(report: Report, query: Query, seconds: float, *, url: str, zone: dt.tzinfo) -> None:
+    """What was found and searched, what was not, and what it cost."""
+    if report.cut and query.limit is not None:
+        say(f"only the newest {query.limit} are shown, there may be more; -n all shows all")
+    if report.interrupted:
+        say("interrupted: not everything was looked at")
+    hidden = [f"{report.hidden:,} hidden as copies"] if query.dedupe else []
+    skipped = max(0, report.bytes - report.bytes_read)
+    cost = report.requests * GET + report.listings * LIST
+    parts = [
+        f"{report.rows:,} found in {seconds:.2f} s",
+        *hidden,
+        f"{report.files_read:,} of {report.files:,} files and {report.segments:,} journal segments read",
+        f"{size(report.bytes_read)} in {report.requests + report.listings:,} requests, {size(skipped)} skipped",
+        *([f"about ${cost:.6f}"] if url.startswith("s3:") else []),
+        f"complete to {when(report.began, zone)}",
+    ]
+    say("; ".join(parts))
+
+
+def unreadable(report: Report) -> None:
+    """Objects whose rows are missing."""
+    for error in report.unreadable:
+        say(f"{error}; its rows are missing")
+
+
+def when(seconds: float, zone: dt.tzinfo) -> str:
+    """An instant to the second."""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def size(count: float) -> str:
+    """Bytes, to be read."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def explain(plan: Plan, query: Query, url: str) -> str:
+    """The plan of a query that is not run."""
+    files = plan.snapshot.files.values()
+    conditions = query.filter.conditions
+    lines = [
+        ("store", url),
+        ("table", f"version {plan.snapshot.version}: {len(files):,} files, {size(sum(f.size for f in files))}"),
+        ("to read", f"at most {len(plan.files):,} files, {size(sum(f.size for f in plan.files))}"),
+        ("", f"{len(plan.segments):,} journal segments, {size(sum(s.size for s in plan.segments))}"),
+        *((("where" if n == 0 else ""), str(condition)) for n, condition in enumerate(conditions)),
+        ("columns", ", ".join(query.columns)),
+        ("order", "newest first" if query.reverse or query.limit is not None else "oldest first"),
+        (
+            "limit",
+            "none" if query.limit is None else f"the newest {query.limit}; stops when no file can hold newer ones",
+        ),
+        *((("files" if n == 0 else ""), f"{file.path} {size(file.size)}") for n, file in enumerate(plan.files)),
+    ]
+    return "".join(f"{head:<8} {text}\n" for head, text in lines)
+
+
+@asynccontextmanager
+async def progress(report: Report, *, wanted: bool) -> AsyncIterator[Callable[[], None]]:
+    """A bar on stderr while a query takes longer than ``PATIENCE``; calling what it gives ends it."""
+    if not (wanted and sys.stderr.isatty()):
+        yield lambda: None
+        return
+    task = asyncio.create_task(_bar(report))
+
+    def end() -> None:
+        task.cancel()
+
+    try:
+        yield end
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _bar(report: Report) -> None:
+    await asyncio.sleep(PATIENCE)
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("searching"), BarColumn(), DownloadColumn(binary_units=True), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("searching", total=None)
+        while True:
+            bar.update(task, total=report.bytes or None, completed=min(report.passed, report.bytes))
+            await asyncio.sleep(0.1)

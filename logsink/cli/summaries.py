@@ -1,0 +1,134 @@
+"""Answers that are not rows: the options, and how they are shown."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from logsink.cli.output import column
+from logsink.errors import ArgumentError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from logsink.query.summary import Summary
+
+BAR = 50
+"""Characters of the longest bar."""
+
+KINDS = ("count", "stats", "hist", "top", "values", "patterns")
+
+
+def summaries(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a verb with these options."""
+    options = [
+        click.option("--count", is_flag=True, help="How many match, and nothing else."),
+        click.option("--stats", metavar="by=NAMES", help="How many for each combination of values: by=app,severity."),
+        click.option("--hist", metavar="STEP", help="How many in each step of time (5m, 1h), as bars."),
+        click.option("--by", metavar="NAME", help="Of --hist: apart by the values of this column."),
+        click.option("--top", metavar="NAME", help="The most frequent values of a column; -n of them (10)."),
+        click.option("--values", metavar="NAME", help="Every value of a column, in order."),
+        click.option(
+            "--patterns", is_flag=True, help="Messages with numbers, ids and addresses collapsed, by frequency."
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def summary_of(given: Mapping[str, Any], zone: dt.tzinfo) -> Summary | None:
+    """The summary that is asked for, if one is. ``ArgumentError``."""
+    from logsink.kinds import parse_duration
+    from logsink.query.summary import Counts, Histogram, Patterns
+
+    asked = [kind for kind in KINDS if given[kind]]
+    if len(asked) > 1:
+        raise ArgumentError(f"cannot give --{asked[0]} and --{asked[1]} at once", hint="ask twice")
+    if given["by"] and not given["hist"]:
+        raise ArgumentError("cannot use --by without --hist", hint="--stats by=... counts without time")
+    if not asked:
+        return None
+    if given["hist"]:
+        return Histogram(
+            max(1, round(parse_duration(given["hist"]) * 1_000_000)), zone, column(given["by"]) if given["by"] else None
+        )
+    if given["stats"]:
+        names = [name.strip() for name in given["stats"].removeprefix("by=").split(",")]
+        return Counts([column(name) for name in names])
+    if given["top"] or given["values"]:
+        return Counts([column(given["top"] or given["values"])])
+    return Patterns() if given["patterns"] else Counts()
+
+
+def arranged(found: pa.Table, given: Mapping[str, Any], limit: int | None) -> pa.Table:
+    """The rows of a summary that are shown."""
+    if given["values"]:
+        name = found.column_names[0]
+        found = found.filter(found.column(name).is_valid()).select([name]).sort_by(name)
+    return found if limit is None else found.slice(0, limit)
+
+
+def show(found: pa.Table, given: Mapping[str, Any], zone: dt.tzinfo, write: Callable[[bytes], object]) -> None:
+    """Write a summary as text, json or csv. ``ArgumentError`` for other formats."""
+    kind = given["output"]
+    if kind == "json":
+        import orjson
+
+        for row in found.to_pylist():
+            write(orjson.dumps(row, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
+    elif kind == "csv":
+        import pyarrow as pa
+        import pyarrow.csv
+
+        sink = pa.BufferOutputStream()
+        pyarrow.csv.write_csv(found, sink, pyarrow.csv.WriteOptions(quoting_style="needed"))
+        write(sink.getvalue())
+    else:
+        _as_text(found, given, zone, write)
+
+
+def check(given: Mapping[str, Any]) -> None:
+    """``ArgumentError`` when a summary cannot be shown like that."""
+    if given["output"] not in ("text", "json", "csv"):
+        raise ArgumentError(f"cannot show a summary with -o {given['output']}", hint="write text, json or csv")
+
+
+def _as_text(found: pa.Table, given: Mapping[str, Any], zone: dt.tzinfo, write: Callable[[bytes], object]) -> None:
+    rows = [[_shown(name, value, zone) for name, value in row.items()] for row in found.to_pylist()]
+    names = found.column_names
+    if given["count"] or given["values"]:
+        write("".join(f"{row[-1]}\n" for row in rows).encode())
+        return
+    if given["hist"]:
+        most = max(found.column("count").to_pylist(), default=0)
+        for row, count in zip(rows, found.column("count").to_pylist(), strict=True):
+            row.append("█" * max(1, round(BAR * count / most)))
+        names = [*names, ""]
+    if names[-1] == "count":  # the number first, the long text last
+        names = [names[-1], *names[:-1]]
+        rows = [[row[-1], *row[:-1]] for row in rows]
+    numbers = [name == "count" for name in names]
+    widths = [max(len(name), *(len(row[k]) for row in rows), 0) for k, name in enumerate(names)]
+    for row in [names, *rows]:
+        cells = (
+            text.rjust(width) if n else text.ljust(width) for text, width, n in zip(row, widths, numbers, strict=True)
+        )
+        write(("  ".join(cells).rstrip() + "\n").encode())
+
+
+def _shown(name: str, value: Any, zone: dt.tzinfo) -> str:
+    """A value as text, harmless on a terminal."""
+    from logsink.query.levels import FACILITIES, SEVERITIES
+
+    if value is None:
+        return "-"
+    if isinstance(value, dt.datetime):
+        return value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+    if name in ("severity", "facility"):
+        return str((SEVERITIES if name == "severity" else FACILITIES)[value])
+    text = value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,42 @@
+"""In which zone times are read and shown."""
+
+from __future__ import annotations
+
+import datetime as dt
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from logsink.errors import ArgumentError
+
+
+def zone_of(name: str | None, *, utc: bool) -> dt.tzinfo:
+    """The zone that ``--timezone`` or ``--utc`` names; this machine's without either. ``ArgumentError``."""
+    if utc or (name and name.upper() in ("UTC", "Z")):
+        return dt.UTC
+    if name is None or name == "local":
+        return SystemZone()
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        hint = "write local, UTC, or a name such as Europe/Berlin"
+        raise ArgumentError(f"cannot find time zone {name!r}", hint=hint) from error
+
+
+class SystemZone(dt.tzinfo):
+    """This machine's local time as the C library has it (TZ, /etc/localtime), daylight saving and history included."""
+
+    def utcoffset(self, when: dt.datetime | None) -> dt.timedelta:
+        if when is None:
+            return dt.timedelta()
+        naive = when.replace(tzinfo=None)
+        return naive.replace(tzinfo=dt.UTC, fold=0) - dt.datetime.fromtimestamp(naive.timestamp(), dt.UTC)
+
+    def fromutc(self, when: dt.datetime) -> dt.datetime:
+        local = when.replace(tzinfo=dt.UTC).astimezone()
+        first = local.replace(tzinfo=None)  # of two equal local times, as ``fold=0`` means it
+        return local.replace(tzinfo=self, fold=first.timestamp() != local.timestamp())
+
+    def dst(self, when: dt.datetime | None) -> dt.timedelta | None:
+        return None
+
+    def tzname(self, when: dt.datetime | None) -> str:
+        return "local"

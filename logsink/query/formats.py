@@ -1,0 +1,153 @@
+"""Found rows for other programs: ``csv``, ``parquet``, ``arrow``. Read again they give the same rows."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from logsink.parse.schema import FILE
+from logsink.query.render import SHOWN, instants_of
+from logsink.query.stamps import stamps
+
+_GROUP = 1 << 16
+"""Rows of a row group."""
+
+
+class Output(Protocol):
+    """What becomes of found rows."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The columns it needs."""
+
+    def write(self, rows: pa.Table) -> Iterator[memoryview | bytes]:
+        """The bytes for these rows, in parts; those of the head come first."""
+
+    def finish(self) -> bytes:
+        """The bytes that end it, also when there were no rows."""
+
+
+class Csv:
+    """RFC 4180 with a head line. Null is nothing, an empty string ``""``; instants in RFC 3339 with microseconds and Z."""
+
+    def __init__(self, columns: Sequence[str] = SHOWN) -> None:
+        self.columns = tuple(columns)
+        self._headed = False
+
+    def write(self, rows: pa.Table) -> Iterator[memoryview | bytes]:
+        yield from self._head()
+        sink = pa.BufferOutputStream()
+        options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
+        pyarrow.csv.write_csv(_plain(rows, self.columns, instants=True), sink, options)
+        yield memoryview(sink.getvalue())
+
+    def finish(self) -> bytes:
+        return b"".join(self._head())
+
+    def _head(self) -> Iterator[bytes]:
+        if not self._headed:
+            self._headed = True
+            yield ",".join(self.columns).encode() + b"\n"
+
+
+class _Table:
+    """A format of Arrow's own that is written through a sink."""
+
+    def __init__(self, columns: Sequence[str] = SHOWN) -> None:
+        self.columns = tuple(columns)
+        self._schema = pa.schema([FILE.field(name) for name in self.columns])
+        self._sink = io.BytesIO()
+        self._writer = self._open()
+        self._held: list[pa.Table] = []
+        self._rows = 0
+
+    def _open(self) -> pq.ParquetWriter | pa.ipc.RecordBatchStreamWriter:
+        raise NotImplementedError
+
+    def write(self, rows: pa.Table) -> Iterator[memoryview | bytes]:
+        self._held.append(_plain(rows, self.columns).cast(self._schema))
+        self._rows += rows.num_rows
+        if self._rows >= _GROUP:
+            self._flush()
+        yield self._written()
+
+    def finish(self) -> bytes:
+        self._flush()
+        self._writer.close()
+        return self._written()
+
+    def _flush(self) -> None:
+        if self._held:
+            self._writer.write_table(pa.concat_tables(self._held).combine_chunks())
+        self._held, self._rows = [], 0
+
+    def _written(self) -> bytes:
+        body = self._sink.getvalue()
+        self._sink.seek(0)
+        self._sink.truncate()
+        return body
+
+
+class Arrow(_Table):
+    """An Arrow IPC stream, uncompressed."""
+
+    def _open(self) -> pa.ipc.RecordBatchStreamWriter:
+        return pa.ipc.new_stream(self._sink, self._schema)
+
+
+class Parquet(_Table):
+    """A Parquet file, zstd."""
+
+    def _open(self) -> pq.ParquetWriter:
+        return pq.ParquetWriter(_Tell(self._sink), self._schema, compression="zstd")
+
+
+class _Tell:
+    """A file whose place counts on while what was written is taken out of it."""
+
+    def __init__(self, sink: io.BytesIO) -> None:
+        self._sink, self._at = sink, 0
+        self.closed = False
+
+    def write(self, data: bytes) -> int:
+        count = self._sink.write(data)
+        self._at += count
+        return count
+
+    def tell(self) -> int:
+        return self._at
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
+
+    def readable(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _plain(rows: pa.Table, columns: Sequence[str], *, instants: bool = False) -> pa.Table:
+    """Without dictionaries; ``instants``: as text."""
+    arrays = []
+    for name in columns:
+        column = rows.column(name).combine_chunks()
+        column = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        if instants and pa.types.is_timestamp(column.type):
+            texts = stamps(instants_of(rows, name), "{date}T{clock}.{milli}{micro}Z")
+            column = texts if not column.null_count else pa.compute.if_else(column.is_valid(), texts, None)
+        arrays.append(column)
+    return pa.table(arrays, names=list(columns))
