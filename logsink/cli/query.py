@@ -28,6 +28,7 @@ every message matches. The newest 1000 matches are printed, oldest first, unless
   logsink query -E 'port 8[0-9]{3}' -n all       a regular expression, everything there is
   logsink query -S '2026-11-22 03:10' -U 03:20   a time range, [since, until)
   logsink query -u sshd -o json -n 50 -r         the newest 50 of sshd as JSON, newest first
+  logsink query -f -H 'web-*' -p warning         what comes in from now on
   logsink query --deploy d-7 --sd request=4711   of one deployment, one request
   logsink query -S 1d -p err --patterns -n 20    the most frequent kinds of errors since yesterday
   logsink query -S today --hist 1h --by severity how many in each hour
@@ -43,6 +44,17 @@ a zone, @1700000000. Exit code 0: something was found; 1: nothing; 2: an error, 
 @conditions
 @click.option("-n", "--lines", "--limit", "lines", metavar="N", help="The newest N only (1000); 0 or all: all.")
 @click.option("-r", "--reverse", is_flag=True, help="Newest first.")
+@click.option(
+    "-f", "--follow", "--tail", "follow", is_flag=True, help="Then show what comes, until interrupted; -n 10."
+)
+@click.option("--after-cursor", metavar="CURSOR", help="What was stored after the place that a cursor names.")
+@click.option(
+    "--cursor-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Begin after the cursor in FILE, if there is one; keep it there.",
+)
+@click.option("--show-cursor", is_flag=True, help="The cursor on stderr at the end.")
 @shown
 @click.option(
     "--dedupe", is_flag=True, help="Hide what is probably a copy: sent again by RELP clients after a broken connection."
@@ -53,7 +65,7 @@ a zone, @1700000000. Exit code 0: something was found; 1: nothing; 2: an error, 
 @click.option("-q", "--quiet", is_flag=True, help="No summary, no notices, no progress on stderr.")
 def command(config_file: Path | None, store: str | None, **given: Any) -> int:
     summarised = any(given[kind] for kind in ("count", "stats", "hist", "values", "patterns"))
-    usual = "all" if summarised else LIMITS["top" if given["top"] else "rows"]
+    usual = "all" if summarised else LIMITS["top" if given["top"] else "follow" if given["follow"] else "rows"]
     limit = limit_of(given["lines"] or usual)
     zone = zone_of(given["timezone"], utc=given["utc"])
     config = effective(config_file, {"store": store})

@@ -13,16 +13,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from logsink.cli import report as reporting
 from logsink.cli.conditions import wanted
 from logsink.cli.output import BINARY, output_of
 from logsink.cli.summaries import arranged, check, show, summary_of
-from logsink.errors import Unavailable
-from logsink.query import Query, Report, Tuning, search
+from logsink.errors import ArgumentError, NotFound, Unavailable
+from logsink.query import Follower, Place, Query, Report, Tuning, search
 from logsink.query.formats import Output
-from logsink.query.plan import plan
+from logsink.query.plan import Plan, plan
 from logsink.query.scan import fold
 from logsink.query.summary import Summary
 from logsink.store import Store, open_store
@@ -34,6 +35,11 @@ GRACE = 1.0
 """Seconds after an interrupt in which what was found has to be there."""
 
 INTERRUPTED = 130
+
+INTERVALS = (0.5, 1.0)
+"""Seconds from look to look of a follower: at a directory, at S3."""
+
+Write = Callable[[bytes | memoryview], object]
 
 
 def searched(url: str, given: Mapping[str, Any], zone: dt.tzinfo, limit: int | None) -> int:
@@ -51,6 +57,12 @@ class _Run:
         self._url, self._given, self._zone, self._limit = url, given, zone, limit
         self._terminal = sys.stdout.isatty()
         self._stopped = False
+        self._plans: list[Plan] = []
+        self._kept = ""
+        self._cursor: str | None = given["after_cursor"]
+        file: Path | None = given["cursor_file"]
+        if file is not None and self._cursor is None and file.exists():
+            self._cursor = file.read_text(encoding="ascii", errors="replace").strip()
 
     async def run(self) -> int:
         """The exit code."""
@@ -62,7 +74,8 @@ class _Run:
         columns = tuple(summary.columns if summary else output.columns)
         limit = None if summary else self._limit
         query = Query(wanted(given, self._zone), columns, limit, given["reverse"], given["dedupe"])
-        report, tuning = Report(), Tuning(stop=lambda: self._stopped)
+        self._check(summary)
+        report, tuning = Report(), Tuning(stop=lambda: self._stopped, planned=self._plans.append)
         began = time.monotonic()
         self._listen_for_interrupts(report)
         async with open_store(self._url) as store:
@@ -71,12 +84,14 @@ class _Run:
                 return await self._explain(store, query)
             if summary:
                 await self._summarise(store, query, summary, report, tuning)
+            elif self._cursor is not None:
+                await self._beyond(store, query, output, report, Place.of(self._cursor))
             else:
                 await self._rows(store, query, output, report, tuning)
         reporting.unreadable(report)
         if not given["quiet"]:
             reporting.summary(report, query, time.monotonic() - began, url=self._url, zone=self._zone)
-        if report.interrupted:
+        if self._stopped:
             return INTERRUPTED
         return 2 if report.unreadable else 0 if report.rows else 1
 
@@ -84,12 +99,15 @@ class _Run:
         """The first interrupt asks for what was found so far; before anything can have been, and a second time, it ends all."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
+        self._wakened = asyncio.Event()
 
         def interrupted() -> None:
             if self._stopped or not report.began:
                 task.cancel()
             else:
                 self._stopped = True
+                report.interrupted = not self._given["follow"]
+                self._wakened.set()
                 loop.call_later(GRACE, task.cancel)
 
         with suppress(NotImplementedError, ValueError, RuntimeError):  # not in the main thread
@@ -100,17 +118,78 @@ class _Run:
         return 0
 
     async def _rows(self, store: Store, query: Query, output: Output, report: Report, tuning: Tuning) -> None:
-        wanted_bar = not self._given["quiet"]
         with self._destination() as write:
             async with (
-                reporting.progress(report, wanted=wanted_bar) as quiet,
+                reporting.progress(report, wanted=not self._given["quiet"]) as end_bar,
                 aclosing(search(store, query, report, tuning)) as found,
             ):
                 async for rows in found:
                     if self._terminal:
-                        quiet()
+                        end_bar()
                     await asyncio.to_thread(_write_all, write, output, rows)
+            place = Place.at(self._plans[-1])
+            if self._given["follow"] and not self._stopped:
+                follower = Follower(store, query, place, report)
+                await follower.settle(self._plans[-1])
+                await self._follow(follower, output, write)
+            await self._keep(place)
             write(output.finish())
+
+    async def _beyond(self, store: Store, query: Query, output: Output, report: Report, place: Place) -> None:
+        """What was stored after a cursor."""
+        report.began = time.time()
+        follower = Follower(store, query, place, report)
+        with self._destination() as write:
+            await self._new(follower, output, write, look=True)
+            if self._given["follow"]:
+                await self._follow(follower, output, write)
+            await self._keep(place)
+            write(output.finish())
+
+    async def _follow(self, follower: Follower, output: Output, write: Write) -> None:
+        """Show what comes until told to stop. Trouble of the store is said once, and it is tried again."""
+        interval = INTERVALS[self._url.startswith("s3:")]
+        trouble = ""
+        while not self._stopped:
+            began = time.monotonic()
+            try:
+                await self._new(follower, output, write)
+                await self._keep(follower.place)
+                trouble = ""
+            except (Unavailable, NotFound) as error:
+                if str(error) != trouble and not self._given["quiet"]:
+                    reporting.say(f"{error}; trying again")
+                trouble = str(error)
+            left = interval - (time.monotonic() - began)
+            if left > 0:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wakened.wait(), left)
+
+    async def _new(self, follower: Follower, output: Output, write: Write, *, look: bool = False) -> None:
+        async with aclosing(follower.poll(look=look)) as found:
+            async for rows in found:
+                await asyncio.to_thread(_write_all, write, output, rows)
+
+    async def _keep(self, place: Place) -> None:
+        """The cursor where it is wanted, when everything up to it is written."""
+        file: Path | None = self._given["cursor_file"]
+        if file is not None and place.cursor != self._kept:
+            self._kept = place.cursor
+            draft = file.with_name(f".{file.name}.{os.getpid()}")
+            await asyncio.to_thread(_replace, draft, file, self._kept + "\n")
+        if self._given["show_cursor"] and (self._stopped or not self._given["follow"]):
+            reporting.say(f"cursor: {place.cursor}")
+
+    def _check(self, summary: Summary | None) -> None:
+        """``ArgumentError`` for options that do not go together."""
+        given = self._given
+        following = "--follow" if given["follow"] else "--cursor-file" if given["cursor_file"] else ""
+        following = "--after-cursor" if given["after_cursor"] else following
+        for name, other in (("--reverse", given["reverse"]), ("--explain", given["explain"]), ("a summary", summary)):
+            if following and other:
+                raise ArgumentError(f"cannot use {name} with {following}")
+        if given["follow"] and given["output"] in BINARY:
+            raise ArgumentError(f"cannot follow with -o {given['output']}", hint="it has an end; write json or csv")
 
     async def _summarise(self, store: Store, query: Query, summary: Summary, report: Report, tuning: Tuning) -> None:
         async with reporting.progress(report, wanted=not self._given["quiet"]):
@@ -122,7 +201,7 @@ class _Run:
                 write(b"0\n")
 
     @contextmanager
-    def _destination(self) -> Iterator[Callable[[bytes | memoryview], object]]:
+    def _destination(self) -> Iterator[Write]:
         """Where output goes: stdout, or a pager in front of the terminal."""
         pager = (
             _pager() if self._terminal and not self._given["no_pager"] and self._given["output"] not in BINARY else None
@@ -141,11 +220,16 @@ class _Run:
                     process.stdin.close()
 
 
-def _write_all(write: Callable[[bytes | memoryview], object], output: Output, rows: Any) -> None:
+def _write_all(write: Write, output: Output, rows: Any) -> None:
     for part in output.write(rows):
         write(part)
     if write == sys.stdout.buffer.write:
         sys.stdout.buffer.flush()
+
+
+def _replace(draft: Path, file: Path, text: str) -> None:
+    draft.write_text(text, encoding="ascii")
+    draft.replace(file)
 
 
 def _pager() -> list[str] | None:

@@ -4,6 +4,7 @@ Layout, version 1::
 
     schema metadata   logsink.format=1  logsink.receiver  logsink.lane  logsink.sequence
                       logsink.default_timezone  logsink.deploy_sd_id  logsink.parser
+                      logsink.ordinal           (since 0.1; place among all segments of the receiver, its lanes together)
     received   timestamp[us, UTC]            when the bytes were read; equal within a read
     sender     dictionary<int32, string>     peer address without port; null where there is none
     identity   dictionary<int32, string>     subject of the verified client certificate, or null
@@ -70,11 +71,15 @@ class SegmentName(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment in memory. ``frames`` may view memory that the segment keeps alive."""
+    """A segment in memory. ``frames`` may view memory that the segment keeps alive.
+
+    ``ordinal`` is its place among the segments of its receiver, in the order in which frames came; 0: not known.
+    """
 
     name: SegmentName
     settings: Settings
     frames: Frames
+    ordinal: int = 0
 
 
 def encode(segment: Segment) -> pa.Buffer:
@@ -89,6 +94,8 @@ def encode(segment: Segment) -> pa.Buffer:
         "logsink.deploy_sd_id": segment.settings.deploy_sd_id,
         "logsink.parser": str(segment.settings.parser),
     }
+    if segment.ordinal:
+        metadata["logsink.ordinal"] = str(segment.ordinal)
     columns = [
         pa.Array.from_buffers(_FIELDS[0].type, n, [None, pa.py_buffer(frames.received)]),
         *(_coded(frames, k) for k in range(3)),
@@ -117,7 +124,7 @@ def decode(body: bytes | pa.Buffer) -> Segment:
         table.validate(full=True)
         name = SegmentName(meta["logsink.receiver"], int(meta["logsink.lane"]), int(meta["logsink.sequence"]))
         settings = Settings(meta["logsink.default_timezone"], meta["logsink.deploy_sd_id"], int(meta["logsink.parser"]))
-        return Segment(name, settings, _frames(table))
+        return Segment(name, settings, _frames(table), int(meta.get("logsink.ordinal", "0")))
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise FormatError(f"cannot read segment: {error}") from error
 

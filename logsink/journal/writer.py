@@ -234,7 +234,7 @@ class Journal:
         began = self._last_sent = self._loop.time()
         await self._until_done(f"of lane {lane.number}", lambda: self._settle_id(lane))
         name = SegmentName(lane.receiver, lane.number, lane.sequence + 1)
-        segment = Segment(name, self._settings, fill.frames())
+        segment = Segment(name, self._settings, fill.frames(), fill.ordinal)
         body = memoryview(await self._loop.run_in_executor(self._threads, encode, segment)).cast("B")
         await self._until_done(name.key, lambda: self._put_once(name, body))
         now = self._loop.time()

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from logsink.query.conditions import Between, Flagged, Holds, Not, Numbered, OneOf, Parameter
 from logsink.query.filters import Condition, Filter
+from logsink.query.follow import Follower, Place
 from logsink.query.levels import parse_facility, parse_priority
 from logsink.query.scan import Query, Report, Tuning, search
 from logsink.query.times import parse_time
@@ -25,11 +26,13 @@ __all__ = [
     "Condition",
     "Filter",
     "Flagged",
+    "Follower",
     "Holds",
     "Not",
     "Numbered",
     "OneOf",
     "Parameter",
+    "Place",
     "Query",
     "Report",
     "Tuning",

@@ -41,7 +41,7 @@ from logsink.query.datafile import SCHEMA, Chunks, OpenFile, RowGroup, as_rows, 
 from logsink.query.dedupe import COLUMNS, Dedupe
 from logsink.query.filters import EVERYTHING, UNKNOWN, Bounds, Filter, Mask, one_chunk
 from logsink.query.merge import KEY, MEMORY, Pending, Position, position
-from logsink.query.plan import bounds, plan
+from logsink.query.plan import Plan, bounds, plan
 from logsink.query.spill import Backwards
 from logsink.store.base import Store
 
@@ -107,6 +107,10 @@ class Tuning:
     threads: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     stop: Callable[[], bool] = lambda: False
     """Asked after each unit: whether what was found by now is to be all."""
+    planned: Callable[[Plan], None] = lambda _: None
+    """Told of every plan that is made."""
+    journal: bool = True
+    """Whether the journal is looked at."""
 
 
 async def search(
@@ -259,8 +263,10 @@ class _Scan:
     async def plan(self) -> None:
         """Find out what there is; first, and once. ``NotFound`` when there is no store."""
         began = time.time()
-        self._plan = await plan(self._store, self._query.filter)
+        found = await plan(self._store, self._query.filter)
+        self._plan = found if self._tuning.journal else found._replace(segments=())
         report, (snapshot, segments, files) = self._report, self._plan
+        self._tuning.planned(self._plan)
         report.began = report.began or began
         report.files, report.segments = len(snapshot.files), len(segments)
         report.bytes = sum(file.size for file in snapshot.files.values()) + sum(segment.size for segment in segments)

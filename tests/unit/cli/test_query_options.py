@@ -133,6 +133,11 @@ def test_what_is_found(url: str, arguments: tuple[str, ...], wanted: list[int]) 
         (("--by", "host"), "cannot use --by without --hist"),
         (("--stats", "by=hosts"), "cannot find field 'hosts'"),
         (("--hist", "5"), "cannot read duration '5'"),
+        (("-f", "-r"), "cannot use --reverse with --follow"),
+        (("-f", "--explain"), "cannot use --explain with --follow"),
+        (("--after-cursor", "x", "--count"), "cannot use a summary with --after-cursor"),
+        (("-f", "-o", "parquet"), "cannot follow with -o parquet"),
+        (("--after-cursor", "x"), "cannot read 'x' as a cursor"),
         (("--count", "-o", "arrow"), "cannot show a summary with -o arrow (write text, json or csv)"),
     ],
 )
