@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from logsink.errors import ArgumentError
-
 if TYPE_CHECKING:
-    from logsink.query import Condition, Filter
+    from logsink.query import Filter
 
 GLOBS = {
     "host": (("-H", "--host"), "Host: * ? [a-z] allowed, ! before it excludes. May be repeated: either."),
@@ -75,69 +73,9 @@ def patterns(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def wanted(given: Mapping[str, Any], zone: dt.tzinfo) -> Filter:
     """The filter that the options ask for. ``ArgumentError`` names what cannot be understood."""
-    from logsink.query import Filter
+    from logsink.query.wanted import Wanted
 
-    return Filter((*_of_columns(given, zone), *_of_message(given)))
-
-
-def _of_columns(given: Mapping[str, Any], zone: dt.tzinfo) -> Sequence[Condition]:
-    from logsink.query import Between, Not, Numbered, OneOf, Parameter, parse_facility, parse_priority, parse_time
-
-    now = time.time_ns() // 1000
-    since, until = (None if given[key] is None else parse_time(given[key], now, zone) for key in ("since", "until"))
-    found: list[Condition] = []
-    if since is not None or until is not None:
-        if since is not None and until is not None and since >= until:
-            raise ArgumentError(f"cannot search from {given['since']!r} until {given['until']!r}: the range is empty")
-        found.append(Between("time", since, until))
-    if given["priority"] is not None:
-        least, most = parse_priority(given["priority"])
-        found.append(Between("severity", least, most + 1))
-    for column in GLOBS:
-        only, without = _split(given[column])
-        found += [OneOf(column, only)] if only else []
-        found += [Not(OneOf(column, without))] if without else []
-    only, without = _split(given["facility"])
-    found += [Numbered("facility", tuple(map(parse_facility, only)))] if only else []
-    found += [Not(Numbered("facility", tuple(map(parse_facility, without))))] if without else []
-    found += [Parameter.parse(text) for text in given["sd"]]
-    return [*found, *_of_flags(given["flag"])]
-
-
-def _of_flags(texts: Sequence[str]) -> Sequence[Condition]:
-    from logsink.flags import Flag
-    from logsink.query import Flagged, Not
-
-    known = {flag.name.lower(): int(flag) for flag in Flag if flag.name}
-    only, without = _split(texts)
-    for text in (*only, *without):
-        if text.lower() not in known:
-            raise ArgumentError(f"cannot find flag {text!r}", hint=f"write one of {', '.join(known)}")
-    return [
-        *(Flagged("flags", known[text.lower()]) for text in only),
-        *(Not(Flagged("flags", known[text.lower()])) for text in without),
-    ]
-
-
-def _of_message(given: Mapping[str, Any]) -> Sequence[Condition]:
-    from logsink.query import Holds, Not
-
-    if given["regex"] and given["fixed"]:
-        raise ArgumentError("cannot take patterns as text and as regular expressions at once", hint="give -E or -F")
-    found: list[Condition] = []
-    words, ignore_case = given["word"], given["ignore_case"]
-    if given["pattern"]:
-        found.append(Holds("message", given["pattern"], given["regex"], ignore_case, words))
-    if given["grep"]:
-        lower = all(pattern == pattern.lower() for pattern in given["grep"])
-        found.append(Holds("message", given["grep"], regex=True, ignore_case=ignore_case or lower, words=words))
-    if given["invert_match"]:
-        if not found:
-            raise ArgumentError("cannot find what does not match: there is no pattern", hint="give one with -v")
-        return [Not(condition) for condition in found]
-    return found
-
-
-def _split(texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Those that include, those that exclude (without their ``!``)."""
-    return tuple(t for t in texts if not t.startswith("!")), tuple(t[1:] for t in texts if t.startswith("!"))
+    names = Wanted.__dataclass_fields__
+    return Wanted(**{name: value for name, value in given.items() if name in names}).filter(
+        time.time_ns() // 1000, zone
+    )

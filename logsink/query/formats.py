@@ -43,7 +43,7 @@ class Csv:
         yield from self._head()
         sink = pa.BufferOutputStream()
         options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
-        pyarrow.csv.write_csv(_plain(rows, self.columns, instants=True), sink, options)
+        pyarrow.csv.write_csv(plain(rows, self.columns, instants=True), sink, options)
         yield memoryview(sink.getvalue())
 
     def finish(self) -> bytes:
@@ -70,7 +70,7 @@ class _Table:
         raise NotImplementedError
 
     def write(self, rows: pa.Table) -> Iterator[memoryview | bytes]:
-        self._held.append(_plain(rows, self.columns).cast(self._schema))
+        self._held.append(plain(rows, self.columns).cast(self._schema))
         self._rows += rows.num_rows
         if self._rows >= _GROUP:
             self._flush()
@@ -138,7 +138,7 @@ class _Tell:
         return False
 
 
-def _plain(rows: pa.Table, columns: Sequence[str], *, instants: bool = False) -> pa.Table:
+def plain(rows: pa.Table, columns: Sequence[str], *, instants: bool = False) -> pa.Table:
     """Without dictionaries; ``instants``: as text."""
     arrays = []
     for name in columns:

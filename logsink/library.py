@@ -1,0 +1,119 @@
+"""The archive from Python: Arrow record batches for pandas, polars, DuckDB and whatever else takes them.
+
+::
+
+    import logsink
+
+    logs = logsink.open("s3://logs/prod")
+    errors = logs.scan(since="1h", host="web-*", priority="err", columns=["time", "host", "message"])
+    errors.read_pandas()                    # or polars.from_arrow(errors), duckdb.from_arrow(errors), for batch in errors
+
+Nothing is read before the first batch is asked for, and not much more than what is asked for. It runs in a thread of its own,
+so that it works where an event loop runs already (notebooks).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing, suppress
+from typing import Any, Final
+
+import pyarrow as pa
+
+from logsink.errors import ArgumentError
+from logsink.parse.schema import FILE
+from logsink.query import Query, Report, search
+from logsink.query.formats import plain
+from logsink.query.render import SHOWN
+from logsink.query.wanted import GLOBS, Wanted
+from logsink.store import open_store
+
+_AHEAD: Final = 4
+"""Batches that wait to be taken."""
+
+
+class Archive:
+    """A store, read only. ``url``: as ``--store`` takes it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def __repr__(self) -> str:
+        return f"logsink.open({self.url!r})"
+
+    def scan(
+        self,
+        *pattern: str,
+        columns: Sequence[str] = SHOWN,
+        limit: int | None = None,
+        newest_first: bool = False,
+        dedupe: bool = False,
+        zone: dt.tzinfo = dt.UTC,
+        **wanted: Any,
+    ) -> pa.RecordBatchReader:
+        """The rows that meet every condition, in order of time, as a reader of record batches of ``columns``.
+
+        ``wanted``: the fields of ``query.wanted.Wanted``, named as the options of ``logsink query``: ``since``, ``until``,
+        ``host``, ``app``, ``priority``, ``regex``, ...; a string where several are possible is one. Times without a zone are in
+        ``zone``. With a ``limit``, the newest so many. ``ArgumentError`` here, other ``logsink.errors`` from the reader.
+        """
+        unknown = [name for name in columns if name not in FILE.names]
+        if unknown:
+            raise ArgumentError(f"cannot find column {unknown[0]!r}", hint=f"there are {', '.join(FILE.names)}")
+        several = (*GLOBS, "grep", "facility", "sd", "flag")
+        given: dict[str, Any] = {
+            name: (value,) if name in several and isinstance(value, str) else value for name, value in wanted.items()
+        }
+        stray = [name for name in given if name not in Wanted.__dataclass_fields__]
+        if stray:
+            raise ArgumentError(
+                f"cannot use {stray[0]!r} as a condition", hint=f"there are {', '.join(Wanted.__dataclass_fields__)}"
+            )
+        filter = Wanted(pattern=pattern, **given).filter(time.time_ns() // 1000, zone)
+        query = Query(filter, tuple(columns), limit, newest_first, dedupe)
+        schema = pa.schema([FILE.field(name) for name in columns])
+        return pa.RecordBatchReader.from_batches(schema, _batches(self.url, query, schema))
+
+
+def _batches(url: str, query: Query, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Batches as they are found, by a thread that ends when nobody takes them any more."""
+    found: queue.Queue[pa.RecordBatch | BaseException | None] = queue.Queue(_AHEAD)
+    left = threading.Event()
+
+    def put(item: pa.RecordBatch | BaseException | None) -> None:
+        while not left.is_set():
+            with suppress(queue.Full):
+                found.put(item, timeout=0.1)
+                return
+
+    async def run() -> None:
+        async with open_store(url) as store, aclosing(search(store, query, Report())) as tables:
+            async for table in tables:
+                for batch in plain(table, schema.names).cast(schema).to_batches():
+                    await asyncio.to_thread(put, batch)
+                if left.is_set():
+                    return
+
+    def work() -> None:
+        try:
+            asyncio.run(run())
+        except BaseException as error:  # noqa: BLE001  it is raised where the batches are taken
+            put(error)
+        else:
+            put(None)
+
+    thread = threading.Thread(target=work, name="logsink-scan", daemon=True)
+    thread.start()
+    try:
+        while (item := found.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        left.set()
+        thread.join()

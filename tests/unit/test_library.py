@@ -1,0 +1,93 @@
+"""The archive from Python."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import threading
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import logsink
+from logsink.errors import ArgumentError, NotFound
+from logsink.query.render import SHOWN
+from logsink.store import open_store
+from tests.unit.query.archives import archive, row
+
+SECOND = 1_000_000
+ROWS = [row(n * SECOND, host=f"web{n % 3}", app="a", severity=n % 8, message=f"line {n}") for n in range(50)]
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    url = f"file://{tmp_path_factory.mktemp('archive')}/store"
+
+    async def build() -> None:
+        async with open_store(url) as store:
+            await archive(store, [ROWS[:20], ROWS[20:]])
+
+    asyncio.run(build())
+    return logsink.open(url)
+
+
+def numbers(reader: pa.RecordBatchReader) -> list[int]:
+    return [int(message.split()[1]) for message in reader.read_all()["message"].to_pylist()]
+
+
+def test_everything(logs: Any) -> None:
+    reader = logs.scan()
+    assert reader.schema.names == list(SHOWN)
+    found = reader.read_all()
+    assert found["message"].to_pylist() == [one["message"] for one in ROWS]
+    assert found["host"].type == pa.string()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wanted", "expected"),
+    [
+        (("line 7",), {}, [7]),
+        (("line [12]3",), {"regex": True}, [13, 23]),
+        ((), {"host": "web1", "limit": 3}, [43, 46, 49]),
+        ((), {"host": ["web1", "web2"], "limit": 2, "newest_first": True}, [49, 47]),
+        ((), {"priority": "emerg", "until": "2026-11-22T00:00:10Z"}, [0, 8]),
+        ((), {"since": dt.datetime(2026, 11, 22, 0, 0, 48, tzinfo=dt.UTC)}, [48, 49]),
+        ((), {"since": dt.datetime(2026, 11, 22, 1, 0, 48), "zone": dt.timezone(dt.timedelta(hours=1))}, [48, 49]),  # noqa: DTZ001
+        ((), {"grep": "LINE 4$"}, []),
+        ((), {"host": "!web*"}, []),
+        ((), {"dedupe": False, "app": "b"}, []),
+    ],
+)
+def test_what_is_found(logs: Any, pattern: tuple[str, ...], wanted: dict[str, Any], expected: list[int]) -> None:
+    assert numbers(logs.scan(*pattern, columns=["message"], **wanted)) == expected
+
+
+def test_others_take_it(logs: Any) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    found = duckdb.from_arrow(logs.scan(columns=["host"])).aggregate("host, count(*)").order("host").fetchall()
+    assert found == [("web0", 17), ("web1", 17), ("web2", 16)]
+
+
+async def test_where_a_loop_runs_already(logs: Any) -> None:
+    assert len(numbers(logs.scan())) == 50
+
+
+def test_whoever_stops_early_leaves_no_thread(logs: Any) -> None:
+    reader = logs.scan()
+    assert reader.read_next_batch().num_rows
+    del reader
+    assert not [thread for thread in threading.enumerate() if thread.name == "logsink-scan"]
+
+
+def test_errors(logs: Any, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="cannot find column 'hosts'"):
+        logs.scan(columns=["hosts"])
+    with pytest.raises(ArgumentError, match="cannot use 'hosts' as a condition"):
+        logs.scan(hosts="x")
+    with pytest.raises(ArgumentError, match="cannot read 'noon' as a time"):
+        logs.scan(since="noon")
+    with pytest.raises(NotFound, match="cannot find a logsink store"):
+        logsink.open(f"file://{tmp_path}").scan().read_all()
+    assert repr(logsink.open("file:///x")) == "logsink.open('file:///x')"
