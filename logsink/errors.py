@@ -6,6 +6,7 @@
     ├── StoreError             the object store did not do what was asked
     │   ├── NotFound           no object under this key
     │   ├── Unavailable        may work if tried again: time-out, reset, throttled, 5xx; the outcome may be unknown
+    │   │   └── Moved          what was being read was archived, compacted or retired meanwhile; read again
     │   └── Refused            will not work until somebody changes something: credentials, bucket, permissions, a full disk
     ├── FormatError            persisted bytes that this version cannot read: a segment, a data file, the table's log
     └── Conflict               another writer's commit won; plan again from a fresh snapshot
@@ -43,6 +44,10 @@ class NotFound(StoreError):
 
 class Unavailable(StoreError):
     """Trying again may work; whether a write took place is unknown."""
+
+
+class Moved(Unavailable):
+    """What was being read was removed meanwhile; reading again gives what is there now."""
 
 
 class Refused(StoreError):

@@ -19,7 +19,7 @@ import datetime as dt
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Final
 
@@ -27,11 +27,11 @@ import pyarrow as pa
 
 from logsink.errors import ArgumentError
 from logsink.parse.schema import FILE
-from logsink.query import Query, Report, search
+from logsink.query import Query, search
 from logsink.query.formats import plain
 from logsink.query.render import SHOWN
 from logsink.query.wanted import GLOBS, Wanted
-from logsink.store import open_store
+from logsink.store import Store, open_store
 
 _AHEAD: Final = 4
 """Batches that wait to be taken."""
@@ -77,11 +77,13 @@ class Archive:
         filter = Wanted(pattern=pattern, **given).filter(time.time_ns() // 1000, zone)
         query = Query(filter, tuple(columns), limit, newest_first, dedupe)
         schema = pa.schema([FILE.field(name) for name in columns])
-        return pa.RecordBatchReader.from_batches(schema, _batches(self.url, query, schema))
+        return pa.RecordBatchReader.from_batches(schema, batches(self.url, schema, lambda store: search(store, query)))
 
 
-def _batches(url: str, query: Query, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Batches as they are found, by a thread that ends when nobody takes them any more."""
+def batches(
+    url: str, schema: pa.Schema, source: Callable[[Store], AsyncGenerator[pa.Table, None]]
+) -> Iterator[pa.RecordBatch]:
+    """Batches as ``source`` finds them, by a thread that ends when nobody takes them any more."""
     found: queue.Queue[pa.RecordBatch | BaseException | None] = queue.Queue(_AHEAD)
     left = threading.Event()
 
@@ -92,7 +94,7 @@ def _batches(url: str, query: Query, schema: pa.Schema) -> Iterator[pa.RecordBat
                 return
 
     async def run() -> None:
-        async with open_store(url) as store, aclosing(search(store, query, Report())) as tables:
+        async with open_store(url) as store, aclosing(source(store)) as tables:
             async for table in tables:
                 for batch in plain(table, schema.names).cast(schema).to_batches():
                     await asyncio.to_thread(put, batch)

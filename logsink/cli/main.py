@@ -16,6 +16,7 @@ from logsink.errors import LogsinkError
 VERBS = {
     "serve": "Receive syslog and keep it.",
     "query": "Find what was kept.",
+    "sql": "Run SQL over it.",
     "config": "Check and show settings.",
 }
 """Verb to its line in ``logsink --help``; ``logsink.cli.<verb>`` holds the click command ``command``."""

@@ -32,7 +32,7 @@ import numpy as np
 import pyarrow as pa
 
 from logsink.archive.snapshot import DataFile
-from logsink.errors import FormatError, NotFound, Unavailable
+from logsink.errors import FormatError, Moved, NotFound, Unavailable
 from logsink.journal.reader import Stored
 from logsink.query import tail
 from logsink.query.conditions import Between
@@ -155,20 +155,40 @@ async def fold(
     try:
         for _ in range(tuning.attempts):
             scan = _Scan(store, replace(query, limit=None), Pending(), report, tuning, pool, part)
-            parts = []
+            await scan.plan()
             try:
-                await scan.plan()
                 async with aclosing(scan.tables()) as found:
                     parts = [rows async for rows in found]
             except NotFound:
-                if not scan.planned:
-                    raise
                 report.restarts += 1
                 report.rows = report.passed = 0
                 report.unreadable.clear()
             else:
                 return parts
         raise _removed(store, tuning)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def unordered(
+    store: Store, query: Query, report: Report | None = None, tuning: Tuning | None = None
+) -> AsyncGenerator[pa.Table, None]:
+    """The rows that ``query`` finds, in no order; each once. Its limit, order and ``dedupe`` mean nothing.
+
+    Raises ``Moved`` when objects were removed meanwhile (what was yielded is worth nothing then: call it again), and otherwise
+    as ``search``.
+    """
+    report, tuning = report or Report(), tuning or Tuning()
+    pool = ThreadPoolExecutor(tuning.threads, "query")
+    try:
+        scan = _Scan(store, replace(query, limit=None), Pending(), report, tuning, pool, lambda rows: rows)
+        await scan.plan()
+        try:
+            async with aclosing(scan.tables()) as found:
+                async for rows in found:
+                    yield rows
+        except NotFound as error:
+            raise Moved(f"cannot finish reading {store.url}: {error}") from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -258,7 +278,6 @@ class _Scan:
         self._moved = asyncio.Condition()  # the line of units under way
         self._numbers = 0
         self._interpreted = 0
-        self.planned = False
 
     async def plan(self) -> None:
         """Find out what there is; first, and once. ``NotFound`` when there is no store."""
@@ -273,7 +292,6 @@ class _Scan:
         report.passed = sum(file.size for file in snapshot.files.values()) - sum(file.size for file in files)
         for file in files:
             self._push(file, self._query.filter, bounds(file, "time"))
-        self.planned = True
 
     async def rows(self) -> AsyncGenerator[pa.Table, None]:
         """Every row, in the order of ``pending``."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.support.receiver import Receiver, query
+from tests.support.receiver import Receiver, query, run
 
 ROWS = 30_000
 
@@ -103,6 +103,8 @@ def test_spark_sql_on_a_small_cluster(store: Path, expected: Sums, monkeypatch: 
         (row,) = session.sql(SUMS).collect()
         assert Sums(*row) == expected
         session.stop()
+        done = run("sql", "--store", f"file://{store}", "--connect", f"sc://127.0.0.1:{port}", "-o", "csv", SUMS)
+        assert Sums(*map(int, done.stdout.decode().splitlines()[1].split(","))) == expected, done.stderr
     finally:
         server.stop()
 

@@ -1,0 +1,151 @@
+"""``logsink sql`` as its users meet it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+
+from logsink.cli import statement
+from logsink.cli.main import main
+from logsink.cli.statement import needed
+from logsink.errors import NotFound
+from logsink.parse.schema import FILE
+from logsink.query import scan
+from logsink.store import open_store
+from tests.unit.query.archives import archive, row
+
+pytest.importorskip("duckdb")
+
+SECOND = 1_000_000
+ROWS = [
+    row(n * SECOND, host=f"web{n % 3}", app="a" if n % 2 else None, severity=n % 8, message=f"l {n}") for n in range(50)
+]
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    place = f"file://{tmp_path_factory.mktemp('archive')}/store"
+
+    async def build() -> None:
+        async with open_store(place) as store:
+            await archive(store, [ROWS[:20], ROWS[20:]])
+
+    asyncio.run(build())
+    return place
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("LOGSINK_")]:
+        monkeypatch.delenv(name)
+
+
+def sql(url: str, *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["sql", "--store", url, *arguments])
+
+
+def test_a_table(url: str) -> None:
+    result = sql(url, "SELECT host, count(*) AS n FROM logs GROUP BY host ORDER BY n DESC, host")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "host   n\nweb0  17\nweb1  17\nweb2  16\n"
+    assert sql(url, "SELECT time, app FROM logs ORDER BY time LIMIT 1").stdout == (
+        "time                  app\n2026-11-22 00:00:00Z  -\n"
+    )
+
+
+def test_conditions_choose_what_is_read(url: str) -> None:
+    result = sql(url, "-H", "web1", "-S", "2026-11-22T00:00:40Z", "SELECT message FROM logs ORDER BY time")
+    assert result.stdout.split("\n") == ["message", "l 40", "l 43", "l 46", "l 49", ""]
+    nothing = sql(url, "-H", "db*", "-o", "csv", "SELECT message FROM logs")
+    assert (nothing.exit_code, nothing.stdout) == (1, '"message"\n')
+
+
+def test_formats(url: str) -> None:
+    query = "SELECT app, severity FROM logs ORDER BY time LIMIT 2"
+    assert sql(url, "-o", "csv", query).stdout == '"app","severity"\n,0\n"a",1\n'
+    assert [json.loads(line) for line in sql(url, "-o", "json", query).stdout.splitlines()] == [
+        {"app": None, "severity": 0},
+        {"app": "a", "severity": 1},
+    ]
+    assert pq.read_table(io.BytesIO(sql(url, "-o", "parquet", query).stdout_bytes))["severity"].to_pylist() == [0, 1]
+    assert pa.ipc.open_stream(sql(url, "-o", "arrow", query).stdout_bytes).read_all().num_rows == 2
+
+
+def test_the_table_named_twice(url: str) -> None:
+    result = sql(url, "SELECT count(*) FROM logs JOIN (SELECT max(time) AS time FROM logs) USING (time)")
+    assert result.stdout.split() == ["count_star()", "1"]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("SELEC 1", "cannot run this SQL: Parser Error"),
+        ("SELECT hosts FROM logs", "cannot run this SQL: Binder Error"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "cannot run this SQL: Permission Error"),
+        ("SELECT * FROM '/etc/passwd'", "cannot run this SQL: "),
+        ("COPY logs TO '/tmp/logs.csv'", "cannot run this SQL: Permission Error"),
+        ("INSTALL httpfs", "cannot run this SQL: Permission Error"),
+        ("SET enable_external_access = true", "cannot run this SQL: "),
+        ("ATTACH '/tmp/other.db'", "cannot run this SQL: "),
+        ("SELECT * FROM result", "cannot run this SQL: Catalog Error"),
+    ],
+)
+def test_it_can_do_nothing_but_read_the_archive(url: str, query: str, said: str) -> None:
+    result = sql(url, query)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"logsink: {said}")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_no_store(tmp_path: Path) -> None:
+    result = sql(f"file://{tmp_path}/nowhere", "SELECT host FROM logs")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "cannot find a logsink store" in result.stderr
+
+
+def test_it_runs_anew_when_objects_were_removed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    group, failed = scan._Scan._group, []
+
+    async def once(self, *given):  # type: ignore[no-untyped-def]
+        if not failed:
+            failed.append(given)
+            raise NotFound("gone")
+        return await group(self, *given)
+
+    monkeypatch.setattr(scan._Scan, "_group", once)
+    assert sql(url, "SELECT count(*) AS n FROM logs").stdout.split() == ["n", "50"]
+    assert failed
+    monkeypatch.setattr(statement, "ATTEMPTS", 1)
+    failed.clear()
+    result = sql(url, "SELECT count(*) AS n FROM logs")
+    assert result.exit_code == 2
+    assert re.search("cannot finish reading .*: objects were removed 1 times over", result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("query", "columns"),
+    [
+        ("SELECT app, count(*) FROM logs GROUP BY app", ("app",)),
+        ("SELECT count(*) FROM logs", ("severity",)),
+        ("SELECT Host FROM logs WHERE MESSAGE LIKE 'x'", ("host", "message")),
+        ("SELECT * FROM logs", tuple(FILE.names)),
+        ("SELECT logs.* EXCLUDE (raw) FROM logs", tuple(FILE.names)),
+        ("FROM logs", tuple(FILE.names)),
+        ("SELECT COLUMNS('h.*') FROM logs", tuple(FILE.names)),
+        ("SUMMARIZE logs", tuple(FILE.names)),
+        ("SELECT to_json(logs) FROM logs", tuple(FILE.names)),
+        ("SELECT logs FROM logs", tuple(FILE.names)),
+        ("SELECT l.app FROM logs l JOIN (SELECT app FROM logs) m ON l.app = m.app", ("app",)),
+    ],
+)
+def test_only_what_a_statement_names_is_read(query: str, columns: tuple[str, ...]) -> None:
+    assert needed(query) == columns
