@@ -82,12 +82,16 @@ class _Run:
             await _reached(store)
             if given["explain"]:
                 return await self._explain(store, query)
-            if summary:
-                await self._summarise(store, query, summary, report, tuning)
-            elif self._cursor is not None:
-                await self._beyond(store, query, output, report, Place.of(self._cursor))
-            else:
-                await self._rows(store, query, output, report, tuning)
+            try:
+                if summary:
+                    await self._summarise(store, query, summary, report, tuning)
+                elif self._cursor is not None:
+                    await self._beyond(store, query, output, report, Place.of(self._cursor))
+                else:
+                    await self._rows(store, query, output, report, tuning)
+            except asyncio.CancelledError:
+                if not self._stopped:
+                    raise
         reporting.unreadable(report)
         if not given["quiet"]:
             reporting.summary(report, query, time.monotonic() - began, url=self._url, zone=self._zone)

@@ -301,13 +301,16 @@ def test_a_file_that_cannot_be_read_is_said_and_the_rest_is_found(tmp_path: Path
         assert len(result.stdout.splitlines()) in ((1,) if "--count" in arguments else (2, 3))
 
 
-def test_an_interrupt_ends_it_and_says_so(url: str) -> None:
-    """When the first file was read it is told to stop."""
-    code = """
+@pytest.mark.parametrize("grace", [30.0, 0.0])
+def test_an_interrupt_ends_it_and_says_so(url: str, grace: float) -> None:
+    """When the first file was read it is told to stop; it may have the time to come to an end, or none."""
+    code = f"""
 import asyncio, os, signal
+from logsink.cli import searching
 from logsink.cli.main import main
 from logsink.query import scan
 footer, seen = scan._Scan._footer, []
+searching.GRACE = {grace}
 
 async def interrupted(self, file):
     opened = await footer(self, file)
