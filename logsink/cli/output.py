@@ -45,9 +45,16 @@ def shown(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def output_of(given: Mapping[str, Any], zone: dt.tzinfo, *, terminal: bool) -> Output:
-    """The output that the options ask for. ``terminal``: it is one that stdout is. ``ArgumentError``."""
+def output_of(given: Mapping[str, Any], zone: dt.tzinfo, *, terminal: bool, blocks: bool = False) -> Output:
+    """The output that the options ask for. ``ArgumentError``.
+
+    terminal   stdout is one
+    blocks     the rows come in blocks, which formats for people show
+    """
     from logsink.query import formats, render
+
+    def lines(renderer: render.Renderer) -> Output:
+        return render.Lines(render.Blocks(renderer) if blocks else renderer)
 
     kind, octet = given["output"], given["framing"] == "octet"
     if kind in BINARY and terminal:
@@ -56,14 +63,14 @@ def output_of(given: Mapping[str, Any], zone: dt.tzinfo, *, terminal: bool) -> O
     shown_zone = None if zone is dt.UTC else zone
     coloured = given["color"] == "always" or (given["color"] == "auto" and terminal and not os.environ.get("NO_COLOR"))
     makers: dict[str, Callable[[], Output]] = {
-        "text": lambda: render.Lines(render.Text(shown_zone, colour=coloured)),
-        "iso": lambda: render.Lines(render.Text(shown_zone, colour=coloured, iso=True)),
-        "verbose": lambda: render.Lines(render.Verbose(columns, shown_zone)),
+        "text": lambda: lines(render.Text(shown_zone, colour=coloured)),
+        "iso": lambda: lines(render.Text(shown_zone, colour=coloured, iso=True)),
+        "verbose": lambda: lines(render.Verbose(columns, shown_zone)),
         "json": lambda: render.Lines(render.Json(columns)),
         "json-pretty": lambda: render.Lines(render.JsonPretty(columns)),
         "csv": lambda: formats.Csv(columns),
         "raw": lambda: render.Lines(render.Raw(octet=octet)),
-        "cat": lambda: render.Lines(render.Cat(terminal=terminal)),
+        "cat": lambda: lines(render.Cat(terminal=terminal)),
         "syslog": lambda: render.Lines(render.Syslog(octet=octet)),
         "parquet": lambda: formats.Parquet(columns),
         "arrow": lambda: formats.Arrow(columns),

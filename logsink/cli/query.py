@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from logsink.cli.belonging import belonging
 from logsink.cli.conditions import conditions, patterns
 from logsink.cli.light import without_pandas
 from logsink.cli.output import shown
@@ -28,6 +29,7 @@ every message matches. The newest 1000 matches are printed, oldest first, unless
   logsink query -E 'port 8[0-9]{3}' -n all       a regular expression, everything there is
   logsink query -S '2026-11-22 03:10' -U 03:20   a time range, [since, until)
   logsink query -u sshd -o json -n 50 -r         the newest 50 of sshd as JSON, newest first
+  logsink query -p err -B 5 -S 03:10 -U 03:15    errors, each with the five lines before it
   logsink query -f -H 'web-*' -p warning         what comes in from now on
   logsink query --deploy d-7 --sd request=4711   of one deployment, one request
   logsink query -S 1d -p err --patterns -n 20    the most frequent kinds of errors since yesterday
@@ -42,6 +44,7 @@ a zone, @1700000000. Exit code 0: something was found; 1: nothing; 2: an error, 
 @patterns
 @options("store")
 @conditions
+@belonging
 @click.option("-n", "--lines", "--limit", "lines", metavar="N", help="The newest N only (1000); 0 or all: all.")
 @click.option("-r", "--reverse", is_flag=True, help="Newest first.")
 @click.option(

@@ -13,15 +13,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from logsink.cli import report as reporting
+from logsink.cli.belonging import rule_of
 from logsink.cli.conditions import wanted
 from logsink.cli.output import BINARY, output_of
 from logsink.cli.summaries import arranged, check, show, summary_of
 from logsink.errors import ArgumentError, NotFound, Unavailable
 from logsink.query import Follower, Place, Query, Report, Tuning, search
+from logsink.query.context import Around, Rule, surrounded
 from logsink.query.formats import Output
 from logsink.query.plan import Plan, plan
 from logsink.query.scan import fold
@@ -68,13 +71,15 @@ class _Run:
         """The exit code."""
         given = self._given
         summary = summary_of(given, self._zone)
-        output = output_of({**given, "output": "text"} if summary else given, self._zone, terminal=self._terminal)
+        rule = rule_of(given)
+        plain = {**given, "output": "text"} if summary else given
+        output = output_of(plain, self._zone, terminal=self._terminal, blocks=isinstance(rule, Around))
         if summary:
             check(given)
         columns = tuple(summary.columns if summary else output.columns)
         limit = None if summary else self._limit
         query = Query(wanted(given, self._zone), columns, limit, given["reverse"], given["dedupe"])
-        self._check(summary)
+        self._check(summary, rule)
         report, tuning = Report(), Tuning(stop=lambda: self._stopped, planned=self._plans.append)
         began = time.monotonic()
         self._listen_for_interrupts(report)
@@ -88,7 +93,7 @@ class _Run:
                 elif self._cursor is not None:
                     await self._beyond(store, query, output, report, Place.of(self._cursor))
                 else:
-                    await self._rows(store, query, output, report, tuning)
+                    await self._rows(store, query, rule, output, report, tuning)
             except asyncio.CancelledError:
                 if not self._stopped:
                     raise
@@ -121,11 +126,14 @@ class _Run:
         sys.stdout.write(reporting.explain(await plan(store, query.filter), query, self._url))
         return 0
 
-    async def _rows(self, store: Store, query: Query, output: Output, report: Report, tuning: Tuning) -> None:
+    async def _rows(
+        self, store: Store, query: Query, rule: Rule | None, output: Output, report: Report, tuning: Tuning
+    ) -> None:
+        rows_of = partial(surrounded, rule=rule) if rule else search
         with self._destination() as write:
             async with (
                 reporting.progress(report, wanted=not self._given["quiet"]) as end_bar,
-                aclosing(search(store, query, report, tuning)) as found,
+                aclosing(rows_of(store, query, report=report, tuning=tuning)) as found,
             ):
                 async for rows in found:
                     if self._terminal:
@@ -184,7 +192,7 @@ class _Run:
         if self._given["show_cursor"] and (self._stopped or not self._given["follow"]):
             reporting.say(f"cursor: {place.cursor}")
 
-    def _check(self, summary: Summary | None) -> None:
+    def _check(self, summary: Summary | None, rule: Rule | None) -> None:
         """``ArgumentError`` for options that do not go together."""
         given = self._given
         following = "--follow" if given["follow"] else "--cursor-file" if given["cursor_file"] else ""
@@ -192,6 +200,9 @@ class _Run:
         for name, other in (("--reverse", given["reverse"]), ("--explain", given["explain"]), ("a summary", summary)):
             if following and other:
                 raise ArgumentError(f"cannot use {name} with {following}")
+        for name, other in ((following, following), ("--dedupe", given["dedupe"]), ("a summary", summary)):
+            if rule and other:
+                raise ArgumentError(f"cannot show what belongs to a match with {name}", hint="leave out -A, -B, -C, -M")
         if given["follow"] and given["output"] in BINARY:
             raise ArgumentError(f"cannot follow with -o {given['output']}", hint="it has an end; write json or csv")
 

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from logsink.errors import ArgumentError
 from logsink.query.filters import Bounds, Condition, Mask, Verdict, as_mask, mapped
 from logsink.query.globs import escaped, literal_part, reaches, translated
+from logsink.query.stamps import Int64
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,66 @@ class Between:
 
     def needles(self) -> Sequence[bytes]:
         return ()
+
+
+@dataclass(frozen=True, eq=False)
+class Near:
+    """A number or instant in one of several spans ``[lows[i], highs[i]]``, in order and apart: ``of`` makes them so."""
+
+    column: str
+    lows: Int64
+    highs: Int64
+
+    @classmethod
+    def of(cls, column: str, lows: Int64, highs: Int64) -> Near:
+        """Any spans, at least one."""
+        order = np.argsort(lows, kind="stable")
+        lows, reached = lows[order], np.maximum.accumulate(highs[order])
+        begins = np.flatnonzero(np.append(True, lows[1:] > reached[:-1]))
+        return cls(column, lows[begins], reached[np.append(begins[1:], len(lows)) - 1])
+
+    def mask(self, values: pa.Array) -> Mask:
+        numbers = values.cast(pa.int64()) if pa.types.is_timestamp(values.type) else values
+        plain = numbers.fill_null(0).to_numpy(zero_copy_only=False)
+        span = np.searchsorted(self.lows, plain, "right") - 1
+        found: Mask = (span >= 0) & (plain <= self.highs[np.maximum(span, 0)])
+        return found if not values.null_count else found & ~np.asarray(values.is_null())
+
+    def verdict(self, bounds: Bounds) -> Verdict:
+        low, high, nulls = bounds
+        if low is None or high is None:
+            return Verdict.SOME
+        span = int(np.searchsorted(self.highs, low))
+        if span == len(self.lows) or self.lows[span] > high:
+            return Verdict.NONE
+        return Verdict.ALL if self.lows[span] <= low and high <= self.highs[span] and nulls == 0 else Verdict.SOME
+
+    def needles(self) -> Sequence[bytes]:
+        return ()
+
+
+@dataclass(frozen=True)
+class Among:
+    """One of these values, exactly; null is one where it is among them."""
+
+    column: str
+    values: tuple[str | None, ...]
+
+    def mask(self, values: pa.Array) -> Mask:
+        wanted = pa.array(self.values, pa.string())
+        found = mapped(values, lambda plain: pc.is_in(plain, value_set=wanted.drop_null()))
+        return found | np.asarray(values.is_null()) if None in self.values else found
+
+    def verdict(self, bounds: Bounds) -> Verdict:
+        low, high, nulls = bounds
+        if not isinstance(low, str) or not isinstance(high, str) or (None in self.values and nulls != 0):
+            return Verdict.SOME
+        return (
+            Verdict.SOME if any(value is not None and low <= value <= high for value in self.values) else Verdict.NONE
+        )
+
+    def needles(self) -> Sequence[bytes]:
+        return () if None in self.values else _as_needles(value for value in self.values if value is not None)
 
 
 @dataclass(frozen=True)
@@ -251,6 +312,7 @@ def _quoted(text: str) -> str:
 
 def _as_needles(texts: Iterable[str]) -> Sequence[bytes]:
     """What frames must hold for a value to hold one of ``texts``. U+FFFD may stand for any bytes, '' says nothing."""
+    texts = tuple(texts)
     needles = [text.encode() for text in texts]
     return () if any(not text or "\ufffd" in text for text in texts) else needles
 

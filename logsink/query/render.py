@@ -69,6 +69,16 @@ def render(renderer: Renderer, rows: pa.Table) -> Iterator[memoryview]:
         yield _bytes(renderer.lines(rows.slice(start, step)))
 
 
+class Blocks:
+    """Another format, with ``--`` before the rows where ``context.GAP`` says that a block begins."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer, self.columns = renderer, renderer.columns
+
+    def lines(self, rows: pa.Table) -> pa.Array:
+        return _join(pc.if_else(one_chunk(rows.column("gap")), "--\n", ""), self._renderer.lines(rows))
+
+
 class Text:
     """``2026-11-22 03:12:05.123 host app[procid]: message``: local time, to be read, and to be pasted into ``--since``.
 

@@ -22,6 +22,8 @@ from logsink.query.render import SHOWN
 from logsink.store import open_store
 from tests.unit.query.archives import archive, row
 
+_OTHERS = ["other 2", "other 3", "other 4"]
+_TRACE = ["\tat a.B.c(B.java:7)", "Caused by: late", "\tat d.E.f(E.java:9)"]
 SECOND = 1_000_000
 ROWS = [
     row(
@@ -138,6 +140,14 @@ def test_what_is_found(url: str, arguments: tuple[str, ...], wanted: list[int]) 
         (("--after-cursor", "x", "--count"), "cannot use a summary with --after-cursor"),
         (("-f", "-o", "parquet"), "cannot follow with -o parquet"),
         (("--after-cursor", "x"), "cannot read 'x' as a cursor"),
+        (("-A", "1", "-f"), "cannot show what belongs to a match with --follow (leave out -A, -B, -C, -M)"),
+        (("-M", "--cursor-file", "x"), "cannot show what belongs to a match with --cursor-file"),
+        (("-C", "1", "--dedupe"), "cannot show what belongs to a match with --dedupe"),
+        (("-M", "--count"), "cannot show what belongs to a match with a summary"),
+        (("-M", "-B", "1"), "cannot use --multiline with --context"),
+        (("--continues", "^x"), "cannot use --continues without --multiline"),
+        (("-M", "--continues", "("), "cannot use regular expression '('"),
+        (("-A", "-1"), "invalid value for '-A'"),
         (("--count", "-o", "arrow"), "cannot show a summary with -o arrow (write text, json or csv)"),
     ],
 )
@@ -228,6 +238,61 @@ def test_syslog(url: str) -> None:
     count, _, rest = octet.partition(" ")
     assert int(count) == len(rest)
     assert "slow\nquery" in rest
+
+
+# --- what belongs to a match
+
+
+@pytest.fixture(scope="module")
+def traces(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Two hosts that log in turn, one of them a stack trace."""
+    place = f"file://{tmp_path_factory.mktemp('traces')}/store"
+    texts = ["start", "ERROR boom", "\tat a.B.c(B.java:7)", "Caused by: late", "\tat d.E.f(E.java:9)", "go on", "end"]
+    java = [row(2 * n * 1000, host="web1", app="java", message=text) for n, text in enumerate(texts)]
+    other = [row((2 * n + 1) * 1000, host="web2", app="java", message=f"other {n}") for n in range(7)]
+
+    async def build() -> None:
+        async with open_store(place) as store:
+            await archive(store, [java[:3] + other, java[3:]])
+
+    asyncio.run(build())
+    return place
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (("-A", "1", "ERROR", "end"), ["ERROR boom", "\tat a.B.c(B.java:7)", "--", "end"]),
+        (("-B", "1", "ERROR", "go on"), ["start", "ERROR boom", "--", "\tat d.E.f(E.java:9)", "go on"]),
+        (("--context", "1", "ERROR", "other 3"), ["start", *["ERROR boom", "\tat a.B.c(B.java:7)", "--"], *_OTHERS]),
+        (("-r", "-A", "1", "-B", "0", "ERROR"), ["\tat a.B.c(B.java:7)", "ERROR boom"]),
+        (("-C", "1", "-n", "1", "r"), ["other 5", "other 6"]),
+        (
+            ("--before-context", "2", "--after-context", "0", "-U", "2026-11-22T00:00:00.002Z"),
+            ["start", "--", "other 0"],
+        ),
+        (("--multiline", "late"), ["ERROR boom", "\tat a.B.c(B.java:7)", "Caused by: late", "\tat d.E.f(E.java:9)"]),
+        (("-M", "-r", "late"), ["\tat d.E.f(E.java:9)", "Caused by: late", "\tat a.B.c(B.java:7)", "ERROR boom"]),
+        (("-M", "--continues", "^(go|end)", "go"), ["\tat d.E.f(E.java:9)", "go on", "end"]),
+        (("-M", "-H", "web1"), ["start", "ERROR boom", *_TRACE, "go on", "end"]),
+    ],
+)
+def test_what_belongs_to_a_match(traces: str, arguments: tuple[str, ...], lines: list[str]) -> None:
+    result = query(traces, "-q", "--utc", "-o", "cat", *arguments)
+    assert result.stdout.splitlines() == lines, result.stderr
+
+
+def test_blocks_are_apart_in_formats_for_people_only(traces: str) -> None:
+    for kind in ("text", "iso", "verbose", "cat"):
+        assert query(traces, "-q", "-A", "1", "-o", kind, "ERROR", "end").stdout.count("--\n") == 1
+    for kind in ("json", "csv"):
+        plain = query(traces, "-q", "-A", "1", "-o", kind, "--fields", "message", "ERROR", "end").stdout
+        assert "--" not in plain
+        assert plain.count("\n") == 3 + (kind == "csv")
+    found = pa.ipc.open_stream(query(traces, "-q", "-A", "1", "-o", "arrow", "ERROR", "end").stdout_bytes).read_all()
+    assert found.column_names == list(SHOWN)
+    assert found.num_rows == 3
+    assert "2 found" in query(traces, "-A", "1", "ERROR", "end").stderr
 
 
 # --- sums

@@ -1,0 +1,148 @@
+"""Any rows, spread over any files and segments: what belongs to matches is what a look at every row finds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from logsink.journal.segment import SegmentName
+from logsink.query import Between, Filter, Query, Report, Tuning, context, tail
+from logsink.query.context import GAP, Around, Record, Rule, surrounded
+from logsink.store.memory import MemoryStore
+from tests.unit.query.archives import START, Row, archive, journal, json_parse, place, rows_of
+
+SECOND = 1_000_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small() -> Iterator[None]:
+    """Windows that hold a few rows each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tail, "parse", json_parse)
+        patch.setattr(Around, "windows", (2 * SECOND, 5 * SECOND, context._EVER))
+        patch.setattr(context, "_HELD", 8)
+        yield
+
+
+@st.composite
+def stored_rows(draw: st.DrawFn) -> list[Row]:
+    """Rows of distinct places, of few hosts and apps, many of them at one time."""
+    one = st.fixed_dictionaries(
+        {
+            "time": st.integers(0, 20).map(lambda t: START + t * SECOND),
+            "received": st.none() | st.integers(0, 2).map(lambda t: START + t),
+            "receiver": st.sampled_from(("r1", "r2")),
+            "nth": st.integers(0, 3),
+            "host": st.sampled_from((None, "web", "db")),
+            "app": st.sampled_from((None, "a")),
+            "severity": st.sampled_from((3, 6, 6)),
+            "message": st.sampled_from(("error", "  at line 1", "Caused by: x", "fine", "\tat line 2")),
+        }
+    )
+    return list({place(row): row for row in draw(st.lists(one, max_size=40))}.values())
+
+
+def wanted(rows: Sequence[Row], rule: Rule, limit: int | None, reverse: bool) -> list[tuple[bool, Row]]:
+    """What must come out, with the gaps."""
+    ordered = sorted(rows, key=place, reverse=reverse)
+    matches = [row for row in ordered if row["severity"] == 3 and row["time"] >= START + 5 * SECOND]
+    if limit is not None:
+        matches = matches[:limit] if reverse else matches[len(matches) - min(limit, len(matches)) :]
+    streams: dict[Any, list[Row]] = {}
+    for row in ordered:
+        streams.setdefault(tuple(row.get(name) for name in rule.stream), []).append(row)
+    found: list[tuple[int, list[Row]]] = []
+    for stream in streams.values():
+        chosen = set[int]()
+        for i, row in enumerate(stream):
+            if row in matches:
+                chosen |= _belonging(stream, i, rule)
+        block: list[int] = []
+        for i in [*sorted(chosen), -1]:
+            if block and i != block[-1] + 1:
+                found.append(
+                    (min(matches.index(stream[k]) for k in block if stream[k] in matches), [stream[k] for k in block])
+                )
+                block = []
+            block.append(i)
+    blocks = [block for _, block in sorted(found, key=lambda pair: pair[0])]
+    return [(n > 0 and row is block[0], row) for n, block in enumerate(blocks) for row in block]
+
+
+def _belonging(stream: Sequence[Row], i: int, rule: Rule) -> set[int]:
+    if isinstance(rule, Around):
+        return set(range(max(0, i - rule.before), min(len(stream), i + rule.behind + 1)))
+    assert isinstance(rule, Record)
+    if rule.reverse:
+        last = len(stream) - 1
+        return {last - k for k in _belonging(stream[::-1], last - i, replace(rule, reverse=False))}
+    head = i
+    while head and _continues(stream[head]):
+        head -= 1
+    end = i + 1
+    while end < len(stream) and _continues(stream[end]):
+        end += 1
+    return {k for k in range(head, end) if abs(stream[k]["time"] - stream[i]["time"]) <= rule.within}
+
+
+def _continues(row: Row) -> bool:
+    return bool(row["message"].startswith((" ", "\t", "Caused by: ")))
+
+
+async def found(
+    rows: Sequence[Row], places: Sequence[int], rule: Rule, limit: int | None, reverse: bool, group: int
+) -> tuple[list[tuple[bool, Row]], Report]:
+    store, report = MemoryStore(), Report()
+    await archive(
+        store, [f for k in range(3) if (f := [r for r, at in zip(rows, places, strict=True) if at == k])], group=group
+    )
+    for k in range(3, 5):
+        await journal(store, SegmentName("new", k, 1), [r for r, at in zip(rows, places, strict=True) if at == k])
+    filter = Filter((Between("severity", 3, 4), Between("time", START + 5 * SECOND, None)))
+    query = Query(filter, ("host", "app", "severity", "message", "procid"), limit, reverse)
+    gaps, out = list[bool](), list[Row]()
+    async with aclosing(surrounded(store, query, rule, report, Tuning(threads=2))) as tables:
+        async for table in tables:
+            gaps += table.column(GAP).to_pylist()
+            out += rows_of([table.drop_columns([GAP, *({"sender"} & set(table.column_names))])])
+    return list(zip(gaps, out, strict=True)), report
+
+
+RULES = st.builds(Around, st.integers(0, 3), st.integers(0, 3)) | st.just(Record())
+
+
+@settings(max_examples=100)
+@given(stored_rows(), RULES, st.none() | st.integers(1, 6), st.booleans(), st.integers(1, 9), st.data())
+def test_blocks_are_those_that_a_look_at_every_row_finds(
+    rows: list[Row], rule: Rule, limit: int | None, reverse: bool, group: int, data: st.DataObject
+) -> None:
+    if isinstance(rule, Record):
+        rule = Record(reverse=reverse)
+    places = data.draw(st.lists(st.integers(0, 4), min_size=len(rows), max_size=len(rows)))
+    got, report = asyncio.run(found(rows, places, rule, limit, reverse, group))
+    expected = wanted(rows, rule, limit, reverse)
+    assert got == [(gap, {k: v for k, v in row.items() if v is not None}) for gap, row in expected]
+    matches = [row for _, row in got if row["severity"] == 3 and row["time"] >= START + 5 * SECOND]
+    assert report.rows <= len(matches)
+
+
+@settings(max_examples=50)
+@given(stored_rows(), RULES, st.booleans(), st.data())
+def test_a_few_matches_at_a_time_give_the_same_lines(
+    rows: list[Row], rule: Rule, reverse: bool, data: st.DataObject
+) -> None:
+    if isinstance(rule, Record):
+        rule = Record(reverse=reverse)
+    places = data.draw(st.lists(st.integers(0, 4), min_size=len(rows), max_size=len(rows)))
+    whole, _ = asyncio.run(found(rows, places, rule, None, reverse, 4))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(context, "_ROOM", 1)
+        parts, _ = asyncio.run(found(rows, places, rule, None, reverse, 4))
+    assert sorted((place(row) for _, row in parts)) == sorted(place(row) for _, row in whole)
