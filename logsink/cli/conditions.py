@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from logsink.cli import completion
+
 if TYPE_CHECKING:
     from logsink.query import Filter
 
 GLOBS = {
-    "host": (("-H", "--host"), "Host: * ? [a-z] allowed, ! before it excludes. May be repeated: either."),
-    "app": (("-u", "--app", "--unit"), "Application (unit), likewise."),
+    "host": (
+        ("-H", "--host", "-s", "--system"),
+        "Host: * ? [a-z] allowed, ! before it excludes. May be repeated: either.",
+    ),
+    "app": (("-u", "--app", "--unit", "--identifier"), "Application (unit), likewise."),
     "procid": (("--procid",), "Process id, likewise."),
     "msgid": (("--msgid",), "Message id, likewise."),
     "sender": (("--sender",), "Address that it came from, likewise."),
@@ -38,14 +43,32 @@ def conditions(function: Callable[..., Any]) -> Callable[..., Any]:
             for column, (names, text) in GLOBS.items()
         ),
         click.option(
-            "-p", "--priority", metavar="LEVEL", help="This severe or more (err, 3), or a range (err..notice)."
+            *("-p", "--priority"),
+            metavar="LEVEL",
+            shell_complete=completion.severities,
+            help="This severe or more (err, 3), or a range (err..notice).",
         ),
-        click.option("--facility", multiple=True, metavar="NAME", help="kern, daemon, local0, 3; ! excludes. Either."),
+        click.option(
+            "--facility",
+            multiple=True,
+            metavar="NAME",
+            shell_complete=completion.facilities,
+            help="kern, daemon, local0, 3; ! excludes. Either.",
+        ),
         click.option("--sd", multiple=True, metavar="[ID.]KEY=GLOB", help="Parameter of structured data. All of them."),
         click.option(
-            "--flag", multiple=True, metavar="NAME", help="What was noticed: truncated, ...; ! excludes. All."
+            "--flag",
+            multiple=True,
+            metavar="NAME",
+            shell_complete=completion.flags,
+            help="What was noticed: truncated, ...; ! excludes. All.",
         ),
-        click.option("-z", "--timezone", metavar="ZONE", help="Of times given and shown: local, UTC, Europe/Berlin."),
+        click.option(
+            *("-z", "--timezone"),
+            metavar="ZONE",
+            shell_complete=completion.zones,
+            help="Of times given and shown: local, UTC, Europe/Berlin.",
+        ),
         click.option("--utc", is_flag=True, help="The same as -z UTC."),
     ]
     for option in reversed(options):

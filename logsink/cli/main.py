@@ -18,6 +18,7 @@ VERBS = {
     "query": "Find what was kept.",
     "sql": "Run SQL over it.",
     "config": "Check and show settings.",
+    "completion": "Make a shell complete all this.",
 }
 """Verb to its line in ``logsink --help``; ``logsink.cli.<verb>`` holds the click command ``command``."""
 

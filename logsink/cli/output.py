@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from logsink.cli import completion
 from logsink.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -17,17 +18,27 @@ if TYPE_CHECKING:
 FORMATS = ("text", "iso", "verbose", "json", "json-pretty", "csv", "raw", "cat", "syslog", "parquet", "arrow")
 WITH_FIELDS = ("verbose", "json", "json-pretty", "csv", "parquet", "arrow")
 BINARY = ("parquet", "arrow")
+SYNONYMS = {"short": "text", "short-iso": "iso", "default": "text", "jsonl": "json"}
+"""What journalctl and logcli call them."""
+
+
+class _Format(click.Choice[str]):
+    """An output format, also by another program's name for it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(SYNONYMS.get(value, value), param, ctx)
 
 
 def shown(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a verb with these options."""
+    kind, colours = _Format(FORMATS), click.Choice(("auto", "always", "never"))
     options = [
-        click.option(
-            "-o", "--output", type=click.Choice(FORMATS), default="text", show_default=True, help="How rows are shown."
-        ),
+        click.option("-o", "--output", type=kind, default="text", show_default=True, help="How rows are shown."),
+        click.option("-j", "--json", "output", type=kind, flag_value="json", help="The same as -o json."),
         click.option(
             "--fields",
             metavar="NAMES",
+            shell_complete=completion.columns,
             help="Columns of json, csv, verbose, parquet, arrow, in this order: time,host,message.",
         ),
         click.option(
@@ -36,8 +47,14 @@ def shown(function: Callable[..., Any]) -> Callable[..., Any]:
             default="lf",
             help="Of -o raw and -o syslog: LF after each, or its length before.",
         ),
+        click.option("--color", type=colours, default="auto", help="By severity, in text."),
         click.option(
-            "--color", type=click.Choice(("auto", "always", "never")), default="auto", help="By severity, in text."
+            "--force-color",
+            "--colored-output",
+            "color",
+            type=colours,
+            flag_value="always",
+            help="The same as --color always.",
         ),
     ]
     for option in reversed(options):

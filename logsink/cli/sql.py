@@ -37,6 +37,7 @@ Columns: those of `logsink query -o json`, and wire and raw. Exit code 0: there 
     default="table",
     show_default=True,
 )
+@click.option("-j", "--json", "output", flag_value="json", help="The same as -o json.")
 @click.option("--connect", metavar="URL", help="A Spark Connect server that reads the store itself: sc://host:port.")
 def command(config_file: Path | None, store: str | None, statement: str, **given: Any) -> int:
     zone = zone_of(given["timezone"], utc=given["utc"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from logsink.cli import completion
 from logsink.cli.output import column
 from logsink.errors import ArgumentError
 
@@ -26,11 +27,28 @@ def summaries(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a verb with these options."""
     options = [
         click.option("--count", is_flag=True, help="How many match, and nothing else."),
-        click.option("--stats", metavar="by=NAMES", help="How many for each combination of values: by=app,severity."),
+        click.option(
+            "--stats",
+            metavar="by=NAMES",
+            shell_complete=completion.columns,
+            help="How many for each combination of values: by=app,severity.",
+        ),
         click.option("--hist", metavar="STEP", help="How many in each step of time (5m, 1h), as bars."),
-        click.option("--by", metavar="NAME", help="Of --hist: apart by the values of this column."),
-        click.option("--top", metavar="NAME", help="The most frequent values of a column; -n of them (10)."),
-        click.option("--values", metavar="NAME", help="Every value of a column, in order."),
+        click.option(
+            "--by",
+            metavar="NAME",
+            shell_complete=completion.columns,
+            help="Of --hist: apart by the values of this column.",
+        ),
+        click.option(
+            "--top",
+            metavar="NAME",
+            shell_complete=completion.columns,
+            help="The most frequent values of a column; -n of them (10).",
+        ),
+        click.option(
+            "--values", metavar="NAME", shell_complete=completion.columns, help="Every value of a column, in order."
+        ),
         click.option(
             "--patterns", is_flag=True, help="Messages with numbers, ids and addresses collapsed, by frequency."
         ),

@@ -11,6 +11,7 @@ from types import ModuleType
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from logsink import __version__, telemetry
 from logsink.cli.main import VERBS, main
@@ -63,6 +64,22 @@ def test_every_verb_and_flag(path: str) -> None:
             assert re.search(rf"(?<![\w-]){re.escape(flag)}(?![\w-])", DOCS), f"{path} {flag}"
 
 
+def test_every_flag_of_a_query_is_tested() -> None:
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    for path in ("logsink query", "logsink sql"):
+        for parameter in COMMANDS[path].params:
+            for flag in parameter.opts if isinstance(parameter, click.Option) else ():
+                assert re.search(rf'"(?:[^"\n]* )?{re.escape(flag)}(?![\w-])', tests), f"{path} {flag}"
+
+
+def test_help_is_what_the_documentation_shows() -> None:
+    """A snapshot: whoever changes an option changes docs/commands.md, and sees in the review what users will."""
+    shown = TEXT[ROOT / "docs" / "commands.md"]
+    for path in COMMANDS:
+        result = CliRunner().invoke(main, [*path.split()[1:], "--help"], prog_name="logsink", terminal_width=100)
+        assert f"```text\n{result.stdout.rstrip()}\n```" in re.sub(r"[ ]+$", "", shown, flags=re.MULTILINE), path
+
+
 @pytest.mark.parametrize("key", SETTINGS)
 def test_every_setting(key: str) -> None:
     page = TEXT[ROOT / "docs" / "configuration.md"]
@@ -80,7 +97,7 @@ def test_every_setting_that_is_named_exists() -> None:
 def test_every_flag_that_is_named_exists() -> None:
     known = {opt for command in COMMANDS.values() for p in command.params for opt in p.opts} | {"--help", "--version"}
     for line in DOCS.splitlines():
-        if re.search(r"(\$ |^|`)(\.venv/bin/)?logsink (serve|query|config)\b", line):
+        if re.search(r"(\$ |^|`)(\.venv/bin/)?logsink (serve|query|sql|config|completion)\b", line):
             shown = line.partition("logsink ")[2].partition("#")[0].split("`")[0]
             assert set(re.findall(r"(?<!\S)--[a-z-]+", shown)) <= known, line
 

@@ -158,6 +158,55 @@ def test_what_cannot_be_understood(url: str, arguments: tuple[str, ...], said: s
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("spellings", "value"),
+    [
+        (("-g", "--grep"), "timeout"),
+        (("-S", "--since", "--from", "--min-time"), "2026-11-22T00:00:02Z"),
+        (("-U", "--until", "--to", "--max-time"), "2026-11-22T00:00:02Z"),
+        (("-H", "--host", "-s", "--system"), "web1"),
+        (("-u", "--app", "--unit", "--identifier"), "nginx"),
+        (("-p", "--priority"), "err"),
+        (("-z", "--timezone"), "Asia/Kolkata"),
+        (("-n", "--lines", "--limit"), "2"),
+        (("-o", "--output"), "cat"),
+        (("-o json", "-j", "--json", "-o jsonl"), ""),
+        (("-o iso", "-o short-iso"), ""),
+        (("-o text", "-o short", "-o default"), ""),
+        (("--color always", "--force-color", "--colored-output"), ""),
+        (("-E o.e", "--regex o.e"), ""),
+        (("-w timeout", "--word timeout", "-w -F timeout", "-w --fixed timeout"), ""),
+        (("-i TIMEOUT", "--ignore-case TIMEOUT"), ""),
+        (("-v o", "--invert-match o"), ""),
+        (("-r", "--reverse"), ""),
+        (("-A 1 out", "--after-context 1 out"), ""),
+        (("-B 1 out", "--before-context 1 out"), ""),
+        (("-C 1 out", "--context 1 out"), ""),
+        (("-M out", "--multiline out"), ""),
+        (("--no-pager --color never", "--color auto"), ""),
+    ],
+)
+def test_spellings_mean_the_same(url: str, spellings: tuple[str, ...], value: str) -> None:
+    plain = query(url, "-q").stdout
+    first, *others = [query(url, "--quiet", *option.split(), *([value] if value else [])) for option in spellings]
+    assert first.exit_code == 0
+    assert first.stdout != plain or spellings[0] in ("-o text", "--no-pager --color never")
+    for other in others:
+        assert (other.exit_code, other.stdout) == (0, first.stdout), other.stderr
+
+
+def test_settings_and_cursors_by_their_long_names(url: str, tmp_path: Path) -> None:
+    (tmp_path / "logsink.toml").write_text(f'store = "{url}"\n')
+    for option in ("-c", "--config"):
+        arguments = ["query", option, str(tmp_path / "logsink.toml"), "-o", "cat", "--show-cursor", "-n", "all"]
+        result = CliRunner().invoke(main, arguments)
+        assert len(result.stdout.splitlines()) == 6  # one message has two lines
+        cursor = result.stderr.rpartition("cursor: ")[2].splitlines()[0]
+    assert query(url, "--after-cursor", cursor).exit_code == 1
+    for option in ("-f", "--follow", "--tail"):
+        assert "--follow" in query(url, option, "--explain").stderr
+
+
 # --- output
 
 

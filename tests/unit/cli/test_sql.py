@@ -69,6 +69,24 @@ def test_conditions_choose_what_is_read(url: str) -> None:
     assert (nothing.exit_code, nothing.stdout) == (1, '"message"\n')
 
 
+def test_spellings_mean_the_same(url: str, tmp_path: Path) -> None:
+    (tmp_path / "logsink.toml").write_text(f'store = "{url}"\n')
+    count = "SELECT count(*) AS n FROM logs"
+    for one, other in (
+        ("-S 2026-11-22T00:00:40Z", "--since 2026-11-22T00:00:40Z"),
+        ("-U 2026-11-22T00:00:40Z", "--max-time 2026-11-22T00:00:40Z"),
+        ("-z Asia/Tokyo -S 2026-11-22T09:00:40", "--timezone Asia/Tokyo --since 2026-11-22T09:00:40"),
+        ("-H web1", "--host web1"),
+        ("-u a", "--app a"),
+        ("-p err", "--priority 3"),
+        ("--utc -o csv", "--output csv"),
+        ("-j", "--json"),
+        (f"-c {tmp_path}/logsink.toml -p 0", f"--config {tmp_path}/logsink.toml -p 0"),
+    ):
+        found = [sql(url, *options.split(), count).stdout for options in (one, other)]
+        assert found[0] == found[1] != sql(url, count).stdout
+
+
 def test_formats(url: str) -> None:
     query = "SELECT app, severity FROM logs ORDER BY time LIMIT 2"
     assert sql(url, "-o", "csv", query).stdout == '"app","severity"\n,0\n"a",1\n'
