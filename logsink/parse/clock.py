@@ -361,7 +361,7 @@ def ends_time(data: Bytes, p: int, end: int) -> bool:
     c = data[p + 1]
     if c == 49 or c == 50:
         return year_at(data, p + 1, end) == 0
-    if c >= 65 and c <= 90:
+    if (c >= 65 and c <= 90) or (p + 5 < end and (data[p + 4] == 58 or data[p + 5] == 58)):
         q, _ = named_zone(data, p + 1, end)
         return q == NONE
     return True
@@ -371,18 +371,22 @@ def ends_time(data: Bytes, p: int, end: int) -> bool:
 def named_zone(data: Bytes, p: int, end: int) -> tuple[int, int]:
     """A zone's name and a colon at ``p``: where the name ends (NONE: there is none) and its minutes east of UTC.
 
-    A word in capitals between a time and Cisco's ``%`` is a zone's name too, UNKNOWN_ZONE where nobody knows which.
+    Between a time and Cisco's ``%`` it may be in small letters, and a word in capitals is a zone's name too: UNKNOWN_ZONE
+    where nobody knows which.
     """
     name = 0
+    small = 0
     q = p
-    while q < end and q < p + 5 and data[q] >= 65 and data[q] <= 90:
-        name = name << 8 | data[q]
+    while q < end and q < p + 5 and data[q] & 0xDF >= 65 and data[q] & 0xDF <= 90:
+        name = name << 8 | data[q] & 0xDF
+        small |= data[q] & 32
         q += 1
     if q == p or q >= end or data[q] != 58:
+        return NONE, 0
+    cisco = q + 2 < end and data[q + 1] == 32 and data[q + 2] == 37
+    if small and not cisco:
         return NONE, 0
     for known, minutes in _NAMED:
         if name == known:
             return q, minutes
-    if q + 2 < end and data[q + 1] == 32 and data[q + 2] == 37:
-        return q, UNKNOWN_ZONE
-    return NONE, 0
+    return (NONE, 0) if small or not cisco else (q, UNKNOWN_ZONE)

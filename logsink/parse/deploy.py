@@ -44,15 +44,16 @@ def extract(data: Bytes, starts: ReadI32, ends: ReadI32, sd_id: Bytes, values: U
         p = starts[i]
         end = ends[i]
         while p < end:
-            q = p + 1
+            name = spaces(data, p + 1, end)
+            q = name
             while q < end and is_name(data[q]):
                 q += 1
             after = parameters(data, q, end)
             if after < 0:
                 break
-            wanted = q - p - 1 == len(sd_id)
+            wanted = q - name == len(sd_id)
             for k in range(len(sd_id)):
-                wanted = wanted and data[p + 1 + k] == sd_id[k]
+                wanted = wanted and data[name + k] == sd_id[k]
             if wanted:
                 at = copy(data, q, after - 1, values, at, spans, i)
             p = after

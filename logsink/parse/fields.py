@@ -36,6 +36,7 @@ SD_INVALID = int(Flag.SD_INVALID)
 
 _FORWARDED = b"Message forwarded from "
 _FROM = b"From "
+_REPEATED = b"last message repeated "
 _DEVICE = b" : %"  # Cisco ASA with a device id: `host : %ASA-6-302015: `
 _CUT_TAG = 32  # rsyslog's forward templates cut `tag[pid]:` to the 32 characters of RFC 3164
 
@@ -93,10 +94,14 @@ def structured_data(data: Bytes, p: int, end: int) -> int:
     Values without quotes are taken up to the bracket that closes their element (VMware), and spaces are not counted.
     """
     while p < end and data[p] == 91:
-        q = p + 1
+        name = spaces(data, p + 1, end)
+        q = name
         while q < end and is_name(data[q]):
             q += 1
-        if q == p + 1 or q >= end or (data[q] != 32 and data[q] != 93):
+        if q == name or q >= end or (data[q] != 32 and data[q] != 93):
+            return -1
+        after = spaces(data, q, end)
+        if name > p + 1 and after < end and data[after] == 93:  # `[  OK  ] Started` is text
             return -1
         p = parameters(data, q, end)
         if p < 0:
@@ -211,18 +216,17 @@ def regular(bits: int) -> int:
 def tag(data: Bytes, p: int, end: int) -> tuple[int, int, int, int]:
     """A certain tag at ``p``: where it ends, its kind, where the app ends and where the procid does.
 
-    Certain are ``app:`` and ``app[procid]`` before a space, ``app[procid]:``, a lone ``:``, and a tag that was cut inside
-    its brackets to 32 characters. ``::`` is part of an app's name; one colon with more behind it makes it no tag, and so does
-    a control character.
+    Certain are ``app:`` and ``app[procid]`` before a space, ``app[procid]:``, a lone ``:``, a tag that was cut inside its
+    brackets to 32 characters, and what ``joined`` takes. ``::`` is part of an app's name, a control character of none.
     """
     q = p
     while q < end:
         c = data[q]
         if c == 58:
-            if q + 1 == end or data[q + 1] == 32:
+            if q + 1 == end or data[q + 1] <= 32:
                 return q + 1, COLON if q > p else BARE_COLON, q, q
             if q == p or data[q + 1] != 58:
-                return p, NO_TAG, p, p
+                return joined(data, p, q, end)
             q += 1
         elif c == 91:
             return bracketed(data, p, q, end)
@@ -250,8 +254,49 @@ def bracketed(data: Bytes, p: int, q: int, end: int) -> tuple[int, int, int, int
 
 
 @kernel
+def joined(data: Bytes, p: int, q: int, end: int) -> tuple[int, int, int, int]:
+    """The same for a tag at ``p`` in whose word more follows the colon at ``q``: ``app:text``, or ``slice:app[procid]:`` whole.
+
+    The app is a plain name, and no digit, slash or backslash follows it: no address, time, URL, path, nor ``CEF:0|``.
+    """
+    if not is_letter(data[p]) and data[p] != 37:
+        return p, NO_TAG, p, p
+    for k in range(p, q):
+        if not is_plain(data[k]):
+            return p, NO_TAG, p, p
+    c = data[q + 1]
+    if (c >= 48 and c <= 57) or c == 47 or c == 92:
+        return p, NO_TAG, p, p
+    bracket = -1
+    r = q + 1
+    while r < end and data[r] > 32:
+        if data[r] == 91 and bracket < 0:
+            bracket = r
+        r += 1
+    if is_address(data, p, r):
+        return p, NO_TAG, p, p
+    if bracket >= 0:
+        after, kind, app, procid = bracketed(data, p, bracket, end)
+        if kind == PID_COLON:
+            return after, kind, app, procid
+    return q + 1, COLON, q, q
+
+
+@kernel
+def is_letter(c: int) -> bool:
+    return c | 32 >= 97 and c | 32 <= 122
+
+
+@kernel
+def is_plain(c: int) -> bool:
+    """A character of the names that programs have."""
+    return is_letter(c) or (c >= 45 and c <= 57) or c in (37, 40, 41, 43, 64, 95)
+
+
+@kernel
 def is_address(data: Bytes, p: int, end: int) -> bool:
-    """Is ``data[p:end]`` an IPv6 address, with any ``%zone``?"""
+    """Is ``data[p:end]`` an IPv6 address, with any ``%zone``, or the address of a network card?"""
+    in_pairs = True
     colons = 0
     doubled = 0
     dots = 0
@@ -261,6 +306,7 @@ def is_address(data: Bytes, p: int, end: int) -> bool:
         c = data[q]
         if c == 58:
             colons += 1
+            in_pairs = in_pairs and (q - p) % 3 == 2
             run = 0
             if q + 1 < end and data[q + 1] == 58:
                 doubled += 1
@@ -276,6 +322,8 @@ def is_address(data: Bytes, p: int, end: int) -> bool:
         q += 1
     if doubled > 1 or (dots != 0 and dots != 3) or (q < end and q == end - 1):
         return False
+    if in_pairs and colons == 5 and end - p == 17:
+        return True
     full = 7 if dots == 0 else 6
     return colons == full or (doubled == 1 and colons <= full)
 
@@ -294,6 +342,8 @@ def legacy(data: Bytes, p: int, end: int, spans: Grid32, i: int) -> int:
 def addressed(data: Bytes, p: int, end: int, spans: Grid32, i: int) -> int:
     """The same, from the host on."""
     bits = LEGACY
+    if begins(data, p, end, _REPEATED):
+        return bits | tagged(data, p, end, spans, i)
     forwarded = 0
     if begins(data, p, end, _FORWARDED):
         forwarded = len(_FORWARDED)
@@ -326,6 +376,12 @@ def addressed(data: Bytes, p: int, end: int, spans: Grid32, i: int) -> int:
     if begins(data, q, end, _DEVICE):
         tagged(data, q + 3, end, spans, i)
         return 0
+    if q + 1 < end and data[q + 1] == 32:  # only `app[procid]:` is certain then: an empty tag leaves two spaces as well
+        word = spaces(data, q, end)
+        _, kind, _, _ = tag(data, word, end)
+        if kind == PID_COLON:
+            tagged(data, word, end, spans, i)
+            return 0
     return bits | tagged(data, q + 1, end, spans, i)
 
 

@@ -31,7 +31,7 @@ from logsink.parse.strict import TIME_INFERRED, priority, settle
 PRI_INVALID = int(Flag.PRI_INVALID)
 UNPARSED = int(Flag.UNPARSED)
 
-_LONGEST_PRI = 12  # bytes between `<` and `>` that can still be meant as a PRI
+_LONGEST_PRI = 12  # bytes between `<` and `>` that can still be meant as a PRI, unless all are digits
 _SHORTEST_MNEMONIC = 6  # `%A-1-B`
 
 
@@ -43,7 +43,7 @@ def any_priority(data: Bytes, p: int, end: int) -> tuple[int, int, bool]:
         return value, q, False
     q = p + 1
     digits = True
-    while q < end and q <= p + _LONGEST_PRI and data[q] != 62:
+    while q < end and (digits or q <= p + _LONGEST_PRI) and data[q] != 62:
         c = data[q]
         if c <= 32 or c == 60:
             return -1, p, False
@@ -223,13 +223,13 @@ def cisco(
 
 
 @kernel
-def untimed(data: Bytes, p: int, end: int, spans: Grid32, i: int) -> int:
-    """``app[procid]:`` with a number for the procid, at ``p``: shape bits, or 0 when it is not there."""
+def untimed(data: Bytes, p: int, end: int, with_pri: bool, spans: Grid32, i: int) -> int:
+    """``app[procid]:`` at ``p``, without a PRI with a number for the procid: shape bits, or 0 when it is not there."""
     _, kind, app, procid = tag(data, p, end)
     if kind != PID_COLON:
         return 0
     for q in range(app + 1, procid):
-        if data[q] < 48 or data[q] > 57:
+        if not with_pri and (data[q] < 48 or data[q] > 57):
             return 0
     return LEGACY | tagged(data, p, end, spans, i)
 
@@ -270,7 +270,7 @@ def read(
         else:
             tagged(data, r, end, spans, i)
         return pri, when, 0, seen | flags
-    shape = 0 if tentative else untimed(data, q, end, spans, i)
+    shape = 0 if tentative else untimed(data, q, end, p > start, spans, i)
     if shape:
         return pri, received, shape if keep else 0, seen | TIME_INFERRED
     if tentative:

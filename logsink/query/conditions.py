@@ -287,7 +287,7 @@ class Parameter:
         names = [(_NAME, self.name)] + ([(escaped(element) + "(?:@[0-9.]+)?", key)] if dot and element and key else [])
         value = translated(self.value, quote=_quoted, one=_CHARACTER)
         plain = translated(self.value, one=r"[^ \]]")
-        head = "|".join(rf"\[{sd_id}(?: {_NAME}=(?:{_VALUE}|[^ \]]*))*? {escaped(key)}=" for sd_id, key in names)
+        head = "|".join(rf"\[ *{sd_id}(?: +{_NAME}=(?:{_VALUE}|[^ \]]*))*? +{escaped(key)}=" for sd_id, key in names)
         return rf'(?s)(?:{head})(?:"{value}"|{plain}[ \]])'
 
     def mask(self, values: pa.Array) -> Mask:

@@ -29,6 +29,7 @@ WORDS = st.sampled_from(
     b"<13>|<191>|<192>|<|>|1 |2 |- |-| |  |:|: |[|]|\"|=|\\|%|*|.|,|T|Z|+01:00|-00:00|+2|Jan  1 |Feb 29 |Dec 31 |feb 3 |"
     b"00:00:00|23:59:60|12:00:00.5|12:00:00.1234567|2026 |2026-01-01T|2024-02-29 |0001-01-01T00:00:00+23:59|"
     b"9999-12-31T23:59:59.999999-23:59|host |app: |app[12]: |app[12|2001:db8::1 |::1: |643: |UTC: |%A-1-B: |%SYS-5-CONFIG: |"
+    b'[ deploy@32473 |a:b |a:b[1]: |gmt: %A-1-B: |00:11:22:aa:bb:cc |last message repeated |'
     b'[deploy@32473 role="a\\"b" |role=x |deploy="d"]|[x a=b[c] d]|[x y="z"]|Message forwarded from |From h: |'
     b"\xef\xbb\xbf|\xff|\xc3\xbc|\xe2\x82|\xed\xa0\x80|\xf0\x9f\x98\x80|\n|\x00|\t|text".split(b"|")
 )  # fmt: skip

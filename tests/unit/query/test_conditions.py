@@ -18,6 +18,7 @@ DATA = [
     "[Originator@6876 sub=Vpxa opID=7f3 user=root]",
     '[x empty=""]',
     None,
+    '[ spaced@1 a="1"  b="2" ]',
 ]
 
 
@@ -38,6 +39,7 @@ DATA = [
         ("a@1.user=root", []),
         (r"path=C:\x]y", [2]),
         ("Originator.sub=Vpxa", [3]),
+        ("spaced.b=2", [6]),
         ("sub=Vp", []),
         ("opID=7*", [3]),
         ("empty=", [4]),
