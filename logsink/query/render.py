@@ -139,8 +139,9 @@ class Verbose:
 class Syslog:
     """RFC 5424 with the values of the columns: sent to a syslog server again it gives the same ones.
 
-    What RFC 5424 has no place for: a missing PRI becomes 13 (user.notice); in lines, LF becomes ``#012`` as in rsyslog. Octet-
-    counted (RFC 6587 3.4.1) messages keep it.
+    What RFC 5424 has no place for: a missing PRI becomes 13 (user.notice); in lines, what would end them becomes ``#012`` (LF),
+    ``#000``, or ``#015`` at the end, as in rsyslog. Octet-counted (RFC 6587 3.4.1) messages keep it: behind one that ends
+    with LF or NUL comes another LF, since receivers take one away.
     """
 
     columns = ("time", "host", "app", "procid", "msgid", "facility", "severity", "structured_data", "message")
@@ -151,10 +152,10 @@ class Syslog:
     def lines(self, rows: pa.Table) -> pa.Array:
         facility, severity = (one_chunk(rows.column(name)).cast(pa.int32()) for name in ("facility", "severity"))
         pri = pc.fill_null(pc.add(pc.multiply(facility, 8), severity), 13).cast(pa.string())
+        escaped = (lambda values: values) if self._octet else _in_a_line
         message = one_chunk(rows.column("message"))
-        if not self._octet:
-            message = pc.replace_substring(message, "\n", "#012")
-        structured = _dressed(one_chunk(rows.column("structured_data")), lambda v: v, " ")
+        message = pc.replace_substring_regex(message, r"([\n\x00])\z", "\\1\n") if self._octet else _in_a_line(message)
+        structured = _dressed(one_chunk(rows.column("structured_data")), escaped, " ")
         line = _join(
             pc.binary_join_element_wise("<", pri, ">1 ", ""),
             stamps(instants_of(rows, "time"), "{date}T{clock}.{milli}{micro}Z"),
@@ -243,9 +244,11 @@ class Cat:
         return _join(for_terminal(messages) if self._terminal else messages, "\n")
 
 
-def _nil(values: pa.Array) -> pa.Array:
-    """The values of a header's field: never empty."""
-    return pc.if_else(pc.equal(values, ""), "-", values)
+def _in_a_line(values: pa.Array) -> pa.Array:
+    """Without what ends a line."""
+    for pattern, escape in ((r"\n", "#012"), (r"\x00", "#000"), (r"\r\z", "#015")):
+        values = pc.replace_substring_regex(values, pattern, escape)
+    return values
 
 
 def _rfc_3339(instants: Int64, zone: dt.tzinfo | None) -> tuple[pa.Array, ...]:
