@@ -76,9 +76,9 @@ setup: .venv/.dev system .tools/bin/versitygw
 	@$(BIN)/python -m logsink.warm
 	@touch $@ .venv/.run
 
-# The system tests drive a real rsyslogd.
+# The system tests drive a real rsyslogd and haproxy.
 system:
-	@tests/support/install-rsyslog
+	@tests/support/install-programs
 
 # The S3 tests drive a real S3 server.
 .tools/bin/versitygw:
