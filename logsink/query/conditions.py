@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logsink.errors import ArgumentError
-from logsink.query.filters import Bounds, Condition, Mask, Verdict, as_mask, mapped
+from logsink.query.filters import Bounds, Condition, Mask, Needles, Verdict, as_mask, mapped
 from logsink.query.globs import escaped, literal_part, reaches, translated
+from logsink.query.literals import literals
 from logsink.query.stamps import Int64
 
 
@@ -49,7 +50,7 @@ class Between:
         within_high = self.high is None or (high is not None and high < self.high)
         return Verdict.ALL if within_low and within_high and nulls == 0 else Verdict.SOME
 
-    def needles(self) -> Sequence[bytes]:
+    def needles(self) -> Sequence[Needles]:
         return ()
 
 
@@ -85,7 +86,7 @@ class Near:
             return Verdict.NONE
         return Verdict.ALL if self.lows[span] <= low and high <= self.highs[span] and nulls == 0 else Verdict.SOME
 
-    def needles(self) -> Sequence[bytes]:
+    def needles(self) -> Sequence[Needles]:
         return ()
 
 
@@ -109,8 +110,8 @@ class Among:
             Verdict.SOME if any(value is not None and low <= value <= high for value in self.values) else Verdict.NONE
         )
 
-    def needles(self) -> Sequence[bytes]:
-        return () if None in self.values else _as_needles(value for value in self.values if value is not None)
+    def needles(self) -> Sequence[Needles]:
+        return () if None in self.values else _as_needles([value for value in self.values if value is not None])
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ class OneOf:
             return Verdict.NONE if not matched else Verdict.ALL if nulls == 0 else Verdict.SOME
         return Verdict.SOME if any(reaches(glob, low, high) for glob in self.globs) else Verdict.NONE
 
-    def needles(self) -> Sequence[bytes]:
+    def needles(self) -> Sequence[Needles]:
         return _as_needles(self.globs) if self._literals is not None else ()
 
     def _matches(self, values: pa.Array) -> pa.Array:
@@ -192,8 +193,15 @@ class Holds:
     def verdict(self, bounds: Bounds) -> Verdict:
         return Verdict.SOME
 
-    def needles(self) -> Sequence[bytes]:
-        return () if self.regex or self.ignore_case else _as_needles(self.patterns)
+    def needles(self) -> Sequence[Needles]:
+        if self.ignore_case:
+            return ()
+        if not self.regex:
+            return _as_needles(self.patterns)
+        held = [literals(pattern) for pattern in self.patterns]
+        if len(held) == 1:
+            return [needles for text in held[0] for needles in _as_needles([text])]
+        return _as_needles([max(texts, key=len, default="") for texts in held])
 
 
 @dataclass(frozen=True)
@@ -214,7 +222,7 @@ class Numbered:
             return Verdict.NONE
         return Verdict.ALL if low == high and nulls == 0 else Verdict.SOME
 
-    def needles(self) -> Sequence[bytes]:
+    def needles(self) -> Sequence[Needles]:
         return ()
 
 
@@ -233,7 +241,7 @@ class Flagged:
     def verdict(self, bounds: Bounds) -> Verdict:
         return Verdict.NONE if bounds.high is not None and bounds.high < self.bits else Verdict.SOME
 
-    def needles(self) -> Sequence[bytes]:
+    def needles(self) -> Sequence[Needles]:
         return ()
 
 
@@ -254,7 +262,7 @@ class Not:
         opposite = {Verdict.NONE: Verdict.ALL, Verdict.ALL: Verdict.NONE, Verdict.SOME: Verdict.SOME}
         return opposite[self.condition.verdict(bounds)]
 
-    def needles(self) -> Sequence[bytes]:
+    def needles(self) -> Sequence[Needles]:
         return ()
 
 
@@ -296,7 +304,7 @@ class Parameter:
     def verdict(self, bounds: Bounds) -> Verdict:
         return Verdict.SOME
 
-    def needles(self) -> Sequence[bytes]:
+    def needles(self) -> Sequence[Needles]:
         return ()
 
 
@@ -310,11 +318,11 @@ def _quoted(text: str) -> str:
     return escaped("".join(rf"\{c}" if c in '"\\]' else c for c in text))
 
 
-def _as_needles(texts: Iterable[str]) -> Sequence[bytes]:
-    """What frames must hold for a value to hold one of ``texts``. U+FFFD may stand for any bytes, '' says nothing."""
-    texts = tuple(texts)
-    needles = [text.encode() for text in texts]
-    return () if any(not text or "\ufffd" in text for text in texts) else needles
+def _as_needles(texts: Sequence[str]) -> Sequence[Needles]:
+    """What is there when a value holds one of ``texts``. U+FFFD may stand for any bytes of a frame, '' says nothing."""
+    if any(not text or "\ufffd" in text for text in texts):
+        return ()
+    return [[text.encode() for text in texts]]
 
 
 def _probe(shown: str, pattern: str, kind: str) -> None:

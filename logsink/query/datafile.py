@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from logsink.errors import FormatError
 from logsink.parse.schema import CODED, FILE, VERSION
-from logsink.query.filters import UNKNOWN, Bounds
+from logsink.query.filters import UNKNOWN, Bounds, Needles
+from logsink.query.pages import lacks
 
 FOOTER = 64 << 10
 """Bytes read from a file's end in the hope that they hold its footer: 30 row groups' is about as long."""
@@ -120,6 +121,16 @@ class Chunks:
             self._parts.append((start, memoryview(part)))
         self._fetched.update(missing)
 
+    def lacks(self, column: str, needles: Sequence[Needles]) -> bool:
+        """Whether no value of a fetched column can hold what every one of ``needles`` asks for; False: it cannot be said."""
+        file = self._group.file
+        if column not in file.columns:
+            return False
+        chunk = file.metadata.row_group(self._group.number).column(file.columns.index(column))
+        start, length = _place(chunk)
+        body = _Fetched(file.size, self._parts).part(start, start + length)
+        return lacks(body, chunk.compression, needles)
+
     def read(self, columns: Sequence[str]) -> pa.Table:
         """These columns' values, as in ``SCHEMA``; nulls for a column that the file does not have."""
         file = self._group.file
@@ -151,10 +162,12 @@ class _Fetched(io.RawIOBase):
         return self._at
 
     def read(self, size: int = -1) -> Any:
-        start, end = self._at, self._at + size
+        start, self._at = self._at, self._at + size
+        return self.part(start, self._at)
+
+    def part(self, start: int, end: int) -> memoryview:
         for first, part in self._parts:
             if first <= start and end <= first + len(part):
-                self._at = end
                 return part[start - first : end - first]
         raise OSError(f"bytes {start} to {end} were not fetched")
 

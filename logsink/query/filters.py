@@ -39,6 +39,9 @@ class Bounds(NamedTuple):
 
 UNKNOWN = Bounds()
 
+Needles = Sequence[bytes]
+"""Byte strings of which at least one is there."""
+
 
 class Condition(Protocol):
     """A test of one column."""
@@ -53,8 +56,8 @@ class Condition(Protocol):
     def verdict(self, bounds: Bounds) -> Verdict:
         """What ``bounds`` of the column say."""
 
-    def needles(self) -> Sequence[bytes]:
-        """Byte strings of which any frame whose row meets it holds at least one; empty when that cannot be said."""
+    def needles(self) -> Sequence[Needles]:
+        """What the bytes of any value that meets it hold, and so those of its frame; empty when nothing can be said."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,10 @@ class Filter:
         on = tuple(c for c in self.conditions if c.column == column)
         return Filter(tuple(c for c in self.conditions if c.column != column)), Filter(on)
 
+    def needles(self) -> Sequence[Needles]:
+        """What the values of any row that meets it hold, in whichever of the columns."""
+        return [needles for condition in self.conditions for needles in condition.needles()]
+
     def mask(self, rows: pa.Table | pa.RecordBatch) -> Mask:
         """Which rows meet it: bool[n]. Each column is one chunk."""
         found = np.ones(rows.num_rows, np.bool_)
@@ -99,10 +106,9 @@ class Filter:
     def candidates(self, frames: pa.Array) -> Mask:
         """Which of these raw frames (binary) can give a row that meets it, judged by their bytes alone: bool[n]."""
         found = np.ones(len(frames), np.bool_)
-        for condition in self.conditions:
-            if needles := condition.needles():
-                pattern = b"|".join(_latin_escaped(needle) for needle in needles)
-                found &= as_mask(pc.match_substring_regex(frames, pattern))
+        for needles in self.needles():
+            pattern = b"|".join(map(latin_escaped, needles))
+            found &= as_mask(pc.match_substring_regex(frames, pattern))
         return found
 
 
@@ -134,6 +140,6 @@ def as_mask(values: pa.Array) -> Mask:
     return found
 
 
-def _latin_escaped(needle: bytes) -> bytes:
+def latin_escaped(needle: bytes) -> bytes:
     """The needle as a pattern over bytes: Arrow has RE2 read both as Latin-1 when the values are binary."""
     return escaped(needle.decode("latin-1")).encode("latin-1")

@@ -278,6 +278,7 @@ class _Scan:
         self._moved = asyncio.Condition()  # the line of units under way
         self._numbers = 0
         self._interpreted = 0
+        self._sifted = self._left_out = 0  # row groups whose pages were searched; those that were done with then
 
     async def plan(self) -> None:
         """Find out what there is; first, and once. ``NotFound`` when there is no store."""
@@ -442,6 +443,8 @@ class _Scan:
         mask: Mask = np.ones(group.rows, np.bool_)
         for step in (light, heavy):
             if step.conditions and mask.any():
+                if step is heavy and await self._lacks(chunks, heavy):
+                    return SCHEMA.empty_table().select(self._columns)
                 await self._have(chunks, known, step.columns())
                 mask &= await self._threaded(_mask, step, known, mask)
         if self._query.limit is not None and mask.any():
@@ -453,6 +456,17 @@ class _Scan:
             await self._moved.wait_for(lambda: unit in islice(self._under_way, self._tuning.threads + 1))
         await chunks.fetch(self._fetch, [name for name in self._columns if name not in known])
         return await self._threaded(_chosen, chunks, known, self._columns, mask)
+
+    async def _lacks(self, chunks: Chunks, heavy: Filter) -> bool:
+        """Whether the pages show at once that nothing is there. Where that rarely pays it is not tried any more."""
+        needles = heavy.needles()
+        if not needles or (self._sifted > 8 and self._left_out * 2 < self._sifted):
+            return False
+        await chunks.fetch(self._fetch, (_HEAVY,))
+        lacking = await self._threaded(chunks.lacks, _HEAVY, needles)
+        self._sifted += 1
+        self._left_out += lacking
+        return lacking
 
     async def _have(self, chunks: Chunks, known: dict[str, pa.Array], columns: Sequence[str]) -> None:
         missing = [name for name in columns if name not in known]

@@ -26,7 +26,7 @@ SMALL = 16_000
 def sift(segment: Segment, filter: Filter) -> Segment:
     """The segment without the reads that cannot hold a row of the filter."""
     frames = segment.frames
-    if not len(frames) or not any(condition.needles() for condition in filter.conditions):
+    if not len(frames) or not filter.needles():
         return segment
     found = filter.candidates(_as_array(frames))
     starts = np.flatnonzero(np.diff(frames.received, prepend=frames.received[0] - 1))

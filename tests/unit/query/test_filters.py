@@ -212,7 +212,9 @@ def test_which_frames_can_hold_a_row() -> None:
     assert candidates(Holds("message", ("x.y",)), OneOf("app", ("a",))) == [True, False, False, False]
     everything = [True] * 4
     assert candidates() == everything
-    assert candidates(Holds("message", ("x.y",), regex=True)) == everything
+    assert candidates(Holds("message", ("x.y",), regex=True)) == [True, True, True, False]
+    assert candidates(Holds("message", ("x[.]y", "ß"), regex=True)) == [True, True, True, True]
+    assert candidates(Holds("message", ("x+.y|z",), regex=True)) == everything
     assert candidates(Holds("message", ("X.Y",), ignore_case=True)) == everything
     assert candidates(Holds("message", ("nowhere", ""))) == everything
     assert candidates(Holds("message", ("\ufffd x",))) == everything  # stands for bytes that are not UTF-8

@@ -33,12 +33,13 @@ def test_reads_without_a_needle_are_left_out_whole() -> None:
     assert sifted(Holds("message", ("three", "four"))) == [BODIES[2], BODIES[5]]
     assert sifted(Holds("message", ("o",)), OneOf("host", ("f",))) == [BODIES[5]]
     assert sifted(Holds("message", ("nowhere",))) == []
+    assert sifted(Holds("message", ("^t.*e$",), regex=True)) == [BODIES[2]]
 
 
 def test_what_cannot_be_judged_by_its_bytes_is_left_in() -> None:
     assert sifted() == BODIES
     assert sifted(Holds("message", ("nowhere",), ignore_case=True)) == BODIES
-    assert sifted(Holds("message", ("nowhere",), regex=True)) == BODIES
+    assert sifted(Holds("message", ("nowhere|[a-z]",), regex=True)) == BODIES
     assert sifted(OneOf("host", ("nowhere*",))) == BODIES
 
 
