@@ -220,6 +220,25 @@ class Maintain:
         "5m",
     )
     checkpoint_every: int = _setting(count(1, 10_000), "Commits between checkpoints of the table's log.", 50)
+    compact_after: float = _setting(
+        duration("0s", "30d"), "How long after an hour (and a date, UTC) its small data files are merged.", "1h"
+    )
+    target_file: int = _setting(
+        size("1MiB", "1GiB"),
+        "How large merged data files become; those of half this size and more stay as they are. Merging takes two to three "
+        "times this much memory.",
+        "128MiB",
+    )
+    retention: float | None = _setting(
+        duration("1d", "36500d"),
+        "How long rows are kept: dates (UTC, of `received`) that ended longer ago are deleted.",
+        usual="everything is kept",
+    )
+    keep_removed: float = _setting(
+        duration("1h", "7d"),
+        "How long data files that were merged or retired stay in the store, for readers that began before.",
+        "1d",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

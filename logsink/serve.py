@@ -28,7 +28,7 @@ from aiohttp import web
 from logsink import __version__, telemetry
 from logsink.archive.archiver import Archiver
 from logsink.archive.log import DeltaLog
-from logsink.archive.maintain import maintain_once
+from logsink.archive.maintain import Maintenance
 from logsink.archive.rounds import Rounds
 from logsink.config import Config
 from logsink.errors import ConfigError, LogsinkError
@@ -56,6 +56,9 @@ FILES = 256
 
 HELD_ROUNDS = 2
 """Archive rounds whose frames may wait in memory; segments beyond that are read again from the journal."""
+
+REST = 1.0
+"""Compaction rests as long as it works: receiving has at least half of the core that it would take."""
 
 
 def new_receiver() -> str:
@@ -120,6 +123,7 @@ class Receiver:
         """The parts behind the listeners."""
         config, receive = self._config, self._config.receive
         self._rounds = Rounds(log)
+        self._maintenance = Maintenance(self._rounds, config.archive, config.maintain, rest=REST)
         self._archiver = Archiver(self._rounds, config.archive, hold=HELD_ROUNDS * config.archive.max_bytes)
         self._journal = Journal(
             store,
@@ -219,7 +223,7 @@ class Receiver:
         while True:
             await asyncio.sleep(self._config.maintain.every)
             try:
-                await maintain_once(self._rounds, self._config.archive, self._config.maintain, own=self._tenure.ids)
+                await self._maintenance.once(own=self._tenure.ids)
             except Exception as error:  # noqa: BLE001  receiving goes on; it is tried again, and the log has it
                 telemetry.MAINTENANCE_FAILED.log(error=error)
 
@@ -283,6 +287,7 @@ class Receiver:
         await self._journal.aclose()
         self._journal.failed.cancel()
         self._rounds.close()
+        self._maintenance.close()
 
     def _readiness(self) -> Readiness:
         archive, journal = self._archiver.health, self._journal

@@ -93,6 +93,14 @@ BACKLOG_SEGMENTS = _gauge("archive_backlog_segments", "Segments stored and not y
 ADOPTED = _counter("adopted_segments", "Segments of receivers that are gone, archived by this one.")
 DELETED = _counter("journal_segments_deleted", "Segments deleted because the table holds their rows.")
 QUARANTINED = _counter("quarantined_segments", "Segments that could not be read: kept under quarantine/ and passed.")
+COMPACTIONS = _counter("compactions", "Merges of small data files into one that were committed.")
+COMPACTED_FILES = _counter("compacted_files", "Data files that were merged.")
+COMPACTED_BYTES = _counter("compacted_bytes", "Bytes of data files before and after they were merged.", "when")
+COMPACTION_CONFLICTS = _counter("compaction_conflicts", "Merges given up because others had changed the table.")
+RETIRED_FILES = _counter("retired_files", "Data files taken out of the table because of maintain.retention.")
+REMOVED_FILES = _counter(
+    "removed_files", "Data files deleted: replaced or retired long enough ago, or never committed."
+)
 CHECKPOINTS = _counter("checkpoints", "Checkpoints written to the table's log.")
 
 
@@ -184,6 +192,12 @@ COMMITTED = Event(
 )
 QUARANTINE = Event("quarantine", _E, "segment {key} cannot be read and was moved to quarantine: {error}")
 ADOPTION = Event("adopted", _I, "archived {segments} segments of receiver {receiver}, which is gone")
+COMPACTION = Event(
+    "compacted", _I, "committed version {version}: {files} files became {path}, {rows} rows, {bytes} bytes"
+)
+COMPACTION_PASSED = Event("compaction_passed", _W, "a data file is left as it is: {error}")
+RETIRED = Event("retired", _I, "took {files} files, {bytes} bytes, of {first} to {last} out of the table")
+REMOVED = Event("removed", _I, "deleted {files} data files that no reader needs, {bytes} bytes")
 MAINTENANCE_FAILED = Event("maintenance_failed", _W, "maintenance failed, trying again: {error}")
 CHECKPOINTED = Event("checkpointed", _I, "checkpoint of version {version} written")
 

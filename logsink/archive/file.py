@@ -26,6 +26,7 @@ read in order of time: a reader holds one run. Rows are gathered one row group a
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -47,6 +48,9 @@ GROUP = 1 << 16
 """Rows in a row group."""
 
 LANES, INPUTS = b"logsink.lanes", b"logsink.inputs"
+
+NAME = re.compile(r"date=[0-9]{4}-[0-9]{2}-[0-9]{2}/(?:[A-Za-z0-9-]+-[0-9]+-[0-9]+|compacted)-[0-9a-f]+\.parquet")
+"""Paths of data files that logsink made."""
 
 _DAY = 86_400_000_000
 _CUT = 128

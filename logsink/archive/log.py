@@ -44,9 +44,10 @@ _TROUBLES = 5
 
 
 class Add(NamedTuple):
-    """A new data file."""
+    """A new data file; ``data_change`` is False when its rows were in the table already (compaction)."""
 
     file: DataFile
+    data_change: bool = True
 
     def line(self, now: int) -> Json:
         return {
@@ -54,7 +55,7 @@ class Add(NamedTuple):
             "partitionValues": {"date": self.file.date.isoformat()},
             "size": self.file.size,
             "modificationTime": now,
-            "dataChange": True,
+            "dataChange": self.data_change,
             "stats": self.file.statistics,
         }
 
@@ -119,6 +120,10 @@ class DeltaLog:
             self._known = snapshot
         return snapshot
 
+    async def now(self) -> float:
+        """Seconds since the epoch: of the store's clock and this machine's the one that is behind."""
+        return min(await self.store.now(), self._wall())
+
     async def create(self) -> Snapshot:
         """Make the table unless there is one. Of racing calls one writes version 0; all return the table as it is then."""
         snapshot = await self.load()
@@ -182,7 +187,7 @@ class DeltaLog:
         info = {
             "timestamp": now,
             "operation": operation,
-            "operationParameters": {"mode": "Append"},
+            "operationParameters": {"mode": "Append"} if operation == "WRITE" else {},
             "isBlindAppend": not claim.removes,
             "engineInfo": f"logsink/{__version__}",
             "txnId": claim.id,

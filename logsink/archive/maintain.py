@@ -1,4 +1,5 @@
-"""Upkeep of the store, by any receiver, again and again: adoption, checkpoints and log clean-up, files nobody committed.
+"""Upkeep of the store, by any receiver, again and again: adoption, retention, checkpoints and log clean-up, deletion of data
+files that nobody needs, compaction.
 
 Everything here may be done by several processes at once, stopped anywhere and done again. ``deltalake`` writes checkpoints
 and cleans the log; it is imported when the first one is due, and nothing else of it is ever used: its ``optimize.*`` doubles
@@ -12,71 +13,136 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from logsink import telemetry
 from logsink.archive.adopt import Adopted, adopt
-from logsink.archive.file import LANES
+from logsink.archive.compact import Compacted, Compactor, Group, Sizes
 from logsink.archive.log import DeltaLog
+from logsink.archive.retire import Removed, Retired, doomed, expired, remove, retire, retired
 from logsink.archive.rounds import Limits, Rounds
 from logsink.archive.snapshot import HINT, ROOT, Snapshot, checkpoint_key, read_checkpoint
-from logsink.errors import FormatError, LogsinkError, NotFound, Unavailable
+from logsink.errors import Conflict, FormatError, LogsinkError, Unavailable
+from logsink.journal.reader import list_segments
 from logsink.store.base import Store
 from logsink.store.url import Bucket, Directory, parse
 
-_TAIL = 1 << 16
-"""Octets at a data file's end that nearly always hold its whole footer."""
 
-_NAME = re.compile(r"logs/date=[0-9]{4}-[0-9]{2}-[0-9]{2}/[A-Za-z0-9-]+-[0-9]+-[0-9]+-[0-9a-f]+\.parquet")
+class Upkeep(Sizes, Protocol):
+    """The settings of section [maintain], in seconds, commits and bytes."""
 
-
-class Upkeep(Protocol):
-    """The settings of section [maintain] that are used here, in seconds and commits."""
-
+    @property
+    def every(self) -> float: ...
     @property
     def orphan_after(self) -> float: ...
     @property
     def checkpoint_every(self) -> int: ...
+    @property
+    def retention(self) -> float | None: ...
+    @property
+    def keep_removed(self) -> float: ...
 
 
 class Maintained(NamedTuple):
-    """What was done: segments archived and deleted, version of the checkpoint (-1: none was due), data files removed."""
+    """What was done: segments archived and deleted, dates retired, files merged, version of the checkpoint (-1: none was
+    due), data files deleted; and what failed.
+    """
 
     adopted: Adopted = Adopted()
+    retired: Retired | None = None
+    compacted: Sequence[Compacted] = ()
     checkpoint: int = -1
-    removed: int = 0
+    removed: Removed = Removed()
+    failed: Sequence[LogsinkError] = ()
 
 
-async def maintain_once(rounds: Rounds, limits: Limits, upkeep: Upkeep, *, own: Collection[str] = ()) -> Maintained:
-    """Do what is due now; ``own`` are the receivers of this process, whose segments others may adopt, but not it.
-
-    A duty that fails is logged and left for the next time; the others are done all the same. Cancelling is safe.
+class Due(NamedTuple):
+    """What a round would do now: segments of receivers that are gone, dates to retire, version of the checkpoint (-1: none),
+    data files to delete, files to merge.
     """
-    adopted, checkpointed, removed = Adopted(), -1, 0
-    with _failing_alone():
-        adopted = await adopt(rounds, limits, orphan_after=upkeep.orphan_after, own=own)
-    with _failing_alone():
-        checkpointed = await checkpoint(rounds.log, upkeep.checkpoint_every)
-    if checkpointed >= 0:
-        with _failing_alone():
-            removed = await remove_orphans(rounds.log, upkeep.orphan_after)
-    return Maintained(adopted, checkpointed, removed)
+
+    segments: int = 0
+    retired: Retired | None = None
+    checkpoint: int = -1
+    removed: Removed = Removed()
+    groups: Sequence[Group] = ()
 
 
-@contextmanager
-def _failing_alone() -> Iterator[None]:
-    try:
-        yield
-    except LogsinkError as error:
-        telemetry.MAINTENANCE_FAILED.log(error=error)
+class Maintenance:
+    """The upkeep that one process does. ``rest``: see ``Compactor``."""
+
+    def __init__(self, rounds: Rounds, limits: Limits, upkeep: Upkeep, *, rest: float = 0.0) -> None:
+        self.compactor = Compactor(rounds.log, upkeep, rest=rest)
+        self._rounds, self._log, self._limits, self._upkeep = rounds, rounds.log, limits, upkeep
+        self._failed: list[LogsinkError] = []
+
+    def close(self) -> None:
+        """Wait for computations that were left behind by cancelling."""
+        self.compactor.close()
+
+    async def once(self, *, own: Collection[str] = (), thorough: bool = False) -> Maintained:
+        """Do what is due now; ``own`` are the receivers of this process, whose segments others may adopt, but not it.
+
+        Data files to delete are looked for after a checkpoint, or when ``thorough``: it takes a listing of all of them.
+        A duty that fails is logged and left for the next time; the others are done all the same. Cancelling is safe.
+        """
+        upkeep, self._failed = self._upkeep, []
+        adopted, dates, checkpointed, removed, compacted = Adopted(), None, -1, Removed(), list[Compacted]()
+        with self._failing_alone():
+            adopted = await adopt(self._rounds, self._limits, orphan_after=upkeep.orphan_after, own=own)
+        if upkeep.retention is not None:
+            with self._failing_alone():
+                dates = await retire(self._log, upkeep.retention)
+        with self._failing_alone():
+            checkpointed = await checkpoint(self._log, upkeep.checkpoint_every)
+        if checkpointed >= 0 or thorough:
+            with self._failing_alone():
+                removed = await remove(self._log, orphan_after=upkeep.orphan_after, keep_removed=upkeep.keep_removed)
+        with self._failing_alone():
+            await self._compact(compacted)
+        return Maintained(adopted, dates, tuple(compacted), checkpointed, removed, tuple(self._failed))
+
+    async def due(self) -> Due:
+        """What a thorough round would do; nothing is changed. What it does not see: work that comes of other work."""
+        upkeep, log = self._upkeep, self._log
+        before = await log.store.now() - upkeep.orphan_after
+        segments = sum(one.modified < before for one in await list_segments(log.store))
+        snapshot = await log.load()
+        if snapshot.version < 0:
+            return Due(segments)
+        old = expired(snapshot, await log.now() - upkeep.retention) if upkeep.retention is not None else []
+        files = await doomed(log, orphan_after=upkeep.orphan_after, keep_removed=upkeep.keep_removed)
+        return Due(
+            segments,
+            retired(old) if old else None,
+            snapshot.version if snapshot.version - snapshot.checkpoint >= upkeep.checkpoint_every else -1,
+            Removed(len(files), sum(entry.size for entry in files)),
+            await self.compactor.due(snapshot),
+        )
+
+    async def _compact(self, done: list[Compacted]) -> None:
+        """Merge what is due, until the next round of everything is, or until somebody else is found to be at it."""
+        until = self._log.monotonic() + self._upkeep.every
+        while self._log.monotonic() < until:
+            try:
+                merged = await self.compactor.step()
+            except Conflict:
+                telemetry.COMPACTION_CONFLICTS.inc()
+                return
+            if merged is None:
+                return
+            done.append(merged)
+
+    @contextmanager
+    def _failing_alone(self) -> Iterator[None]:
+        try:
+            yield
+        except LogsinkError as error:
+            telemetry.MAINTENANCE_FAILED.log(error=error)
+            self._failed.append(error)
 
 
 async def checkpoint(log: DeltaLog, every: int) -> int:
@@ -162,46 +228,3 @@ async def _s3_options(bucket: Bucket) -> dict[str, str]:
         if frozen.token:
             options["AWS_SESSION_TOKEN"] = frozen.token
     return options
-
-
-async def remove_orphans(log: DeltaLog, older_than: float) -> int:
-    """Delete data files that no snapshot holds and no commit can bring in any more (I7); how many.
-
-    A file's footer names the lanes its commit needs, each right before a first sequence: one lane at that sequence or beyond,
-    and the commit can never win. Only files older than ``older_than`` seconds are looked at, because nearly all younger ones
-    are about to be committed. Files without lanes, and those that another program put there, stay.
-    """
-    store = log.store
-    before = await store.now() - older_than
-    old = [entry.key async for entry in store.list(f"{ROOT}date=") if entry.modified < before]
-    snapshot = await log.load()
-    known = snapshot.files.keys() | snapshot.tombstones.keys()
-    candidates = [key for key in old if _NAME.fullmatch(key) and key.removeprefix(ROOT) not in known]
-    orphans = [key async for key in _never_committed(store, snapshot, candidates)]
-    if orphans:
-        await store.delete(orphans)
-    return len(orphans)
-
-
-async def _never_committed(store: Store, snapshot: Snapshot, keys: Iterable[str]) -> AsyncIterator[str]:
-    for key in keys:
-        try:
-            lanes = await file_lanes(store, key)
-        except (FormatError, NotFound):
-            continue
-        if any(snapshot.txn.get(app_id, 0) >= first for app_id, (first, _) in lanes.items()):
-            yield key
-
-
-async def file_lanes(store: Store, key: str) -> dict[str, tuple[int, int]]:
-    """What the commit of a data file covers: ``appId`` -> first and last sequence. ``FormatError`` when it does not say."""
-    tail = await store.get(key, -_TAIL)
-    size = int.from_bytes(tail[-8:-4], "little") + 8
-    if size > len(tail):
-        tail = await store.get(key, -size)
-    try:
-        footer = pq.read_metadata(pa.BufferReader(b"PAR1" + tail[-size:]))
-        lanes = orjson.loads(footer.metadata[LANES])
-        return {app_id: (int(first), int(last)) for app_id, (first, last) in lanes.items()}
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"cannot read lanes of data file {key}: {error!r}") from error

@@ -17,6 +17,7 @@ VERBS = {
     "serve": "Receive syslog and keep it.",
     "query": "Find what was kept.",
     "sql": "Run SQL over it.",
+    "maintain": "Look after a store.",
     "config": "Check and show settings.",
     "completion": "Make a shell complete all this.",
 }

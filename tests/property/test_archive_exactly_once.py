@@ -14,7 +14,7 @@ import pytest
 from logsink.archive.adopt import adopt
 from logsink.archive.archiver import Archiver
 from logsink.archive.log import DeltaLog
-from logsink.archive.maintain import remove_orphans
+from logsink.archive.retire import remove
 from logsink.archive.rounds import Rounds
 from logsink.errors import LogsinkError, StoreError
 from logsink.journal.segment import SegmentName, encode
@@ -96,7 +96,7 @@ class World:
             try:
                 await adopt(rounds, Limits(max_segments=self.random.randint(1, 5)), orphan_after=orphan_after)
                 if self.random.random() < 0.3:
-                    await remove_orphans(rounds.log, 0.0)
+                    await remove(rounds.log, orphan_after=0.0, keep_removed=0.0)
             except LogsinkError:
                 pass
             await self.sleep(1)

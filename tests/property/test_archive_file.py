@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from logsink.archive import file
+from logsink.archive import file, merge
 from logsink.archive.file import write_files
 from logsink.parse.schema import FILE, STATISTICS
 from tests.unit.archive.rows import TableRows, row
@@ -69,15 +69,39 @@ def test_any_rows(rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -
         assert parquet.schema_arrow.remove_metadata().equals(FILE)
         table = plain(parquet.read())
         assert {one["received"] // DAY for one in table} == {(date - datetime.date(1970, 1, 1)).days}
+        assert orjson.loads(parquet.metadata.metadata[b"logsink.lanes"]) == {"r.0": [3, 9], "r.1": [1, 4]}
         check_runs(parquet.metadata, table)
         check_statistics(new.file.stats, table)
         found += table
     assert Counter(map(repr, found)) == Counter(map(repr, plain(source.table())))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=st.lists(ROWS, min_size=1, max_size=4), held=st.sampled_from([0, 2000, merge.HELD]))
+def test_any_files_merged(parts: list[list[dict[str, Any]]], held: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One file of all their rows, laid out as any other; also when nothing that is decoded may be kept."""
+    monkeypatch.setattr(file, "RUN", 12)
+    monkeypatch.setattr(file, "GROUP", 5)
+    monkeypatch.setattr(file, "_OPTIONS", file._OPTIONS | {"compression": "none", "compression_level": None})
+    monkeypatch.setattr(merge, "HELD", held)
+    parts = [[one | {"received": one["received"] % DAY} for one in rows] for rows in parts]
+    made = [new for number, rows in enumerate(parts) for new in write_files(TableRows(rows), LANES, "r", f"{number}")]
+    inputs = [merge.Input(new.file.path, new.body.to_pybytes(), new.file.rows, set()) for new in made]
+    writer = file.FileWriter()
+    merge.merge(inputs, writer)
+    new = writer.finish("date=1970-01-01/x.parquet", datetime.date(1970, 1, 1), {file.INPUTS: b"[]"})
+    parquet = pq.ParquetFile(new.body)
+    assert parquet.schema_arrow.remove_metadata().equals(FILE)
+    table = plain(parquet.read())
+    check_runs(parquet.metadata, table)
+    check_statistics(new.file.stats, table)
+    expected = [one for rows in parts for one in plain(TableRows(rows).table())]
+    assert Counter(map(repr, table)) == Counter(map(repr, expected))
+    assert not inputs
+
+
 def check_runs(footer: pq.FileMetaData, table: list[dict[str, Any]]) -> None:
     assert footer.metadata[b"logsink.format"] == b"1"
-    assert orjson.loads(footer.metadata[b"logsink.lanes"]) == {"r.0": [3, 9], "r.1": [1, 4]}
     runs = orjson.loads(footer.metadata[b"logsink.runs"])
     assert sum(runs) == len(table)
     assert max(runs) <= 12

@@ -23,7 +23,7 @@ import pytest
 from logsink.archive import adopt as adoption
 from logsink.archive.adopt import adopt
 from logsink.archive.log import DeltaLog
-from logsink.archive.maintain import remove_orphans
+from logsink.archive.retire import remove
 from logsink.archive.rounds import Rounds
 from logsink.archive.snapshot import ROOT
 from logsink.config import Archive
@@ -198,7 +198,7 @@ class Scene:
                         if not await list_segments(store):
                             break
                     assert not await list_segments(store), "segments are left in the journal"
-                    await remove_orphans(rounds.log, -1.0)
+                    await remove(rounds.log, orphan_after=-1.0, keep_removed=-1.0)
                 finally:
                     rounds.close()
                 snapshot = await DeltaLog(store).load()

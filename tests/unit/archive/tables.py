@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Awaitable, Callable, Iterable
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from logsink.archive.log import Add, DeltaLog
+from logsink.archive.file import write_files
+from logsink.archive.log import Add, DeltaLog, Txn
 from logsink.archive.snapshot import DataFile, Snapshot, commit_key
 from logsink.errors import NotFound
 from logsink.journal.reader import list_segments, read_segment
@@ -22,6 +24,7 @@ from logsink.parse.frames import Frames, Origin, Settings
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import Fate, FaultyStore, Pass, Schedule, seeded
+from tests.unit.archive.rows import TableRows, row
 
 
 def rough(seed: int = 0, **shares: float) -> FaultyStore:
@@ -57,10 +60,10 @@ async def until(happened: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0)
 
 
-def log_of(store: Store, clock: Clock | None = None) -> DeltaLog:
+def log_of(store: Store, clock: Clock | None = None, *, wall: Callable[[], float] = time.time) -> DeltaLog:
     """A log that never really waits."""
     clock = clock or Clock()
-    return DeltaLog(store, monotonic=clock, sleep=clock.sleep, jitter=lambda: 0.5)
+    return DeltaLog(store, monotonic=clock, wall=wall, sleep=clock.sleep, jitter=lambda: 0.5)
 
 
 def data_file(name: str, rows: int = 1, day: int = 22) -> DataFile:
@@ -83,6 +86,41 @@ async def fresh(store: Store) -> Snapshot:
     return await log_of(store).load()
 
 
+async def put_file(
+    store: Store,
+    name: str,
+    lanes: dict[str, tuple[int, int]],
+    rows: Sequence[dict[str, Any]] = (),
+) -> DataFile:
+    """A data file that the commit of these lanes would add; it is stored and not committed."""
+    source = TableRows(rows or [row(time=MIDNIGHT, received=MIDNIGHT, host=name)])
+    (new,) = write_files(source, lanes, "r", name)
+    await store.put(new.file.key, memoryview(new.body))
+    return new.file
+
+
+def rows_of(lane: int, count: int = 5, at: int = 0) -> list[dict[str, Any]]:
+    """Rows that came in at ``at`` (microseconds since the epoch; MIDNIGHT) and the microseconds after."""
+    at = at or MIDNIGHT
+    return [
+        row(time=at + 10 * k + lane, received=at + k, host=f"h{k % 2}", message=f"m{lane}.{k}", app="a")
+        for k in range(count)
+    ]
+
+
+async def table_of(store: Store, lanes: int = 3, at: int = 0) -> list[DataFile]:
+    """A table of one file for each lane, committed one after the other."""
+    log = log_of(store)
+    await log.create()
+    files = []
+    for lane in range(lanes):
+        (new,) = write_files(TableRows(rows_of(lane, at=at)), {f"r.{lane}": (1, 1)}, "r", f"{lane}")
+        await store.put(new.file.key, memoryview(new.body))
+        await log.commit(await log.load(), [Add(new.file), Txn(f"r.{lane}", 1)])
+        files.append(new.file)
+    return files
+
+
 # --- segments
 
 MIDNIGHT = 1_795_305_600_000_000
@@ -98,8 +136,13 @@ class Limits(NamedTuple):
     max_bytes: int = 1 << 20
     max_segments: int = 100
     max_age: float = 60.0
+    every: float = 60.0
     orphan_after: float = 300.0
     checkpoint_every: int = 50
+    compact_after: float = 3600.0
+    target_file: int = 128 << 20
+    retention: float | None = None
+    keep_removed: float = 86_400.0
 
 
 def segment(

@@ -1,4 +1,4 @@
-"""Upkeep: checkpoints that can be relied on before the log is cleaned, and the exact rule for files nobody committed."""
+"""Upkeep: checkpoints that can be relied on before the log is cleaned, and one round of everything."""
 
 from __future__ import annotations
 
@@ -11,19 +11,16 @@ import pytest
 
 from logsink.archive import maintain
 from logsink.archive.adopt import Adopted
-from logsink.archive.file import write_files
-from logsink.archive.log import Add, DeltaLog, Remove, Txn
-from logsink.archive.maintain import Maintained, checkpoint, file_lanes, maintain_once, remove_orphans
+from logsink.archive.log import DeltaLog, Remove, Txn
+from logsink.archive.maintain import Maintained, Maintenance, checkpoint
 from logsink.archive.rounds import Rounds
-from logsink.archive.snapshot import LOG, DataFile, checkpoint_key
+from logsink.archive.snapshot import LOG, checkpoint_key
 from logsink.errors import FormatError, Unavailable
 from logsink.journal.segment import SegmentName
 from logsink.store import Store, open_store
 from logsink.store.local import LocalStore
-from logsink.store.memory import MemoryStore
 from tests.support.s3 import Server, s3_environment, s3_server
-from tests.unit.archive.rows import TableRows, row
-from tests.unit.archive.tables import MIDNIGHT, Limits, add, archived, data_file, fresh, log_of, segment, store_segment
+from tests.unit.archive.tables import Limits, add, archived, fresh, log_of, put_file, segment, store_segment
 
 __all__ = ["s3_environment", "s3_server"]
 
@@ -113,49 +110,6 @@ async def test_checkpoints_on_s3(s3_environment: Server) -> None:
         assert (found.checkpoint, found.files, found.txn) == (3, expected.files, expected.txn)
 
 
-async def put_file(store: Store, name: str, lanes: dict[str, tuple[int, int]]) -> DataFile:
-    """A data file that the commit of these lanes would add; it is stored and not committed."""
-    rows = TableRows([row(time=MIDNIGHT, received=MIDNIGHT, host=name)])
-    (new,) = write_files(rows, lanes, "r", name)  # type: ignore[arg-type]
-    await store.put(new.file.key, memoryview(new.body))
-    return new.file
-
-
-async def test_a_data_file_is_removed_exactly_when_its_commit_can_no_longer_win() -> None:
-    store = MemoryStore(clock=lambda: 0.0)
-    log = log_of(store)
-    await log.create()
-    live = await put_file(store, "a1", {"r.0": (1, 4), "r.1": (1, 2)})
-    await log.commit(await log.load(), [Add(live), Txn("r.0", 4), Txn("r.1", 2)])
-    lost = await put_file(store, "b1", {"r.0": (3, 9)})
-    lost_in_one_lane = await put_file(store, "b2", {"r.0": (5, 6), "r.1": (2, 3)})
-    waiting = await put_file(store, "c1", {"r.0": (5, 6), "r.1": (3, 3)})
-    new_lane = await put_file(store, "c2", {"r.2": (1, 1)})
-    gone = await put_file(store, "d1", {"r.3": (1, 1)})
-    await log.commit(await log.load(), [Add(gone), Txn("r.3", 1)])
-    await log.commit(await log.load(), [Remove(gone, data_change=True)])
-    await store.put("logs/date=2026-11-22/part-0.parquet", b"of another program")
-    await store.put("logs/date=2026-11-22/r-1-1-abc.parquet", b"not Parquet")
-    assert await remove_orphans(log, 0.0) == 0
-    store._clock = lambda: 100.0
-    assert await remove_orphans(log, 101.0) == 0
-    assert await remove_orphans(log, 50.0) == 2
-    left = {entry.key async for entry in store.list("logs/date=")}
-    assert not left & {lost.key, lost_in_one_lane.key}
-    assert {live.key, waiting.key, new_lane.key, gone.key} < left
-    assert len(left) == 6
-
-
-async def test_lanes_are_read_from_the_footer_alone() -> None:
-    store = MemoryStore()
-    lanes = {f"{'x' * 200}-{k}.{k}": (k, k + 1) for k in range(500)}
-    file = await put_file(store, "a1", lanes)
-    assert await file_lanes(store, file.key) == lanes
-    await store.put("x", b"")
-    with pytest.raises(FormatError):
-        await file_lanes(store, "x")
-
-
 async def test_everything_that_is_due(local: LocalStore) -> None:
     rounds = Rounds(log_of(local))
     for sequence in (1, 2):
@@ -165,9 +119,12 @@ async def test_everything_that_is_due(local: LocalStore) -> None:
     orphan = await put_file(local, "a1", {"gone.0": (1, 1)})
     os.utime(local.root / orphan.key, (time.time() - 400,) * 2)
     limits = Limits(checkpoint_every=2)
-    assert await maintain_once(rounds, limits, limits) == Maintained(Adopted(2, 0), 1, 1)
-    assert await maintain_once(rounds, limits, limits) == Maintained(Adopted(0, 0), -1, 0)
+    maintenance = Maintenance(rounds, limits, limits)
+    done = await maintenance.once()
+    assert (done.adopted, done.checkpoint, done.removed.files) == (Adopted(2, 0), 1, 1)
+    assert await maintenance.once() == Maintained()
     assert await archived(local) == ["m1", "m2"]
+    maintenance.close()
     rounds.close()
 
 
@@ -180,9 +137,8 @@ async def test_a_duty_that_fails_leaves_the_others_alone(local: LocalStore, monk
 
     monkeypatch.setattr(maintain, "adopt", trouble)
     limits = Limits(checkpoint_every=2)
-    assert await maintain_once(rounds, limits, limits) == Maintained(Adopted(0, 0), 2, 0)
+    maintenance = Maintenance(rounds, limits, limits)
+    done = await maintenance.once()
+    assert (done.checkpoint, [str(error) for error in done.failed]) == (2, ["cannot list: no reply"])
+    maintenance.close()
     rounds.close()
-
-
-def test_file_names_of_the_tests_are_not_ours() -> None:
-    assert not maintain._NAME.fullmatch(data_file("f1").key)

@@ -1,0 +1,238 @@
+"""Compaction: the small files of hours and days that are over become few of about ``target_file`` bytes.
+
+::
+
+    snapshot -> plan -> GET the inputs -> merge (thread) -> inputs still live? -> PUT the output -> one commit: remove, add
+
+Every row is rewritten about twice: when its hour is over, with the other files of that hour, and when its date (UTC, of
+``received``) is. A merge only takes place when the file that each row is in becomes half as large again, so what comes in late
+does not have everything rewritten. One merge makes one file, from inputs that are neighbours in time.
+
+Nothing here is safe because of a clock or a claim. Any number of processes may merge the same files: of commits that remove
+the same file only the earliest counts (``log``), and an output whose commit lost is deleted later, because one of its inputs
+has left the table (``retire``). Each process begins a random while after the hour, so that they seldom do the same work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import random
+import threading
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple, Protocol
+
+import orjson
+import pyarrow as pa
+
+from logsink import telemetry
+from logsink.archive.file import INPUTS, NAME, FileWriter, NewFile
+from logsink.archive.log import Action, Add, DeltaLog, Remove
+from logsink.archive.merge import Input, merge
+from logsink.archive.snapshot import DataFile, Snapshot
+from logsink.archive.together import together
+from logsink.errors import Conflict, FormatError, NotFound
+
+ROWS = 6 << 20
+"""Most rows of a merged file: the time of each is held in memory, and sorted."""
+
+FILES = 256
+"""Most inputs of one merge."""
+
+_READS = 4
+"""Inputs fetched at once."""
+
+_STAGGER = 1 / 6
+"""Of ``compact_after``: the most that a process waits longer than the others."""
+
+_HOUR = 3600
+_EPOCH = datetime.date(1970, 1, 1)
+
+
+class Sizes(Protocol):
+    """The settings of section [maintain] that are used here, in seconds and bytes."""
+
+    @property
+    def compact_after(self) -> float: ...
+    @property
+    def target_file(self) -> int: ...
+
+
+class Compacted(NamedTuple):
+    """One merge: the commit's version, how many files became ``path``, their rows, and bytes before and after."""
+
+    version: int
+    files: int
+    path: str
+    rows: int
+    before: int
+    after: int
+
+
+Group = tuple[DataFile, ...]
+
+
+def plan(files: Iterable[DataFile], *, closed: float, target: int, without: Collection[str] = ()) -> list[Group]:
+    """Files to merge, each group into one; those of ``without`` are left alone, and what is no file of ours.
+
+    Hours and dates that ended by ``closed`` (seconds since the epoch) are over.
+    """
+    small: dict[tuple[datetime.date, int], list[DataFile]] = defaultdict(list)
+    for file in files:
+        if 2 * file.size < target and file.path not in without and NAME.fullmatch(file.path):
+            part = _part(file, closed)
+            if part is not None and 2 * file.rows < ROWS:
+                small[file.date, part].append(file)
+    groups = (_worthwhile(group) for key in sorted(small) for group in _neighbours(small[key], target))
+    return [group for group in groups if len(group) > 1]
+
+
+def ends(date: datetime.date) -> float:
+    """When a date is over, seconds since the epoch."""
+    return ((date - _EPOCH).days + 1) * 24 * _HOUR
+
+
+def _part(file: DataFile, closed: float) -> int | None:
+    """Which part of its date the file is merged with: -1 all of it, else an hour; None while that is not over."""
+    try:
+        newest = file.stats.maximum.get("received")
+    except FormatError:
+        return None
+    if not isinstance(newest, int):
+        return None
+    if ends(file.date) <= closed:
+        return -1
+    hour = newest // (_HOUR * 1_000_000)
+    return hour if (hour + 1) * _HOUR <= closed else None
+
+
+def _neighbours(files: Iterable[DataFile], target: int) -> Iterator[list[DataFile]]:
+    """The files in order of time, as many at a time as make up one."""
+    group, size, rows = list[DataFile](), 0, 0
+    for file in sorted(files, key=lambda file: (_begins(file), file.path)):
+        if group and (size + file.size > target or rows + file.rows > ROWS or len(group) == FILES):
+            yield group
+            group, size, rows = [], 0, 0
+        group.append(file)
+        size, rows = size + file.size, rows + file.rows
+    yield group
+
+
+def _begins(file: DataFile) -> int:
+    first = file.stats.minimum.get("time")
+    return first if isinstance(first, int) else 0
+
+
+def _worthwhile(group: Sequence[DataFile]) -> Group:
+    """Those of the group of which none is larger than twice the others together."""
+    by_size = sorted(group, key=lambda file: file.size)
+    total = sum(file.size for file in group)
+    while by_size and 3 * by_size[-1].size > 2 * total:
+        total -= by_size.pop().size
+    kept = set(by_size)
+    return tuple(file for file in group if file in kept)
+
+
+class Compactor:
+    """Merges files for one process, one group at a time, in a thread of its own.
+
+    ``rest``: how long that thread sleeps after each run, as a multiple of the CPU time that the run took.
+    """
+
+    def __init__(
+        self,
+        log: DeltaLog,
+        sizes: Sizes,
+        *,
+        rest: float = 0.0,
+        uniform: Callable[[float, float], float] = random.uniform,
+        choice: Callable[[Sequence[Group]], Group] = random.choice,
+    ) -> None:
+        self._log, self._sizes, self._rest, self._choice = log, sizes, rest, choice
+        self._later = uniform(0, max(0.0, _STAGGER * sizes.compact_after))
+        self._thread = ThreadPoolExecutor(1, "compact")
+        self._passed: set[str] = set()
+
+    def close(self) -> None:
+        """Wait for the run that a merge was writing when it was cancelled."""
+        self._thread.shutdown()
+
+    async def due(self, snapshot: Snapshot) -> list[Group]:
+        """What is to be merged now."""
+        closed = await self._log.store.now() - self._sizes.compact_after - self._later
+        return plan(snapshot.files.values(), closed=closed, target=self._sizes.target_file, without=self._passed)
+
+    async def step(self) -> Compacted | None:
+        """Merge one group, any that is due; None when none is.
+
+        ``Conflict``: others have changed the table so that this merge cannot count; plan again. Other errors are the store's,
+        the outcome is then unknown. Cancelling is safe.
+        """
+        new = None
+        while new is None:  # where a file cannot be read: without it
+            groups = await self.due(await self._log.load())
+            if not groups:
+                return None
+            group = self._choice(groups)
+            new = await self._merge(group)
+        snapshot = await self._log.load()
+        if gone := next((file for file in group if file.path not in snapshot.files), None):
+            raise Conflict(f"cannot merge files: {gone.path} has left the table meanwhile")
+        await self._log.store.put(new.file.key, memoryview(new.body))
+        actions: list[Action] = [Remove(file, data_change=False) for file in group]
+        version = await self._log.commit(snapshot, [*actions, Add(new.file, data_change=False)], operation="OPTIMIZE")
+        if new.file.path not in (await self._log.load()).files:
+            raise Conflict(f"cannot find {new.file.path} in the table, where version {version} put it")
+        done = Compacted(
+            version, len(group), new.file.path, new.file.rows, sum(file.size for file in group), new.file.size
+        )
+        _report(done)
+        return done
+
+    async def _merge(self, group: Group) -> NewFile | None:
+        """One file of all that the group's files hold; None when one of them cannot be read: it is passed from now on."""
+        try:
+            bodies = await together([partial(self._log.store.get, file.key) for file in group], _READS)
+        except NotFound as error:
+            raise Conflict(f"cannot merge files: {error}") from error
+        stop = threading.Event()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._thread, self._merged, group, bodies, partial(self._pause, stop)
+            )
+        finally:
+            stop.set()
+
+    def _merged(self, group: Group, bodies: list[bytes], pause: Callable[[float], None]) -> NewFile | None:
+        """In the thread. ``bodies`` are let go as soon as they are merged."""
+        inputs, writer = list[Input](), FileWriter()
+        try:
+            for file in group:
+                inputs.append(Input(file.path, bodies.pop(0), file.rows, self._passed))
+            merge(inputs, writer, pause)
+        except FormatError as error:
+            telemetry.COMPACTION_PASSED.log(error=error)
+            return None
+        path = f"date={group[0].date}/compacted-{uuid.uuid4().hex[:16]}.parquet"
+        new = writer.finish(path, group[0].date, {INPUTS: orjson.dumps([file.path for file in group])})
+        if new.file.rows != (expected := sum(file.rows for file in group)):
+            raise RuntimeError(f"merged {new.file.rows} rows of {expected}")  # a mistake of ours; nothing was stored
+        pa.default_memory_pool().release_unused()
+        return new
+
+    def _pause(self, stop: threading.Event, worked: float) -> None:
+        if stop.wait(self._rest * worked) or stop.is_set():
+            raise Conflict("cannot merge files: told to stop")
+
+
+def _report(done: Compacted) -> None:
+    """Count it and log it."""
+    telemetry.COMPACTIONS.inc()
+    telemetry.COMPACTED_FILES.inc(done.files)
+    telemetry.COMPACTED_BYTES.labels("before").inc(done.before)
+    telemetry.COMPACTED_BYTES.labels("after").inc(done.after)
+    telemetry.COMPACTION.log(version=done.version, files=done.files, path=done.path, rows=done.rows, bytes=done.after)

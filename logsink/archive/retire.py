@@ -1,0 +1,151 @@
+"""What leaves: dates past their retention from the table, and data files that no reader needs from the store.
+
+Retention is one commit that takes whole dates out of the table; nothing is read or written again. As after a compaction, the
+files stay for ``keep_removed``: readers that took their snapshot before still want them.
+
+A data file is deleted only when it is not live, and its tombstone is older than that, or, where it has none, no commit can
+bring it in any more (I7). Its footer tells: its commit needs each lane of ``logsink.lanes`` right before a first sequence, or
+each file of ``logsink.inputs`` in the table. A lane at that sequence or beyond, or a file that is gone, and the commit can
+never win. A file whose tombstone is not in the log any more has been committed, so the same rule is true of it.
+
+Retention and the age of tombstones are the two places where a clock decides what is deleted. Of the store's clock and this
+machine's the one that is behind counts.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from logsink import telemetry
+from logsink.archive.compact import ends
+from logsink.archive.file import INPUTS, LANES, NAME
+from logsink.archive.log import DeltaLog, Remove
+from logsink.archive.snapshot import ROOT, DataFile, Snapshot
+from logsink.errors import FormatError, NotFound
+from logsink.store.base import Entry, Store
+
+_MOST = 10_000
+"""Files of one commit of retention: 3 MB of JSON."""
+
+_TAIL = 1 << 16
+"""Octets at a data file's end that nearly always hold its whole footer."""
+
+
+class Retired(NamedTuple):
+    """Files taken out of the table: how many, their bytes, and the first and last of their dates."""
+
+    files: int
+    nbytes: int
+    first: datetime.date
+    last: datetime.date
+
+
+class Removed(NamedTuple):
+    """Data files deleted, and their bytes."""
+
+    files: int = 0
+    nbytes: int = 0
+
+
+def expired(snapshot: Snapshot, before: float) -> list[DataFile]:
+    """Live files of dates that ended by ``before`` (seconds since the epoch), the oldest first."""
+    return sorted((file for file in snapshot.files.values() if ends(file.date) <= before), key=lambda one: one.date)
+
+
+def retired(files: Sequence[DataFile]) -> Retired:
+    """What it means to take these files, the oldest first, out of the table."""
+    return Retired(len(files), sum(file.size for file in files), files[0].date, files[-1].date)
+
+
+async def retire(log: DeltaLog, retention: float) -> Retired | None:
+    """Take the oldest files whose date ended more than ``retention`` seconds ago out of the table; None: there were none.
+
+    Errors as of ``DeltaLog.commit``.
+    """
+    snapshot = await log.load()
+    old = expired(snapshot, await log.now() - retention)[:_MOST]
+    if not old:
+        return None
+    await log.commit(snapshot, [Remove(file, data_change=True) for file in old], operation="DELETE")
+    done = retired(old)
+    telemetry.RETIRED_FILES.inc(done.files)
+    telemetry.RETIRED.log(files=done.files, bytes=done.nbytes, first=done.first, last=done.last)
+    return done
+
+
+async def remove(log: DeltaLog, *, orphan_after: float, keep_removed: float) -> Removed:
+    """Delete the data files that ``doomed`` finds."""
+    found = await doomed(log, orphan_after=orphan_after, keep_removed=keep_removed)
+    if not found:
+        return Removed()
+    await log.store.delete([entry.key for entry in found])
+    done = Removed(len(found), sum(entry.size for entry in found))
+    telemetry.REMOVED_FILES.inc(done.files)
+    telemetry.REMOVED.log(files=done.files, bytes=done.nbytes)
+    return done
+
+
+async def doomed(log: DeltaLog, *, orphan_after: float, keep_removed: float) -> list[Entry]:
+    """Data files to delete: removed from the table ``keep_removed`` seconds ago, or never to be committed.
+
+    Of those that are not in the log only files older than ``orphan_after`` seconds are looked at, because nearly all younger
+    ones are about to be committed. Those that say nothing of their commit, or that another program put there, stay.
+    """
+    now = await log.now()
+    # Listed before the snapshot is loaded: what a file's commit was planned on is then in the snapshot, or has left it.
+    listed = [entry async for entry in log.store.list(f"{ROOT}date=")]
+    snapshot = await log.load()
+    if snapshot.version < 0:  # files without a log: nobody can tell what they are
+        return []
+    found = []
+    for entry in listed:
+        path = entry.key.removeprefix(ROOT)
+        if path in snapshot.files:
+            continue
+        if path in snapshot.tombstones:
+            if snapshot.tombstones[path] / 1000 < now - keep_removed:
+                found.append(entry)
+        elif (
+            entry.modified < now - orphan_after and NAME.fullmatch(path) and await _lost(log.store, snapshot, entry.key)
+        ):
+            found.append(entry)
+    return found
+
+
+async def _lost(store: Store, snapshot: Snapshot, key: str) -> bool:
+    """Whether no commit can bring this file into the table any more."""
+    try:
+        needs = await file_needs(store, key)
+    except (FormatError, NotFound):
+        return False
+    behind = any(snapshot.txn.get(app_id, 0) >= first for app_id, (first, _) in needs.lanes.items())
+    return behind or any(path not in snapshot.files for path in needs.inputs)
+
+
+class Needs(NamedTuple):
+    """What the commit of a data file covers: ``appId`` -> first and last sequence; or the files that it replaces."""
+
+    lanes: dict[str, tuple[int, int]]
+    inputs: Sequence[str]
+
+
+async def file_needs(store: Store, key: str) -> Needs:
+    """What a data file's footer says of its commit. ``FormatError`` when it says nothing."""
+    tail = await store.get(key, -_TAIL)
+    size = int.from_bytes(tail[-8:-4], "little") + 8
+    if size > len(tail):
+        tail = await store.get(key, -size)
+    try:
+        metadata = pq.read_metadata(pa.BufferReader(b"PAR1" + tail[-size:])).metadata
+        lanes, inputs = orjson.loads(metadata.get(LANES, b"{}")), orjson.loads(metadata.get(INPUTS, b"[]"))
+        if not (lanes or inputs):
+            raise ValueError("it names neither lanes nor inputs")
+        return Needs({app_id: (int(first), int(last)) for app_id, (first, last) in lanes.items()}, list(inputs))
+    except (pa.ArrowException, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"cannot read what data file {key} needs: {error!r}") from error

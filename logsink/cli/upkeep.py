@@ -1,0 +1,118 @@
+"""A run of ``logsink maintain``: what was done, or would be, a line each."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator, Sequence
+
+import click
+
+from logsink import telemetry
+from logsink.archive.log import DeltaLog
+from logsink.archive.maintain import Due, Maintained, Maintenance
+from logsink.archive.retire import Retired
+from logsink.archive.rounds import Rounds
+from logsink.cli.report import size
+from logsink.config import Config
+from logsink.errors import NotFound
+from logsink.store import open_store
+
+
+def maintained(config: Config, *, once: bool, dry_run: bool) -> int:
+    """Run it; the exit code."""
+    telemetry.setup(level="warning")
+    return asyncio.run(_run(config, once=once, dry_run=dry_run))
+
+
+async def _run(config: Config, *, once: bool, dry_run: bool) -> int:
+    async with open_store(config.store) as store:
+        if not await store.exists():
+            raise NotFound(f"cannot maintain {store.url}: there is no store", hint="give another one with --store")
+        rounds = Rounds(DeltaLog(store))
+        maintenance = Maintenance(rounds, config.archive, config.maintain)
+        try:
+            if dry_run:
+                _print(list(due(await maintenance.due())) or ["nothing is due"])
+                return 0
+            if once:
+                return await _everything(maintenance)
+            return await _until_told(maintenance, config.maintain.every)
+        finally:
+            maintenance.close()
+            rounds.close()
+
+
+async def _everything(maintenance: Maintenance) -> int:
+    """Rounds until one finds nothing to do."""
+    said = False
+    while True:
+        done = await maintenance.once(thorough=True)
+        lines = list(report(done))
+        _print(lines)
+        said = said or bool(lines)
+        if done.failed:
+            return 2
+        if not (done.retired or done.compacted):
+            _print([] if said else ["nothing was due"])
+            return 0
+
+
+async def _until_told(maintenance: Maintenance, every: float) -> int:
+    """Rounds until SIGTERM or SIGINT, which may come in the middle of one."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    told, thorough = asyncio.ensure_future(stop.wait()), True
+    while not stop.is_set():
+        work = asyncio.ensure_future(maintenance.once(thorough=thorough))
+        await asyncio.wait([work, told], return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            break
+        _print(report(work.result()))
+        thorough = False
+        await asyncio.wait([told], timeout=every)
+    told.cancel()
+    return 0
+
+
+def _print(lines: Sequence[str] | Iterator[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
+def report(done: Maintained) -> Iterator[str]:
+    """What was done; what failed is in the log already."""
+    if done.adopted.archived:
+        yield f"archived {done.adopted.archived:,} segments of receivers that are gone"
+    if done.adopted.deleted:
+        yield f"deleted {done.adopted.deleted:,} segments whose rows are in the table"
+    if done.retired:
+        yield f"retired {_dates(done.retired)}"
+    if done.checkpoint >= 0:
+        yield f"wrote a checkpoint of version {done.checkpoint}"
+    if done.removed.files:
+        yield f"deleted {done.removed.files:,} data files that are no longer needed, {size(done.removed.nbytes)}"
+    for one in done.compacted:
+        yield f"merged {one.files:,} files, {size(one.before)}, into {one.path}, {one.rows:,} rows, {size(one.after)}"
+
+
+def due(found: Due) -> Iterator[str]:
+    """What would be done."""
+    if found.segments:
+        yield f"would archive, or delete, {found.segments:,} segments of receivers that are gone"
+    if found.retired:
+        yield f"would retire {_dates(found.retired)}"
+    if found.checkpoint >= 0:
+        yield f"would write a checkpoint of version {found.checkpoint}"
+    if found.removed.files:
+        yield f"would delete {found.removed.files:,} data files that are no longer needed, {size(found.removed.nbytes)}"
+    for group in found.groups:
+        yield f"would merge {len(group):,} files of {group[0].date}, {size(sum(file.size for file in group))}"
+
+
+def _dates(retired: Retired) -> str:
+    days = f"{retired.first}" if retired.first == retired.last else f"{retired.first} to {retired.last}"
+    return f"{retired.files:,} files of {days}, {size(retired.nbytes)}"

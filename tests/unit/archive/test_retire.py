@@ -1,0 +1,160 @@
+"""What leaves: dates past their retention, and the exact rule for data files that may be deleted."""
+
+from __future__ import annotations
+
+import datetime
+
+import orjson
+import pytest
+
+from logsink.archive.file import INPUTS, FileWriter, runs
+from logsink.archive.log import Add, Remove, Txn
+from logsink.archive.retire import Removed, Retired, doomed, file_needs, remove, retire
+from logsink.archive.snapshot import DataFile, commit_key, parse_commit
+from logsink.errors import Conflict, FormatError
+from logsink.store.base import Store
+from logsink.store.memory import MemoryStore
+from tests.support.faulty import FaultyStore, Lose
+from tests.unit.archive.rows import TableRows, row
+from tests.unit.archive.tables import MIDNIGHT, data_file, foreign, fresh, log_of, once, put_file
+
+DAY = 86_400.0
+NOON = MIDNIGHT / 1e6 + DAY / 2
+
+
+async def put_merged(store: Store, name: str, *inputs: DataFile) -> DataFile:
+    """What a compaction of these files would add; it is stored and not committed."""
+    rows, writer = TableRows([row(time=MIDNIGHT, received=MIDNIGHT)]), FileWriter()
+    for run in runs(rows):
+        writer.add(rows, run)
+    path = f"date=2026-11-22/compacted-{name}.parquet"
+    new = writer.finish(path, datetime.date(2026, 11, 22), {INPUTS: orjson.dumps([one.path for one in inputs])})
+    await store.put(new.file.key, memoryview(new.body))
+    return new.file
+
+
+class Timed(MemoryStore):
+    """Its clock says what it is told."""
+
+    def __init__(self, now: float = NOON) -> None:
+        super().__init__(clock=lambda: self.time)
+        self.time = now
+
+
+async def test_a_data_file_is_removed_exactly_when_its_commit_can_no_longer_win() -> None:
+    store = Timed()
+    log = log_of(store, wall=lambda: store.time)
+    await log.create()
+    live = await put_file(store, "a1", {"r.0": (1, 4), "r.1": (1, 2)})
+    await log.commit(await log.load(), [Add(live), Txn("r.0", 4), Txn("r.1", 2)])
+    lost = await put_file(store, "b1", {"r.0": (3, 9)})
+    lost_in_one_lane = await put_file(store, "b2", {"r.0": (5, 6), "r.1": (2, 3)})
+    waiting = await put_file(store, "c1", {"r.0": (5, 6), "r.1": (3, 3)})
+    new_lane = await put_file(store, "c2", {"r.2": (1, 1)})
+    await store.put("logs/date=2026-11-22/part-0.parquet", b"of another program")
+    await store.put("logs/date=2026-11-22/r-1-1-abc.parquet", b"not Parquet")
+    assert await remove(log, orphan_after=0.0, keep_removed=0.0) == Removed()
+    store.time += 100
+    assert await remove(log, orphan_after=101.0, keep_removed=0.0) == Removed()
+    assert await remove(log, orphan_after=50.0, keep_removed=0.0) == Removed(2, lost.size + lost_in_one_lane.size)
+    left = {entry.key async for entry in store.list("logs/date=")}
+    assert not left & {lost.key, lost_in_one_lane.key}
+    assert {live.key, waiting.key, new_lane.key} < left
+    assert len(left) == 5
+
+
+async def test_an_unfinished_compaction_is_removed_when_one_of_its_inputs_has_left_the_table() -> None:
+    store = Timed()
+    log = log_of(store, wall=lambda: store.time)
+    await log.create()
+    one, two = [await put_file(store, name, {f"{name}.0": (1, 1)}) for name in ("a", "b")]
+    await log.commit(await log.load(), [Add(one), Add(two), Txn("a.0", 1), Txn("b.0", 1)])
+    merged = await put_merged(store, "c1", one, two)
+    store.time += 100
+    assert not await doomed(log, orphan_after=50.0, keep_removed=DAY)
+    await log.commit(await log.load(), [Remove(two, data_change=True)])
+    assert [entry.key for entry in await doomed(log, orphan_after=50.0, keep_removed=DAY)] == [merged.key]
+
+
+async def test_a_removed_file_goes_when_its_tombstone_is_old_enough() -> None:
+    store = Timed()
+    log = log_of(store, wall=lambda: store.time)
+    await log.create()
+    one, two = [await put_file(store, name, {f"{name}.0": (1, 1)}) for name in ("a", "b")]
+    await log.commit(await log.load(), [Add(one), Add(two), Txn("a.0", 1), Txn("b.0", 1)])
+    store.time += 10 * DAY
+    merged = await put_merged(store, "c1", one, two)
+    removes = [Remove(file, data_change=False) for file in (one, two)]
+    await log.commit(await log.load(), [*removes, Add(merged, data_change=False)], operation="OPTIMIZE")
+    store.time += DAY - 1
+    assert await remove(log, orphan_after=0.0, keep_removed=DAY) == Removed()
+    store.time += 2
+    assert await remove(log, orphan_after=0.0, keep_removed=DAY) == Removed(2, one.size + two.size)
+    assert [entry.key async for entry in store.list("logs/date=")] == [merged.key]
+
+
+@pytest.mark.parametrize("slow", ["store", "machine"])
+async def test_of_two_clocks_the_one_that_is_behind_counts(slow: str) -> None:
+    store = Timed(NOON if slow == "store" else NOON + 100 * DAY)
+    log = log_of(store, wall=lambda: NOON if slow == "machine" else NOON + 100 * DAY)
+    await log.create()
+    await log.commit(await log.load(), [Add(data_file("a"))])
+    assert await retire(log, 2 * DAY) is None
+
+
+async def test_needs_are_read_from_the_footer_alone() -> None:
+    store = MemoryStore()
+    lanes = {f"{'x' * 200}-{k}.{k}": (k, k + 1) for k in range(500)}
+    file = await put_file(store, "a1", lanes)
+    assert await file_needs(store, file.key) == (lanes, [])
+    merged = await put_merged(store, "b1", file)
+    assert await file_needs(store, merged.key) == ({}, [file.path])
+    nothing = await put_file(store, "a2", {"r.0": (1, 1)})
+    body = (await store.get(nothing.key)).replace(b"logsink.lanes", b"another.thing")
+    for bad in (b"", b"PAR1", body):
+        await store.put("x", bad)
+        with pytest.raises(FormatError, match="cannot read what data file x needs"):
+            await file_needs(store, "x")
+
+
+async def test_retention_takes_whole_dates_and_changes_nothing_else() -> None:
+    store = Timed()
+    log = log_of(store, wall=lambda: store.time)
+    await log.create()
+    files = [data_file(f"f{day}", day=day) for day in (20, 18, 19, 21, 22)]
+    await log.commit(await log.load(), [Add(file) for file in files])
+    expected = Retired(2, 20, datetime.date(2026, 11, 18), datetime.date(2026, 11, 19))
+    assert await retire(log, 2 * DAY) == expected  # the 20th ended a day and a half ago
+    assert await retire(log, 2 * DAY) is None
+    snapshot = await fresh(store)
+    assert sorted(file.date.day for file in snapshot.files.values()) == [20, 21, 22]
+    assert {path[:15] for path in snapshot.tombstones} == {"date=2026-11-18", "date=2026-11-19"}
+    actions = parse_commit(await store.get(commit_key(snapshot.version)))
+    assert [action["remove"]["dataChange"] for action in actions if "remove" in action] == [True, True]
+
+
+async def test_retention_that_loses_a_race_does_nothing() -> None:
+    store = Timed()
+    log = log_of(store, wall=lambda: store.time)
+    await log.create()
+    await log.commit(await log.load(), [Add(data_file("a", day=1))])
+    known = await log.load()
+
+    async def stale() -> object:
+        return known
+
+    await foreign(store, 2, {"remove": {"path": data_file("a", day=1).path, "dataChange": True}})
+    log.load = stale  # type: ignore[assignment,method-assign]
+    with pytest.raises(Conflict, match="version 2 removed"):
+        await retire(log, DAY)
+
+
+async def test_retention_knows_its_own_commit_after_a_lost_reply() -> None:
+    objects = Timed()
+    store = FaultyStore(objects, once("put_absent", commit_key(2), Lose()))
+    log = log_of(store, wall=lambda: objects.time)
+    await log.create()
+    await log.commit(await log.load(), [Add(data_file("a", day=1)), Add(data_file("b"))])
+    assert (done := await retire(log, DAY)) is not None
+    assert done.files == 1
+    assert (await fresh(store)).version == 2

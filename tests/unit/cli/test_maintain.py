@@ -1,0 +1,149 @@
+"""``logsink maintain`` as its users meet it, and what other engines read before and after."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner, Result
+
+from logsink.archive.snapshot import ROOT
+from logsink.cli.main import main
+from logsink.parse.schema import FILE
+from logsink.store import Store, open_store
+from tests.unit.archive.tables import fresh, put_file, table_of
+
+LONG_AGO = 1_600_000_000_000_000
+"""In microseconds since the epoch; the dates of that time are over."""
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("LOGSINK_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A store with three small files of a date that is over."""
+    place = f"file://{tmp_path}/store"
+    within(place, lambda store: table_of(store, at=LONG_AGO))
+    return place
+
+
+def within(url: str, work: Any) -> Any:
+    async def run() -> Any:
+        async with open_store(url) as store:
+            return await work(store)
+
+    return asyncio.run(run())
+
+
+def maintain(url: str, *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["maintain", "--store", url, *arguments])
+
+
+async def data_files(store: Store) -> list[str]:
+    return [entry.key.removeprefix(ROOT) async for entry in store.list(f"{ROOT}date=")]
+
+
+def test_small_files_are_merged(url: str) -> None:
+    result = maintain(url, "--once")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert re.fullmatch(
+        r"merged 3 files, \d+\.\d KiB, into date=2020-09-13/compacted-[0-9a-f]{16}\.parquet, 15 rows, \d+\.\d KiB\n",
+        result.stdout,
+    )
+    assert len(within(url, fresh).files) == 1
+    assert maintain(url, "--once").stdout == "nothing was due\n"
+
+
+def test_a_dry_run_says_what_is_due_and_changes_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGSINK_MAINTAIN__RETENTION", "3d")
+    monkeypatch.setenv("LOGSINK_MAINTAIN__CHECKPOINT_EVERY", "2")
+    before = within(url, fresh)
+    result = maintain(url, "--dry-run")
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("would retire 3 files of 2020-09-13, ")
+    assert lines[1] == "would write a checkpoint of version 3"
+    assert lines[2].startswith("would merge 3 files of 2020-09-13, ")
+    after = within(url, fresh)
+    assert (after.version, after.checkpoint, after.files) == (before.version, -1, before.files)
+
+
+def test_a_dry_run_without_work(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    assert maintain(f"file://{tmp_path}/store", "--dry-run").stdout == "nothing is due\n"
+
+
+def test_retention_and_what_is_left_of_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGSINK_MAINTAIN__RETENTION", "3d")
+    result = maintain(url, "--once")
+    assert re.fullmatch(r"retired 3 files of 2020-09-13, \d+\.\d KiB\n", result.stdout)
+    assert within(url, fresh).files == {}
+    assert len(within(url, data_files)) == 3  # for readers that began before
+
+
+def test_files_that_nobody_committed_are_deleted(url: str) -> None:
+    orphan = within(url, lambda store: put_file(store, "a1", {"r.0": (1, 1)}))
+    path = Path(url.removeprefix("file://")) / orphan.key
+    os.utime(path, (1, 1))
+    assert "would delete 1 data files" in maintain(url, "--dry-run").stdout
+    assert "deleted 1 data files that are no longer needed" in maintain(url, "--once").stdout
+    assert not path.exists()
+
+
+def test_without_a_store(tmp_path: Path) -> None:
+    result = maintain(f"file://{tmp_path}/none", "--once")
+    assert result.exit_code == 2
+    assert "there is no store" in result.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_something_that_cannot_be_done(url: str) -> None:
+    log = Path(url.removeprefix("file://")) / "logs" / "_delta_log"
+    (log / f"{1:020d}.json").write_text("no JSON")
+    result = maintain(url, "--once")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+
+
+def test_it_goes_on_until_it_is_told_to_stop(url: str) -> None:
+    command = [sys.executable, "-m", "logsink", "maintain", "--store", url]
+    environ = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ) as process:
+        assert process.stdout
+        assert process.stdout.readline().startswith("merged 3 files, ")
+        process.send_signal(signal.SIGTERM)
+        out, error = process.communicate(timeout=60)
+    assert (process.returncode, out, error) == (0, "", "")
+
+
+def rows(url: str, engine: str) -> list[tuple[Any, ...]]:
+    """Every row, sorted, as somebody else reads it."""
+    from deltalake import DeltaTable, QueryBuilder
+
+    table = DeltaTable(f"{url}/logs")
+    if engine == "deltalake":
+        found = pa.table(QueryBuilder().register("logs", table).execute("SELECT * FROM logs").read_all())
+    else:
+        duckdb = pytest.importorskip("duckdb")
+        found = duckdb.sql("FROM read_parquet($files)", params={"files": table.file_uris()}).to_arrow_table()
+    return sorted((tuple(row[name] for name in FILE.names) for row in found.to_pylist()), key=repr)
+
+
+@pytest.mark.parametrize("engine", ["deltalake", "duckdb"])
+def test_other_engines_read_the_same_rows_as_before(url: str, engine: str) -> None:
+    before = rows(url, engine)
+    assert len(before) == 15
+    assert "merged" in maintain(url, "--once").stdout
+    assert rows(url, engine) == before
