@@ -3,15 +3,18 @@
     python -m benchmarks.fuzz [relp] [framing] [inflate] [proxy] [parse] [--minutes 10] [--seed N]
 
 Each property of the named modules (all without a name) runs in turn on inputs grown from those that it took before. The first
-input that breaks one is printed, with the seed, and ends the run with exit code 1.
+input that breaks one is printed, with the seed, and ends the run with exit code 1. So does one that hangs (where is printed),
+and memory beyond what all of this needs.
 """
 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import importlib
 import json
 import random
+import resource
 import sys
 import time
 import traceback
@@ -33,6 +36,12 @@ LONGEST = 4096
 
 TURN = 1.0
 """Seconds until the next property has its turn."""
+
+HANG = 120.0
+"""Seconds after which a turn hangs: a single input takes milliseconds."""
+
+MEMORY = 1 << 30
+"""Bytes that the process may have held at most; it needs a fifth of them."""
 
 
 class Property:
@@ -84,6 +93,11 @@ def properties(modules: list[str]) -> list[Property]:
     return found
 
 
+def peak() -> int:
+    """Bytes that this process has held at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+
+
 def main() -> int:
     """Fuzz; print what was run as JSON, one property a line."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -96,12 +110,16 @@ def main() -> int:
     failed = False
     while not failed and time.monotonic() < end:
         for test in tests:
+            faulthandler.dump_traceback_later(HANG, exit=True)
             try:
                 test.turn(chance)
             except Exception:  # noqa: BLE001  whatever it is: that is what was looked for
                 traceback.print_exc()
                 failed = True
                 break
+        failed = failed or peak() > MEMORY
+    faulthandler.cancel_dump_traceback_later()
+    print(json.dumps({"peak_memory": peak(), "allowed": MEMORY}))
     for test in tests:
         print(json.dumps({"property": test.name, "seed": given.seed, "inputs": test.inputs, "taken": test.taken}))
     return int(failed)
