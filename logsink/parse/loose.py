@@ -24,7 +24,7 @@ from logsink.parse.clock import (
     time_bits,
     year_at,
 )
-from logsink.parse.fields import closing, legacy, modern, put, space, spaces, tag, tagged
+from logsink.parse.fields import begins, closing, legacy, modern, put, space, spaces, tag, tagged
 from logsink.parse.shape import HOST, IRREGULAR, LEGACY, MESSAGE, PID_COLON, SD, SPANS, WITH_MESSAGE, WITH_PRI
 from logsink.parse.strict import TIME_INFERRED, priority, settle
 
@@ -32,6 +32,7 @@ PRI_INVALID = int(Flag.PRI_INVALID)
 UNPARSED = int(Flag.UNPARSED)
 
 _LONGEST_PRI = 12  # bytes between `<` and `>` that can still be meant as a PRI, unless all are digits
+_BOM = b"\xef\xbb\xbf"
 _SHORTEST_MNEMONIC = 6  # `%A-1-B`
 
 
@@ -238,7 +239,18 @@ def untimed(data: Bytes, p: int, end: int, with_pri: bool, spans: Grid32, i: int
 def read(
     data: Bytes, start: int, end: int, received: int, bounds: ReadI64, zone: ReadI32, spans: Grid32, i: int
 ) -> tuple[int, int, int, int]:
-    """One frame, ``data[start:end]``: PRI or -1, time, shape bits (0: irregular), flags."""
+    """One frame, ``data[start:end]``: PRI or -1, time, shape bits (0: irregular), flags. A BOM before it is passed over."""
+    if not begins(data, start, end, _BOM):
+        return unmarked(data, start, end, received, bounds, zone, spans, i)
+    pri, when, _, seen = unmarked(data, start + len(_BOM), end, received, bounds, zone, spans, i)
+    return pri, when, 0, seen
+
+
+@kernel
+def unmarked(
+    data: Bytes, start: int, end: int, received: int, bounds: ReadI64, zone: ReadI32, spans: Grid32, i: int
+) -> tuple[int, int, int, int]:
+    """The same, of a frame without a BOM."""
     pri, p, tentative = any_priority(data, start, end)
     seen = PRI_INVALID if pri < 0 and p > start else 0
     q, when, flags = versioned(data, p, end, p > start, received, bounds, zone)
