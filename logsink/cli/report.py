@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -36,12 +36,18 @@ def summary(report: Report, query: Query, seconds: float, *, url: str, zone: dt.
         say("interrupted: not everything was looked at")
     hidden = [f"{report.hidden:,} hidden as copies"] if query.dedupe else []
     skipped = max(0, report.bytes - report.bytes_read)
+    planned = report.files or report.segments  # what follows a cursor has no plan
     cost = report.requests * GET + report.listings * LIST
     parts = [
         f"{report.rows:,} found in {seconds:.2f} s",
         *hidden,
-        f"{report.files_read:,} of {report.files:,} files and {report.segments:,} journal segments read",
-        f"{size(report.bytes_read)} in {report.requests + report.listings:,} requests, {size(skipped)} skipped",
+        *(
+            [f"{report.files_read:,} of {report.files:,} files and {report.segments:,} journal segments read"]
+            if planned
+            else []
+        ),
+        f"{size(report.bytes_read)} in {report.requests + report.listings:,} requests"
+        + (f", {size(skipped)} skipped" if planned else ""),
         *([f"about ${cost:.6f}"] if url.startswith("s3:") else []),
         f"complete to {when(report.began, zone)}",
     ]
@@ -90,22 +96,20 @@ def explain(plan: Plan, query: Query, url: str) -> str:
 
 
 @asynccontextmanager
-async def progress(report: Report, *, wanted: bool) -> AsyncIterator[Callable[[], None]]:
-    """A bar on stderr while a query takes longer than ``PATIENCE``; calling what it gives ends it."""
-    if not (wanted and sys.stderr.isatty()):
-        yield lambda: None
-        return
-    task = asyncio.create_task(_bar(report))
+async def progress(report: Report, *, wanted: bool) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """A bar on stderr while a query takes longer than ``PATIENCE``; what it gives makes it vanish."""
+    task = asyncio.create_task(_bar(report)) if wanted and sys.stderr.isatty() else None
 
-    def end() -> None:
-        task.cancel()
+    async def end() -> None:
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
     try:
         yield end
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await end()
 
 
 async def _bar(report: Report) -> None:

@@ -8,6 +8,7 @@ import os
 import shlex
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from logsink.cli.summaries import arranged, check, show, summary_of
 from logsink.errors import ArgumentError, NotFound, Unavailable
 from logsink.query import Follower, Place, Query, Report, Tuning, search
 from logsink.query.context import Around, Rule, surrounded
+from logsink.query.counted import Counted
 from logsink.query.formats import Output
 from logsink.query.plan import Plan, plan
 from logsink.query.scan import fold
@@ -136,12 +138,12 @@ class _Run:
                 aclosing(rows_of(store, query, report=report, tuning=tuning)) as found,
             ):
                 async for rows in found:
-                    if self._terminal:
-                        end_bar()
+                    if not _into_a_file():
+                        await end_bar()
                     await asyncio.to_thread(_write_all, write, output, rows)
             place = Place.at(self._plans[-1])
             if self._given["follow"] and not self._stopped:
-                follower = Follower(store, query, place, report)
+                follower = Follower(Counted(store, report), query, place, report)
                 await follower.settle(self._plans[-1])
                 await self._follow(follower, output, write)
             await self._keep(place)
@@ -150,7 +152,7 @@ class _Run:
     async def _beyond(self, store: Store, query: Query, output: Output, report: Report, place: Place) -> None:
         """What was stored after a cursor."""
         report.began = time.time()
-        follower = Follower(store, query, place, report)
+        follower = Follower(Counted(store, report), query, place, report)
         with self._destination() as write:
             await self._new(follower, output, write, look=True)
             if self._given["follow"]:
@@ -240,6 +242,14 @@ def _write_all(write: Write, output: Output, rows: Any) -> None:
         write(part)
     if write == sys.stdout.buffer.write:
         sys.stdout.buffer.flush()
+
+
+def _into_a_file() -> bool:
+    """Whether nobody sees stdout: what reads a pipe may write to the terminal."""
+    try:
+        return stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _replace(draft: Path, file: Path, text: str) -> None:

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -202,7 +203,9 @@ def test_settings_and_cursors_by_their_long_names(url: str, tmp_path: Path) -> N
         result = CliRunner().invoke(main, arguments)
         assert len(result.stdout.splitlines()) == 6  # one message has two lines
         cursor = result.stderr.rpartition("cursor: ")[2].splitlines()[0]
-    assert query(url, "--after-cursor", cursor).exit_code == 1
+    nothing = query(url, "--after-cursor", cursor)
+    assert nothing.exit_code == 1
+    assert re.fullmatch(r"logsink: 0 found in .* s; .*B in [1-9][0-9]* requests; complete to .*\n", nothing.stderr)
     for option in ("-f", "--follow", "--tail"):
         assert "--follow" in query(url, option, "--explain").stderr
 
