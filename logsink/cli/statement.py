@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from logsink.errors import ArgumentError, ConfigError, LogsinkError, Moved, Unav
 from logsink.library import batches
 from logsink.parse.schema import FILE
 from logsink.query import Filter, Query
+from logsink.query.formats import Onward
 from logsink.query.scan import unordered
 
 try:
@@ -28,6 +30,11 @@ except ImportError:
 ATTEMPTS = 5
 """How often a statement runs anew because objects were removed beneath it."""
 
+MEMORY = "1GiB"
+"""What DuckDB may hold in memory; more goes to files that vanish with the process."""
+
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {"python_enable_replacements": False, "memory_limit": MEMORY}
+_CONSUMED = "already been consumed"
 _TABLE = re.compile(r"\blogs\b", re.IGNORECASE)
 _ALL = re.compile(  # every column, without its name: stars, and rows as values
     r"\*|\bcolumns\b|\bnatural\b|\bsummarize\b|\bdescribe\b|\bselect\s+logs\b|[(,]\s*logs\s*[,)]|,\s*logs\s+from\b",
@@ -46,14 +53,18 @@ def by_duckdb(url: str, statement: str, given: Mapping[str, Any], zone: dt.tzinf
     columns = needed(statement)
     query = Query(wanted(given, zone), columns)
     schema = pa.schema([FILE.field(name) for name in columns])
+    kept = len(_TABLE.findall(statement)) > 1  # the rows are there to be read once, unless they are kept
     for _ in range(ATTEMPTS):
         trouble: list[LogsinkError] = []
         rows = pa.RecordBatchReader.from_batches(
             schema, _noted(batches(url, schema, lambda store: unordered(store, query)), trouble)
         )
         try:
-            with duckdb.connect(":memory:", config={"python_enable_replacements": False}) as connection:
-                return show(_started(connection, rows, statement), given["output"])
+            with (
+                tempfile.TemporaryDirectory(prefix="logsink-sql-") as directory,
+                duckdb.connect(":memory:", config=_CONFIG | {"temp_directory": directory}) as connection,
+            ):
+                return show(_started(connection, rows, statement, kept=kept), given["output"])
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             if trouble and isinstance(trouble[0], Moved):
                 continue
@@ -61,17 +72,21 @@ def by_duckdb(url: str, statement: str, given: Mapping[str, Any], zone: dt.tzinf
                 raise trouble[0] from error
             if isinstance(error, BrokenPipeError):
                 raise
+            if _CONSUMED in str(error) and not kept:
+                kept = True
+                continue
             lines = [line for line in str(error).splitlines() if line.strip()]
             raise ArgumentError(f"cannot run this SQL: {lines[0] if lines else error}") from error
     raise Unavailable(f"cannot finish reading {url}: objects were removed {ATTEMPTS} times over")
 
 
-def _started(connection: duckdb.DuckDBPyConnection, rows: pa.RecordBatchReader, statement: str) -> pa.RecordBatchReader:
-    """The result of a statement that sees ``rows`` as ``logs``, and nothing else."""
+def _started(
+    connection: duckdb.DuckDBPyConnection, rows: pa.RecordBatchReader, statement: str, *, kept: bool
+) -> pa.RecordBatchReader:
+    """The result of a statement that sees ``rows`` as ``logs``, and nothing else. ``kept``: it may read them several times."""
     connection.execute("SET TimeZone = 'UTC'")
     connection.register("rows", rows)
-    kind = "TABLE" if len(_TABLE.findall(statement)) > 1 else "VIEW"  # a reader can be read once
-    connection.execute(f"CREATE TEMP {kind} logs AS SELECT * FROM rows")
+    connection.execute(f"CREATE TEMP {'TABLE' if kept else 'VIEW'} logs AS SELECT * FROM rows")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     result: Any = connection.sql(statement)
@@ -131,12 +146,10 @@ def show(found: pa.RecordBatchReader, kind: str) -> int:
     if kind in ("parquet", "arrow") and sys.stdout.isatty():
         raise ArgumentError(f"cannot write {kind} to a terminal", hint=f"send it to a file: > found.{kind}")
     if kind == "parquet":
-        sink = pa.BufferOutputStream()
-        with pq.ParquetWriter(sink, found.schema, compression="zstd") as writer:
+        with pq.ParquetWriter(pa.PythonFile(Onward(out), "w"), found.schema, compression="zstd") as writer:
             for batch in found:
                 rows += batch.num_rows
                 writer.write_batch(batch)
-        out.write(sink.getvalue())
     elif kind == "arrow":
         with pa.ipc.new_stream(out, found.schema) as stream:
             for batch in found:

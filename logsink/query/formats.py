@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import IO, Protocol
 
 import pyarrow as pa
 import pyarrow.csv
@@ -104,13 +104,13 @@ class Parquet(_Table):
     """A Parquet file, zstd."""
 
     def _open(self) -> pq.ParquetWriter:
-        return pq.ParquetWriter(_Tell(self._sink), self._schema, compression="zstd")
+        return pq.ParquetWriter(Onward(self._sink), self._schema, compression="zstd")
 
 
-class _Tell:
-    """A file whose place counts on while what was written is taken out of it."""
+class Onward:
+    """A file for writers that ask where they are, over one that cannot tell: a pipe, or a buffer that is emptied meanwhile."""
 
-    def __init__(self, sink: io.BytesIO) -> None:
+    def __init__(self, sink: IO[bytes]) -> None:
         self._sink, self._at = sink, 0
         self.closed = False
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import io
 import json
 import os
 import re
+import tempfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -104,6 +106,32 @@ def test_the_table_named_twice(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "query",
+    [
+        "PIVOT logs ON host USING count(*)",
+        "WITH l AS (SELECT host FROM logs) SELECT * FROM l JOIN l m USING (host)",
+        "SELECT count(*) FROM logs WHERE time = (SELECT max(time) FROM logs)",
+    ],
+)
+def test_rows_may_be_read_several_times(url: str, query: str) -> None:
+    result = sql(url, query)
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_memory_is_bounded_and_what_does_not_fit_leaves_nothing(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    result = sql(
+        url, "-o", "csv", "SELECT current_setting('memory_limit') AS m, current_setting('temp_directory') AS t"
+    )
+    limit, directory = next(csv.reader(result.stdout.splitlines()[1:]))
+    assert limit == "1.0 GiB"
+    assert Path(directory).parent == tmp_path
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
     ("query", "said"),
     [
         ("SELEC 1", "cannot run this SQL: Parser Error"),
@@ -114,6 +142,15 @@ def test_the_table_named_twice(url: str) -> None:
         ("INSTALL httpfs", "cannot run this SQL: Permission Error"),
         ("SET enable_external_access = true", "cannot run this SQL: "),
         ("ATTACH '/tmp/other.db'", "cannot run this SQL: "),
+        ("SELECT * FROM read_text('/etc/passwd')", "cannot run this SQL: Permission Error"),
+        ("SELECT * FROM query('FROM read_text(''/etc/passwd'')')", "cannot run this SQL: Permission Error"),
+        ("SELECT * FROM glob('/etc/*')", "cannot run this SQL: Permission Error"),
+        ("SELECT * FROM 's3://bucket/x.parquet'", "cannot run this SQL: Permission Error"),
+        ("SELECT * FROM duckdb_secrets()", "cannot run this SQL: Permission Error"),
+        ("SET memory_limit = '1TB'", "cannot run this SQL: "),
+        ("EXPORT DATABASE '/tmp/logs'", "cannot run this SQL: Permission Error"),
+        ("DELETE FROM logs", "cannot run this SQL: Binder Error"),
+        ("SELECT getenv('HOME')", "cannot run this SQL: Catalog Error"),
         ("SELECT * FROM result", "cannot run this SQL: Catalog Error"),
     ],
 )
