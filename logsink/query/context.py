@@ -9,6 +9,9 @@ Matches come from a search, in order, and are taken a few thousand at a time (``
    can be among the nearest. Matches for which that was not enough look further (``Rule.windows``).
 2. what: the rows that were chosen are read whole.
 
+The journal's tail is parsed once, before the files are looked at (so that nothing escapes that is archived meanwhile), and
+what may be chosen of it is kept whole.
+
 Lines that follow one another make a *block*; blocks come in the order of their first matches. Nothing is shown twice: what
 belongs to matches that are taken later goes on where earlier ones ended, in a block of its own.
 """
@@ -28,7 +31,7 @@ import pyarrow.compute as pc
 from logsink.errors import Moved, Unavailable
 from logsink.query.conditions import Among, Holds, Near
 from logsink.query.datafile import as_rows
-from logsink.query.filters import Condition, Filter, Mask, one_chunk
+from logsink.query.filters import Condition, Filter, Mask, as_mask, one_chunk
 from logsink.query.formats import plain
 from logsink.query.merge import KEY
 from logsink.query.scan import Query, Report, Tuning, search, unordered
@@ -213,8 +216,8 @@ class _Blocks:
         """The blocks of the next matches."""
         for _ in range(self._tuning.attempts):
             try:
-                places, chosen = await self._places(matches)
-                others = await self._whole(places.at(chosen & (places.match < 0)))
+                places, chosen, tail = await self._places(matches)
+                others = [*tail, *await self._whole(places.at(chosen & (places.match < 0)), tail)]
             except Moved:
                 self._report.restarts += 1
             else:
@@ -223,15 +226,18 @@ class _Blocks:
 
     # Where
 
-    async def _places(self, matches: pa.Table) -> tuple[Places, Mask]:
-        """The matches' neighbours, and which of them are to be shown."""
+    async def _places(self, matches: pa.Table) -> tuple[Places, Mask, list[pa.Table]]:
+        """The matches' neighbours, which of them are to be shown, and those whole that are in the journal."""
         streams = _Streams(self._rule.stream, matches)
-        base = self._as_places(streams, matches, np.arange(matches.num_rows))
-        if self._last is not None:
-            base = self._ordered(base, self._as_places(streams, self._last.rows, shown=True))
-        else:
-            base = self._ordered(base)
-        places = base
+        shown = [] if self._last is None else [self._as_places(streams, self._last.rows, shown=True)]
+        base = self._ordered(self._as_places(streams, matches, np.arange(matches.num_rows)), *shown)
+        at = np.flatnonzero(base.match >= 0)
+        held, tail = [base], list[pa.Table]()
+        near = (*streams.conditions(np.unique(base.stream)), self._spans(base, (at, at), self._rule.windows[-1]))
+        async for rows in self._read(near, self._query.columns, archive=False):
+            held.append(await asyncio.to_thread(self._sifted, base, streams, rows))
+            tail.append(self._those(rows, held[-1]))
+        places = await asyncio.to_thread(self._thinned, *held)
         at = np.flatnonzero(places.match >= 0)
         lacking = (at, at)
         for window in self._rule.windows:
@@ -240,13 +246,13 @@ class _Blocks:
             asked = np.unique(places.stream[np.concatenate(lacking)])
             conditions = (*streams.conditions(asked), self._spans(places, lacking, window))
             here, held = base.at(np.isin(base.stream, asked)), [places]
-            async for rows in self._read(conditions, self._columns):
+            async for rows in self._read(conditions, self._columns, journal=False):
                 held.append(await asyncio.to_thread(self._sifted, here, streams, rows))
                 if sum(len(part.time) for part in held) > _HELD:
                     held = [await asyncio.to_thread(self._thinned, *held)]
             places = await asyncio.to_thread(self._thinned, *held)
             lacking = self._rule.lacking(places, window)
-        return places, self._rule.chosen(places) & ~_until_shown(places)
+        return places, self._rule.chosen(places) & ~_until_shown(places), tail
 
     def _as_places(
         self, streams: _Streams, rows: pa.Table, match: Int64 | None = None, *, shown: bool = False
@@ -289,16 +295,21 @@ class _Blocks:
 
     # What
 
-    async def _whole(self, places: Places) -> list[pa.Table]:
-        """The rows at these places."""
+    async def _whole(self, places: Places, tail: Sequence[pa.Table]) -> list[pa.Table]:
+        """The rows at these places that are in files."""
+        for rows in tail:
+            places = places.at(~as_mask(pc.is_in(_ids(places.rows), value_set=_ids(rows))))
         if not len(places.time):
             return []
         conditions = [Among(name, tuple(pc.unique(places.rows.column(name)).to_pylist())) for name in self._rule.stream]
-        near, ids, found = Near.of("time", places.time, places.time), _ids(places.rows), list[pa.Table]()
-        async for rows in self._read((*conditions, near), self._query.columns):
-            rows = plain(rows, self._query.columns)
-            found.append(rows.filter(pc.is_in(_ids(rows), value_set=ids)))
-        return found
+        near = Near.of("time", places.time, places.time)
+        read = self._read((*conditions, near), self._query.columns, journal=False)
+        return [self._those(rows, places) async for rows in read]
+
+    def _those(self, rows: pa.Table, places: Places) -> pa.Table:
+        """Rows at these places."""
+        rows = plain(rows, self._query.columns)
+        return rows.filter(pc.is_in(_ids(rows), value_set=_ids(places.rows)))
 
     def _arranged(self, places: Places, chosen: Mask, rows: pa.Table) -> list[pa.Table]:
         """The chosen rows, block after block."""
@@ -328,11 +339,14 @@ class _Blocks:
             fresh = _concatenated(fresh, self._last.at(streams.of(self._last.rows) < 0))
         self._last = fresh
 
-    async def _read(self, conditions: Sequence[Condition], columns: Sequence[str]) -> AsyncGenerator[pa.Table, None]:
+    async def _read(
+        self, conditions: Sequence[Condition], columns: Sequence[str], *, journal: bool = True, archive: bool = True
+    ) -> AsyncGenerator[pa.Table, None]:
+        tuning = replace(self._tuning, planned=lambda _: None, journal=journal, archive=archive)
         report = Report()
         query = Query(Filter(tuple(conditions)), tuple(columns))
         try:
-            async with aclosing(unordered(self._store, query, report, self._tuning)) as found:
+            async with aclosing(unordered(self._store, query, report, tuning)) as found:
                 async for rows in found:
                     if rows.num_rows:
                         yield rows

@@ -111,6 +111,8 @@ class Tuning:
     """Told of every plan that is made."""
     journal: bool = True
     """Whether the journal is looked at."""
+    archive: bool = True
+    """Whether the table's files are."""
 
 
 async def search(
@@ -284,7 +286,8 @@ class _Scan:
         """Find out what there is; first, and once. ``NotFound`` when there is no store."""
         began = time.time()
         found = await plan(self._store, self._query.filter)
-        self._plan = found if self._tuning.journal else found._replace(segments=())
+        found = found if self._tuning.journal else found._replace(segments=())
+        self._plan = found if self._tuning.archive else found._replace(files=())
         report, (snapshot, segments, files) = self._report, self._plan
         self._tuning.planned(self._plan)
         report.began = report.began or began
