@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import re
 import zlib
 
@@ -157,11 +158,10 @@ def test_cut_gives_what_is_there_and_drops_the_rest() -> None:
     assert unpack(framer.cut()) == []
 
 
+WORDS = [b"\n", b"\r\n", b"\0", b" ", b"  ", b"<13>", b"<13>a\n", b"5 <13>a", b"12 ", b"9 zx\x9c", b"<", b"1", b"z"]
 PIECES = st.lists(
     st.one_of(
-        st.sampled_from(
-            [b"\n", b"\r\n", b"\0", b" ", b"  ", b"<13>", b"<13>a\n", b"5 <13>a", b"12 ", b"9 zx\x9c", b"<", b"1", b"z"]
-        ),
+        st.sampled_from(WORDS),
         st.binary(max_size=12),
         st.builds(lambda body: b"%d <%s" % (len(body) + 1, body), st.binary(max_size=90)),
     ),
@@ -176,6 +176,21 @@ def test_any_bytes_cut_anywhere_give_the_same_frames(stream: bytes, cuts: list[i
     whole = frames(stream, limit=16)
     assert frames(*(stream[a:b] for a, b in itertools.pairwise(edges)), limit=16) == whole
     assert frames(*(stream[i : i + 1] for i in range(len(stream))), limit=16) == whole
+
+
+@settings(deadline=None, max_examples=3)
+@given(st.integers(0, 1 << 63))
+def test_hundreds_of_streams_cut_anywhere(seed: int) -> None:
+    """As above, longer and faster made."""
+    chance = random.Random(seed)
+    for _ in range(200):
+        pieces = [
+            chance.choice(WORDS) if chance.random() < 0.9 else chance.randbytes(chance.randrange(40)) for _ in range(40)
+        ]
+        stream = b"".join(pieces)
+        edges = sorted({0, len(stream), *(chance.randrange(len(stream) + 1) for _ in range(chance.randrange(30)))})
+        limit = chance.choice((5, 16, 64))
+        assert frames(*(stream[a:b] for a, b in itertools.pairwise(edges)), limit=limit) == frames(stream, limit=limit)
 
 
 FRAMING = re.compile(rb"[\r\n\0]* ?(?:[1-9][0-9]{0,5} )?")
