@@ -6,8 +6,9 @@ there is exactly one compiled form of it, whatever is passed: a read-only array 
 form. Module constants it names (int, bytes, tuples) are frozen into it. Integers have 64 bits and wrap silently when
 compiled but not in ``.py``: what may pass 63 bits is masked with ``MASK`` right away, which gives the same in both.
 
-numba is imported by the first compiled call, never by importing this module: commands that parse a few rows only use
-``.py`` and start twice as fast.
+numba is imported by the first compiled call, never by importing this module, and not even then where the machine code is kept
+as ``machine`` keeps it: a command that makes a few calls starts in half the time. Who makes many calls ``compile``s first.
+For a few hundred rows ``.py`` is faster than either.
 
 The machine code is cached beside the module (``__pycache__``), or where that cannot be written, in the user's cache
 directory, or nowhere; both places are read, so that a cache shipped with a read-only installation is used as it is. A
@@ -20,14 +21,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import CodeType, FunctionType, MappingProxyType
-from typing import Any, Final, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Final, Generic, NamedTuple, ParamSpec, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
+
+from logsink import machine
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,17 +51,17 @@ Grid32 = npt.NDArray[np.int32]  # two dimensions
 ReadGrid32 = npt.NDArray[np.int32]  # two dimensions, only read
 
 _ARRAYS: Final = MappingProxyType(
-    {  # annotation: dtype, dimensions, read-only
-        "Bytes": ("uint8", 1, True),
-        "ReadI8": ("int8", 1, True),
-        "ReadI32": ("int32", 1, True),
-        "ReadI64": ("int64", 1, True),
-        "U8": ("uint8", 1, False),
-        "I8": ("int8", 1, False),
-        "I32": ("int32", 1, False),
-        "I64": ("int64", 1, False),
-        "Grid32": ("int32", 2, False),
-        "ReadGrid32": ("int32", 2, True),
+    {
+        "Bytes": machine.Array("uint8", 1, readonly=True),
+        "ReadI8": machine.Array("int8", 1, readonly=True),
+        "ReadI32": machine.Array("int32", 1, readonly=True),
+        "ReadI64": machine.Array("int64", 1, readonly=True),
+        "U8": machine.Array("uint8", 1, readonly=False),
+        "I8": machine.Array("int8", 1, readonly=False),
+        "I32": machine.Array("int32", 1, readonly=False),
+        "I64": machine.Array("int64", 1, readonly=False),
+        "Grid32": machine.Array("int32", 2, readonly=False),
+        "ReadGrid32": machine.Array("int32", 2, readonly=True),
     }
 )
 
@@ -79,6 +83,7 @@ class Kernel(Generic[P, R]):
         self.__doc__ = function.__doc__
         self.__name__ = self.function.__name__
         self._compiled: Callable[P, R] | None = None
+        self._loaded: Callable[P, R] | None = None
         self._plain: Callable[P, R] | None = None
         self._known = ""
         _every.append(self)
@@ -87,7 +92,7 @@ class Kernel(Generic[P, R]):
         return f"<kernel {self.function.__module__}.{self.__name__}>"
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        return (self._compiled or self.compile())(*args, **kwargs)
+        return (self._compiled or self._loaded or self._load() or self.compile())(*args, **kwargs)
 
     def py(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The kernel without numba. Elements of arrays are Python integers in it."""
@@ -106,12 +111,21 @@ class Kernel(Generic[P, R]):
         return self._plain
 
     def compile(self) -> Callable[P, R]:
-        """The machine code, compiled or loaded from the cache now if it was not before."""
+        """The machine code by way of numba, compiled or loaded from the cache now if it was not before: the fastest to call."""
         with _compiling:
             if self._compiled is None:
                 function = self._bound(lambda callee: callee.compile())
-                self._compiled = cast(Callable[P, R], _dispatcher(function, self._signature(), self._digest()))
+                self._compiled = cast(Callable[P, R], _dispatcher(function, self._signature(), self._places()))
         return self._compiled
+
+    def _load(self) -> Callable[P, R] | None:
+        """The machine code without numba, where it is kept and numba is not there already."""
+        if "numba" in sys.modules:
+            return None
+        with _compiling:
+            if self._loaded is None:
+                self._loaded = self._places().load()
+        return self._loaded
 
     def _bound(self, form: Callable[[Kernel[..., Any]], object]) -> FunctionType:
         """A copy of the function whose calls go to the given form of other kernels."""
@@ -127,6 +141,21 @@ class Kernel(Generic[P, R]):
         """The module's names that the code uses, with their values."""
         code = self.function.__code__
         return ((n, self.function.__globals__[n]) for n in code.co_names if n in self.function.__globals__)
+
+    def _places(self) -> _Places:
+        source = self.function
+        found = (
+            os.path.join(os.path.dirname(source.__code__.co_filename), "__pycache__"),
+            os.path.expandvars("$XDG_CACHE_HOME/logsink/kernels"),
+            os.path.expanduser("~/.cache/logsink/kernels"),
+        )
+        directories = tuple(filter(os.path.isabs, found))  # relative: no source, no such variable, or no home
+        name = f"{source.__module__}.{self.__name__}-{self._digest()}.{sys.implementation.cache_tag}-1"
+        parameters = {
+            each: _ARRAYS.get(kind, kind)
+            for each, kind in zip(source.__code__.co_varnames, self._signature(), strict=False)
+        }
+        return _Places(directories, name, parameters, str(source.__annotations__.get("return")))
 
     def _signature(self) -> list[str]:
         """Names of the parameters' types, in order."""
@@ -192,7 +221,7 @@ def _facts(code: CodeType) -> Iterator[str]:
     yield repr((code.co_code, code.co_consts, code.co_names, code.co_varnames))
 
 
-def _dispatcher(function: FunctionType, kinds: list[str], digest: str) -> object:
+def _dispatcher(function: FunctionType, kinds: list[str], places: _Places) -> object:
     """numba's function object with one compiled signature."""
     import numba  # 0.5 s: only who runs machine code pays
 
@@ -205,7 +234,7 @@ def _dispatcher(function: FunctionType, kinds: list[str], digest: str) -> object
         types[name] = numba.types.Array(getattr(numba.types, dtype), ndim, "C", readonly=readonly)
     options: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "numpy", "no_cfunc_wrapper": True}
     made: Any = numba.njit(**options)(function)
-    made._cache = _cache(function, digest)
+    made._cache = _cache(function, places)
     made.compile(tuple(types[kind] for kind in kinds))
     made.disable_compile()
     return made
@@ -229,7 +258,49 @@ def _memcpy() -> Callable[..., None]:
     return cast(Callable[..., None], intrinsic(typed))
 
 
-def _cache(function: FunctionType, digest: str) -> Any:
+class _Places(NamedTuple):
+    """Where the machine code of a kernel may be kept, in the order of preference, and under which name.
+
+    parameters, result    their kinds, and that of what it returns, as ``machine`` wants them
+    """
+
+    directories: tuple[str, ...]
+    name: str
+    parameters: Mapping[str, machine.Kind]
+    result: str
+
+    def code(self, directory: str) -> str:
+        """The file for ``machine`` in one of them."""
+        return os.path.join(directory, f"{self.name}.{machine.stamp()}.o")
+
+    def load(self) -> Callable[..., Any] | None:
+        """What ``machine`` makes of the first such file that is whole."""
+        for directory in self.directories:
+            with contextlib.suppress(OSError, ValueError), open(self.code(directory), "rb") as file:
+                return machine.load(machine.Code.unpacked(file.read()), self.name, self.parameters, self.result)
+        return None
+
+    def save(self, directory: str, code: machine.Code) -> None:
+        path = self.code(directory)
+        draft = f"{path}.{os.getpid()}.{threading.get_ident()}"
+        with open(draft, "wb") as file:
+            file.write(code.packed())
+        os.replace(draft, path)
+
+
+def _code(compiled: Any, places: _Places) -> machine.Code | None:
+    """What numba compiled, if it is called as ``machine`` calls it."""
+    symbol, library = compiled.fndesc.llvm_func_name, compiled.library
+    if machine.convention([*places.parameters.values()], places.result) != [
+        str(argument.type) for argument in library.get_function(symbol).arguments
+    ]:
+        return None
+    externals = re.findall(r"^declare .*?@([\w.$]+)\(", library.get_llvm_str(), re.MULTILINE)
+    named = tuple(name for name in externals if not name.startswith("llvm."))
+    return machine.Code(symbol, named, library._get_compiled_object())
+
+
+def _cache(function: FunctionType, places: _Places) -> Any:
     """numba's cache interface over this kernel's directories: loads the first hit, saves to the first writable."""
     import llvmlite
     from numba.core import caching
@@ -240,7 +311,7 @@ def _cache(function: FunctionType, digest: str) -> Any:
         def __init__(self, directory: str) -> None:
             self.directory = directory
             self._locator = self
-            self._filename_base = f"{function.__module__}.{function.__name__}-{digest}.{sys.implementation.cache_tag}"
+            self._filename_base = places.name
 
         def get_cache_path(self) -> str:
             return self.directory
@@ -249,7 +320,7 @@ def _cache(function: FunctionType, digest: str) -> Any:
             return str(llvmlite.__version__)
 
         def get_disambiguator(self) -> str:
-            return digest
+            return places.name
 
     class Link(caching.FunctionCache):
         """One directory. The constructor of numba's own would choose the directory by itself."""
@@ -263,7 +334,7 @@ def _cache(function: FunctionType, digest: str) -> Any:
 
     class Chain(caching.NullCache):
         def __init__(self) -> None:
-            self.links = [Link(directory) for directory in _directories(function)]
+            self.links = [Link(directory) for directory in places.directories]
 
         def load_overload(self, sig: Any, target_context: Any) -> Any:
             for link in self.links:
@@ -280,20 +351,12 @@ def _cache(function: FunctionType, digest: str) -> Any:
             return None
 
         def save_overload(self, sig: Any, data: Any) -> None:
+            code = _code(data, places)
             for link in self.links:
                 with contextlib.suppress(OSError):
                     cast(Any, link).save_overload(sig, data)
+                    if code is not None:
+                        places.save(cast(Any, link).cache_path, code)
                     return
 
     return Chain()
-
-
-def _directories(function: FunctionType) -> list[str]:
-    """Where machine code may be kept, in the order of preference."""
-    from numba.misc.appdirs import AppDirs
-
-    dirs: Any = AppDirs
-    user = dirs(appname="logsink", appauthor=False).user_cache_dir
-    source = os.path.dirname(function.__code__.co_filename)
-    found = [os.path.join(source, "__pycache__"), os.path.join(user, "kernels")]
-    return [path for path in found if os.path.isabs(path)]  # relative: no source, or no home directory
