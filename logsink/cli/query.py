@@ -16,8 +16,8 @@ from logsink.cli.summaries import summaries
 from logsink.cli.zones import zone_of
 from logsink.errors import ArgumentError
 
-LIMITS = {"rows": "1000", "follow": "10", "top": "10"}
-"""Default of ``-n``."""
+LIMITS = {"follow": "10", "top": "10", "patterns": "40", "count": "all", "stats": "all", "hist": "all", "values": "all"}
+"""Default of ``-n`` with these options; 1000 without."""
 
 _EXAMPLES = """
 Find what was kept. PATTERN is text to be found in the message, case-sensitive; several are alternatives. Without any,
@@ -45,7 +45,14 @@ a zone, @1700000000. Exit code 0: something was found; 1: nothing; 2: an error, 
 @options("store")
 @conditions
 @belonging
-@click.option("-n", "--lines", "--limit", "lines", metavar="N", help="The newest N only (1000); 0 or all: all.")
+@click.option(
+    "-n",
+    "--lines",
+    "--limit",
+    "lines",
+    metavar="N",
+    help="The newest N only (1000), of a sum the first; 0 or all: all.",
+)
 @click.option("-r", "--reverse", is_flag=True, help="Newest first.")
 @click.option(
     "-f", "--follow", "--tail", "follow", is_flag=True, help="Then show what comes, until interrupted; -n 10."
@@ -67,8 +74,7 @@ a zone, @1700000000. Exit code 0: something was found; 1: nothing; 2: an error, 
 @click.option("--no-pager", is_flag=True, help="Straight to the terminal.")
 @click.option("-q", "--quiet", is_flag=True, help="No summary, no notices, no progress on stderr.")
 def command(config_file: Path | None, store: str | None, **given: Any) -> int:
-    summarised = any(given[kind] for kind in ("count", "stats", "hist", "values", "patterns"))
-    usual = "all" if summarised else LIMITS["top" if given["top"] else "follow" if given["follow"] else "rows"]
+    usual = next((limit for option, limit in LIMITS.items() if given[option]), "1000")
     limit = limit_of(given["lines"] or usual)
     zone = zone_of(given["timezone"], utc=given["utc"])
     config = effective(config_file, {"store": store})

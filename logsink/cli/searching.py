@@ -213,7 +213,10 @@ class _Run:
             parts = await fold(store, query, summary.part, report, tuning)
         with self._destination() as write:
             if parts and (report.rows or self._given["count"]):
-                show(arranged(summary.whole(parts), self._given, self._limit), self._given, self._zone, write)
+                found = arranged(summary.whole(parts), self._given)
+                show(found.slice(0, self._limit), self._given, self._zone, write)
+                if self._limit is not None and found.num_rows > self._limit and not self._given["quiet"]:
+                    reporting.say(f"only the first {self._limit} of {found.num_rows:,} are shown; -n all shows all")
             elif self._given["count"]:
                 write(b"0\n")
 

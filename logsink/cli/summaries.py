@@ -50,7 +50,7 @@ def summaries(function: Callable[..., Any]) -> Callable[..., Any]:
             "--values", metavar="NAME", shell_complete=completion.columns, help="Every value of a column, in order."
         ),
         click.option(
-            "--patterns", is_flag=True, help="Messages with numbers, ids and addresses collapsed, by frequency."
+            "--patterns", is_flag=True, help="Messages with numbers, ids, addresses collapsed; -n of them (40)."
         ),
     ]
     for option in reversed(options):
@@ -82,12 +82,12 @@ def summary_of(given: Mapping[str, Any], zone: dt.tzinfo) -> Summary | None:
     return Patterns() if given["patterns"] else Counts()
 
 
-def arranged(found: pa.Table, given: Mapping[str, Any], limit: int | None) -> pa.Table:
-    """The rows of a summary that are shown."""
+def arranged(found: pa.Table, given: Mapping[str, Any]) -> pa.Table:
+    """The rows of a summary as they are shown."""
     if given["values"]:
         name = found.column_names[0]
         found = found.filter(found.column(name).is_valid()).select([name]).sort_by(name)
-    return found if limit is None else found.slice(0, limit)
+    return found
 
 
 def show(found: pa.Table, given: Mapping[str, Any], zone: dt.tzinfo, write: Callable[[bytes], object]) -> None:

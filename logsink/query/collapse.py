@@ -2,7 +2,9 @@
 
 A token is a run of ASCII letters and digits. It becomes ``*`` if it holds a digit and begins with one, or is all hexadecimal,
 or has ``LONG`` characters and more: ``4711``, ``e29b``, ``AAAAC3NzaC1`` do, ``ssh2`` and ``SHA256`` do not. Two of them
-with one of ``.:-/_+=@%,`` between are one ``*``: an address, a time, a UUID.
+with one of ``.:-/_+=@%,`` between are one ``*``: an address, a time, a UUID. A word is what these
+join, but for ``/``. One with two other tokens that hold a digit is ``*`` from its beginning to its last token:
+``R16-M1-ND-C:J13-U01`` names a place.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ def _collapse(data: Bytes, starts: ReadI32, out: U8, ends: I32) -> int:
     ends[0] = 0
     for i in range(len(starts) - 1):
         p, end, first = starts[i], starts[i + 1], at
+        word, mixed = at, 0  # where the word began; its tokens that hold a digit and stay
         while p < end:
             q = p
             digits, hexadecimal = 0, True
@@ -42,17 +45,26 @@ def _collapse(data: Bytes, starts: ReadI32, out: U8, ends: I32) -> int:
                 out[at] = data[p]
                 at += 1
                 p += 1
+                if data[p - 1] == 47 or data[p - 1] not in _JOINS:
+                    word, mixed = at, 0
                 continue
-            if digits and (data[p] <= 57 or hexadecimal or q - p >= LONG):
+            if mixed > 1:
+                at = word + 1
+            elif digits and (data[p] <= 57 or hexadecimal or q - p >= LONG):
                 if at - first >= 2 and out[at - 2] == _STAR and out[at - 1] in _JOINS:
                     at -= 1
                 else:
                     out[at] = _STAR
                     at += 1
+                word = min(word, at - 1)
             else:
                 for k in range(p, q):
                     out[at] = data[k]
                     at += 1
+                mixed += digits > 0
+                if mixed > 1:
+                    out[word] = _STAR
+                    at = word + 1
             p = q
         ends[i + 1] = at
     return at

@@ -19,6 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from logsink.cli.main import main
+from logsink.cli.query import LIMITS
 from logsink.query.render import SHOWN
 from logsink.store import open_store
 from tests.unit.query.archives import archive, row
@@ -372,6 +373,15 @@ def test_sums(url: str, arguments: tuple[str, ...], text: str) -> None:
     assert result.stdout.startswith(text)
 
 
+def test_a_sum_that_is_cut_says_so(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = "logsink: only the first 1 of 2 are shown; -n all shows all\n"
+    assert query(url, "--patterns", "-g", "upstream", "-n", "1").stderr.startswith(cut)
+    assert query(url, "--top", "host", "-n", "4").stderr.startswith("logsink: 5 found")
+    monkeypatch.setitem(LIMITS, "patterns", "1")
+    assert query(url, "--patterns", "-g", "upstream").stderr.startswith(cut)
+    assert query(url, "--patterns", "-g", "upstream", "-n", "all").stdout.count("upstream") == 2
+
+
 def test_sums_for_programs(url: str) -> None:
     assert query(url, "-q", "--top", "app", "-o", "csv", "-n", "1").stdout == '"app","count"\n"nginx",2\n'
     found = [json.loads(line) for line in query(url, "-q", "--hist", "1m", "-o", "json").stdout.splitlines()]
@@ -425,6 +435,7 @@ def test_an_interrupt_ends_it_and_says_so(url: str, grace: float) -> None:
 import asyncio, os, signal
 from logsink.cli import searching
 from logsink.cli.main import main
+from logsink.cli.query import LIMITS
 from logsink.query import scan
 footer, seen = scan._Scan._footer, []
 searching.GRACE = {grace}
