@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,7 @@ def summary(report: Report, query: Query, seconds: float, *, url: str, zone: dt.
     parts = [
         f"{report.rows:,} found in {seconds:.2f} s",
         *hidden,
+        *_range(query, zone),
         *(
             [f"{report.files_read:,} of {report.files:,} files and {report.segments:,} journal segments read"]
             if planned
@@ -54,6 +55,18 @@ def summary(report: Report, query: Query, seconds: float, *, url: str, zone: dt.
     say("; ".join(parts))
 
 
+def _range(query: Query, zone: dt.tzinfo) -> Iterator[str]:
+    """The time that was searched, if not all of it."""
+    from logsink.query import Between
+
+    for condition in query.filter.conditions:
+        if isinstance(condition, Between) and condition.column == "time":
+            since, until = (
+                None if end is None else when(end / 1_000_000, zone) for end in (condition.low, condition.high)
+            )
+            yield " ".join([*(["from", since] if since else []), *(["until", until] if until else [])])
+
+
 def unreadable(report: Report) -> None:
     """Objects whose rows are missing."""
     for error in report.unreadable:
@@ -61,8 +74,10 @@ def unreadable(report: Report) -> None:
 
 
 def when(seconds: float, zone: dt.tzinfo) -> str:
-    """An instant to the second."""
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+    """An instant to the second, where Python knows its year."""
+    with contextlib.suppress(ValueError, OverflowError, OSError):
+        return dt.datetime.fromtimestamp(seconds, dt.UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+    return f"@{seconds:.0f}"
 
 
 def size(count: float) -> str:

@@ -408,6 +408,15 @@ def test_what_was_searched(url: str) -> None:
     assert "1 of 2 files and 0 journal segments read; " in said
     assert " skipped; complete to 20" in said
     assert "$" not in said
+    assert " from " not in said
+    limits = ("-S", "2026-11-22T00:00:01Z", "-U", "2026-11-22T00:00:03.5Z")
+    for arguments, text in (
+        (limits, "; from 2026-11-22 01:00:01 until 2026-11-22 01:00:03; "),
+        (limits[:2], "; from 2026-11-22 01:00:01; "),
+        (limits[2:], "; until 2026-11-22 01:00:03; "),
+        (("-S", "@-99999999999"), "; from @-99999999999; "),
+    ):
+        assert text in query(url, "-z", "Europe/Berlin", *arguments).stderr
 
 
 def test_a_file_that_cannot_be_read_is_said_and_the_rest_is_found(tmp_path: Path) -> None:
