@@ -28,6 +28,7 @@ from logsink.kinds import (
     ADDRESS,
     ADDRESSES,
     CLIENT_AUTH,
+    LISTENERS,
     NETWORKS,
     PATH,
     PEERS,
@@ -108,6 +109,11 @@ class Listen:
         "Load balancers (addresses, networks) that send a PROXY protocol header, version 1 or 2: the client that it names is "
         "the `sender`. Connections from there without a header are closed, and so are headers from elsewhere.",
         usual="none",
+    )
+    proxy_protocol_on: tuple[str, ...] = _setting(
+        LISTENERS,
+        "The listeners on which they do; on others they are senders like any.",
+        ("tcp", "relp", "tls", "relp_tls"),
     )
     http: Address | None = _setting(
         ADDRESS,

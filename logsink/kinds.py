@@ -177,6 +177,12 @@ def _read_network(text: str) -> Any:
         ) from error
 
 
+def _read_listener(text: str) -> str:
+    if text not in ("tcp", "relp", "tls", "relp_tls"):
+        raise ArgumentError(f"cannot read {text!r} as a listener", hint="write tcp, relp, tls or relp_tls")
+    return text
+
+
 def _read_client_auth(text: str) -> str:
     if text not in ("none", "optional", "required"):
         raise ArgumentError(f"cannot read {text!r} as client_auth", hint="write none, optional or required")
@@ -215,5 +221,6 @@ TIMEZONE = Kind("time zone", _read_timezone, str)
 SD_ID = Kind("SD-ID", _read_sd_id, str)
 PATH = Kind("path", _read_path, str)
 NETWORKS = Kind("network", _read_network, str, many=True)
+LISTENERS = Kind("listener", _read_listener, str, many=True)
 CLIENT_AUTH = Kind("word", _read_client_auth, str)
 PEERS = Kind("peer", _read_peer, str, many=True)

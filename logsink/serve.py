@@ -19,7 +19,7 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,16 +139,13 @@ class Receiver:
         self._intake.attach(self._journal)
 
     async def _listen(self) -> None:
-        listen, intake = self._config.listen, self._intake
-        receive = self._config.receive
-        plain = Port(None, receive.opening_timeout, listen.proxy_protocol_from, receive.max_inflation)
-        await self._listen_stream("tcp", listen.tcp, lambda: TcpConnection(intake, plain))
-        await self._listen_stream("relp", listen.relp, lambda: RelpConnection(intake, plain))
+        listen = self._config.listen
         if listen.tls or listen.relp_tls:
             self._certificates = Certificates(self._config.tls)
-            secure = plain._replace(certificates=self._certificates)
-            await self._listen_stream("tls", listen.tls, lambda: TcpConnection(intake, secure))
-            await self._listen_stream("relp_tls", listen.relp_tls, lambda: RelpConnection(intake, secure))
+        await self._listen_stream("tcp", listen.tcp, TcpConnection)
+        await self._listen_stream("relp", listen.relp, RelpConnection)
+        await self._listen_stream("tls", listen.tls, TcpConnection)
+        await self._listen_stream("relp_tls", listen.relp_tls, RelpConnection)
         for address in listen.udp:
             await self._listen_udp(address)
         if listen.http is not None:
@@ -164,12 +161,20 @@ class Receiver:
             self._intake.losses.report(self._loop.time())
 
     async def _listen_stream(
-        self, kind: str, addresses: Sequence[Address], factory: Callable[[], asyncio.BufferedProtocol]
+        self, kind: str, addresses: Sequence[Address], connection: type[TcpConnection] | type[RelpConnection]
     ) -> None:
+        listen, receive = self._config.listen, self._config.receive
+        proxies = listen.proxy_protocol_from if kind in listen.proxy_protocol_on else ()
+        certificates = self._certificates if kind.endswith("tls") else None
+        port = Port(certificates, receive.opening_timeout, proxies, receive.max_inflation)
         for address in addresses:
             try:
                 server = await self._loop.create_server(
-                    factory, address.host, address.port, reuse_port=True, backlog=BACKLOG
+                    lambda: connection(self._intake, port),
+                    address.host,
+                    address.port,
+                    reuse_port=True,
+                    backlog=BACKLOG,
                 )
             except OSError as error:
                 raise _cannot_listen(kind, address, error) from error

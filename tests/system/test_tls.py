@@ -13,7 +13,7 @@ import pytest
 from tests.support.certificates import Authority, Issued
 from tests.support.haproxy import haproxy
 from tests.support.receiver import Receiver, query, query_frames
-from tests.support.rsyslog import SYSLOG23, Rsyslog, tcp, udp
+from tests.support.rsyslog import SYSLOG23, Rsyslog, relp, tcp, udp
 from tests.support.tls_clients import DRIVERS, SINK, relp_tls, settings, tls
 
 pytestmark = pytest.mark.slow
@@ -217,6 +217,17 @@ def test_behind_haproxy_with_tls_inside(scene: Scene) -> None:
             sent = forward(scene.rsyslog(action), receiver)
     assert sorted(query_frames(scene.url)) == sorted(sent)
     assert {(row["sender"], row["transport"]) for row in scene.rows()} == {("127.0.0.1", "tls")}
+
+
+def test_a_load_balancer_sends_headers_to_some_listeners_only(scene: Scene) -> None:
+    given = {"listen__proxy_protocol_from": "127.0.0.0/8", "listen__proxy_protocol_on": "tcp"}
+    with scene.receiver(**given) as receiver:
+        with haproxy(scene.directory, receiver.port("tcp"), options="send-proxy-v2") as port:
+            sent = forward(scene.rsyslog(tcp(port, octet_counted=True)), receiver)
+        with scene.rsyslog(relp(receiver.port("relp"))) as rsyslog:
+            rsyslog.send(lines(10, LINES))
+            receiver.wait_for("logsink_frames_total", LINES + 10)
+    assert sorted(query_frames(scene.url)) == sorted([*sent, *rsyslog.frames])
 
 
 def test_a_haproxy_that_is_not_listed_is_not_believed(scene: Scene) -> None:

@@ -333,3 +333,12 @@ def test_networks_of_load_balancers() -> None:
     assert config.listen.tcp, "it is no listener: the usual ones still open"
     (line,) = problems(None, {"LOGSINK_LISTEN__PROXY_PROTOCOL_FROM": "10.0.0.1/8"})
     assert "host bits set" in line
+
+
+def test_listeners_that_load_balancers_send_headers_to() -> None:
+    assert load(None, HOME, {}).listen.proxy_protocol_on == ("tcp", "relp", "tls", "relp_tls")
+    config = load(None, HOME | {"LOGSINK_LISTEN__PROXY_PROTOCOL_ON": "tls, relp_tls"}, {})
+    assert config.listen.proxy_protocol_on == ("tls", "relp_tls")
+    assert config.listen.tcp, "it is no listener: the usual ones still open"
+    (line,) = problems(None, {"LOGSINK_LISTEN__PROXY_PROTOCOL_ON": "udp"})
+    assert "cannot read 'udp' as a listener (write tcp, relp, tls or relp_tls)" in line
