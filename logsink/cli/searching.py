@@ -62,6 +62,7 @@ class _Run:
         self._url, self._given, self._zone, self._limit = url, given, zone, limit
         self._terminal = sys.stdout.isatty()
         self._stopped = False
+        self._ended = 0.0
         self._plans: list[Plan] = []
         self._kept = ""
         self._cursor: str | None = given["after_cursor"]
@@ -101,7 +102,8 @@ class _Run:
                     raise
         reporting.unreadable(report)
         if not given["quiet"]:
-            reporting.summary(report, query, time.monotonic() - began, url=self._url, zone=self._zone)
+            ended = self._ended or time.monotonic()
+            reporting.summary(report, query, ended - began, url=self._url, zone=self._zone)
         if self._stopped:
             return INTERRUPTED
         return 2 if report.unreadable else 0 if report.rows else 1
@@ -236,6 +238,7 @@ class _Run:
             try:
                 yield process.stdin.write
             finally:
+                self._ended = time.monotonic()  # what comes is somebody reading
                 with suppress(BrokenPipeError):
                     process.stdin.close()
 

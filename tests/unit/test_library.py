@@ -70,6 +70,18 @@ def test_others_take_it(logs: Any) -> None:
     assert found == [("web0", 17), ("web1", 17), ("web2", 16)]
 
 
+def test_pandas_takes_it(logs: Any) -> None:
+    pytest.importorskip("pandas")
+    found = logs.scan(columns=["time", "host", "severity"]).read_pandas()
+    assert found.groupby("host").size().to_dict() == {"web0": 17, "web1": 17, "web2": 16}
+    assert str(found["time"].iloc[0]) == "2026-11-22 00:00:00+00:00"
+
+
+def test_polars_takes_it(logs: Any) -> None:
+    polars = pytest.importorskip("polars")
+    assert polars.from_arrow(logs.scan(columns=["host"])).height == 50
+
+
 async def test_where_a_loop_runs_already(logs: Any) -> None:
     assert len(numbers(logs.scan())) == 50
 
