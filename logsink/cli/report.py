@@ -14,6 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from logsink.query import Query, Report
+    from logsink.query.context import Rule
     from logsink.query.plan import Plan
 
 PATIENCE = 1.0
@@ -89,7 +90,7 @@ def size(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
-def explain(plan: Plan, query: Query, url: str) -> str:
+def explain(plan: Plan, query: Query, rule: Rule | None, url: str) -> str:
     """The plan of a query that is not run."""
     files = plan.snapshot.files.values()
     conditions = query.filter.conditions
@@ -105,6 +106,7 @@ def explain(plan: Plan, query: Query, url: str) -> str:
             "limit",
             "none" if query.limit is None else f"the newest {query.limit}; stops when no file can hold newer ones",
         ),
+        *([("besides", str(rule))] if rule else []),
         *((("files" if n == 0 else ""), f"{file.path} {size(file.size)}") for n, file in enumerate(plan.files)),
     ]
     return "".join(f"{head:<8} {text}\n" for head, text in lines)

@@ -89,7 +89,7 @@ class _Run:
         async with open_store(self._url) as store:
             await _reached(store)
             if given["explain"]:
-                return await self._explain(store, query)
+                return await self._explain(store, query, rule)
             try:
                 if summary:
                     await self._summarise(store, query, summary, report, tuning)
@@ -126,8 +126,8 @@ class _Run:
         with suppress(NotImplementedError, ValueError, RuntimeError):  # not in the main thread
             loop.add_signal_handler(signal.SIGINT, interrupted)
 
-    async def _explain(self, store: Store, query: Query) -> int:
-        sys.stdout.write(reporting.explain(await plan(store, query.filter), query, self._url))
+    async def _explain(self, store: Store, query: Query, rule: Rule | None) -> int:
+        sys.stdout.write(reporting.explain(await plan(store, query.filter), query, rule, self._url))
         return 0
 
     async def _rows(

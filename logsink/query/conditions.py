@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logsink.errors import ArgumentError
+from logsink.flags import names
 from logsink.query.filters import Bounds, Condition, Mask, Needles, Verdict, as_mask, mapped
 from logsink.query.globs import escaped, literal_part, reaches, translated
 from logsink.query.literals import literals
@@ -27,6 +28,18 @@ class Between:
     column: str
     low: int | None
     high: int | None
+
+    def __str__(self) -> str:
+        """As people say it; so of all of them."""
+        low, high = (
+            None if end is None else _instant(end) if self.column == "time" else end for end in (self.low, self.high)
+        )
+        return " and ".join(
+            [
+                *([f"{self.column} from {low}"] if low is not None else []),
+                *([f"{self.column} before {high}"] if high is not None else []),
+            ]
+        )
 
     def mask(self, values: pa.Array) -> Mask:
         numbers = values.cast(pa.int64()) if pa.types.is_timestamp(values.type) else values
@@ -137,6 +150,9 @@ class OneOf:
         literal = all(literal_part(glob) == glob for glob in self.globs)
         return pa.array(self.globs, pa.string()) if literal else None
 
+    def __str__(self) -> str:
+        return f"{self.column} is {' or '.join(self.globs)}"
+
     def mask(self, values: pa.Array) -> Mask:
         return mapped(values, self._matches)
 
@@ -187,6 +203,11 @@ class Holds:
         joined = parts[0] if len(parts) == 1 else "|".join(f"(?:{part})" for part in parts)
         return f"(?i:{joined})" if self.ignore_case else joined
 
+    def __str__(self) -> str:
+        how = [("regular expression", self.regex), ("whole words", self.words), ("in any case", self.ignore_case)]
+        said = ", ".join(name for name, so in how if so)
+        return f"{self.column} holds {' or '.join(map(repr, self.patterns))}{f' ({said})' if said else ''}"
+
     def mask(self, values: pa.Array) -> Mask:
         return mapped(values, lambda plain: pc.match_substring_regex(plain, self._pattern))
 
@@ -211,6 +232,9 @@ class Numbered:
     column: str
     numbers: tuple[int, ...]
 
+    def __str__(self) -> str:
+        return f"{self.column} is {' or '.join(map(str, self.numbers))}"
+
     def mask(self, values: pa.Array) -> Mask:
         return as_mask(pc.is_in(values, value_set=pa.array(self.numbers, values.type)))
 
@@ -233,6 +257,9 @@ class Flagged:
     column: str
     bits: int
 
+    def __str__(self) -> str:
+        return f"{self.column} hold {' '.join(names(self.bits))}"
+
     def mask(self, values: pa.Array) -> Mask:
         numbers = values.fill_null(0).to_numpy(zero_copy_only=False)
         found: Mask = numbers & self.bits == self.bits
@@ -250,6 +277,9 @@ class Not:
     """What ``condition`` is not met by: a null value, too."""
 
     condition: Condition
+
+    def __str__(self) -> str:
+        return f"not: {self.condition}"
 
     @property
     def column(self) -> str:
@@ -298,6 +328,9 @@ class Parameter:
         head = "|".join(rf"\[ *{sd_id}(?: +{_NAME}=(?:{_VALUE}|[^ \]]*))*? +{escaped(key)}=" for sd_id, key in names)
         return rf'(?s)(?:{head})(?:"{value}"|{plain}[ \]])'
 
+    def __str__(self) -> str:
+        return f"{self.column} has {self.name}={self.value}"
+
     def mask(self, values: pa.Array) -> Mask:
         return mapped(values, lambda plain: pc.match_substring_regex(plain, self._pattern))
 
@@ -316,6 +349,10 @@ _VALUE = rf'"{_CHARACTER}*"'
 def _quoted(text: str) -> str:
     """As it stands between quotes in structured data (RFC 5424, 6.3.3)."""
     return escaped("".join(rf"\{c}" if c in '"\\]' else c for c in text))
+
+
+def _instant(microseconds: int) -> str:
+    return str(np.datetime64(microseconds, "us")) + "Z"
 
 
 def _as_needles(texts: Sequence[str]) -> Sequence[Needles]:

@@ -114,6 +114,9 @@ class Around:
     looks_at = ()
     windows = (60 * _SECOND, 1800 * _SECOND, 86_400 * _SECOND, _EVER)
 
+    def __str__(self) -> str:
+        return f"of each match's {' and '.join(self.stream)} {self.before} lines before it and {self.behind} behind it"
+
     @property
     def room(self) -> int:
         return self.before + self.behind + 2
@@ -146,6 +149,9 @@ class Record:
 
     def __post_init__(self) -> None:
         self._condition()
+
+    def __str__(self) -> str:
+        return f"the other lines of each match's record, by {self.continues}"
 
     @property
     def windows(self) -> Sequence[int]:

@@ -398,8 +398,35 @@ def test_explain(url: str) -> None:
     result = query(url, "--explain", "-H", "web*", "-n", "7")
     assert result.exit_code == 0
     assert "table    version 1: 2 files, " in result.stdout
-    assert "OneOf(column='host', globs=('web*',))" in result.stdout
+    assert "where    host is web*\n" in result.stdout
     assert "the newest 7" in result.stdout
+    assert "besides" not in result.stdout
+    assert (
+        "besides  of each match's host and app 2 lines before it and 0 behind it\n"
+        in query(url, "--explain", "-B", "2").stdout
+    )
+    assert (
+        "besides  the other lines of each match's record, by ^x\n"
+        in query(url, "--explain", "-M", "--continues", "^x").stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("-S", "2026-11-22T00:00:01Z"), "time from 2026-11-22T00:00:01.000000Z"),
+        (("-U", "@0.5"), "time before 1970-01-01T00:00:00.500000Z"),
+        (("-p", "err"), "severity from 0 and severity before 4"),
+        (("-H", "!a", "-H", "!b*"), "not: host is a or b*"),
+        (("--facility", "local0"), "facility is 16"),
+        (("--flag", "truncated"), "flags hold truncated"),
+        (("--sd", "id.key=x*"), "structured_data has id.key=x*"),
+        (("a b", "c"), "message holds 'a b' or 'c'"),
+        (("-g", "x", "-w"), "message holds 'x' (regular expression, whole words, in any case)"),
+    ],
+)
+def test_conditions_are_explained(url: str, arguments: tuple[str, ...], said: str) -> None:
+    assert f"where    {said}\n" in query(url, "--explain", *arguments).stdout
 
 
 def test_what_was_searched(url: str) -> None:
