@@ -5,10 +5,11 @@ Frames in segments are the row as JSON (``json_parse`` takes the parser's place)
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import fnmatch
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +25,7 @@ from logsink.parse.frames import Frames, Origin, Settings
 from logsink.parse.schema import CODED, FILE
 from logsink.query.datafile import as_rows
 from logsink.store.base import Store
+from logsink.store.memory import MemoryStore
 
 Row = dict[str, Any]
 
@@ -102,6 +104,22 @@ def frames(bodies: Sequence[bytes], received: Sequence[int] | None = None) -> Fr
         np.zeros(n, np.int32),
         (Origin("10.0.0.1", None, "tcp"),),
     )
+
+
+class Meddled(MemoryStore):
+    """Calls ``before(key)`` before each read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: Callable[[str], object] = lambda key: None
+        self.reads: list[str] = []
+
+    async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        self.reads.append(key)
+        meddling = self.before(key)
+        if asyncio.iscoroutine(meddling):
+            await meddling
+        return await super().get(key, start, end)
 
 
 class JsonRows:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
 from contextlib import aclosing
 
 import pytest
@@ -16,7 +15,7 @@ from logsink.query import Between, Filter, Holds, OneOf, Query, Report, Tuning, 
 from logsink.query.scan import ahead
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
-from tests.unit.query.archives import START, Row, archive, journal, json_parse, row, rows_of
+from tests.unit.query.archives import START, Meddled, Row, archive, journal, json_parse, row, rows_of
 
 FIRST = SegmentName("r1", 0, 1)
 SECOND = SegmentName("r1", 0, 2)
@@ -35,22 +34,6 @@ async def found(store: Store, query: Query, report: Report | None = None, tuning
 
 def times(rows: list[Row]) -> list[int]:
     return [r["time"] - START for r in rows]
-
-
-class Meddled(MemoryStore):
-    """Calls ``before(key)`` before each read."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.before: Callable[[str], object] = lambda key: None
-        self.reads: list[str] = []
-
-    async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
-        self.reads.append(key)
-        meddling = self.before(key)
-        if asyncio.iscoroutine(meddling):
-            await meddling
-        return await super().get(key, start, end)
 
 
 async def hours(store: Store, files: int = 20, rows: int = 10) -> None:
