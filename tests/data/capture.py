@@ -286,6 +286,8 @@ CAPTURES: dict[str, dict[str, tuple[str, Act]]] = {
         "forward-udp": (UDP, rsyslog('protocol="udp"')),
         "traditional-lf": (TCP, rsyslog(LF, TRADITIONAL)),
         "traditional-udp": (UDP, rsyslog('protocol="udp"', TRADITIONAL)),
+        "file-lf": (TCP, rsyslog(LF, "RSYSLOG_FileFormat")),
+        "traditional-file-lf": (TCP, rsyslog(LF, "RSYSLOG_TraditionalFileFormat")),
         "syslog23-lf": (TCP, rsyslog(LF, SYSLOG23)),
         "syslog23-octet": (TCP, rsyslog(OCTET, SYSLOG23)),
         "syslog23-nul": (TCP, rsyslog(LF + ' TCP_FrameDelimiter="0"', SYSLOG23)),
