@@ -9,8 +9,7 @@ Matches come from a search, in order, and are taken a few thousand at a time (``
    can be among the nearest. Matches for which that was not enough look further (``Rule.windows``).
 2. what: the rows that were chosen are read whole.
 
-The journal's tail is parsed once, before the files are looked at (so that nothing escapes that is archived meanwhile), and
-what may be chosen of it is kept whole.
+All of it goes by one plan. The journal's tail is parsed once, and what may be chosen of it is kept whole.
 
 Lines that follow one another make a *block*; blocks come in the order of their first matches. Nothing is shown twice: what
 belongs to matches that are taken later goes on where earlier ones ended, in a block of its own.
@@ -34,6 +33,7 @@ from logsink.query.datafile import as_rows
 from logsink.query.filters import Condition, Filter, Mask, as_mask, one_chunk
 from logsink.query.formats import plain
 from logsink.query.merge import KEY
+from logsink.query.plan import Plan
 from logsink.query.scan import Query, Report, Tuning, search, unordered
 from logsink.query.stamps import Int64
 from logsink.store.base import Store
@@ -216,11 +216,13 @@ class _Blocks:
         self._columns = tuple(dict.fromkeys((*KEY, *rule.stream, *rule.looks_at)))
         self._last: Places | None = None
         """Of each stream the last row that was shown."""
+        self._plans: list[Plan] = []
         self._begun = False
 
     async def of(self, matches: pa.Table) -> list[pa.Table]:
         """The blocks of the next matches."""
         for _ in range(self._tuning.attempts):
+            self._plans = []
             try:
                 places, chosen, tail = await self._places(matches)
                 others = [*tail, *await self._whole(places.at(chosen & (places.match < 0)), tail)]
@@ -348,7 +350,8 @@ class _Blocks:
     async def _read(
         self, conditions: Sequence[Condition], columns: Sequence[str], *, journal: bool = True, archive: bool = True
     ) -> AsyncGenerator[pa.Table, None]:
-        tuning = replace(self._tuning, planned=lambda _: None, journal=journal, archive=archive)
+        known = self._plans[0] if self._plans else None
+        tuning = replace(self._tuning, planned=self._plans.append, known=known, journal=journal, archive=archive)
         report = Report()
         query = Query(Filter(tuple(conditions)), tuple(columns))
         try:

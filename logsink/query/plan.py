@@ -26,6 +26,11 @@ class Plan(NamedTuple):
     segments: Sequence[Stored]
     files: Sequence[DataFile]
 
+    def of(self, filter: Filter) -> Plan:
+        """The plan of another query at the same moment."""
+        files = self.snapshot.files.values()
+        return self._replace(files=[file for file in files if filter.within(partial(bounds, file)) is not None])
+
 
 async def plan(store: Store, filter: Filter) -> Plan:
     """Plan one query. ``NotFound`` when nothing was ever stored here: no version 0 of the table, no segment."""
@@ -37,8 +42,7 @@ async def plan(store: Store, filter: Filter) -> Plan:
         )
         raise NotFound(f"cannot find a logsink store at {store.url}", hint=hint)
     tail = [segment for segment in segments if not snapshot.covers(segment.name)]
-    files = [file for file in snapshot.files.values() if filter.within(partial(bounds, file)) is not None]
-    return Plan(snapshot, tail, files)
+    return Plan(snapshot, tail, ()).of(filter)
 
 
 def bounds(file: DataFile, column: str) -> Bounds:

@@ -113,6 +113,8 @@ class Tuning:
     """Whether the journal is looked at."""
     archive: bool = True
     """Whether the table's files are."""
+    known: Plan | None = None
+    """A plan to go by instead of looking what there is."""
 
 
 async def search(
@@ -285,7 +287,8 @@ class _Scan:
     async def plan(self) -> None:
         """Find out what there is; first, and once. ``NotFound`` when there is no store."""
         began = time.time()
-        found = await plan(self._store, self._query.filter)
+        known = self._tuning.known
+        found = known.of(self._query.filter) if known else await plan(self._store, self._query.filter)
         found = found if self._tuning.journal else found._replace(segments=())
         self._plan = found if self._tuning.archive else found._replace(files=())
         report, (snapshot, segments, files) = self._report, self._plan
