@@ -109,7 +109,7 @@ _COLUMNS = {
     "nth": "position among frames of one read with equal time: (receiver, time, received, nth) names a row",
     "host": "as in the header; null when absent or `-`",
     "app": "as in the header (APP-NAME, or the tag)",
-    "procid": "as in the header (PROCID, or the number in brackets)",
+    "procid": "as in the header (PROCID, or what stands in the brackets of a tag)",
     "msgid": "as in the header",
     "facility": "0-23; null when there is no valid PRI",
     "severity": "0-7; null when there is no valid PRI",
