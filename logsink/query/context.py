@@ -46,6 +46,7 @@ CONTINUES: Final = r"^(\s|Caused by: |Suppressed: |\.\.\. [0-9]+ more|Traceback 
 
 _SECOND: Final = 1_000_000
 _ROOM: Final = 1 << 16  # rows that the matches taken at once may become
+_FIRST: Final = 1024  # matches that are taken at first
 _HELD: Final = 1 << 18  # rows that are looked at before they are thinned out
 _ROWS: Final = 16_384  # most rows in a table that leaves
 _EVER: Final = 1 << 60
@@ -196,14 +197,15 @@ async def surrounded(
 
 
 async def _portions(found: AsyncGenerator[pa.Table, None], size: int) -> AsyncGenerator[pa.Table, None]:
-    """The same rows, ``size`` at a time."""
-    held: list[pa.Table] = []
+    """The same rows, ``size`` at a time; the first ones soon."""
+    held, wanted = list[pa.Table](), min(size, _FIRST)
     async for rows in found:
         held.append(rows)
-        while (count := sum(part.num_rows for part in held)) >= size:
+        while (count := sum(part.num_rows for part in held)) >= wanted:
             whole = pa.concat_tables(held)
-            yield whole.slice(0, size)
-            held = [whole.slice(size)] if count > size else []
+            yield whole.slice(0, wanted)
+            held = [whole.slice(wanted)] if count > wanted else []
+            wanted = size
     if held:
         yield pa.concat_tables(held)
 
@@ -242,9 +244,10 @@ class _Blocks:
         at = np.flatnonzero(base.match >= 0)
         held, tail = [base], list[pa.Table]()
         near = (*streams.conditions(np.unique(base.stream)), self._spans(base, (at, at), self._rule.windows[-1]))
-        async for rows in self._read(near, self._query.columns, archive=False):
-            held.append(await asyncio.to_thread(self._sifted, base, streams, rows))
-            tail.append(self._those(rows, held[-1]))
+        async with aclosing(self._read(near, self._query.columns, archive=False)) as found:
+            async for rows in found:
+                held.append(await asyncio.to_thread(self._sifted, base, streams, rows))
+                tail.append(self._those(rows, held[-1]))
         places = await asyncio.to_thread(self._thinned, *held)
         at = np.flatnonzero(places.match >= 0)
         lacking = (at, at)
@@ -254,10 +257,13 @@ class _Blocks:
             asked = np.unique(places.stream[np.concatenate(lacking)])
             conditions = (*streams.conditions(asked), self._spans(places, lacking, window))
             here, held = base.at(np.isin(base.stream, asked)), [places]
-            async for rows in self._read(conditions, self._columns, journal=False):
-                held.append(await asyncio.to_thread(self._sifted, here, streams, rows))
-                if sum(len(part.time) for part in held) > _HELD:
-                    held = [await asyncio.to_thread(self._thinned, *held)]
+            async with aclosing(self._read(conditions, self._columns, journal=False)) as found:
+                async for rows in found:
+                    if self._tuning.stop():
+                        break
+                    held.append(await asyncio.to_thread(self._sifted, here, streams, rows))
+                    if sum(len(part.time) for part in held) > _HELD:
+                        held = [await asyncio.to_thread(self._thinned, *held)]
             places = await asyncio.to_thread(self._thinned, *held)
             lacking = self._rule.lacking(places, window)
         return places, self._rule.chosen(places) & ~_until_shown(places), tail
