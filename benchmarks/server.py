@@ -22,10 +22,11 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Usage(NamedTuple):
-    """CPU seconds (user and system, children included), highest resident size so far in MB, and page faults."""
+    """CPU seconds (user and system, children included), highest resident size so far and the present one in MB, page faults."""
 
     cpu: float
     peak: float
+    resident: float
     faults: int
 
 
@@ -33,9 +34,9 @@ def usage(pid: int) -> Usage:
     """What process ``pid`` has used, by the kernel's accounting; its waited-for children are in it."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     status = Path(f"/proc/{pid}/status").read_text()
-    peak = re.search(r"VmHWM:\s+(\d+) kB", status)
+    peak, resident = (int(re.findall(rf"{name}:\s+(\d+) kB", status)[0]) / 1000 for name in ("VmHWM", "VmRSS"))
     cpu = sum(int(n) for n in fields[11:15]) / _TICK
-    return Usage(cpu, int(peak[1]) / 1000 if peak else 0.0, int(fields[7]) + int(fields[8]))
+    return Usage(cpu, peak, resident, int(fields[7]) + int(fields[8]))
 
 
 class Server:
