@@ -28,7 +28,7 @@ from typing import Any
 from logsink import telemetry
 from logsink.config import Journal as Limits
 from logsink.errors import Conflict, LogsinkError, StoreError
-from logsink.journal.fill import Fill
+from logsink.journal.fill import Fill, Memory
 from logsink.journal.segment import Segment, SegmentName, encode
 from logsink.parse.frames import Origin, Settings
 from logsink.store.base import Store
@@ -85,7 +85,9 @@ class Journal:
         self._loop = asyncio.get_running_loop()
         self._store, self._settings, self._limits, self._renew = store, settings, limits, renew
         self._doubtful = False
-        self._memory_limit, self._largest = memory_limit, largest_batch
+        self._memory_limit = memory_limit
+        rows = max(limits.max_bytes // _BYTES_PER_ROW, largest_batch)
+        self._memory = Memory(limits.max_bytes + largest_batch, rows)
         self._on_release, self._on_pressure = on_release, on_pressure
         self._lanes = [_Lane(receiver, k) for k in range(limits.parallel_puts)]
         self._threads = ThreadPoolExecutor(limits.parallel_puts, "journal")
@@ -180,8 +182,7 @@ class Journal:
     def _open(self) -> Fill:
         self._opened += 1
         limits, now = self._limits, self._loop.time()
-        room = max(limits.max_bytes // _BYTES_PER_ROW, self._largest)
-        fill = self._fill = Fill(self._opened, limits.max_bytes + self._largest, room)
+        fill = self._fill = Fill(self._opened, self._memory.loan())
         fill.opened = now
         # An idle receiver sends its first frames soon: nobody should wait a second to see a single line.
         idle = not self._order and now - self._last_sent > limits.max_delay
