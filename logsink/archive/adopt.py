@@ -9,7 +9,7 @@ Segments whose rows are in the table already are deleted: their owner died befor
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from logsink import telemetry
@@ -71,7 +71,7 @@ async def _archive(rounds: Rounds, limits: Limits, snapshot: Snapshot, names: Se
     return archived
 
 
-async def _read(rounds: Rounds, limits: Limits, names: Sequence[SegmentName]) -> Mapping[SegmentName, Segment | None]:
+async def _read(rounds: Rounds, limits: Limits, names: Sequence[SegmentName]) -> dict[SegmentName, Segment | None]:
     """The first of these segments, within the limits; not beyond one that only a newer version can read."""
     found: dict[SegmentName, Segment | None] = {}
     total = 0

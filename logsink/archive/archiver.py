@@ -3,7 +3,7 @@
 ::
 
     add (in the order of release) -> waiting -> round: a commit -> covered by a fresh snapshot -> 60 s -> deleted
-                                     (frames in memory up to ``hold``, beyond that only names)
+                                     (frames in memory while all of them fit ``hold``, beyond that only names)
 
 Laws
   - Segments are taken in the order in which they were released, so no lane is ever ahead of what is acknowledged.
@@ -55,11 +55,14 @@ class Health(NamedTuple):
 
 @dataclass(slots=True)
 class _Waiting:
-    """A stored segment whose rows are not known to be in the table; ``segment`` is None when it has to be read again."""
+    """A stored segment whose rows are not known to be in the table; ``segment`` is None when it has to be read again.
+
+    ``weight``: octets of memory that it takes, or would take.
+    """
 
     name: SegmentName
     nbytes: int
-    held: int
+    weight: int
     since: float
     segment: Segment | None
 
@@ -75,7 +78,8 @@ class _Covered(NamedTuple):
 class Archiver:
     """Archives what one process receives, through ``rounds``. Belongs to the running event loop; ``add`` never blocks.
 
-    ``hold`` bounds the octets of memory for segments that wait. ``sleep`` and ``uniform`` are given by tests.
+    ``hold``: octets of segments that may wait in memory, those of the round under way included. Of a longer queue what comes is
+    not held at all: the rounds read it again, and both at once is more memory than either. Tests give ``sleep``, ``uniform``.
     """
 
     def __init__(
@@ -91,7 +95,7 @@ class Archiver:
         self._sleep, self._uniform = sleep, uniform
         self._waiting: deque[_Waiting] = deque()
         self._covered: deque[_Covered] = deque()
-        self._nbytes = self._held = self._failures = 0
+        self._nbytes = self._weight = self._failures = 0
         self._error = ""
         self._committed: float | None = None
         self._changed = asyncio.Event()
@@ -106,13 +110,11 @@ class Archiver:
     def add(self, segment: Segment) -> None:
         """Take over a segment that is stored, as all before it are. Each lane's come without a gap."""
         nbytes = segment.frames.nbytes
-        held = nbytes + _PER_FRAME * len(segment.frames)
-        keep = self._held + held <= self._hold
-        self._waiting.append(
-            _Waiting(segment.name, nbytes, held if keep else 0, self._log.monotonic(), segment if keep else None)
-        )
-        self._held += held if keep else 0
+        weight = nbytes + _PER_FRAME * len(segment.frames)
         self._nbytes += nbytes
+        self._weight += weight
+        held = segment if self._weight <= self._hold else None
+        self._waiting.append(_Waiting(segment.name, nbytes, weight, self._log.monotonic(), held))
         self._changed.set()
         self._show()
 
@@ -205,14 +207,22 @@ class Archiver:
                 hint="was the table replaced or rolled back? the segments from there on are needed again",
             )
 
-        async def get(one: _Waiting) -> Segment | None:
-            return one.segment if one.segment is not None else await self._rounds.read(one.name)
+        async def take(one: _Waiting) -> Segment | None:
+            """Its memory is the round's from here on; if that fails, it is read again."""
+            segment, one.segment = one.segment, None
+            return segment if segment is not None else await self._rounds.read(one.name)
 
         try:
-            found = await together([partial(get, one) for one in chosen], _READS)
+            segments = dict(
+                zip(
+                    (one.name for one in chosen),
+                    await together([partial(take, one) for one in chosen], _READS),
+                    strict=True,
+                )
+            )
         except NotFound as error:
             raise Conflict(f"cannot archive: {error}; another receiver took this one for gone") from error
-        return await self._rounds.archive(snapshot, dict(zip((one.name for one in chosen), found, strict=True)))
+        return await self._rounds.archive(snapshot, segments)
 
     def _choose(self, snapshot: Snapshot) -> list[_Waiting]:
         """The next segments to commit: of one receiver id, at least one, as many as the limits allow."""
@@ -231,11 +241,11 @@ class Archiver:
         lost = [one for one in self._covered if not snapshot.covers(one.name)]
         covered = [one for one in self._covered if snapshot.covers(one.name)]
         covered += [_Covered(one.name, one.nbytes, now) for one in self._waiting if snapshot.covers(one.name)]
-        waiting = [_Waiting(one.name, one.nbytes, 0, now, None) for one in lost]
+        waiting = [_Waiting(one.name, one.nbytes, one.nbytes, now, None) for one in lost]
         waiting += [one for one in self._waiting if not snapshot.covers(one.name)]
         self._covered, self._waiting = deque(covered), deque(waiting)
         self._nbytes = sum(one.nbytes for one in waiting)
-        self._held = sum(one.held for one in waiting)
+        self._weight = sum(one.weight for one in waiting)
         self._show()
 
     async def _delete(self, snapshot: Snapshot) -> None:

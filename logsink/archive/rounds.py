@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -128,9 +128,10 @@ class Rounds:
             )
         return segment
 
-    async def archive(self, snapshot: Snapshot, segments: Mapping[SegmentName, Segment | None]) -> Committed:
+    async def archive(self, snapshot: Snapshot, segments: dict[SegmentName, Segment | None]) -> Committed:
         """Commit the rows of ``segments`` (None: in quarantine), chosen by ``in_line`` from one receiver's.
 
+        They are taken out of the mapping, so that the memory of each is free as soon as its frames are gathered.
         Errors as of ``DeltaLog.commit``; after any of them, and when cancelled, load a fresh snapshot and plan again.
         """
         lanes: dict[str, tuple[int, int]] = {}
@@ -138,7 +139,9 @@ class Rounds:
             first, _ = lanes.get(name.app_id, (name.sequence, 0))
             lanes[name.app_id] = first, name.sequence
         (receiver,) = {name.receiver for name in segments}
+        count = len(segments)
         readable = [segment for segment in segments.values() if segment is not None and len(segment.frames)]
+        segments.clear()
         async with self._lock:
             loop = asyncio.get_running_loop()
             # One thread: a computation that was cancelled from here still has the buffer, the next one waits for it.
@@ -150,21 +153,16 @@ class Rounds:
             version = await self.log.commit(snapshot, actions)
         telemetry.count_flags(flagged)
         rows, nbytes = sum(new.file.rows for new in files), sum(new.file.size for new in files)
-        return Committed(
-            version, {lane: last for lane, (_, last) in lanes.items()}, len(segments), rows, len(files), nbytes
-        )
+        return Committed(version, {lane: last for lane, (_, last) in lanes.items()}, count, rows, len(files), nbytes)
 
     def _files(
-        self, segments: Sequence[Segment], lanes: Mapping[str, tuple[int, int]], receiver: str
+        self, segments: list[Segment], lanes: Mapping[str, tuple[int, int]], receiver: str
     ) -> tuple[list[NewFile], Counter[int]]:
         """Data files of these segments, and how many frames the parser gave which flags; runs in the thread."""
-        by_settings: dict[Settings, list[Segment]] = {}
-        for segment in sorted(segments, key=lambda segment: int(segment.frames.received[0])):
-            by_settings.setdefault(segment.settings, []).append(segment)
         files: list[NewFile] = []
         flagged: Counter[int] = Counter()
-        for settings, group in by_settings.items():
-            frames = _gathered([segment.frames for segment in group], self._workspace)
+        for settings, parts in _by_settings(segments).items():
+            frames = _gathered(parts, self._workspace)
             rows = parse(frames, settings, receiver, workspace=self._workspace)
             files += write_files(rows, lanes, receiver, uuid.uuid4().hex[:16])
             seen, counts = np.unique(rows.flags & ~FRAMING, return_counts=True)
@@ -181,10 +179,19 @@ def _metadata(body: bytes, key: str) -> int:
         return 0
 
 
-def _gathered(parts: Sequence[Frames], workspace: Workspace) -> Frames:
-    """All frames, one after the other, in arrays of ``workspace``. Together below 2 GiB."""
+def _by_settings(segments: list[Segment]) -> dict[Settings, list[Frames]]:
+    """The frames of segments that are to be parsed alike, in the order in which they came; ``segments`` is emptied."""
+    parts: dict[Settings, list[Frames]] = {}
+    for segment in sorted(segments, key=lambda segment: int(segment.frames.received[0])):
+        parts.setdefault(segment.settings, []).append(segment.frames)
+    segments.clear()
+    return parts
+
+
+def _gathered(parts: list[Frames], workspace: Workspace) -> Frames:
+    """All frames, one after the other, in arrays of ``workspace``; ``parts`` is emptied. Together below 2 GiB."""
     if len(parts) == 1:
-        return parts[0]
+        return parts.pop()
     origins: dict[Origin, int] = {}
     rows, nbytes = sum(map(len, parts)), sum(part.nbytes for part in parts)
     data = workspace.array("round.data", nbytes, np.uint8)
@@ -193,7 +200,8 @@ def _gathered(parts: Sequence[Frames], workspace: Workspace) -> Frames:
     received = workspace.array("round.received", rows, np.int64)
     origin = workspace.array("round.origin", rows, np.int32)
     row = octet = 0
-    for part in parts:
+    while parts:
+        part = parts.pop(0)
         start, end = int(part.offsets[0]), int(part.offsets[-1])
         codes = np.array([origins.setdefault(one, len(origins)) for one in part.origins], np.int32)
         to = slice(row, row + len(part))
