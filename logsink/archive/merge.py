@@ -137,6 +137,8 @@ class _Slab:
         self._table = pa.concat_tables([part.table for part in parts]).unify_dictionaries().combine_chunks()
         self.time, self.received = (_numbers(self._table, name) for name in ("time", "received"))
         self.nth: npt.NDArray[np.int32] = self._table["nth"].chunk(0).to_numpy()
+        sizes = pc.binary_length(self._table["message"].chunk(0))
+        self.sizes: npt.NDArray[np.int32] = sizes.fill_null(0).to_numpy()
 
     def code(self, name: str) -> tuple[npt.NDArray[np.int32], pa.StringArray]:
         column = self._table[name].chunk(0)

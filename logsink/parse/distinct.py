@@ -21,7 +21,7 @@ SEED: Final = hash("logsink") & MASK
 """Python chooses it anew for each process."""
 
 _SLOTS = 1024
-_LONGEST = 2**31 - 1
+LONGEST = 2**31 - 1
 
 
 class Texts:
@@ -131,9 +131,9 @@ def gathered(
     if order is None:
         order = np.arange(len(starts))
     offsets = workspace.array(f"{name}.offsets", len(order) + 1, np.int32)
-    fitting = text.measure.form(compiled)(data, starts, ends, flags, order, offsets, _LONGEST)
+    fitting = text.measure.form(compiled)(data, starts, ends, flags, order, offsets, LONGEST)
     if fitting < len(order):
-        raise OverflowError(f"cannot lay out {len(order)} texts: only {fitting} fit into {_LONGEST} bytes")
+        raise OverflowError(f"cannot lay out {len(order)} texts: only {fitting} fit into {LONGEST} bytes")
     out = workspace.array(f"{name}.bytes", int(offsets[-1]), np.uint8)
     return offsets, out, text.gather.form(compiled)(data, starts, ends, flags, order, offsets, out)
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from logsink.parse import codes, deploy, loose, strict, text, wire, zone
-from logsink.parse.distinct import SEED, Int32s, Int64s, Numbers, Texts, gathered
+from logsink.parse.distinct import LONGEST, SEED, Int32s, Int64s, Numbers, Texts, gathered
 from logsink.parse.frames import Frames, Origin, Settings
 from logsink.parse.schema import CODED, FILE
 from logsink.parse.shape import MESSAGE, SPANS
@@ -71,6 +71,15 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.time)
+
+    @property
+    def sizes(self) -> Int32s:
+        """int32[n]: octets of each message as the table has it, 0 where there is none."""
+        order, offsets = np.arange(len(self)), self._workspace.array("sizes", len(self) + 1, np.int32)
+        measure = text.measure.form(self._compiled)
+        fitting = measure(self._frames.data, self._starts, self._ends, self.flags, order, offsets, LONGEST)
+        offsets[fitting + 1 :] = offsets[fitting]
+        return np.diff(offsets)
 
     def code(self, name: str) -> tuple[Int32s, pa.StringArray]:
         """Column ``name``, one of ``schema.CODED``: int32[n] codes, -1 for null, and the distinct values they stand for.

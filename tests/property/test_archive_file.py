@@ -42,8 +42,8 @@ ROWS = st.lists(
 
 def place(one: dict[str, Any]) -> tuple[Any, ...]:
     """Where a row belongs within its run: nulls first, strings by their bytes."""
-    texts = [(one[name] is not None, (one[name] or "").encode()) for name in ("app", "host")]
-    return (*texts, one["time"], one["received"], one["nth"])
+    app, host = ((one[name] is not None, (one[name] or "").encode()) for name in ("app", "host"))
+    return (app, len((one["message"] or "").encode()), host, one["time"], one["received"], one["nth"])
 
 
 def plain(table: pa.Table) -> list[dict[str, Any]]:

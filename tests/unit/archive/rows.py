@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from logsink.parse.schema import CODED, FILE
 
@@ -26,6 +27,7 @@ class TableRows:
         self._table = pa.table(columns, schema=schema)
         self.time, self.received = (self._table[name].cast(pa.int64()).to_numpy() for name in ("time", "received"))
         self.nth = self._table["nth"].to_numpy()
+        self.sizes = pc.binary_length(self._table["message"]).fill_null(0).to_numpy()
 
     def __len__(self) -> int:
         return len(self._table)

@@ -42,21 +42,33 @@ def test_runs_are_cut_at_a_change_of_time(monkeypatch: pytest.MonkeyPatch, times
 
 
 def test_the_whole_order_within_a_run() -> None:
-    keys = [(None, None, 0, 0, 0), (None, "a", 0, 0, 0), ("", "", 0, 0, 0), ("a", "b", 0, 9, 9), ("a", "b", 1, 0, 1)]
-    keys += [("a", "b", 1, 1, 0), ("a", "b", 1, 1, 2), ("a", "c", 0, 0, 0), ("ab", None, 0, 0, 0), ("é", "a", 0, 0, 0)]
-    names = ("app", "host", "time", "received", "nth")
+    """Messages by their octets, those beyond 65,534 by host at once."""
+    keys = [(None, None, None, 0, 0, 0), (None, "", "a", 0, 0, 0), (None, "b", None, 0, 0, 0), ("", "", "", 0, 0, 0)]
+    keys += [("a", "zz", "b", 0, 9, 9), ("a", "yy", "b", 1, 0, 1), ("a", "xx", "b", 1, 1, 0), ("a", "zz", "b", 1, 1, 2)]
+    keys += [("a", "aa", "c", 0, 0, 0), ("a", "éa", "a", 0, 0, 0), ("a", "z" * 65_536, "a", 0, 0, 0)]
+    keys += [("a", "z" * 65_535, "b", 0, 0, 0), ("ab", None, None, 0, 0, 0), ("é", "", "a", 0, 0, 0)]
+    names = ("app", "message", "host", "time", "received", "nth")
     new = written(*(row(**dict(zip(names, key, strict=True))) for key in [*keys[::2], *keys[1::2][::-1]]))
     table = pq.read_table(new.body)
     columns = [table[name].cast(pa.int64()) if name in ("time", "received") else table[name] for name in names]
     assert list(zip(*(column.to_pylist() for column in columns), strict=True)) == keys
 
 
-def test_more_hosts_and_apps_than_fit_one_small_number() -> None:
-    """Their ranks are sorted one after the other then."""
-    rows = [row(app=f"a{k % 300:03}", host=f"h{k % 301:03}", time=k) for k in range(1000)]
+def test_more_hosts_than_fit_a_small_number() -> None:
+    rows = [row(host=f"h{k * 7919 % 70_001:05}", time=k) for k in range(70_000)]
     table = pq.read_table(written(*rows).body)
-    found = list(zip(table["app"].to_pylist(), table["host"].to_pylist(), strict=True))
-    assert found == sorted((one["app"], one["host"]) for one in rows)
+    assert table["host"].to_pylist() == sorted(one["host"] for one in rows)
+
+
+@pytest.mark.parametrize(
+    ("per_read", "encoding"), [(1, "DELTA_BINARY_PACKED"), (7, "DELTA_BINARY_PACKED"), (8, "RLE_DICTIONARY")]
+)
+def test_received_is_kept_as_is_smaller(per_read: int, encoding: str) -> None:
+    """Times of reads with few rows by their differences, of those with many by a dictionary."""
+    new = written(*(row(time=k, received=1_000_003 * (k // per_read)) for k in range(560)))
+    parquet = pq.ParquetFile(new.body)
+    assert encoding in parquet.metadata.row_group(0).column(1).encodings
+    assert parquet.read()["received"].cast(pa.int64()).to_pylist() == [1_000_003 * (k // per_read) for k in range(560)]
 
 
 def test_dictionaries_hold_only_what_a_row_group_uses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +88,7 @@ def test_statistics_are_where_the_format_says() -> None:
     said = {column.path_in_schema for column in columns if column.is_stats_set}
     assert said == {"time", "received", "app", "host", "severity"}
     assert {column.compression for column in columns} == {"ZSTD"}
-    assert [order.column_index for order in group.sorting_columns] == [4, 3, 0, 1, 2]
+    assert [order.column_index for order in group.sorting_columns] == [4]
 
 
 def test_instants_without_a_four_digit_year_have_no_bound() -> None:

@@ -142,3 +142,12 @@ def test_many_rows_that_go_back_in_time_within_their_reads() -> None:
     nth = parse(frames_of(frames, received), Settings(), "r").nth.reshape(reads, per_read)
     assert (nth == nth[0]).all()
     assert nth[0].tolist() == [k // 60 for k in range(per_read)]
+
+
+@FORMS
+def test_sizes_are_those_of_the_messages_in_the_table(compiled: bool) -> None:
+    head = b"<13>1 2026-01-01T00:00:00Z h a - - -"
+    frames = [head, head + b" ", head + b" x", head + b" \xff\xfe", head + " é".encode(), b"\xff"]
+    rows = parse(frames_of(frames), Settings(), "r", compiled=compiled)
+    assert rows.sizes.tolist() == [0, 0, 1, 6, 2, 3]
+    assert [len((text or "").encode()) for text in rows.table()["message"].to_pylist()] == rows.sizes.tolist()
