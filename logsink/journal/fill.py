@@ -21,6 +21,9 @@ from logsink.wire.batch import Batch
 _ALIGNED = 64
 """What the octets of ``data`` are a multiple of: Arrow likes columns to begin there."""
 
+_SMALL = 1 << 20
+"""Octets up to which a segment is copied out of its loan: a touched page may be 2 MiB, and hundreds of small segments wait."""
+
 _SPARE = 8
 """Loans that are kept for the next fills: what a round of the archive gives back at once, and those on their way."""
 
@@ -125,10 +128,12 @@ class Fill:
     def frames(self) -> Frames:
         """The columns, viewing this fill's arrays; nothing is appended after this."""
         counts, n = np.array(self._counts), self._rows
+        memory = Loan(self._data[: self._bytes], self._offsets[: n + 1], self._flags[:n])
+        if self.weight <= _SMALL:
+            memory = Loan(memory.data.copy(), memory.offsets.copy(), memory.flags.copy())
+        self._data, self._offsets, self._flags = memory
         return Frames(
-            self._data[: self._bytes],
-            self._offsets[: n + 1],
-            self._flags[:n],
+            *memory,
             np.repeat(np.array(self._received, np.int64), counts),
             np.repeat(np.array(self._codes, np.int32), counts),
             list(self._origins),

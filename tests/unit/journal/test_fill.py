@@ -7,7 +7,7 @@ import gc
 import numpy as np
 import pyarrow as pa
 
-from logsink.journal.fill import Fill, Memory
+from logsink.journal.fill import _SMALL, Fill, Loan, Memory
 from logsink.journal.segment import Segment, SegmentName, decode, encode
 from logsink.parse.frames import Origin, Settings
 from logsink.wire.batch import Batch
@@ -56,3 +56,16 @@ def test_a_segment_keeps_its_octets_while_others_are_filled() -> None:
     other.append(Batch(np.frombuffer(b"XXXXXXXX", np.uint8), at, at + 3, np.ones(2, np.int32)), 2, TCP)
     assert segment.frames.data.tobytes() == b"onetwo"
     assert decode(encode(segment)).frames.data.tobytes() == b"onetwo"
+
+
+def test_a_small_segment_gives_its_loan_back_and_a_large_one_views_it() -> None:
+    memory = Memory(2 * _SMALL, 4).loan()
+    octets, at = np.full(_SMALL, 7, np.uint8), np.zeros(1, np.int32)
+
+    def data_of(length: int) -> np.ndarray:  # type: ignore[type-arg]
+        fill = Fill(1, Loan(*memory))
+        fill.append(Batch(octets, at, at + length, at), 1, TCP)
+        return fill.frames().data
+
+    assert not np.shares_memory(data_of(100), memory.data)
+    assert np.shares_memory(data_of(_SMALL), memory.data)
