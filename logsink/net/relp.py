@@ -70,10 +70,14 @@ class RelpConnection(StreamConnection):
         self._written: deque[_Written] = deque()
         self._reached: int | None = None
         """Acknowledgements that were written, where the end of the stream allowed to find out."""
+        self._socket: socket.socket | None = None
+        """The transport's, to be asked and not to be closed: thousands of sessions of a sender are asked by each new one."""
 
     def begun(self) -> None:
         if self.transport:
             self.transport.set_write_buffer_limits(UNSENT)
+        if self._raw:
+            self._socket = socket.socket(fileno=self._raw.get_extra_info("socket").fileno())
         self._sender = self.intake.senders.enter(self.origin, self)
         self._first = Opening(self.intake.senders, self._sender, self)
 
@@ -106,12 +110,11 @@ class RelpConnection(StreamConnection):
         self.intake.watch(ordinal, self._stored)
 
     def hung_up(self) -> bool:
-        raw = self._raw
-        if raw is None or raw.is_closing():
+        if self._socket is None or self._raw is None or self._raw.is_closing():
             return True
         try:
-            state = raw.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-        except (OSError, ValueError):  # it is closed already
+            state = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        except OSError:  # it is closed already
             return True
         except AttributeError:  # not Linux: nobody knows
             return False
@@ -141,6 +144,8 @@ class RelpConnection(StreamConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self._socket:
+            self._socket.detach()
         if self._sender:
             self._history.answered(self._relp.answered if self._reached is None else self._reached)
             now = asyncio.get_running_loop().time()
