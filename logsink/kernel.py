@@ -188,13 +188,17 @@ def kernel(function: Callable[P, R]) -> Kernel[P, R]:
     return Kernel(function)
 
 
-class _Copy(Kernel[..., None]):
-    """``copy``: its machine code is the processor's own ``memcpy``, which no loop that numba compiles becomes."""
+class _Intrinsic(Kernel[P, R]):
+    """A kernel for use in kernels only, whose machine code is not what numba makes of its source: ``build`` makes it."""
 
-    def compile(self) -> Callable[..., None]:
+    def __init__(self, function: Callable[P, R], build: Callable[[], Callable[P, R]]) -> None:
+        super().__init__(function)
+        self._build = build
+
+    def compile(self) -> Callable[P, R]:
         with _compiling:
             if self._compiled is None:
-                self._compiled = _memcpy()
+                self._compiled = self._build()
         return self._compiled
 
 
@@ -206,7 +210,23 @@ def _copy(target: U8, at: int, source: Bytes, start: int, count: int) -> None:
     target[at : at + count] = source[start : start + count]
 
 
-copy = _Copy(_copy)
+def _word(data: Bytes, p: int) -> int:
+    """Eight octets at ``p`` as a little-endian number, without the highest bit. For use in kernels only.
+
+    One load. Of the eight that numba makes, each with a look whether its index counts from the end, a million rows with five
+    short texts took 0.25 s instead of 0.14 s to number.
+    """
+    low = data[p] | data[p + 1] << 8 | data[p + 2] << 16 | data[p + 3] << 24
+    high = data[p + 4] | data[p + 5] << 8 | data[p + 6] << 16 | data[p + 7] << 24
+    return (low | high << 32) & MASK
+
+
+def _either(data: Bytes, p: int, one: int, other: int) -> int:
+    """The first of 32 octets at ``p`` that is ``one`` or ``other``: 0 to 31, or 32. For use in kernels only."""
+    for k in range(32):
+        if data[p + k] == one or data[p + k] == other:
+            return k
+    return 32
 
 
 def compile_all() -> int:
@@ -240,22 +260,80 @@ def _dispatcher(function: FunctionType, kinds: list[str], places: _Places) -> ob
     return made
 
 
+def _lowered(code: Callable[..., Any]) -> Callable[..., Any]:
+    """For an intrinsic of numba: ``code`` gets LLVM's builder and the arguments, of an array the pointer to its items."""
+    from numba.core import types
+
+    def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        plain = [
+            context.make_array(kind)(context, builder, each).data if isinstance(kind, types.Array) else each
+            for kind, each in zip(signature.args, arguments, strict=True)
+        ]
+        made = code(builder, *plain)
+        return context.get_dummy_value() if made is None else made
+
+    return lower
+
+
 def _memcpy() -> Callable[..., None]:
-    """``copy`` for numba: it becomes part of whatever kernel calls it."""
-    from numba.core import cgutils, types
+    from numba.core import cgutils
+    from numba.core.types import int64, void
     from numba.extending import intrinsic
 
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        target, at, source, start, count = arguments
-        to, origin = (context.make_array(signature.args[i])(context, builder, a) for i, a in ((0, target), (2, source)))
-        to, origin = builder.gep(to.data, [at]), builder.gep(origin.data, [start])
-        cast(Any, cgutils).raw_memcpy(builder, to, origin, count, 1)
-        return context.get_dummy_value()
+    def code(builder: Any, target: Any, at: Any, source: Any, start: Any, count: Any) -> None:
+        cast(Any, cgutils).raw_memcpy(builder, builder.gep(target, [at]), builder.gep(source, [start]), count, 1)
 
     def typed(_: Any, target: Any, at: Any, source: Any, start: Any, count: Any) -> Any:
-        return types.void(target, types.int64, source, types.int64, types.int64), code
+        return void(target, int64, source, int64, int64), _lowered(code)
 
     return cast(Callable[..., None], intrinsic(typed))
+
+
+def _load64() -> Callable[..., int]:
+    from llvmlite import ir
+    from numba.core.types import int64
+    from numba.extending import intrinsic
+
+    number = ir.IntType(64)
+
+    def code(builder: Any, data: Any, p: Any) -> Any:
+        place = builder.bitcast(builder.gep(data, [p]), number.as_pointer())
+        return builder.and_(builder.load(place, align=1), number(MASK))
+
+    def typed(_: Any, data: Any, p: Any) -> Any:
+        return int64(data, int64), _lowered(code)
+
+    return cast(Callable[..., int], intrinsic(typed))
+
+
+def _compare32() -> Callable[..., int]:
+    from llvmlite import ir
+    from numba.core.types import int64
+    from numba.extending import intrinsic
+
+    octet, bits, number = ir.IntType(8), ir.IntType(32), ir.IntType(64)
+    octets = ir.VectorType(octet, 32)
+
+    def code(builder: Any, data: Any, p: Any, one: Any, other: Any) -> Any:
+        def equal(value: Any) -> Any:
+            first = builder.insert_element(ir.Constant(octets, ir.Undefined), builder.trunc(value, octet), bits(0))
+            return builder.icmp_unsigned(
+                "==", found, builder.shuffle_vector(first, first, ir.VectorType(bits, 32)(None))
+            )
+
+        found = builder.load(builder.bitcast(builder.gep(data, [p]), octets.as_pointer()), align=1)
+        mask = builder.bitcast(builder.or_(equal(one), equal(other)), bits)
+        return builder.zext(builder.cttz(mask, ir.IntType(1)(0)), number)
+
+    def typed(_: Any, data: Any, p: Any, one: Any, other: Any) -> Any:
+        return int64(data, int64, int64, int64), _lowered(code)
+
+    return cast(Callable[..., int], intrinsic(typed))
+
+
+copy = _Intrinsic(_copy, _memcpy)
+word = _Intrinsic(_word, _load64)
+either = _Intrinsic(_either, _compare32)
 
 
 class _Places(NamedTuple):

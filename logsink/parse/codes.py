@@ -6,8 +6,7 @@ does not know the seed can send values that collide; the codes do not depend on 
 
 from __future__ import annotations
 
-from logsink.kernel import I32, I64, MASK, Bytes, ReadGrid32, ReadI32, ReadI64, kernel
-from logsink.parse.text import word
+from logsink.kernel import I32, I64, MASK, Bytes, ReadGrid32, ReadI32, ReadI64, kernel, word
 
 _FACTOR = 0x1E3779B97F4A7C15  # odd, 61 bits
 
@@ -234,3 +233,25 @@ def take(codes: ReadI32, order: ReadI64, out: I32) -> int:
         if code < 0:
             absent += 1
     return absent
+
+
+@kernel
+def dense(codes: ReadI32, valid: Bytes, places: I32, used: I32, out: I32) -> int:
+    """Number the codes that occur anew, in the order of their first appearance: ``out``, and ``used`` has the old ones by new.
+
+    How many. ``places`` has an entry for each old code, -1 in all of them. ``valid``: Arrow's bitmap, or empty for all.
+    """
+    known = 0
+    for k in range(len(out)):
+        if len(valid) > 0 and valid[k >> 3] >> (k & 7) & 1 == 0:
+            out[k] = 0
+            continue
+        code = codes[k]
+        place = places[code]
+        if place < 0:
+            place = known
+            places[code] = place
+            used[place] = code
+            known += 1
+        out[k] = place
+    return known

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 from logsink.flags import Flag
-from logsink.kernel import I32, MASK, U8, Bytes, ReadI32, ReadI64, copy, kernel
+from logsink.kernel import I32, U8, Bytes, ReadI32, ReadI64, copy, kernel, word
 
 NOT_UTF8 = int(Flag.NOT_UTF8)
 _HIGH = 0x0080808080808080
-
-
-@kernel
-def word(data: Bytes, p: int) -> int:
-    """Eight bytes at ``p`` as a little-endian number, without the highest bit. The compiler makes one load of it."""
-    low = data[p] | data[p + 1] << 8 | data[p + 2] << 16 | data[p + 3] << 24
-    high = data[p + 4] | data[p + 5] << 8 | data[p + 6] << 16 | data[p + 7] << 24
-    return (low | high << 32) & MASK
 
 
 @kernel

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logsink.flags import Flag
-from logsink.kernel import I32, I64, Bytes, ReadI64, kernel
+from logsink.kernel import I32, I64, Bytes, either, kernel
 from logsink.wire.batch import Batch, Scratch
 
 _TRUNCATED = int(Flag.TRUNCATED)
@@ -36,9 +36,6 @@ _KEEP, _DROP_COUNTED, _DROP_LINE = range(3)
 
 _LF, _CR, _NUL, _SP, _LT, _Z = 10, 13, 0, 32, 60, 122
 _UNDECIDED, _TEXT = -1, 0
-
-# eight octets as one signed integer: 0x01 in each, LF in each, the top bit of each
-_ONES, _LFS, _TOPS = 0x0101010101010101, 0x0A0A0A0A0A0A0A0A, -0x7F7F7F7F7F7F7F80
 
 
 def carry_limit(max_message: int) -> int:
@@ -101,29 +98,23 @@ def _trimmed(buf: Bytes, start: int, end: int) -> int:
 
 
 @kernel
-def _line_end(buf: Bytes, words: ReadI64, pos: int, end: int) -> int:
+def _line_end(buf: Bytes, pos: int, end: int) -> int:
     """Position of the first LF or NUL in ``buf[pos:end]``, or ``end``.
 
-    Eight octets at a time (0.07 s per million frames of 186 octets, against 0.15 s one by one): a word has a zero octet
-    exactly when ``(w - 0x01..01) & ~w & 0x80..80`` is not zero; a word XOR 0x0a..0a has one where ``w`` has an LF.
+    32 octets at a time: 0.02 s per million frames of 186 octets, against 0.07 s by eight and 0.15 s one by one.
     """
-    while pos < end and pos & 7:
-        if buf[pos] == _LF or buf[pos] == _NUL:
-            return pos
-        pos += 1
-    while pos + 8 <= end:
-        word = words[pos >> 3]
-        other = word ^ _LFS
-        if ((word - _ONES) & ~word | (other - _ONES) & ~other) & _TOPS:
-            break
-        pos += 8
+    while pos + 32 <= end:
+        found = either(buf, pos, _LF, _NUL)
+        if found < 32:
+            return pos + found
+        pos += 32
     while pos < end and buf[pos] != _LF and buf[pos] != _NUL:
         pos += 1
     return pos
 
 
 @kernel
-def _cut(buf: Bytes, words: ReadI64, end: int, limit: int, state: I64, starts: I32, ends: I32, flags: I32) -> int:
+def _cut(buf: Bytes, end: int, limit: int, state: I64, starts: I32, ends: I32, flags: I32) -> int:
     """Frames of ``buf[:end]`` into ``starts, ends, flags``; their number. ``state`` carries over to the next read."""
     pos, n, packed = 0, 0, 0
     mode, left, scanned, discarded = state[_MODE], state[_LEFT], state[_SCANNED], state[_DISCARDED]
@@ -135,7 +126,7 @@ def _cut(buf: Bytes, words: ReadI64, end: int, limit: int, state: I64, starts: I
                 mode = _KEEP
             continue
         if mode == _DROP_LINE:
-            stop = _line_end(buf, words, pos, end)
+            stop = _line_end(buf, pos, end)
             discarded += stop - pos
             pos = stop
             if pos < end:
@@ -181,7 +172,7 @@ def _cut(buf: Bytes, words: ReadI64, end: int, limit: int, state: I64, starts: I
                 n += 1
             pos = stop
             continue
-        stop = _line_end(buf, words, pos + scanned, end)
+        stop = _line_end(buf, pos + scanned, end)
         if stop == end and end - pos <= limit + 1:
             scanned = end - pos
             break
@@ -225,11 +216,10 @@ class Framer:
     def receive(self, buffer: npt.NDArray[np.uint8], end: int) -> Batch:
         """Frames of ``buffer[:end]``, which is ``carry`` and what was read behind it.
 
-        ``buffer`` is C-contiguous, 8-aligned and a multiple of 8 long.
+        ``buffer`` is C-contiguous.
         """
         out = self._scratch
-        words = buffer.view(np.int64)
-        n = _cut(buffer, words, end, self._limit, self._state, out.starts, out.ends, out.flags)
+        n = _cut(buffer, end, self._limit, self._state, out.starts, out.ends, out.flags)
         consumed = int(self._state[_CONSUMED])
         self.carry = buffer[consumed:end].tobytes() if consumed < end else b""
         return out.batch(buffer, n)

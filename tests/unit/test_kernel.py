@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from logsink.kernel import I32, U8, Bytes, copy, kernel
+from logsink.kernel import I32, I64, MASK, U8, Bytes, copy, either, kernel, word
 
 LIMIT = 3
 TABLE = np.zeros(3)
@@ -68,6 +68,33 @@ def test_copy_in_both_forms() -> None:
 
 def _moved(target: U8, source: Bytes) -> None:
     copy(target, 1, source, 2, 3)
+
+
+@pytest.mark.parametrize("place", [0, 1, 7])
+def test_a_word_in_both_forms(place: int) -> None:
+    data, found = np.frombuffer(bytes(range(240, 256)), np.uint8), np.zeros(1, np.int64)
+    for form in (kernel(_read).py, kernel(_read)):
+        form(data, place, found)
+        assert found[0] == int.from_bytes(data[place : place + 8].tobytes(), "little") & MASK
+
+
+def _read(data: Bytes, p: int, out: I64) -> None:
+    out[0] = word(data, p)
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [(b"." * 33, 32), (b"a" + b"." * 31 + b"a", 31), (b".." + b"b" * 31, 1), (b".a.b" + b"." * 29, 0)],
+)
+def test_either_of_two_octets_in_both_forms(text: bytes, first: int) -> None:
+    found = np.zeros(1, np.int64)
+    for form in (kernel(_sought).py, kernel(_sought)):
+        form(np.frombuffer(text + b"a", np.uint8), found)
+        assert found[0] == first
+
+
+def _sought(data: Bytes, out: I64) -> None:
+    out[0] = either(data, 1, 97, 98)
 
 
 def test_other_annotations_and_constants_are_refused() -> None:
