@@ -60,7 +60,7 @@ class Way:
             "gather: segments to a round": self.gather,
             "parse: columns, templates, proof": self.parse,
             "order: the places of rows in a file": self.order,
-            "write: Parquet, zstd-3": self.write,
+            "write: Parquet, zstd-1": self.write,
             "beside: zstd-1 of all octets": lambda: pa.Codec("zstd", 1).compress(self._data).size,
         }
 
