@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -51,6 +52,7 @@ class _Lazy(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run and exit: 0 or what the verb returns, 2 for errors, 130 for an interrupt. Never a traceback for these."""
+        _whole_writes()
         try:
             code = super().main(*args, **kwargs | {"standalone_mode": False})
         except click.exceptions.Abort:
@@ -89,6 +91,13 @@ def _usage(error: click.ClickException) -> int:
         see = f" (see `{context.command_path} --help`)" if context else ""
         click.echo(f"logsink: {message[:1].lower()}{message[1:]}{see}", err=True)
     return error.exit_code
+
+
+def _whole_writes() -> None:
+    """Have a buffer before stdout, also with PYTHONUNBUFFERED: without one a write that a signal cuts short loses the rest."""
+    out = sys.stdout
+    if isinstance(out.buffer, io.RawIOBase):
+        sys.stdout = open(out.fileno(), "w", 1, encoding=out.encoding, errors=out.errors, closefd=False)  # noqa: SIM115
 
 
 def _flushed(code: int) -> int:

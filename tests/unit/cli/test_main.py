@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import signal
+import struct
 import subprocess
 import sys
+import termios
+import time
 
 import click
 import pytest
@@ -87,6 +93,28 @@ def test_a_reader_that_goes_ends_it_quietly() -> None:
     code = "import os; r, w = os.pipe(); os.close(r); os.dup2(w, 1); from logsink.cli.main import main; main()"
     result = subprocess.run([sys.executable, "-c", code, "config", "show"], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_signal_in_the_middle_of_a_write_loses_nothing(unbuffered: str) -> None:
+    """The pipe is full when the process is stopped: what was left of that write comes when it goes on."""
+    size = 1 << 20
+    code = (
+        "import sys, click, logsink.cli.config as verb; from logsink.cli.main import main\n"
+        f"verb.command = click.Command('config', callback=lambda: sys.stdout.buffer.write(bytes({size})) and None)\n"
+        "main(['config'])"
+    )
+    environ = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environ) as process:
+        assert process.stdout is not None
+        held, capacity = 0, fcntl.fcntl(process.stdout, fcntl.F_GETPIPE_SZ)
+        while held < capacity:
+            (held,) = struct.unpack("i", fcntl.ioctl(process.stdout, termios.FIONREAD, bytes(4)))
+            time.sleep(0.01)  # another process: nothing here is told when it waits
+        process.send_signal(signal.SIGSTOP)
+        process.send_signal(signal.SIGCONT)
+        assert process.stdout.read() == bytes(size)
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["config", "show"]])
