@@ -18,9 +18,10 @@ import time
 import zlib
 from collections.abc import AsyncGenerator, Coroutine, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import numpy as np
 import orjson
 import pyarrow as pa
 
@@ -29,6 +30,7 @@ from logsink.archive.snapshot import Snapshot
 from logsink.errors import ArgumentError, NotFound
 from logsink.journal.reader import Stored, list_segments, read_segment
 from logsink.journal.segment import Segment
+from logsink.parse.frames import Frames
 from logsink.query import tail
 from logsink.query.conditions import Between, OneOf
 from logsink.query.filters import Filter, one_chunk
@@ -120,6 +122,7 @@ class Follower:
         self._archived: dict[str, int] = {}
         """Receiver -> time of receipt up to which its rows were taken from the table."""
         self._looked = time.monotonic()
+        self._compiled = False
         self._log = DeltaLog(store)
 
     async def settle(self, plan: Plan) -> None:
@@ -180,7 +183,7 @@ class Follower:
             if receiver in waits:
                 continue
             late = (receiver, ordinal) in self._holes
-            expected = self._expected(receiver) or ordinal
+            expected = self._expected(segment)
             if ordinal > expected and not late:
                 if now - self._missed.setdefault(receiver, now) < PATIENCE:
                     waits.add(receiver)
@@ -190,12 +193,18 @@ class Follower:
             self._take(segment)
         return ready
 
-    def _expected(self, receiver: str) -> int:
-        """The ordinal of the segment that comes next; 0: not known."""
+    def _expected(self, segment: Segment) -> int:
+        """The ordinal of the segment that comes next; where that is not known, of this one unless its lane has a gap before it.
+
+        The listing of a directory to which a lane writes may hold a later segment of it and not an earlier one.
+        """
+        receiver, app_id, sequence = segment.name.receiver, segment.name.app_id, segment.name.sequence
         last = self.place.ordinals.get(receiver)
         if last is not None:
             return last + 1
-        return 0 if receiver in self.place.reads else 1
+        if receiver not in self.place.reads:
+            return 1
+        return segment.ordinal - (sequence > self.place.lanes.get(app_id, 0) + 1)
 
     def _take(self, segment: Segment) -> None:
         name, place = segment.name, self.place
@@ -208,19 +217,10 @@ class Follower:
 
     def _rows(self, segments: Iterable[tuple[Segment, int]]) -> list[pa.Table]:
         """The rows of these segments that are wanted, by time of receipt; what was read at once stays as it came."""
-        tables = []
-        sifted = [(tail.sift(segment, self._query.filter), after) for segment, after in segments]
-        compiled = sum(len(segment.frames) for segment, _ in sifted) > tail.SMALL
-        for segment, after in sifted:
-            if len(segment.frames):
-                rows = tail.rows(segment, self._query.filter, self._columns, compiled)
-                tables.append(rows if segment.frames.received[0] > after else _beyond(rows, after))
-        tables = [table for table in tables if table.num_rows]
-        if not tables:
-            return []
-        whole = pa.concat_tables(tables).combine_chunks()
-        order = _received(whole).argsort(kind="stable")
-        return self._counted(whole.take(pa.array(order)))
+        sifted = [_beyond(tail.sift(segment, self._query.filter), after) for segment, after in segments]
+        self._compiled |= sum(len(segment.frames) for segment in sifted) > tail.SMALL
+        rows = tail.rows(sifted, self._query.filter, self._columns, self._compiled)
+        return self._counted(rows.take(pa.array(_received(rows).argsort(kind="stable"))))
 
     def _counted(self, rows: pa.Table) -> list[pa.Table]:
         self._report.rows += rows.num_rows
@@ -266,5 +266,18 @@ def _received(rows: pa.Table) -> Int64:
     return times
 
 
-def _beyond(rows: pa.Table, after: int) -> pa.Table:
-    return rows.filter(pa.array(_received(rows) > after))
+def _beyond(segment: Segment, after: int) -> Segment:
+    """The segment without what was received by ``after``."""
+    frames = segment.frames
+    first = int(np.searchsorted(frames.received, after, "right"))
+    if not first:
+        return segment
+    kept = Frames(
+        frames.data,
+        frames.offsets[first:],
+        frames.flags[first:],
+        frames.received[first:],
+        frames.origin[first:],
+        frames.origins,
+    )
+    return replace(segment, frames=kept)

@@ -34,6 +34,7 @@ import pyarrow as pa
 from logsink.archive.snapshot import DataFile
 from logsink.errors import FormatError, Moved, NotFound, Unavailable
 from logsink.journal.reader import Stored
+from logsink.journal.segment import Segment
 from logsink.query import tail
 from logsink.query.conditions import Between
 from logsink.query.counted import Counted
@@ -330,28 +331,38 @@ class _Scan:
     # The tail
 
     async def _tail(self) -> AsyncGenerator[pa.Table, None]:
-        left = iter(self._plan.segments)
+        left = tail.groups(self._plan.segments)
 
         def job() -> Coroutine[Any, Any, pa.Table] | None:
-            segment = next(left, None)
-            return None if segment is None or self._stopped() else self._segment(segment)
+            group = None if self._stopped() else next(left, None)
+            return None if group is None else self._segments(group)
 
         async with aclosing(ahead(job, lambda _: self._tuning.ahead)) as results:
             async for rows in results:
                 yield rows
 
-    async def _segment(self, stored: Stored) -> pa.Table:
+    async def _segments(self, group: Sequence[Stored]) -> pa.Table:
+        read = await asyncio.gather(*map(self._segment, group))
+        segments = [segment for segment in read if segment is not None]
+        self._interpreted += sum(len(segment.frames) for segment in segments)
+        compiled = self._interpreted > tail.SMALL
+        try:
+            rows = await self._threaded(tail.rows, segments, self._query.filter, self._columns, compiled)
+        except FormatError as error:
+            return await self._unreadable(error)
+        return await self._reduced(rows)
+
+    async def _segment(self, stored: Stored) -> Segment | None:
+        """The frames that may be wanted; None for a segment that cannot be read, which is said."""
         async with self._slots:
             body = await self._store.get(stored.name.key)
         self._report.passed += stored.size
         try:
-            segment = await self._threaded(tail.read, body, stored.name, self._query.filter)
-            self._interpreted += len(segment.frames)
-            compiled = self._interpreted > tail.SMALL
-            rows = await self._threaded(tail.rows, segment, self._query.filter, self._columns, compiled)
+            segment: Segment = await self._threaded(tail.read, body, stored.name, self._query.filter)
         except FormatError as error:
-            return await self._unreadable(error)
-        return await self._reduced(rows)
+            self._report.unreadable.append(str(error))
+            return None
+        return segment
 
     async def _unreadable(self, error: FormatError) -> pa.Table:
         """What cannot be read is said, and the rest is found."""

@@ -2,25 +2,46 @@
 
 Frames are sifted before they are parsed, a read at a time: when no frame of a read holds any needle of the filter, the
 read is left out. Whole reads only, because ``nth`` counts within one and must come out as it will in the table.
+
+A receiver's segments are parsed together: to parse one costs 5 ms however few frames it holds, and a busy receiver makes
+fifty a second.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
 from logsink.errors import FormatError
+from logsink.journal.reader import Stored
 from logsink.journal.segment import Segment, SegmentName, decode
 from logsink.parse import parse
-from logsink.parse.frames import Frames
-from logsink.query.datafile import as_rows
+from logsink.parse.frames import Frames, Origin, Settings
+from logsink.query.datafile import SCHEMA, as_rows
 from logsink.query.filters import Filter, Mask
 
 SMALL = 2000
 """Frames that are parsed by the interpreted kernels, at 28 us each; to load the compiled ones takes 0.07 s."""
+
+TOGETHER = 1 << 20
+"""Bytes of stored segments that are parsed together: about 8 MiB of frames."""
+
+
+def groups(stored: Iterable[Stored]) -> Iterator[list[Stored]]:
+    """Segments to be parsed together: neighbours of one receiver, ``TOGETHER`` bytes or a single one."""
+    group: list[Stored] = []
+    size = 0
+    for one in stored:
+        if group and (one.name.receiver != group[0].name.receiver or size + one.size > TOGETHER):
+            yield group
+            group, size = [], 0
+        group.append(one)
+        size += one.size
+    if group:
+        yield group
 
 
 def sift(segment: Segment, filter: Filter) -> Segment:
@@ -35,9 +56,20 @@ def sift(segment: Segment, filter: Filter) -> Segment:
     return segment if kept.all() else replace(segment, frames=_kept(frames, kept))
 
 
-def rows(segment: Segment, filter: Filter, columns: Sequence[str], compiled: bool) -> pa.Table:
-    """The segment's rows that meet the filter, with these columns."""
-    parsed = parse(segment.frames, segment.settings, segment.name.receiver, compiled=compiled).table()
+def rows(segments: Iterable[Segment], filter: Filter, columns: Sequence[str], compiled: bool) -> pa.Table:
+    """The segments' rows that meet the filter, with these columns; receiver by receiver, else in the order of the segments."""
+    alike: dict[tuple[str, Settings], list[Frames]] = {}
+    for segment in segments:
+        if len(segment.frames):
+            alike.setdefault((segment.name.receiver, segment.settings), []).append(segment.frames)
+    found = [
+        _found(parse(_joined(frames), settings, receiver, compiled=compiled).table(), filter, columns)
+        for (receiver, settings), frames in alike.items()
+    ]
+    return as_rows(pa.concat_tables(found) if found else SCHEMA.empty_table(), columns)
+
+
+def _found(parsed: pa.Table, filter: Filter, columns: Sequence[str]) -> pa.Table:
     if not filter.conditions:
         return as_rows(parsed, columns)
     found = filter.mask(as_rows(parsed, filter.columns()))
@@ -55,6 +87,24 @@ def read(body: bytes, name: SegmentName, filter: Filter) -> Segment:
 def _as_array(frames: Frames) -> pa.BinaryArray:
     buffers = [None, pa.py_buffer(np.ascontiguousarray(frames.offsets, np.int32)), pa.py_buffer(frames.data)]
     return pa.Array.from_buffers(pa.binary(), len(frames), buffers)
+
+
+def _joined(parts: Sequence[Frames]) -> Frames:
+    """All frames, one part after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    origins: dict[Origin, int] = {}
+    codes = [
+        np.array([origins.setdefault(origin, len(origins)) for origin in part.origins], np.int32) for part in parts
+    ]
+    return Frames(
+        np.concatenate([part.data[part.offsets[0] : part.offsets[-1]] for part in parts]),
+        np.cumsum(np.concatenate([[0], *(np.diff(part.offsets) for part in parts)])).astype(np.int32),
+        np.concatenate([part.flags for part in parts]),
+        np.concatenate([part.received for part in parts]),
+        np.concatenate([code[part.origin] for code, part in zip(codes, parts, strict=True)]),
+        tuple(origins),
+    )
 
 
 def _kept(frames: Frames, kept: Mask) -> Frames:

@@ -78,6 +78,17 @@ async def test_lanes_wait_for_each_other() -> None:
     assert await polled(follower) == ["10", "20", "30"]
 
 
+async def test_a_listing_may_miss_a_segment_before_one_that_it_shows() -> None:
+    """As that of a directory that is being written to. Here nothing is known yet of the order of the receiver's segments."""
+    store = MemoryStore()
+    await archive(store, [[row(1)]], txn=[Txn("r1.0", 1)])
+    follower = await begin(store)
+    await store_segment(store, lane(0, 3), 3, 30)
+    assert await polled(follower) == []
+    await store_segment(store, lane(0, 2), 2, 20)
+    assert await polled(follower) == ["20", "30"]
+
+
 async def test_another_receiver_does_not_wait() -> None:
     store = MemoryStore()
     await archive(store, [])

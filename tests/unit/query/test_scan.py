@@ -186,7 +186,7 @@ async def test_tails_beyond_a_few_frames_are_parsed_by_compiled_kernels(monkeypa
     monkeypatch.setattr(tail, "SMALL", 5)
     store = MemoryStore()
     for number in range(3):
-        await journal(store, SegmentName("r1", 0, number + 1), [row(number * 10 + i) for i in range(2)])
+        await journal(store, SegmentName(f"r{number}", 0, 1), [row(number * 10 + i) for i in range(2)])
     await found(store, Query(), None, Tuning(ahead=1))
     assert compiled == [False, False, True]
 

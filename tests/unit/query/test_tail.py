@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import orjson
 import pytest
 
 from logsink.errors import FormatError
+from logsink.journal.reader import Stored
 from logsink.journal.segment import Segment, SegmentName, encode
-from logsink.parse.frames import Settings
+from logsink.parse.frames import Frames, Origin, Settings
 from logsink.query import tail
 from logsink.query.conditions import Holds, OneOf
 from logsink.query.filters import Condition, Filter
-from tests.unit.query.archives import frames, json_parse, row, rows_of
+from tests.unit.query.archives import START, frames, json_parse, row, rows_of
 
 NAME = SegmentName("r1", 0, 1)
 BODIES = [b"<1>a one", b"<1>b two", b"<1>c three", b"<1>d two", b"<1>e", b"<1>f four"]
@@ -70,11 +74,72 @@ def test_rows_of_a_segment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail, "parse", parse)
     stored = [row(1, host="a"), row(2, host="b"), row(3, host="a", message=None)]
     segment = Segment(NAME, Settings(), frames([orjson.dumps(r) for r in stored]))
-    every = tail.rows(segment, Filter(), ("time", "host"), compiled=True)
+    every = tail.rows([segment], Filter(), ("time", "host"), compiled=True)
     assert [r["host"] for r in rows_of([every])] == ["a", "b", "a"]
-    some = tail.rows(segment, Filter((OneOf("host", ("a",)), Holds("message", ("",)))), ("time",), compiled=False)
+    some = tail.rows([segment], Filter((OneOf("host", ("a",)), Holds("message", ("",)))), ("time",), compiled=False)
     assert rows_of([some]) == [{"time": stored[0]["time"]}]
     assert asked == [True, False]
+
+
+def test_segments_of_one_receiver_and_settings_are_parsed_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, Settings, str]] = []
+
+    def parse(given: Frames, settings: Settings, receiver: str, *, compiled: bool) -> object:
+        asked.append((len(given), settings, receiver))
+        return json_parse(given, settings, receiver, compiled=compiled)
+
+    monkeypatch.setattr(tail, "parse", parse)
+    berlin = Settings("Europe/Berlin")
+    made = [
+        ("r1", Settings(), 2),
+        ("r2", Settings(), 1),
+        ("r1", Settings(), 0),
+        ("r1", berlin, 1),
+        ("r1", Settings(), 3),
+    ]
+    segments = []
+    for number, (receiver, settings, count) in enumerate(made):
+        bodies = [orjson.dumps(row(10 * number + k, receiver=receiver, host=f"h{k}")) for k in range(count)]
+        origin = Origin(f"10.0.0.{number % 2}", None, "tcp")
+        received = [START + 10 * number + k for k in range(count)]
+        one = replace(frames(bodies, received), origins=(origin,))
+        segments.append(Segment(SegmentName(receiver, number, 1), settings, one))
+    found = rows_of([tail.rows(segments, Filter(), ("time", "receiver", "host"), compiled=True)])
+    assert [(r["time"] - START, r["host"]) for r in found] == [
+        (0, "h0"), (1, "h1"), (40, "h0"), (41, "h1"), (42, "h2"), (10, "h0"), (30, "h0")
+    ]  # fmt: skip
+    assert asked == [(5, Settings(), "r1"), (1, Settings(), "r2"), (1, berlin, "r1")]
+
+
+def test_frames_of_several_segments_keep_what_belongs_to_them() -> None:
+    origins = [Origin("10.0.0.1", None, "tcp"), Origin("10.0.0.2", "CN=a", "relp-tls")]
+    first = replace(frames(BODIES, READS), origins=(origins[0],))
+    other = frames(BODIES[:3], [20, 21, 22])
+    second = Frames(
+        other.data,
+        other.offsets[1:],
+        other.flags[1:] + 4,
+        other.received[1:],
+        np.array([1, 0], np.int32),
+        (origins[0], origins[1]),
+    )
+    both = tail._joined([first, second])
+    data, ends = bytes(both.data), both.offsets.tolist()
+    assert [data[a:b] for a, b in pairwise(ends)] == [*BODIES, *BODIES[1:3]]
+    assert both.received.tolist() == [*READS, 21, 22]
+    assert both.flags.tolist() == [0] * 6 + [4] * 2
+    assert [both.origins[code] for code in both.origin] == [origins[0]] * 6 + [origins[1], origins[0]]
+
+
+def test_groups() -> None:
+    stored = [
+        Stored(SegmentName(r, 0, k), size, 0.0)
+        for k, (r, size) in enumerate(
+            [("r1", 400_000), ("r1", 600_000), ("r1", 100_000), ("r2", 5), ("r3", 2_000_000), ("r3", 1)], 1
+        )
+    ]
+    found = [[one.name.sequence for one in group] for group in tail.groups(stored)]
+    assert found == [[1, 2], [3], [4], [5], [6]]
 
 
 def test_a_segment_under_another_s_name_is_refused() -> None:
