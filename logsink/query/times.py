@@ -6,7 +6,7 @@
 ``today yesterday``                         midnight at their beginning
 ``2026-11-22``                              midnight at its beginning
 ``2026-11-22 03:12``  ``...T03:12:05.25``   that time, in the zone
-``03:12``  ``03:12:05``                     that time today
+``03:12``  ``03:12:05``                     that time today; of ``--until``: the first one after ``--since``
 ``2026-11-22T03:12:05Z``  ``...+01:00``     RFC 3339 (section 5.6; seconds and the colon of the offset may be left out)
 ``@1700000000``  ``@1700000000.25``         seconds since 1970-01-01 00:00 UTC
 ==========================================  =====================================================================
@@ -39,15 +39,18 @@ _TODAY_AT = re.compile(_CLOCK)
 _SECONDS = re.compile(r"@(-?\d{1,12})(?:\.(\d+))?")
 
 
-def parse_time(text: str, now: int, zone: dt.tzinfo) -> int:
-    """The instant that ``text`` names, in microseconds since the epoch, as is ``now``. ``ArgumentError`` for anything else."""
-    instant = _instant(text.strip(), now, zone)
+def parse_time(text: str, now: int, zone: dt.tzinfo, after: int | None = None) -> int:
+    """The instant that ``text`` names, in microseconds since the epoch, as is ``now``. ``ArgumentError`` for anything else.
+
+    ``after``: a clock alone is the first such time after it instead of today's.
+    """
+    instant = _instant(text.strip(), now, zone, after)
     if instant is None or abs(instant) > _LATEST:
         raise ArgumentError(f"cannot read {text!r} as a time", hint=_HINT)
     return instant
 
 
-def _instant(text: str, now: int, zone: dt.tzinfo) -> int | None:
+def _instant(text: str, now: int, zone: dt.tzinfo, after: int | None) -> int | None:
     if text == "now":
         return now
     if text in ("today", "yesterday"):
@@ -58,8 +61,12 @@ def _instant(text: str, now: int, zone: dt.tzinfo) -> int | None:
         parts = match.groupdict()
         return _calendar(int(parts["year"]), int(parts["month"]), int(parts["day"]), parts, zone)
     if match := _TODAY_AT.fullmatch(text):
-        day = _local(now, zone)
-        return _calendar(day.year, day.month, day.day, match.groupdict(), zone)
+        day = _local(now if after is None else after, zone).date()
+        instant = _calendar(day.year, day.month, day.day, match.groupdict(), zone)
+        if after is not None and instant is not None and instant <= after:
+            day += dt.timedelta(days=1)
+            instant = _calendar(day.year, day.month, day.day, match.groupdict(), zone)
+        return instant
     try:
         return now - round(parse_duration(text) * MICROSECONDS)
     except ArgumentError:

@@ -57,6 +57,20 @@ def test_a_time_as_people_write_it(text: str, meant: str) -> None:
     assert parse_time(text, instant(NOW.isoformat()), BERLIN) == instant(meant)
 
 
+@pytest.mark.parametrize(
+    ("text", "after", "meant"),
+    [
+        ("03:20", "2026-11-20T03:10:00+01:00", "2026-11-20T03:20:00+01:00"),
+        ("03:20", "2026-11-20T03:20:00+01:00", "2026-11-21T03:20:00+01:00"),
+        ("00:10", "2026-11-30T23:50:00+01:00", "2026-12-01T00:10:00+01:00"),
+        ("2026-11-22 03:20", "2026-11-24T03:10:00+01:00", "2026-11-22T03:20:00+01:00"),
+        ("1h", "2026-11-20T03:10:00+01:00", "2026-11-22T13:30:05.250+01:00"),
+    ],
+)
+def test_a_clock_alone_after_a_beginning(text: str, after: str, meant: str) -> None:
+    assert parse_time(text, instant(NOW.isoformat()), BERLIN, instant(after)) == instant(meant)
+
+
 def test_today_is_the_zone_s_today() -> None:
     late = instant("2026-11-22T23:30:00+00:00")
     assert parse_time("today", late, dt.UTC) == instant("2026-11-22T00:00:00+00:00")
