@@ -90,16 +90,13 @@ class _Run:
             await _reached(store)
             if given["explain"]:
                 return await self._explain(store, query, rule)
-            try:
+            with self._at_an_interrupt_what_there_is():
                 if summary:
                     await self._summarise(store, query, summary, report, tuning)
                 elif self._cursor is not None:
                     await self._beyond(store, query, output, report, Place.of(self._cursor))
                 else:
                     await self._rows(store, query, rule, output, report, tuning)
-            except asyncio.CancelledError:
-                if not self._stopped:
-                    raise
         reporting.unreadable(report)
         if not given["quiet"]:
             ended = self._ended or time.monotonic()
@@ -125,6 +122,15 @@ class _Run:
 
         with suppress(NotImplementedError, ValueError, RuntimeError):  # not in the main thread
             loop.add_signal_handler(signal.SIGINT, interrupted)
+
+    @contextmanager
+    def _at_an_interrupt_what_there_is(self) -> Iterator[None]:
+        """Go on behind this when an interrupt's grace is over."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not self._stopped:
+                raise
 
     async def _explain(self, store: Store, query: Query, rule: Rule | None) -> int:
         sys.stdout.write(reporting.explain(await plan(store, query.filter), query, rule, self._url))
@@ -211,8 +217,10 @@ class _Run:
             raise ArgumentError(f"cannot follow with -o {given['output']}", hint="it has an end; write json or csv")
 
     async def _summarise(self, store: Store, query: Query, summary: Summary, report: Report, tuning: Tuning) -> None:
-        async with reporting.progress(report, wanted=not self._given["quiet"]):
-            parts = await fold(store, query, summary.part, report, tuning)
+        parts: list[Any] = []
+        with self._at_an_interrupt_what_there_is():
+            async with reporting.progress(report, wanted=not self._given["quiet"]):
+                await fold(store, query, summary.part, report, tuning, parts)
         with self._destination() as write:
             if parts and (report.rows or self._given["count"]):
                 found = arranged(summary.whole(parts), self._given)

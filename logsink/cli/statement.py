@@ -55,7 +55,7 @@ def by_duckdb(url: str, statement: str, given: Mapping[str, Any], zone: dt.tzinf
     schema = pa.schema([FILE.field(name) for name in columns])
     kept = len(_TABLE.findall(statement)) > 1  # the rows are there to be read once, unless they are kept
     for _ in range(ATTEMPTS):
-        trouble: list[LogsinkError] = []
+        trouble: list[BaseException] = []
         rows = pa.RecordBatchReader.from_batches(
             schema, _noted(batches(url, schema, lambda store: unordered(store, query)), trouble)
         )
@@ -97,11 +97,11 @@ def _started(
     return found
 
 
-def _noted(source: Iterator[pa.RecordBatch], trouble: list[LogsinkError]) -> Iterator[pa.RecordBatch]:
+def _noted(source: Iterator[pa.RecordBatch], trouble: list[BaseException]) -> Iterator[pa.RecordBatch]:
     """``source``; whoever consumes it hides what it raises."""
     try:
         yield from source
-    except LogsinkError as error:
+    except (LogsinkError, KeyboardInterrupt) as error:
         trouble.append(error)
         raise
 

@@ -147,15 +147,19 @@ async def fold(
     part: Callable[[pa.Table], pa.Table],
     report: Report | None = None,
     tuning: Tuning | None = None,
+    parts: list[pa.Table] | None = None,
 ) -> list[pa.Table]:
     """``part`` of the rows that ``query`` finds, a unit at a time in threads, in no order; each row once.
 
     For sums: rows are neither put into order nor kept. ``query.limit`` and ``reverse`` mean nothing. Errors as of ``search``.
+    ``parts`` is what is returned, filled as it goes: after cancelling it holds what there was.
     """
-    report, tuning = report or Report(), tuning or Tuning()
+    report, tuning, parts = report or Report(), tuning or Tuning(), [] if parts is None else parts
     if query.dedupe:
         async with aclosing(search(store, replace(query, limit=None), report, tuning)) as found:
-            return [part(rows) async for rows in found]
+            async for rows in found:
+                parts.append(part(rows))
+        return parts
     pool = ThreadPoolExecutor(tuning.threads, "query")
     try:
         for _ in range(tuning.attempts):
@@ -163,8 +167,10 @@ async def fold(
             await scan.plan()
             try:
                 async with aclosing(scan.tables()) as found:
-                    parts = [rows async for rows in found]
+                    async for rows in found:
+                        parts.append(rows)
             except NotFound:
+                parts.clear()
                 report.restarts += 1
                 report.rows = report.passed = 0
                 report.unreadable.clear()
@@ -372,8 +378,9 @@ class _Scan:
     async def _reduced(self, rows: pa.Table) -> pa.Table:
         if self._part is None:
             return rows
+        part = await self._threaded(self._part, rows)
         self._report.rows += rows.num_rows
-        return await self._threaded(self._part, rows)
+        return part
 
     def _stopped(self) -> bool:
         """Whether to leave it at what was found."""

@@ -465,8 +465,11 @@ def test_a_file_that_cannot_be_read_is_said_and_the_rest_is_found(tmp_path: Path
 
 
 @pytest.mark.parametrize("grace", [30.0, 0.0])
-def test_an_interrupt_ends_it_and_says_so(url: str, grace: float) -> None:
-    """When the first file was read it is told to stop; it may have the time to come to an end, or none."""
+@pytest.mark.parametrize(
+    ("arguments", "shown"), [(["-o", "cat", "-n", "all"], rb"[\x00-\xff]*"), (["--count"], rb"\d+\n")]
+)
+def test_an_interrupt_ends_it_and_says_so(url: str, grace: float, arguments: list[str], shown: bytes) -> None:
+    """When the first file was read it is told to stop; it may have the time to come to an end, or none. Sums are shown."""
     code = f"""
 import asyncio, os, signal
 from logsink.cli import searching
@@ -487,9 +490,10 @@ async def interrupted(self, file):
 scan._Scan._footer = interrupted
 main()
 """
-    program = [sys.executable, "-c", code, "query", "--store", url, "-o", "cat", "-n", "all"]
+    program = [sys.executable, "-c", code, "query", "--store", url, *arguments]
     done = subprocess.run(program, capture_output=True, timeout=60, check=False)
     assert done.returncode == 130
+    assert re.fullmatch(shown, done.stdout)
     assert b"interrupted: not everything was looked at" in done.stderr
     assert b"Traceback" not in done.stderr
 

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -165,6 +166,18 @@ def test_no_store(tmp_path: Path) -> None:
     result = sql(f"file://{tmp_path}/nowhere", "SELECT host FROM logs")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "cannot find a logsink store" in result.stderr
+
+
+def test_an_interrupt_ends_it_quietly(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DuckDB makes an error of its own of an interrupt that comes while rows are read."""
+
+    def interrupted(*_: object) -> Iterator[pa.RecordBatch]:
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(statement, "batches", interrupted)
+    result = sql(url, "SELECT count(*) FROM logs")
+    assert (result.exit_code, result.stdout, result.stderr.strip()) == (130, "", "")
 
 
 def test_it_runs_anew_when_objects_were_removed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
