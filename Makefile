@@ -11,7 +11,7 @@ ARGS ?=
 export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format bench faults soak fuzz docs setup system clean
+.PHONY: help install run test lint format bench faults soak follow fuzz docs setup system clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -45,6 +45,9 @@ faults: setup ## kill and pause receivers at every named point, and check the in
 soak: .venv/.dev system ## kill receivers at random under load for some minutes, then count what is found
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
+follow: .venv/.dev ## 20,000 lines a second into two receivers for five minutes, and a follower that must show each, in order
+	$(BIN)/python -m benchmarks.follow $(ARGS)
+
 fuzz: .venv/.dev ## feed the properties of everything that reads octets with random ones, for some minutes
 	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
@@ -67,12 +70,14 @@ setup: .venv/.dev system .tools/bin/versitygw
 .venv/.run: .venv/.made pyproject.toml constraints.txt
 	@echo "installing logsink into .venv (about a minute) ..."
 	@$(PIP) --editable .
+	@$(BIN)/python -m compileall -q logsink
 	@$(BIN)/python -m logsink.warm
 	@touch $@
 
 .venv/.dev: .venv/.made pyproject.toml constraints.txt
 	@echo "installing logsink and what its development needs into .venv ..."
 	@$(PIP) --editable '.[dev,sql]'
+	@$(BIN)/python -m compileall -q logsink
 	@$(BIN)/python -m logsink.warm
 	@touch $@ .venv/.run
 
