@@ -130,7 +130,7 @@ class Receive:
     memory_limit: int = _setting(
         size("32MiB", "1TiB"),
         "Most bytes read and not yet stored; at the limit the receiver stops reading and senders wait.",
-        "192MiB",
+        "128MiB",
     )
     max_message: int = _setting(
         size("1KiB", "16MiB"),
@@ -210,7 +210,7 @@ class Journal:
 class Archive:
     """When stored segments become Parquet files and one commit of the table; whichever limit is reached first."""
 
-    max_bytes: int = _setting(size("1MiB", "1GiB"), "Bytes of frames for one commit.", "64MiB")
+    max_bytes: int = _setting(size("1MiB", "1GiB"), "Bytes of frames for one commit.", "48MiB")
     max_segments: int = _setting(count(1, 100_000), "Segments for one commit.", 256)
     max_age: float = _setting(duration("1s", "1h"), "Longest a stored segment waits for its commit.", "60s")
 

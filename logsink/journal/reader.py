@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import NamedTuple
 
 from logsink.errors import FormatError
@@ -32,7 +33,7 @@ async def read_segment(store: Store, name: SegmentName) -> Segment:
 
     ``FormatError`` when its bytes cannot be read, or say that they are another segment.
     """
-    segment = decode(await store.get(name.key))
+    segment = await asyncio.to_thread(decode, await store.get(name.key))
     if segment.name != name:
         raise FormatError(f"cannot read segment {name.key}: it says it is {segment.name.key}")
     return segment
