@@ -210,7 +210,7 @@ class Journal:
 class Archive:
     """When stored segments become Parquet files and one commit of the table; whichever limit is reached first."""
 
-    max_bytes: int = _setting(size("1MiB", "1GiB"), "Bytes of frames for one commit.", "48MiB")
+    max_bytes: int = _setting(size("1MiB", "1GiB"), "Bytes of frames for one commit.", "32MiB")
     max_segments: int = _setting(count(1, 100_000), "Segments for one commit.", 256)
     max_age: float = _setting(duration("1s", "1h"), "Longest a stored segment waits for its commit.", "60s")
 

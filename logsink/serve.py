@@ -55,7 +55,7 @@ BACKLOG = 1024
 FILES = 256
 """Files that a receiver has open besides its connections, at most."""
 
-HELD_ROUNDS = 1.5
+HELD_ROUNDS = 2
 """Archive rounds whose frames may wait in memory; segments beyond that are read again from the journal."""
 
 ARENAS = 2
@@ -132,7 +132,7 @@ class Receiver:
         config, receive = self._config, self._config.receive
         self._rounds = Rounds(log)
         self._maintenance = Maintenance(self._rounds, config.archive, config.maintain, rest=REST)
-        self._archiver = Archiver(self._rounds, config.archive, hold=int(HELD_ROUNDS * config.archive.max_bytes))
+        self._archiver = Archiver(self._rounds, config.archive, hold=HELD_ROUNDS * config.archive.max_bytes)
         self._journal = Journal(
             store,
             self._tenure.id,

@@ -35,7 +35,7 @@ def test_zero_configuration_listens_on_this_machine_only() -> None:
     assert config.listen.tcp == config.listen.udp == (Address("127.0.0.1", 5514),)
     assert config.listen.relp == (Address("127.0.0.1", 2514),)
     assert config.listen.http == Address("127.0.0.1", 9514)
-    assert config.archive.max_bytes == 48 << 20
+    assert config.archive.max_bytes == 32 << 20
     assert config.archive.max_age == 60.0
 
 
