@@ -28,6 +28,11 @@ class Subject(ABC):
     name: str
     port: int
 
+    @property
+    @abstractmethod
+    def pid(self) -> int:
+        """Its process, which others may be children of."""
+
     @abstractmethod
     def __enter__(self) -> Self: ...
     @abstractmethod
@@ -65,6 +70,10 @@ class Logsink(Subject):
         self._server.__exit__()
 
     @property
+    def pid(self) -> int:
+        return self._server.pid
+
+    @property
     def authority(self) -> Path:
         return self._server.authority
 
@@ -84,7 +93,7 @@ class Logsink(Subject):
         return self._server.quantiles("logsink_ack_seconds", (0.5, 0.99))
 
 
-class _Program(Subject):
+class Program(Subject):
     """A program that is started with a port of its own, and has finished when it does nothing any more."""
 
     command: list[str]
@@ -94,6 +103,10 @@ class _Program(Subject):
         self.path = Path(self._directory.name)
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = int(probe.getsockname()[1])
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def data(self) -> Path:
@@ -128,7 +141,7 @@ class _Program(Subject):
         return len(files), sum(file.stat().st_size for file in files)
 
 
-class RsyslogFile(_Program):
+class RsyslogFile(Program):
     """rsyslogd that writes a file, plain or gzip, what comes by imptcp or imrelp."""
 
     def __init__(self, *, gzip: bool = False, relp: bool = False) -> None:
@@ -148,7 +161,7 @@ class RsyslogFile(_Program):
         self.command = ["rsyslogd", "-n", "-f", str(configuration), "-i", str(self.path / "pid")]
 
 
-class VictoriaLogs(_Program):
+class VictoriaLogs(Program):
     """VictoriaLogs, single node, syslog over TCP."""
 
     name = "VictoriaLogs, TCP"

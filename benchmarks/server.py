@@ -83,13 +83,18 @@ class Server:
         return int(self.ports[kind][0].rpartition(":")[2])
 
     @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
     def authority(self) -> Path:
         """Who issued its certificate, with ``tls``: a PEM file."""
         return self.path / "ca.pem"
 
     def usage(self) -> Usage:
         """See ``usage``."""
-        return usage(self._process.pid)
+        return usage(self.pid)
 
     def metric(self, name: str) -> float:
         """Sum of a metric over its labels."""

@@ -41,6 +41,12 @@ _BACKOFF_FIRST, _BACKOFF_MOST = 0.05, 5.0
 _RESUME_AT = 0.75
 """Reading goes on when unstored memory has fallen to this share of the limit."""
 
+_FAST, _LONGER = 1024, 0.02
+"""Frames of a fill that is waited for by which they are seen to come fast, and how many seconds longer it then waits for more:
+
+at such a rate it is segments that cost. A sender that comes to its window meanwhile is one that waits most of the time anyway.
+"""
+
 _BYTES_PER_ROW = 16
 """A fill has room for one frame per this many octets of ``max_bytes``; shorter frames just make more segments."""
 
@@ -139,7 +145,7 @@ class Journal:
             self._seal()
             self._send()
         else:
-            self._arm(fill.due)
+            self._arm(self._due(fill))
         if self._unstored > self._memory_limit and not self._paused:
             self._paused = True
             self._on_pressure(True)
@@ -197,6 +203,10 @@ class Journal:
             self._order.append(self._fill)
             self._fill = None
 
+    def _due(self, fill: Fill) -> float:
+        """Loop time at which ``fill`` is to be sent."""
+        return fill.due + _LONGER if fill.waiters and len(fill) >= _FAST else fill.due
+
     def _arm(self, due: float) -> None:
         """Wake up at ``due``, unless a wake-up is set for earlier."""
         if due < self._timer_at:
@@ -214,10 +224,11 @@ class Journal:
             if lane.busy:
                 continue
             if not self._sealed and self._fill is not None:
-                if self._fill.due <= self._loop.time() or self._flushing:
+                due = self._due(self._fill)
+                if due <= self._loop.time() or self._flushing:
                     self._seal()
                 else:
-                    self._arm(self._fill.due)
+                    self._arm(due)
             if not self._sealed:
                 return
             lane.busy = True

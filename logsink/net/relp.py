@@ -24,12 +24,13 @@ from logsink.wire.resend import History, Taken, digests
 UNSENT = 1 << 20
 """Octets of answers that a client may leave unread (about 50,000 acknowledgements) before nothing more is read from it."""
 
-SEGMENT = 1400
+SEGMENT = 8192
 """Octets of a TCP segment at most, so that one is always full before a client's window of unacknowledged frames is.
 
 librelp corks its socket while rsyslog hands over a batch, and Linux keeps a segment that is not full in a corked socket for
-200 ms. With the usual window of 128 frames and segments of 9 or 64 KiB (jumbo frames, loopback) the whole window is waiting in
-one, and the client for its acknowledgements: 580 frames a second instead of 5,000.
+200 ms. With the usual window of 128 frames and segments of 64 KiB (loopback) the whole window is waiting in one, and the client
+for its acknowledgements: 580 frames a second instead of 5,000. Smaller ones cost the client: with 1,400 octets (six frames) it
+spends 11 s of CPU on a million frames over loopback, with these 6.5 s.
 """
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from logsink.config import Journal as Limits
 from logsink.errors import LogsinkError, Unavailable
+from logsink.journal import writer
 from logsink.journal.reader import list_segments, read_segment
 from logsink.journal.segment import Segment, SegmentName
 from logsink.journal.writer import Journal
@@ -109,6 +110,12 @@ async def turns() -> None:
     """Let everything run that can run without an event from outside."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+async def until_stored(store: Store, count: int) -> None:
+    async with asyncio.timeout(20):
+        while len(await list_segments(store)) < count:  # noqa: ASYNC110
+            await asyncio.sleep(0)
 
 
 async def frames_in(store: Store) -> list[bytes]:
@@ -241,6 +248,24 @@ async def test_a_full_fill_is_sent_at_once() -> None:
     assert bench.released or bench.journal.unstored >= NEVER.max_bytes
     await bench.journal.flush()
     assert set(await frames_in(store)) == {frame}
+    await bench.journal.aclose()
+
+
+async def test_many_frames_wait_a_little_longer_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "_LONGER", 3600.0)
+    store = MemoryStore()
+    bench = Bench(store, SOON)
+    frames = [b"x"] * writer._FAST
+    bench.append(*frames[1:])
+    await until_stored(store, 1)
+    bench.append(*frames)
+    await asyncio.sleep(10 * SOON.max_delay)
+    assert len(await list_segments(store)) == 1
+    bench.append(b"one more")
+    monkeypatch.setattr(writer, "_LONGER", 0.0)
+    bench.append(b"which wakes it")
+    await until_stored(store, 2)
+    assert len(await frames_in(store)) == 2 * len(frames) + 1
     await bench.journal.aclose()
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from logsink.flags import Flag
+from logsink.net import stream
 from logsink.net.relp import RelpConnection
 from logsink.net.tcp import TcpConnection
 from logsink.net.udp import UdpListener
@@ -37,6 +38,37 @@ async def test_tcp_frames_of_one_connection(bench: Bench) -> None:
         (b"<13>two", 0, "127.0.0.1", "tcp"),
         (b"<13>three", 0, "127.0.0.1", "tcp"),
     ]
+
+
+async def test_what_comes_in_small_pieces_and_fast_is_read_together(bench: Bench) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", await bench.listen(TcpConnection))
+    (connection,) = await connected(bench, 1)
+    sent = 0
+    async with asyncio.timeout(20):
+        while not connection._holds:  # two reads came close enough
+            writer.write(b"<13>%d\n" % sent)
+            sent += 1
+            await asyncio.sleep(0)
+    writer.write(b"<13>%d\n" % sent)
+    await until(lambda: not connection._holds)
+    writer.write_eof()
+    await bench.intake.empty.wait()
+    writer.close()
+    assert [row[0] for row in await bench.rows()] == [b"<13>%d" % n for n in range(sent + 1)]
+
+
+async def test_a_large_read_is_followed_by_the_next_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "LULL", 3600.0)
+    monkeypatch.setattr(stream, "PLENTY", 1)
+    _, writer = await asyncio.open_connection("127.0.0.1", await bench.listen(TcpConnection))
+    (connection,) = await connected(bench, 1)
+    for n in range(100):
+        writer.write(b"<13>%d\n" % n)
+        await asyncio.sleep(0)
+        assert not connection._holds
+    writer.close()
+    await bench.intake.empty.wait()
+    assert len(await bench.rows()) == 100
 
 
 async def test_tcp_reset_inside_a_counted_frame_keeps_and_flags_it(bench: Bench) -> None:
