@@ -19,13 +19,10 @@ from logsink.parse.frames import Frames, Origin
 from logsink.wire.batch import Batch
 
 _ALIGNED = 64
-"""What the octets of ``data`` are a multiple of: Arrow likes columns to begin there."""
-
-_SMALL = 1 << 20
-"""Octets up to which a segment is copied out of its loan: a touched page may be 2 MiB, and hundreds of small segments wait."""
+"""Octets that columns begin at a multiple of: Arrow likes that."""
 
 _SPARE = 8
-"""Loans that are kept for the next fills: what a round of the archive gives back at once, and those on their way."""
+"""Memory kept for the next fills: what a round of the archive gives back at once, and what is on its way."""
 
 
 @kernel
@@ -40,8 +37,13 @@ def _gather(source: Bytes, starts: ReadI32, ends: ReadI32, count: int, data: U8,
     return at
 
 
+def _aligned(size: int) -> int:
+    """``size`` octets, or as many more as it takes for others to begin behind them."""
+    return -(-size // _ALIGNED) * _ALIGNED
+
+
 class Loan(NamedTuple):
-    """Memory for one fill: ``data`` uint8[capacity], ``offsets`` int32[rows + 1], ``flags`` int32[rows], with any contents."""
+    """Memory for a fill: ``data`` uint8[capacity], ``offsets`` int32[rows + 1], ``flags`` int32[rows], with any contents."""
 
     data: npt.NDArray[np.uint8]
     offsets: npt.NDArray[np.int32]
@@ -51,17 +53,24 @@ class Loan(NamedTuple):
 class Memory:
     """Gives loans; each comes back by itself when nothing views its arrays any more, in whatever thread that is.
 
-    A fill's arrays are viewed by its segment, that by the archiver and by Arrow: nobody has to know who is last.
+    A fill's arrays are viewed by its segment, that by the archiver and by Arrow: nobody has to know who is last. What a fill
+    does not use is for the next: small ones lie one behind the other in the same memory. ``least`` is how many octets, and how
+    many rows, a loan has room for at least.
     """
 
-    def __init__(self, capacity: int, rows: int) -> None:
-        self._data = -(-capacity // _ALIGNED) * _ALIGNED
+    def __init__(self, capacity: int, rows: int, least: int = 1) -> None:
+        self._data = _aligned(capacity)
         self._rows = rows
+        self._least = least
         self._size = self._data + 4 * (2 * rows + 1)
         self._spare: list[npt.NDArray[np.uint8]] = []
+        self._rest: Loan | None = None
 
     def loan(self) -> Loan:
-        """What came back last, or new memory."""
+        """What the last loan left, what came back last, or new memory."""
+        rest, self._rest = self._rest, None
+        if rest is not None:
+            return rest
         try:
             memory = self._spare.pop()
         except IndexError:
@@ -70,6 +79,11 @@ class Memory:
         weakref.finalize(lent, self._returned, memory).atexit = False
         columns = lent[self._data :].view(np.int32)
         return Loan(lent[: self._data], columns[: self._rows + 1], columns[self._rows + 1 :])
+
+    def left(self, rest: Loan) -> None:
+        """What a fill has left of its loan."""
+        if min(len(rest.data), len(rest.flags)) >= self._least:
+            self._rest = rest
 
     def _returned(self, memory: npt.NDArray[np.uint8]) -> None:
         if len(self._spare) < _SPARE:
@@ -125,15 +139,18 @@ class Fill:
         self._received.append(received)
         self._codes.append(self._origins.setdefault(origin, len(self._origins)))
 
+    def rest(self) -> Loan:
+        """The memory that it does not need; nothing is appended after this."""
+        row = _aligned(4 * (self._rows + 1)) // 4
+        return Loan(self._data[_aligned(self._bytes) :], self._offsets[row:], self._flags[row:])
+
     def frames(self) -> Frames:
         """The columns, viewing this fill's arrays; nothing is appended after this."""
         counts, n = np.array(self._counts), self._rows
-        memory = Loan(self._data[: self._bytes], self._offsets[: n + 1], self._flags[:n])
-        if self.weight <= _SMALL:
-            memory = Loan(memory.data.copy(), memory.offsets.copy(), memory.flags.copy())
-        self._data, self._offsets, self._flags = memory
         return Frames(
-            *memory,
+            self._data[: self._bytes],
+            self._offsets[: n + 1],
+            self._flags[:n],
             np.repeat(np.array(self._received, np.int64), counts),
             np.repeat(np.array(self._codes, np.int32), counts),
             list(self._origins),

@@ -93,7 +93,7 @@ class Journal:
         self._doubtful = False
         self._memory_limit = memory_limit
         rows = max(limits.max_bytes // _BYTES_PER_ROW, largest_batch)
-        self._memory = Memory(limits.max_bytes + largest_batch, rows)
+        self._memory = Memory(limits.max_bytes + largest_batch, rows, largest_batch)
         self._on_release, self._on_pressure = on_release, on_pressure
         self._lanes = [_Lane(receiver, k) for k in range(limits.parallel_puts)]
         self._threads = ThreadPoolExecutor(limits.parallel_puts, "journal")
@@ -132,6 +132,7 @@ class Journal:
         if fill is None or not fill.takes(batch):
             if fill is not None:
                 self._seal()
+                self._send()
             fill = self._open()
         now_us = time.time_ns() // 1000
         self._last_received = max(now_us, self._last_received + 1)
@@ -199,6 +200,7 @@ class Journal:
     def _seal(self) -> None:
         """The fill takes no more; it waits for a lane."""
         if self._fill is not None:
+            self._memory.left(self._fill.rest())
             self._sealed.append(self._fill)
             self._order.append(self._fill)
             self._fill = None

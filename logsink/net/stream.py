@@ -39,13 +39,14 @@ JUDGED = 4096
 TURN = 4 << 20
 """Octets inflated for one connection before the others have their turn."""
 
-LULL = 0.002
+LULL = 0.005
 """Seconds without reading when two reads came closer together than that: what comes meanwhile makes one read.
 
-A corked omrelp sends six frames at a time; to read each of these segments as it comes costs five times the CPU of its frames.
+A corked omrelp sends some forty frames at a time (see ``net.relp.SEGMENT``); to read each of these segments as it comes costs
+more than its frames do. Nobody waits for it: what is read sooner goes into the same segment of the journal.
 """
 
-PLENTY = 1 << 16
+PLENTY = 1 << 17
 """Octets of a read that is worth its while, however soon it came."""
 
 LINGER = 1.0

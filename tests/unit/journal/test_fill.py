@@ -7,7 +7,7 @@ import gc
 import numpy as np
 import pyarrow as pa
 
-from logsink.journal.fill import _SMALL, Fill, Loan, Memory
+from logsink.journal.fill import Fill, Memory
 from logsink.journal.segment import Segment, SegmentName, decode, encode
 from logsink.parse.frames import Origin, Settings
 from logsink.wire.batch import Batch
@@ -58,14 +58,20 @@ def test_a_segment_keeps_its_octets_while_others_are_filled() -> None:
     assert decode(encode(segment)).frames.data.tobytes() == b"onetwo"
 
 
-def test_a_small_segment_gives_its_loan_back_and_a_large_one_views_it() -> None:
-    memory = Memory(2 * _SMALL, 4).loan()
-    octets, at = np.full(_SMALL, 7, np.uint8), np.zeros(1, np.int32)
-
-    def data_of(length: int) -> np.ndarray:  # type: ignore[type-arg]
-        fill = Fill(1, Loan(*memory))
-        fill.append(Batch(octets, at, at + length, at), 1, TCP)
-        return fill.frames().data
-
-    assert not np.shares_memory(data_of(100), memory.data)
-    assert np.shares_memory(data_of(_SMALL), memory.data)
+def test_what_a_fill_leaves_is_for_the_next_if_it_is_enough() -> None:
+    memory, octets = Memory(256, 100, 64), np.frombuffer(b"one two!", np.uint8)
+    at = np.array([0, 4], np.int32)
+    segments, places = [], []
+    for ordinal in range(1, 5):
+        fill = Fill(ordinal, memory.loan())
+        fill.append(Batch(octets, at, at + 3, np.full(2, ordinal, np.int32)), ordinal, TCP)
+        places.append(address(fill.frames().data))
+        segments.append(Segment(SegmentName("r", 0, ordinal), Settings(), fill.frames()))
+        memory.left(fill.rest())
+    assert [place - places[0] for place in places[:3]] == [0, 64, 128]
+    assert not places[0] <= places[3] < places[0] + 256  # no longer room for 64 rows behind 16 + 16 + 16
+    for ordinal, segment in enumerate(segments, 1):
+        again = decode(encode(segment)).frames
+        assert again.data.tobytes() == b"onetwo"
+        assert again.offsets.tolist() == [0, 3, 6]
+        assert again.flags.tolist() == [ordinal] * 2
