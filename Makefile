@@ -36,8 +36,8 @@ format: .venv/.dev ## rewrite the code as ruff wants it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## CPU, memory and bytes for a million messages, beside what else is installed here (minutes)
-	$(BIN)/python -m benchmarks.ingest $(ARGS)
+bench: setup ## every claim about speed, beside what else is installed here; one: ARGS=ingest (an hour; each some minutes)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 faults: setup ## kill and pause receivers at every named point, and check the invariants (minutes)
 	$(BIN)/pytest -m slow $(ARGS)

@@ -24,6 +24,7 @@ import pyarrow as pa
 from benchmarks.corpus import corpus
 from benchmarks.peers import machine
 from logsink.archive import file, rounds
+from logsink.archive.merge import Input, merge
 from logsink.journal.fill import Fill, Memory
 from logsink.journal.segment import Segment, SegmentName, encode
 from logsink.net.intake import READ
@@ -32,7 +33,7 @@ from logsink.wire.batch import Scratch
 from logsink.wire.framing import Framer
 
 _SEGMENT = 16 << 20
-_ROUND = 128 << 20
+_ROUND = 32 << 20
 _LONGEST = 1 << 18
 
 Step = Callable[[], int]
@@ -48,7 +49,7 @@ class Way:
         self._memory = Memory(_SEGMENT + READ + _LONGEST, _SEGMENT // 16)
         self._fills: list[Fill] = []
         self._frames: list[Frames] = []
-        self._rows: Rows | None = None
+        self._files: list[file.NewFile] = []
 
     def steps(self) -> dict[str, Step]:
         """In order."""
@@ -61,6 +62,7 @@ class Way:
             "parse: columns, templates, proof": self.parse,
             "order: the places of rows in a file": self.order,
             "write: Parquet, zstd-1": self.write,
+            "merge: files to one, later": self.merge,
             "beside: zstd-1 of all octets": lambda: pa.Codec("zstd", 1).compress(self._data).size,
         }
 
@@ -144,10 +146,13 @@ class Way:
         return 0
 
     def write(self) -> int:
-        size = 0
-        for rows in self._each_round():
-            size += sum(new.body.size for new in file.write_files(rows, {"r.0": (1, 1)}, "r", "0"))
-        return size
+        self._files = [new for rows in self._each_round() for new in file.write_files(rows, {"r.0": (1, 1)}, "r", "0")]
+        return sum(new.body.size for new in self._files)
+
+    def merge(self) -> int:
+        writer = file.FileWriter()
+        merge([Input(new.file.path, new.body, new.file.rows, set()) for new in self._files], writer)
+        return writer.finish("merged", self._files[0].file.date, {}).body.size
 
 
 _CONTAINS = {"fill": ("frame",), "parse": ("gather",), "order": ("parse",), "write": ("order",)}

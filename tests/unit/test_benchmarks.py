@@ -1,0 +1,29 @@
+"""What ``make bench`` runs is there, and what it plots can be read."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import pytest
+
+from benchmarks.__main__ import CLAIMS
+from benchmarks.plot import bars
+
+
+@pytest.mark.parametrize("module", sorted({claim.command.split()[0] for claim in CLAIMS.values()}))
+def test_every_claim_has_a_command_that_says_what_it_measures(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{module}", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "--json" in done.stdout
+
+
+def test_bars_are_as_long_as_their_values() -> None:
+    picture = ElementTree.fromstring(bars("A & B", "s", [("<one>", 1.0), ("two", 0.5), ("nothing", 0.0)]))
+    texts = [text.text for text in picture.findall("{*}text")]
+    assert texts == ["A & B, s", "<one>", "1", "two", "0.5", "nothing", "0"]
+    widths = [float(bar.attrib["width"]) for bar in picture.findall("{*}rect")][1:]
+    assert widths[1] == widths[0] / 2
+    assert widths[2] == 0
