@@ -9,7 +9,7 @@ import click
 
 from logsink.cli.belonging import belonging
 from logsink.cli.conditions import conditions, patterns
-from logsink.cli.light import without_pandas
+from logsink.cli.light import without_idle_memory, without_pandas
 from logsink.cli.output import shown
 from logsink.cli.settings import effective, options
 from logsink.cli.summaries import summaries
@@ -81,6 +81,7 @@ def command(config_file: Path | None, store: str | None, **given: Any) -> int:
     with without_pandas():
         from logsink.cli.searching import searched
 
+        without_idle_memory()
         return searched(config.store, given, zone, limit)
 
 

@@ -12,7 +12,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -145,10 +145,7 @@ class _Run:
                 reporting.progress(report, wanted=not self._given["quiet"]) as end_bar,
                 aclosing(rows_of(store, query, report=report, tuning=tuning)) as found,
             ):
-                async for rows in found:
-                    if not _into_a_file():
-                        await end_bar()
-                    await asyncio.to_thread(_write_all, write, output, rows)
+                await _each_while_the_next_comes(found, partial(_write_all, write, output), end_bar)
             place = Place.at(self._plans[-1])
             if self._given["follow"] and not self._stopped:
                 follower = Follower(Counted(store, report), query, place, report)
@@ -249,6 +246,25 @@ class _Run:
                 self._ended = time.monotonic()  # what comes is somebody reading
                 with suppress(BrokenPipeError):
                     process.stdin.close()
+
+
+async def _each_while_the_next_comes(
+    found: AsyncGenerator[Any, None], written: Callable[[Any], None], end_bar: Callable[[], Awaitable[None]]
+) -> None:
+    """Write tables in order, in a thread: one is made into lines while the next one is looked for and sorted."""
+    writing: asyncio.Future[None] | None = None
+    try:
+        async for rows in found:
+            if not _into_a_file():
+                await end_bar()
+            if writing:
+                await writing
+            writing = asyncio.ensure_future(asyncio.to_thread(written, rows))
+        if writing:
+            await writing
+    finally:
+        if writing:
+            writing.cancel()
 
 
 def _write_all(write: Write, output: Output, rows: Any) -> None:
