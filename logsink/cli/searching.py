@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -251,20 +252,24 @@ class _Run:
 async def _each_while_the_next_comes(
     found: AsyncGenerator[Any, None], written: Callable[[Any], None], end_bar: Callable[[], Awaitable[None]]
 ) -> None:
-    """Write tables in order, in a thread: one is made into lines while the next one is looked for and sorted."""
-    writing: asyncio.Future[None] | None = None
+    """Write tables in order, in a thread: one is made into lines while the next one is looked for and sorted.
+
+    Cancelled, it leaves what was found to the thread, which the process waits for when it ends.
+    """
+    loop, thread = asyncio.get_running_loop(), ThreadPoolExecutor(1, "output")
+    last: asyncio.Future[None] | None = None
     try:
         async for rows in found:
             if not _into_a_file():
                 await end_bar()
-            if writing:
-                await writing
-            writing = asyncio.ensure_future(asyncio.to_thread(written, rows))
-        if writing:
-            await writing
+            before, last = last, loop.run_in_executor(thread, written, rows)
+            last.add_done_callback(lambda done: done.cancelled() or done.exception())  # the first trouble is told, once
+            if before:
+                await before
+        if last:
+            await last
     finally:
-        if writing:
-            writing.cancel()
+        thread.shutdown(wait=False)
 
 
 def _write_all(write: Write, output: Output, rows: Any) -> None:
