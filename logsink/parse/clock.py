@@ -353,7 +353,7 @@ def bsd_wall(
 
 @kernel
 def ends_time(data: Bytes, p: int, end: int) -> bool:
-    """Does a space at ``p`` end a BSD time, with neither a year nor a zone's name and a colon after it?"""
+    """Does a space at ``p`` end a BSD time, with neither a year nor a zone after it?"""
     if p >= end or data[p] != 32:
         return False
     if p + 1 == end:
@@ -361,6 +361,8 @@ def ends_time(data: Bytes, p: int, end: int) -> bool:
     c = data[p + 1]
     if c == 49 or c == 50:
         return year_at(data, p + 1, end) == 0
+    if c == 43 or c == 45:
+        return False
     if (c >= 65 and c <= 90) or (p + 5 < end and (data[p + 4] == 58 or data[p + 5] == 58)):
         q, _ = named_zone(data, p + 1, end)
         return q == NONE
@@ -369,7 +371,8 @@ def ends_time(data: Bytes, p: int, end: int) -> bool:
 
 @kernel
 def named_zone(data: Bytes, p: int, end: int) -> tuple[int, int]:
-    """A zone's name and a colon at ``p``: where the name ends (NONE: there is none) and its minutes east of UTC.
+    """A zone's name and a colon at ``p``, or a space where it is a known one: where the name ends (NONE: there is none) and its
+    minutes east of UTC.
 
     Between a time and Cisco's ``%`` it may be in small letters, and a word in capitals is a zone's name too: UNKNOWN_ZONE
     where nobody knows which.
@@ -381,9 +384,9 @@ def named_zone(data: Bytes, p: int, end: int) -> tuple[int, int]:
         name = name << 8 | data[q] & 0xDF
         small |= data[q] & 32
         q += 1
-    if q == p or q >= end or data[q] != 58:
+    if q == p or q >= end or (data[q] != 58 and (data[q] != 32 or q < p + 3)):
         return NONE, 0
-    cisco = q + 2 < end and data[q + 1] == 32 and data[q + 2] == 37
+    cisco = data[q] == 58 and q + 2 < end and data[q + 1] == 32 and data[q + 2] == 37
     if small and not cisco:
         return NONE, 0
     for known, minutes in _NAMED:

@@ -91,7 +91,7 @@ def versioned(
 
 @kernel
 def zone_after(data: Bytes, p: int, end: int) -> tuple[int, int, bool]:
-    """``Z``, ``+hh:mm`` or `` CET:`` at ``p``: where it ends, minutes east of UTC, and whether there was one."""
+    """``Z``, ``+hh:mm``, `` +hhmm``, `` CET``, `` CET:`` at ``p``: where it ends, minutes east of UTC, if there was one."""
     if p < end:
         c = data[p]
         if c == 90:
@@ -99,6 +99,10 @@ def zone_after(data: Bytes, p: int, end: int) -> tuple[int, int, bool]:
         if c == 43 or c == 45:
             q, minutes, _ = numeric_zone(data, p, end)
             if q != NONE:
+                return q, minutes, True
+        elif c == 32 and p + 1 < end and (data[p + 1] == 43 or data[p + 1] == 45):
+            q, minutes, _ = numeric_zone(data, p + 1, end)
+            if q >= p + 6 and q < end and (data[q] == 32 or data[q] == 58):
                 return q, minutes, True
         elif c == 32:
             q, minutes = named_zone(data, p + 1, end)
