@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from logsink.archive import file, merge
 from logsink.archive.file import write_files
 from logsink.parse.schema import FILE, STATISTICS
+from tests.support.examples import examples
 from tests.unit.archive.rows import TableRows, row
 
 DAY = 86_400_000_000
@@ -52,7 +53,7 @@ def plain(table: pa.Table) -> list[dict[str, Any]]:
     return table.to_pylist()
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS)
 def test_any_rows(rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file, "RUN", 12)
@@ -76,7 +77,7 @@ def test_any_rows(rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -
     assert Counter(map(repr, found)) == Counter(map(repr, plain(source.table())))
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=st.lists(ROWS, min_size=1, max_size=4), held=st.sampled_from([0, 2000, merge.HELD]))
 def test_any_files_merged(parts: list[list[dict[str, Any]]], held: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One file of all their rows, laid out as any other; also when nothing that is decoded may be kept."""

@@ -16,6 +16,7 @@ from logsink.journal.segment import SegmentName
 from logsink.query import Between, Filter, Query, Report, Tuning, context, tail
 from logsink.query.context import GAP, Around, Record, Rule, surrounded
 from logsink.store.memory import MemoryStore
+from tests.support.examples import examples
 from tests.unit.query.archives import START, Row, archive, journal, json_parse, place, rows_of
 
 SECOND = 1_000_000
@@ -118,7 +119,7 @@ async def found(
 RULES = st.builds(Around, st.integers(0, 3), st.integers(0, 3)) | st.just(Record())
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(40))
 @given(stored_rows(), RULES, st.none() | st.integers(1, 6), st.booleans(), st.integers(1, 9), st.data())
 def test_blocks_are_those_that_a_look_at_every_row_finds(
     rows: list[Row], rule: Rule, limit: int | None, reverse: bool, group: int, data: st.DataObject
@@ -133,7 +134,7 @@ def test_blocks_are_those_that_a_look_at_every_row_finds(
     assert report.rows <= len(matches)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(20))
 @given(stored_rows(), RULES, st.booleans(), st.data())
 def test_a_few_matches_at_a_time_give_the_same_lines(
     rows: list[Row], rule: Rule, reverse: bool, data: st.DataObject

@@ -23,6 +23,7 @@ from logsink.archive.snapshot import DataFile, Snapshot
 from logsink.errors import Conflict, Unavailable
 from logsink.store.base import Bytes
 from logsink.store.local import LocalStore
+from tests.support.examples import examples
 
 DATE = datetime.date(2026, 11, 22)
 LANES = st.dictionaries(st.sampled_from(["r.0", "r.1", "s.0"]), st.integers(1, 3), max_size=2)
@@ -186,4 +187,4 @@ class Table(RuleBasedStateMachine):
 
 
 TestTable = Table.TestCase
-TestTable.settings = settings(max_examples=20, stateful_step_count=25, deadline=None)
+TestTable.settings = settings(max_examples=examples(8), stateful_step_count=25, deadline=None)

@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from logsink.flags import Flag, names
@@ -21,6 +21,7 @@ from logsink.parse.schema import FILE
 from logsink.query.datafile import as_rows
 from logsink.query.formats import Arrow, Csv, Output, Parquet, plain
 from logsink.query.render import SHOWN, Json, JsonPretty, Lines
+from tests.support.examples import examples
 from tests.unit.query.archives import Row, table
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -103,6 +104,7 @@ def as_json(row: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
     return shown
 
 
+@settings(max_examples=examples(30))
 @given(rows())
 @example(EXAMPLE)
 def test_arrow_and_parquet(rows: list[Row]) -> None:
@@ -112,6 +114,7 @@ def test_arrow_and_parquet(rows: list[Row]) -> None:
     assert pq.read_table(io.BytesIO(written(Parquet(FILE.names), found))) == expected
 
 
+@settings(max_examples=examples(30))
 @given(rows())
 @example(EXAMPLE)
 def test_json(rows: list[Row]) -> None:
@@ -124,6 +127,7 @@ def test_json(rows: list[Row]) -> None:
     assert [orjson.loads(part + b"}") for part in pretty.split(b"\n}\n")[:-1]] == expected
 
 
+@settings(max_examples=examples(30))
 @given(rows())
 @example(EXAMPLE)
 def test_csv(rows: list[Row]) -> None:

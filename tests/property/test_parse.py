@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from logsink.flags import Flag
 from logsink.parse import RAW_COLUMNS, Settings, Workspace, parse, raw_frames
+from tests.support.examples import examples
 from tests.support.frames import frames_of
 
 CASES = json.loads((Path(__file__).parents[1] / "data" / "cases.json").read_text())
@@ -57,7 +58,7 @@ def table_of(frames: list[bytes], zone: str = "UTC", *, compiled: bool = True, *
     return table
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(200))
 @given(FRAMES, ZONES)
 @example([b"<13>Oct 25 02:30:00 h t: in an hour that comes twice"], "Europe/Berlin")
 @example([b"<13>Mar 29 02:30:00 h t: in an hour that never comes"], "Europe/Berlin")
@@ -80,7 +81,7 @@ def mutant(chance: random.Random) -> bytes:
     return bytes(frame[: chance.choice((None, None, None, chance.randrange(80)))])
 
 
-@settings(max_examples=5)
+@settings(max_examples=examples(2))
 @given(st.integers(0, 1 << 63))
 def test_thousands_of_mutants_come_back(seed: int) -> None:
     chance = random.Random(seed)
@@ -89,7 +90,7 @@ def test_thousands_of_mutants_come_back(seed: int) -> None:
     assert raw_frames(table).to_pylist() == frames
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(25))
 @given(FRAMES, st.booleans())
 def test_frames_come_back_from_parquet(frames: list[bytes], dictionaries: bool) -> None:
     sink = io.BytesIO()
@@ -98,13 +99,13 @@ def test_frames_come_back_from_parquet(frames: list[bytes], dictionaries: bool) 
     assert raw_frames(read).to_pylist() == frames
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(100))
 @given(FRAMES, ZONES)
 def test_machine_code_does_what_the_source_says(frames: list[bytes], zone: str) -> None:
     assert table_of(frames, zone).equals(table_of(frames, zone, compiled=False))
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(100))
 @given(FRAME, st.binary(max_size=20), st.binary(max_size=20))
 @example(b"<13>1 2026-01-01T00:00:00Z h a p m", b"", b" - text")
 @example(b"<13>1 2026-01-01T00:00:00", b"<1", b"Z h a p m - text")
@@ -114,7 +115,7 @@ def test_nothing_is_read_beyond_a_frame(frame: bytes, before: bytes, after: byte
     assert table_of([frame], before=before, after=after).equals(table_of([frame]))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(60))
 @given(FRAMES)
 def test_a_row_depends_on_its_frame_only(frames: list[bytes]) -> None:
     """Parsed alone and among others it is the same, ``nth`` excepted."""
@@ -122,7 +123,7 @@ def test_a_row_depends_on_its_frame_only(frames: list[bytes]) -> None:
     assert table_of(frames).drop_columns(["nth"]).to_pylist() == alone
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(60))
 @given(st.lists(st.sampled_from([b"", b"\xff", b"\xc3", b"\xbc", b"a", b" ", b"\xf0\x9f", b"\xed\xa0"])).map(b"".join))
 def test_what_is_not_utf8_is_replaced_as_python_does(text: bytes) -> None:
     [row] = table_of([b"<13>1 2026-01-01T00:00:00Z h\xc3\xbc a p m - " + text]).to_pylist()

@@ -16,6 +16,7 @@ from logsink.journal.segment import SegmentName
 from logsink.parse.schema import FILE
 from logsink.query import Between, Filter, Holds, OneOf, Query, Report, Tuning, merge, search, spill, tail
 from logsink.store.memory import MemoryStore
+from tests.support.examples import examples
 from tests.unit.query.archives import START, Row, archive, expected, journal, json_parse, place, rows_of
 
 HOSTS = ("web1", "web2", "db", "ab[c")
@@ -81,7 +82,7 @@ def filter_of(asked: dict[str, Any]) -> Filter:
     return Filter(tuple(conditions))
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(80))
 @given(stored_rows(), questions(), st.data())
 def test_a_query_finds_what_a_look_at_every_row_finds(
     rows: list[Row], asked: dict[str, Any], data: st.DataObject

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from logsink.flags import Flag
 from logsink.wire.batch import Scratch
 from logsink.wire.relp import LAST_TXNR, RelpSession, State, carry_limit
+from tests.support.examples import examples
 
 LIMIT = 24
 ROOM = 1 << 15
@@ -105,7 +106,7 @@ def bare(data: bytes) -> bytes:
     lags=lags,
     compiled=st.booleans(),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(150))
 def test_valid_stream_cut_anywhere(
     first: int, messages: list[tuple[bytes, bool]], close: bool, cuts: list[int], lags: list[int], compiled: bool
 ) -> None:
@@ -167,7 +168,7 @@ part = st.one_of(
     cuts=cuts,
     lags=lags,
 )
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(200))
 def test_any_bytes_cut_anywhere(parts: list[bytes], opened: bool, cuts: list[int], lags: list[int]) -> None:
     """No input raises or grows without bound; in one read or in many, compiled or plain, the outcome is one."""
     stream = b"1 open 15 commands=syslog\n" * opened + b"".join(parts)
@@ -179,7 +180,7 @@ def test_any_bytes_cut_anywhere(parts: list[bytes], opened: bool, cuts: list[int
 
 
 @given(stream=st.binary(max_size=400), cuts=cuts)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(70))
 def test_one_changed_byte(stream: bytes, cuts: list[int]) -> None:
     """A valid stream with a byte changed: the frames before it are taken as if it were well."""
     frames = [b"%d syslog 5 abcd%d\n" % (n, n) for n in range(2, 8)]
