@@ -17,7 +17,7 @@ from logsink.archive.log import DeltaLog
 from logsink.archive.snapshot import commit_key
 from logsink.journal.reader import list_segments
 from tests.support.crashing import Plan, Point
-from tests.support.scene import Scene, query_process
+from tests.support.scene import COMPACTING, Scene, query_process
 
 SEGMENT, DATA, COMMIT = r"^journal/", r"^logs/date=", r"^logs/_delta_log/0*[1-9][0-9]*\.json"
 
@@ -218,6 +218,116 @@ async def log_goes_on(scene: Scene, commits: int) -> None:
     DeltaTable(f"{scene.url}/logs").create_checkpoint()
     async with scene.store() as store:
         await store.delete([commit_key(version) for version in range(commits)])
+
+
+MERGED = "/compacted-"
+
+COMPACTION = {
+    "an input read": Point("get", DATA),
+    "the output before its PUT": Point("put", MERGED),
+    "the output PUT": Point("put", MERGED, after=True),
+    "before the commit": Point("put_absent", COMMIT, body="OPTIMIZE"),
+    "committed, the reply lost": Point("put_absent", COMMIT, body="OPTIMIZE", after=True),
+    "the second one PUT": Point("put", MERGED, nth=2, after=True),
+    "before the replaced files are deleted": Point("delete", DATA),
+    "one of the replaced files deleted": Point("delete", DATA, "part", keep=1),
+    "the replaced files deleted": Point("delete", DATA, after=True),
+}
+
+
+@pytest.mark.parametrize("point", COMPACTION)
+async def test_killed_while_compacting(scene: Scene, point: str) -> None:
+    plan = Plan(seconds=COMPACTING)
+    async with scene.receiver(COMPACTION[point], plan=plan, maintain__checkpoint_every="2") as receiver:
+        client = scene.client(receiver)
+        await receiver.died(scene.rounds(client, 30, 20, pause=0.2))
+    await scene.settle(doubles=False)
+
+
+SWAP = {
+    "the reply lost": [Point("put_absent", COMMIT, "lose", body="OPTIMIZE")],
+    "taken by another": [Point("put_absent", COMMIT, "taken", body="OPTIMIZE")],
+    "taken by another, then the reply lost": [
+        Point("put_absent", COMMIT, "taken", body="OPTIMIZE"),
+        Point("put_absent", COMMIT, "lose", body="OPTIMIZE", nth=2),
+    ],
+    "landing when the process is dead": [Point("put_absent", COMMIT, "late", body="OPTIMIZE", after=True)],
+    "landing at last": [Point("put_absent", COMMIT, "late", body="OPTIMIZE")],
+}
+
+
+@pytest.mark.parametrize("case", SWAP)
+async def test_trouble_with_the_commit_of_a_compaction(scene: Scene, case: str) -> None:
+    async with scene.receiver(*SWAP[case], plan=Plan(seconds=COMPACTING)) as receiver:
+        client = scene.client(receiver)
+        if "dead" in case:
+            await receiver.died(scene.rounds(client, 30, 20, pause=0.2))
+        else:
+            await scene.rounds(client, 4, 20, pause=0.3)
+            await merged(scene)
+            await deleted(scene)
+    if (scene.directory / "key").exists():
+        await land(scene)
+        await scene.check_now()
+    await scene.settle(doubles=False)
+
+
+async def test_two_compactors_that_archive_too(scene: Scene) -> None:
+    plans = [Plan(seconds=COMPACTING) for _ in range(2)]
+    settings = {"maintain__checkpoint_every": "3"}
+    async with (
+        scene.receiver(plan=plans[0], **settings) as first,
+        scene.receiver(plan=plans[1], **settings) as second,
+    ):
+        clients = [scene.client(first), scene.client(second)]
+        await asyncio.gather(*(scene.rounds(client, 10, 10, pause=0.2) for client in clients))
+        await deleted(scene)
+        await merged(scene)
+    await scene.settle(doubles=False)
+
+
+async def merged(scene: Scene) -> None:
+    """Until a merged file is in the table."""
+    async with scene.store() as store, asyncio.timeout(60):
+        while not any(MERGED in path for path in (await DeltaLog(store).load()).files):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def test_a_compaction_that_is_stopped_until_another_has_won(scene: Scene) -> None:
+    """The first has put its output; the second merges the same files and deletes what is left of them."""
+    async with scene.receiver(Point("put", MERGED, "stop", after=True), plan=Plan(seconds=COMPACTING)) as first:
+        client = scene.client(first)
+        work = asyncio.create_task(scene.rounds(client, 10, 20, pause=0.3))
+        await first.stopped()
+        async with scene.receiver(plan=Plan(seconds=COMPACTING), maintain__checkpoint_every="1") as second:
+            await asyncio.to_thread(second.wait_for, "logsink_compactions_total", 1)
+            await asyncio.to_thread(second.wait_for, "logsink_removed_files_total", 2)
+            first.send_signal(signal.SIGCONT)
+            await work
+            await deleted(scene)
+    await scene.settle(doubles=False)
+
+
+async def test_a_query_whose_files_are_merged_and_deleted_while_it_runs(scene: Scene) -> None:
+    async with scene.receiver() as receiver:
+        client = scene.client(receiver)
+        await scene.rounds(client, 3, 20, pause=0.3)
+        await deleted(scene)
+    wanted = set(client.acknowledged)
+    async with scene.store() as store:
+        files = len((await DeltaLog(store).load()).files)
+    assert files > 1
+    process = query_process(scene, Plan([Point("get", DATA, "wait", nth=2)]))
+    await asyncio.sleep(0.5)  # it has its snapshot; if not, that is a case too
+    async with scene.receiver(plan=Plan(seconds=COMPACTING), maintain__checkpoint_every="1") as other:
+        await asyncio.to_thread(other.wait_for, "logsink_removed_files_total", files)
+    (scene.directory / "go").touch()
+    out, error = await asyncio.to_thread(process.communicate)
+    assert process.returncode == 0, error
+    lines = out.splitlines()
+    assert len(lines) == len(set(lines))
+    assert wanted == set(lines)
+    await scene.settle(doubles=False)
 
 
 POWER = ("fsync", "link", "directory")

@@ -1,8 +1,9 @@
-"""Whole receivers (journal, id, archiver) and adopters over a store that fails, loses replies and does things late.
+"""Whole receivers (journal, id, archiver), adopters and compactors over a store that fails, loses replies and is late.
 
 Receivers are killed, and paused for so long that others adopt what is theirs, and go on. Senders send again to the next
-receiver what the last one did not acknowledge. At every moment a query shows each acknowledged message; once, unless it was
-sent again.
+receiver what the last one did not acknowledge. Files are merged by several at once, and deleted behind them; with retention,
+some leave the table. At every moment a query shows each acknowledged message that was not retired; once, unless it was sent
+again. So does one that takes its time, and reads through the same faults.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import pytest
 
 from logsink.archive.adopt import adopt
 from logsink.archive.archiver import Archiver
-from logsink.archive.log import DeltaLog
+from logsink.archive.compact import Compactor
+from logsink.archive.log import DeltaLog, Remove
 from logsink.archive.retire import remove
 from logsink.archive.rounds import Rounds
+from logsink.archive.snapshot import ROOT
 from logsink.config import Journal as JournalLimits
-from logsink.errors import LogsinkError
+from logsink.errors import LogsinkError, Unavailable
 from logsink.journal import writer
 from logsink.journal.tenure import Tenure
 from logsink.journal.writer import Journal
@@ -30,9 +33,10 @@ from logsink.parse.frames import Origin, Settings
 from logsink.store.memory import MemoryStore
 from logsink.wire.batch import Batch
 from tests.support.faulty import FaultyStore, Pass, seeded
-from tests.unit.archive.tables import Limits, archived, journal, visible
+from tests.unit.archive.tables import Limits, archived, fresh, journal, messages_of, visible
 
 ORPHAN_AFTER = 60.0
+AGES = 1e11
 ORIGIN = Origin("10.0.0.1", None, "relp")
 
 
@@ -46,8 +50,10 @@ def batch(messages: list[str]) -> Batch:
 class World:
     """One store, one clock (a turn of anybody moves it), and what senders know."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, retention: float) -> None:
         self.random = random.Random(seed)
+        self.retention = retention
+        """How likely a compactor is to retire a file instead of merging some."""
         self.time = 1000.0
         self.objects = MemoryStore(clock=self.clock)
         self.store = FaultyStore(self.objects, seeded(seed, fail=0.03, lose=0.04, late=0.04, slow=0.5, turns=40))
@@ -55,6 +61,10 @@ class World:
         self.unacknowledged: list[list[str]] = []
         """What dead receivers got, and did not acknowledge: sent again to the next one."""
         self.resent: set[str] = set()
+        self.retired: Counter[str] = Counter()
+        """Messages whose file has left the table, or may be about to."""
+        self.merged = 0
+        self.compactors: list[Compactor] = []
         self.said = itertools.count()
         self.names = (f"r{n}" for n in itertools.count())
         self.lives: list[Life] = []
@@ -96,16 +106,52 @@ class World:
                 pass
             await self.sleep(1)
 
+    async def compactor(self) -> None:
+        log = self.rounds(self.store).log
+        one = Compactor(log, Limits(compact_after=-AGES), choice=self.random.choice)
+        self.compactors.append(one)
+        while True:
+            try:
+                if self.random.random() < self.retention:
+                    await self.retire(log)
+                elif await one.step():
+                    self.merged += 1
+                if self.random.random() < 0.3:
+                    await remove(log, orphan_after=0.0, keep_removed=0.0)
+            except LogsinkError:
+                pass
+            await self.turns(150)
+
+    async def retire(self, log: DeltaLog) -> None:
+        """Take any one file out of the table, as retention does."""
+        snapshot = await log.load()
+        if not snapshot.files:
+            return
+        file = self.random.choice(sorted(snapshot.files.values(), key=lambda one: one.path))
+        self.retired.update(await messages_of(self.objects, file))
+        await log.commit(snapshot, [Remove(file, data_change=True)], operation="DELETE")
+
     async def queries(self) -> None:
         while True:
-            await self.check()
+            self.check(self.acknowledged.copy(), await visible(self.objects))
             await self.turns(400)
 
-    async def check(self) -> None:
-        """A query reads the store as it is between two turns: it never waits."""
-        expected = self.acknowledged.copy()
-        found = Counter(await visible(self.objects))
-        assert expected <= found, expected - found
+    async def slow_queries(self) -> None:
+        """Each call of these waits, may fail, and finds what others have done to the store meanwhile."""
+        while True:
+            expected = self.acknowledged.copy()
+            try:
+                found = await visible(self.store)
+            except Unavailable:
+                continue
+            self.check(expected, found)
+            await self.turns(100)
+
+    def check(self, expected: Counter[str], messages: list[str]) -> None:
+        """What a query has found that began when ``expected`` was acknowledged."""
+        found = Counter(messages)
+        missing = expected - found - self.retired
+        assert not missing, missing
         doubled = {message for message, count in found.items() if count > 1}
         assert doubled <= self.resent
 
@@ -167,9 +213,10 @@ class Life:
         self.owed.clear()
 
 
-async def play(seed: int, lives: int = 5, batches: int = 25) -> World:
-    world = World(seed)
-    others = [asyncio.create_task(duty()) for duty in (world.adopter, world.adopter, world.queries)]
+async def play(seed: int, lives: int = 5, batches: int = 25, retention: float = 0.0) -> World:
+    world = World(seed, retention)
+    duties = (world.adopter, world.adopter, world.compactor, world.compactor, world.queries, world.slow_queries)
+    others = [asyncio.create_task(duty()) for duty in duties]
     for _ in range(lives):
         life = Life(world)
         world.lives.append(life)
@@ -189,18 +236,28 @@ async def play(seed: int, lives: int = 5, batches: int = 25) -> World:
     await asyncio.gather(*others, return_exceptions=True)
     await world.store.settled()
     world.store.schedule = lambda call: Pass()
-    await world.check()
+    world.check(world.acknowledged, await visible(world.objects))
     rounds = world.rounds(world.store)
     while await journal(world.objects):
         world.time += 10 * ORPHAN_AFTER
         await adopt(rounds, Limits(), orphan_after=1.0)
-    await world.check()
-    for one in world.logs:
+    await quiet(world, rounds.log)
+    for one in (*world.logs, *world.compactors):
         one.close()
-    found = Counter(await archived(world.objects))
-    assert world.acknowledged <= found
-    assert {message for message, count in found.items() if count > 1} <= world.resent
+    world.check(world.acknowledged, await archived(world.objects))
     return world
+
+
+async def quiet(world: World, log: DeltaLog) -> None:
+    """Merge what is left to be merged, and delete; then there is no file that is not in the table."""
+    last = Compactor(log, Limits(compact_after=-AGES))
+    while await last.step():
+        pass
+    last.close()
+    await remove(log, orphan_after=-AGES, keep_removed=-AGES)
+    files = {entry.key.removeprefix(ROOT) async for entry in world.objects.list(f"{ROOT}date=")}
+    unclaimed = files - (await fresh(world.objects)).files.keys()
+    assert not unclaimed
 
 
 @pytest.fixture(autouse=True)
@@ -215,14 +272,21 @@ async def test_exactly_once(seed: int) -> None:
     assert not world.unacknowledged
 
 
+async def test_exactly_once_beside_retention() -> None:
+    worlds = [await play(seed, retention=0.15) for seed in range(3)]
+    assert any(world.merged for world in worlds)
+    assert any(world.retired for world in worlds)
+
+
 async def test_everything_happens() -> None:
-    """Receivers that went on under a new id, messages sent again, and rows that are doubled for it."""
+    """Receivers that went on under a new id, messages sent again and rows that are doubled for it, files merged."""
     worlds = [await play(seed, lives=6) for seed in range(100, 104)]
     assert any(len(life.tenure.ids) > 1 for world in worlds for life in world.lives)
     assert any(world.resent for world in worlds)
+    assert any(world.merged for world in worlds)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1000, 1100))
 async def test_exactly_once_for_long(seed: int) -> None:
-    await play(seed, lives=10, batches=60)
+    await play(seed, lives=10, batches=60, retention=0.1 * (seed % 2))

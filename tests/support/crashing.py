@@ -29,7 +29,8 @@ T = TypeVar("T")
 
 @dataclass
 class Point:
-    """The ``nth`` call of ``verb`` on a key that matches ``key``, or every one from there on (``always``).
+    """The ``nth`` call of ``verb`` on a key that matches ``key``, with a body that matches ``body``, or every one from there on
+    (``always``).
 
     act: kill      SIGKILL before the effect, or after it (``after``)
          stop      SIGSTOP, likewise; goes on at SIGCONT
@@ -48,6 +49,7 @@ class Point:
     after: bool = False
     always: bool = False
     keep: int = 0
+    body: str = ""
     calls: int = 0
 
 
@@ -120,7 +122,7 @@ class Crashing(Store):
         await self.inner.aclose()
 
     async def _meet(self, verb: str, keys: list[str], body: bytes, act: Callable[[], Awaitable[T]]) -> T:
-        point = self._point(verb, keys[0] if keys else "")
+        point = self._point(verb, keys[0] if keys else "", body)
         if point is None:
             return await self._traced(verb, keys, act)
         match point.act:
@@ -149,10 +151,10 @@ class Crashing(Store):
             raise Unavailable(f"cannot {verb} {keys[0]}: the reply was lost")
         return result
 
-    def _point(self, verb: str, key: str) -> Point | None:
+    def _point(self, verb: str, key: str, body: bytes) -> Point | None:
         found = None
         for point in self.plan.points:
-            if point.verb == verb and re.search(point.key, key):
+            if point.verb == verb and re.search(point.key, key) and re.search(point.body.encode(), body):
                 point.calls += 1
                 if point.calls == point.nth or (point.always and point.calls > point.nth):
                     found = found or point

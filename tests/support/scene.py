@@ -22,11 +22,12 @@ import pytest
 
 from logsink.archive import adopt as adoption
 from logsink.archive.adopt import adopt
+from logsink.archive.compact import Compactor
 from logsink.archive.log import DeltaLog
 from logsink.archive.retire import remove
 from logsink.archive.rounds import Rounds
 from logsink.archive.snapshot import ROOT
-from logsink.config import Archive
+from logsink.config import Archive, Maintain
 from logsink.flags import Flag
 from logsink.journal.reader import list_segments
 from logsink.parse import RAW_COLUMNS, raw_frames
@@ -41,6 +42,12 @@ QUICK = {"archive.max_age": 0.15, "maintain.every": 0.2, "maintain.orphan_after"
 """Settings of receivers, in seconds: crashes, adoption and all within a second or two."""
 
 PATIENCE = 60.0
+
+AGES = 1e9
+"""Seconds: what is to happen at once when it is this long overdue."""
+
+COMPACTING = {"maintain.compact_after": -AGES, "maintain.keep_removed": -AGES}
+"""Settings of receivers that merge whatever there is, and delete at once what nobody may need any more."""
 
 
 class Crasher(Receiver):
@@ -187,26 +194,32 @@ class Scene:
         await client.close()
 
     async def adopt_everything(self) -> None:
-        """Adoption until the journal is empty, and no data file is left that can be told to be nobody's."""
+        """Adoption until the journal is empty, compaction until nothing is to be merged; then no data file is nobody's."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(adoption, "LINGER", -1.0)
             async with self.store() as store:
                 rounds = Rounds(DeltaLog(store))
+                compactor = Compactor(rounds.log, Maintain(retention=None, compact_after=-AGES))
                 try:
                     for _ in range(10):
                         await adopt(rounds, Archive(), orphan_after=-1.0)
                         if not await list_segments(store):
                             break
                     assert not await list_segments(store), "segments are left in the journal"
-                    await remove(rounds.log, orphan_after=-1.0, keep_removed=-1.0)
+                    while await compactor.step():
+                        pass
+                    await remove(rounds.log, orphan_after=-AGES, keep_removed=-AGES)
                 finally:
+                    compactor.close()
                     rounds.close()
                 snapshot = await DeltaLog(store).load()
                 files = {entry.key.removeprefix(ROOT) async for entry in store.list(f"{ROOT}date=")}
                 assert files == set(snapshot.files)
 
     def _check_trace(self) -> None:
-        """Segments were deleted only when the table had them (I6), and no key was ever written twice (I5)."""
+        """Segments were deleted only when the table had them (I6), data files only when it did not (I7), and no key was ever
+        written twice (I5).
+        """
         effects = [json.loads(line) for line in (self.directory / "trace").read_text().splitlines()]
         written = collections.Counter(
             key
@@ -219,21 +232,26 @@ class Scene:
         )
         assert all(n == 1 for n in written.values()), [key for key, n in written.items() if n > 1]
         txn: dict[str, int] = {}
+        live: set[str] = set()
         for effect in sorted(effects, key=lambda effect: effect["at"]):
             for key in effect["keys"]:
                 if effect["verb"] == "put_absent" and key.startswith(f"{ROOT}_delta_log/"):
-                    self._moves(key, txn)
+                    self._moves(key, txn, live)
+                if effect["verb"] == "delete" and key.startswith(f"{ROOT}date="):
+                    assert key.removeprefix(ROOT) not in live, f"{key} was deleted while it was live"
                 if effect["verb"] == "delete" and key.startswith("journal/"):
                     _, receiver, lane, name = key.split("/")
                     assert txn.get(f"{receiver}.{lane}", 0) >= int(name.removesuffix(".arrow")), (
                         f"{key} was deleted too soon"
                     )
 
-    def _moves(self, key: str, txn: dict[str, int]) -> None:
+    def _moves(self, key: str, txn: dict[str, int], live: set[str]) -> None:
         path = self.directory / "store" / key
-        for line in path.read_bytes().splitlines() if path.exists() else ():
-            if (one := json.loads(line).get("txn")) is not None:
+        for action in map(json.loads, path.read_bytes().splitlines() if path.exists() else ()):
+            if (one := action.get("txn")) is not None:
                 txn[one["appId"]] = max(txn.get(one["appId"], 0), one["version"])
+            live -= {action["remove"]["path"]} if "remove" in action else set()
+            live |= {action["add"]["path"]} if "add" in action else set()
 
 
 def free_port() -> int:

@@ -182,9 +182,9 @@ async def visible(store: Store) -> list[str]:
         names, snapshot = await journal(store), await fresh(store)
         try:
             tail = [await read_segment(store, name) for name in names if not snapshot.covers(name)]
+            found = await _messages(store, snapshot)
         except NotFound:
             continue
-        found = await _messages(store, snapshot)
         for one in tail:
             data, offsets = one.frames.data.tobytes(), one.frames.offsets.tolist()
             found += [data[a:b].rpartition(b" ")[2].decode() for a, b in pairwise(offsets)]
@@ -192,10 +192,12 @@ async def visible(store: Store) -> list[str]:
 
 
 async def _messages(store: Store, snapshot: Snapshot) -> list[str]:
-    found: list[str] = []
-    for file in snapshot.files.values():
-        body = await store.get(file.key)
-        table = pq.read_table(pa.BufferReader(body))
-        assert (len(table), len(body)) == (file.rows, file.size)
-        found += table["message"].to_pylist()
-    return found
+    return [message for file in snapshot.files.values() for message in await messages_of(store, file)]
+
+
+async def messages_of(store: Store, file: DataFile) -> list[str]:
+    """The messages of the rows in one file."""
+    body = await store.get(file.key)
+    table = pq.read_table(pa.BufferReader(body))
+    assert (len(table), len(body)) == (file.rows, file.size)
+    return table["message"].to_pylist()
