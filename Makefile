@@ -11,7 +11,7 @@ ARGS ?=
 export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format bench faults soak follow fuzz docs setup system clean
+.PHONY: help install run test lint format bench merge faults soak follow fuzz docs setup system clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
