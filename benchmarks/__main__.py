@@ -38,6 +38,7 @@ CLAIMS = {
     "ingest": Claim("From the socket to the table", f"ingest {_PEERS}", _CPU),
     "ingest-3164": Claim("From the socket to the table, RFC 3164", f"ingest --format 3164 {_PEERS}", _CPU),
     "transports": Claim("Every transport", f"ingest {_TRANSPORTS}", _CPU),
+    "omrelp": Claim("A real rsyslogd, over RELP and over TCP", "omrelp", _CPU),
     "s3": Claim("S3 over HTTP, and the local store", "ingest --only tcp --only s3", _CPU),
     "connections-10": Claim("10 connections", f"ingest --connections 10 {_PEERS}", _CPU),
     "connections-1000": Claim("1,000 connections", f"ingest --connections 1000 {_PEERS}", _CPU),
