@@ -6,6 +6,7 @@ never touched, so it costs nothing. Memory that was touched is used again: the k
 
 from __future__ import annotations
 
+import mmap
 import weakref
 from collections.abc import Callable
 from typing import NamedTuple
@@ -63,7 +64,7 @@ class Memory:
         self._rows = rows
         self._least = least
         self._size = self._data + 4 * (2 * rows + 1)
-        self._spare: list[npt.NDArray[np.uint8]] = []
+        self._spare: list[mmap.mmap] = []
         self._rest: Loan | None = None
 
     def loan(self) -> Loan:
@@ -74,8 +75,8 @@ class Memory:
         try:
             memory = self._spare.pop()
         except IndexError:
-            memory = np.empty(self._size, np.uint8)
-        lent = np.frombuffer(memory.data, np.uint8)  # the base of every view of it, and itself none of ``memory``
+            memory = _pages(self._size)
+        lent = np.frombuffer(memory, np.uint8)  # the base of every view of it
         weakref.finalize(lent, self._returned, memory).atexit = False
         columns = lent[self._data :].view(np.int32)
         return Loan(lent[: self._data], columns[: self._rows + 1], columns[self._rows + 1 :])
@@ -85,9 +86,17 @@ class Memory:
         if min(len(rest.data), len(rest.flags)) >= self._least:
             self._rest = rest
 
-    def _returned(self, memory: npt.NDArray[np.uint8]) -> None:
+    def _returned(self, memory: mmap.mmap) -> None:
         if len(self._spare) < _SPARE:
             self._spare.append(memory)
+
+
+def _pages(size: int) -> mmap.mmap:
+    """Memory in the smallest pages: of large ones, which numpy asks for, a small fill touches three of 2 MiB."""
+    pages = mmap.mmap(-1, size)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        pages.madvise(mmap.MADV_NOHUGEPAGE)
+    return pages
 
 
 class Fill:
