@@ -1,5 +1,5 @@
 """``python -m logsink``."""
 
-from logsink.cli.main import main
+from logsink.cli.main import run
 
-main(prog_name="logsink")
+run()

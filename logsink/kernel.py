@@ -25,6 +25,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import CodeType, FunctionType, MappingProxyType
 from typing import Any, Final, Generic, NamedTuple, ParamSpec, TypeVar, cast
 
@@ -229,6 +230,14 @@ def _either(data: Bytes, p: int, one: int, other: int) -> int:
     return 32
 
 
+def _both(data: Bytes, p: int, one: int, q: int, other: int) -> int:
+    """How far behind ``p`` is ``one``, and ``other`` as far behind ``q``: 0 to 31, or 32. For use in kernels only."""
+    for k in range(32):
+        if data[p + k] == one and data[q + k] == other:
+            return k
+    return 32
+
+
 def compile_all() -> int:
     """Compile (or load from the cache) every kernel of this package's modules imported so far; how many there are."""
     ours = [one for one in _every if one.function.__module__.startswith(f"{__package__}.")]
@@ -306,7 +315,8 @@ def _load64() -> Callable[..., int]:
     return cast(Callable[..., int], intrinsic(typed))
 
 
-def _compare32() -> Callable[..., int]:
+def _compare32(every: bool) -> Callable[..., int]:
+    """Of 32 octets, or of 32 and 32 others, the first that is one of two, or ``every`` of them."""
     from llvmlite import ir
     from numba.core.types import int64
     from numba.extending import intrinsic
@@ -314,26 +324,33 @@ def _compare32() -> Callable[..., int]:
     octet, bits, number = ir.IntType(8), ir.IntType(32), ir.IntType(64)
     octets = ir.VectorType(octet, 32)
 
-    def code(builder: Any, data: Any, p: Any, one: Any, other: Any) -> Any:
-        def equal(value: Any) -> Any:
-            first = builder.insert_element(ir.Constant(octets, ir.Undefined), builder.trunc(value, octet), bits(0))
-            return builder.icmp_unsigned(
-                "==", found, builder.shuffle_vector(first, first, ir.VectorType(bits, 32)(None))
-            )
-
+    def equal(builder: Any, data: Any, p: Any, value: Any) -> Any:
         found = builder.load(builder.bitcast(builder.gep(data, [p]), octets.as_pointer()), align=1)
-        mask = builder.bitcast(builder.or_(equal(one), equal(other)), bits)
-        return builder.zext(builder.cttz(mask, ir.IntType(1)(0)), number)
+        first = builder.insert_element(ir.Constant(octets, ir.Undefined), builder.trunc(value, octet), bits(0))
+        return builder.icmp_unsigned("==", found, builder.shuffle_vector(first, first, ir.VectorType(bits, 32)(None)))
 
-    def typed(_: Any, data: Any, p: Any, one: Any, other: Any) -> Any:
-        return int64(data, int64, int64, int64), _lowered(code)
+    def first(builder: Any, found: Any) -> Any:
+        return builder.zext(builder.cttz(builder.bitcast(found, bits), ir.IntType(1)(0)), number)
 
-    return cast(Callable[..., int], intrinsic(typed))
+    def either(builder: Any, data: Any, p: Any, one: Any, other: Any) -> Any:
+        return first(builder, builder.or_(equal(builder, data, p, one), equal(builder, data, p, other)))
+
+    def both(builder: Any, data: Any, p: Any, one: Any, q: Any, other: Any) -> Any:
+        return first(builder, builder.and_(equal(builder, data, p, one), equal(builder, data, q, other)))
+
+    def typed_either(_: Any, data: Any, p: Any, one: Any, other: Any) -> Any:
+        return int64(data, int64, int64, int64), _lowered(either)
+
+    def typed_both(_: Any, data: Any, p: Any, one: Any, q: Any, other: Any) -> Any:
+        return int64(data, int64, int64, int64, int64), _lowered(both)
+
+    return cast(Callable[..., int], intrinsic(typed_both if every else typed_either))
 
 
 copy = _Intrinsic(_copy, _memcpy)
 word = _Intrinsic(_word, _load64)
-either = _Intrinsic(_either, _compare32)
+either = _Intrinsic(_either, partial(_compare32, every=False))
+both = _Intrinsic(_both, partial(_compare32, every=True))
 
 
 class _Places(NamedTuple):

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from logsink.errors import FormatError
 from logsink.parse.schema import CODED, FILE, VERSION
-from logsink.query.filters import UNKNOWN, Bounds, Needles
-from logsink.query.pages import lacks
+from logsink.query.filters import UNKNOWN, Bounds, Mask, Needles
+from logsink.query.pages import holding
 
 FOOTER = 64 << 10
 """Bytes read from a file's end in the hope that they hold its footer: 30 row groups' is about as long."""
@@ -121,15 +121,21 @@ class Chunks:
             self._parts.append((start, memoryview(part)))
         self._fetched.update(missing)
 
-    def lacks(self, column: str, needles: Sequence[Needles]) -> bool:
-        """Whether no value of a fetched column can hold what every one of ``needles`` asks for; False: it cannot be said."""
+    def holding(self, column: str, mask: Mask, needles: Sequence[Needles]) -> tuple[Mask, pa.Array] | None:
+        """Which rows of ``mask`` can satisfy ``needles`` in a fetched column, and its values in them; None: it cannot be said.
+
+        The array has a value for each row: what it is in rows that cannot says nothing.
+        """
         file = self._group.file
         if column not in file.columns:
-            return False
-        chunk = file.metadata.row_group(self._group.number).column(file.columns.index(column))
+            return None
+        place = file.columns.index(column)
+        chunk, kind = file.metadata.row_group(self._group.number).column(place), file.metadata.schema.column(place)
+        if kind.max_definition_level > 1 or kind.max_repetition_level:
+            return None
         start, length = _place(chunk)
         body = _Fetched(file.size, self._parts).part(start, start + length)
-        return lacks(body, chunk.compression, needles)
+        return holding(body, chunk.compression, bool(kind.max_definition_level), mask, needles)
 
     def read(self, columns: Sequence[str]) -> pa.Table:
         """These columns' values, as in ``SCHEMA``; nulls for a column that the file does not have."""

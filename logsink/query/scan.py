@@ -289,7 +289,6 @@ class _Scan:
         self._moved = asyncio.Condition()  # the line of units under way
         self._numbers = 0
         self._interpreted = 0
-        self._sifted = self._left_out = 0  # row groups whose pages were searched; those that were done with then
 
     async def plan(self) -> None:
         """Find out what there is; first, and once. ``NotFound`` when there is no store."""
@@ -465,12 +464,16 @@ class _Scan:
         chunks, known = Chunks(group), dict[str, pa.Array]()
         light, heavy = unit.filter.split(_HEAVY)
         mask: Mask = np.ones(group.rows, np.bool_)
-        for step in (light, heavy):
-            if step.conditions and mask.any():
-                if step is heavy and await self._lacks(chunks, heavy):
-                    return SCHEMA.empty_table().select(self._columns)
-                await self._have(chunks, known, step.columns())
-                mask &= await self._threaded(_mask, step, known, mask)
+        if light.conditions:
+            await self._have(chunks, known, light.columns())
+            mask &= await self._threaded(_mask, light, known, mask)
+        if heavy.conditions and mask.any():
+            if needles := heavy.needles():
+                await chunks.fetch(self._fetch, (_HEAVY,))
+                if found := await self._threaded(chunks.holding, _HEAVY, mask, needles):
+                    mask, known[_HEAVY] = found
+            await self._have(chunks, known, (_HEAVY,))
+            mask &= await self._threaded(_mask, heavy, known, mask)
         if self._query.limit is not None and mask.any():
             await self._have(chunks, known, ("time",))
             mask &= self._newest(known["time"], mask)
@@ -480,17 +483,6 @@ class _Scan:
             await self._moved.wait_for(lambda: unit in islice(self._under_way, self._tuning.threads + 1))
         await chunks.fetch(self._fetch, [name for name in self._columns if name not in known])
         return await self._threaded(_chosen, chunks, known, self._columns, mask)
-
-    async def _lacks(self, chunks: Chunks, heavy: Filter) -> bool:
-        """Whether the pages show at once that nothing is there. Where that rarely pays it is not tried any more."""
-        needles = heavy.needles()
-        if not needles or (self._sifted > 8 and self._left_out * 2 < self._sifted):
-            return False
-        await chunks.fetch(self._fetch, (_HEAVY,))
-        lacking = await self._threaded(chunks.lacks, _HEAVY, needles)
-        self._sifted += 1
-        self._left_out += lacking
-        return lacking
 
     async def _have(self, chunks: Chunks, known: dict[str, pa.Array], columns: Sequence[str]) -> None:
         missing = [name for name in columns if name not in known]
@@ -533,6 +525,8 @@ def _beyond(filter: Filter, time: int, descending: bool) -> Filter:
 
 def _mask(filter: Filter, known: dict[str, pa.Array], mask: Mask) -> Mask:
     columns = pa.table({name: known[name] for name in filter.columns()})
+    if not mask.any():
+        return mask
     if mask.all():
         return filter.mask(columns)
     found = np.zeros(len(mask), np.bool_)
