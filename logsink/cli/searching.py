@@ -12,8 +12,8 @@ import stat
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from logsink.cli import report as reporting
 from logsink.cli.belonging import rule_of
 from logsink.cli.conditions import wanted
 from logsink.cli.output import BINARY, output_of
+from logsink.cli.printing import Printer, Write
 from logsink.cli.summaries import arranged, check, show, summary_of
 from logsink.errors import ArgumentError, NotFound, Unavailable
 from logsink.query import Follower, Place, Query, Report, Tuning, search
@@ -45,15 +46,16 @@ INTERRUPTED = 130
 INTERVALS = (0.5, 1.0)
 """Seconds from look to look of a follower: at a directory, at S3."""
 
-Write = Callable[[bytes | memoryview], object]
-
 
 def searched(url: str, given: Mapping[str, Any], zone: dt.tzinfo, limit: int | None) -> int:
     """Run it; the exit code."""
+    run = _Run(url, given, zone, limit)
     try:
-        return asyncio.run(_Run(url, given, zone, limit).run())
+        return asyncio.run(run.run())
     except asyncio.CancelledError:
         return INTERRUPTED
+    finally:
+        run.close()
 
 
 class _Run:
@@ -66,10 +68,16 @@ class _Run:
         self._ended = 0.0
         self._plans: list[Plan] = []
         self._kept = ""
+        self._printer: Printer | None = None
         self._cursor: str | None = given["after_cursor"]
         file: Path | None = given["cursor_file"]
         if file is not None and self._cursor is None and file.exists():
             self._cursor = file.read_text(encoding="ascii", errors="replace").strip()
+
+    def close(self) -> None:
+        """Wait for what was found and is not written yet; outside of the event loop, where an interrupt ends that."""
+        if self._printer:
+            self._printer.close()
 
     async def run(self) -> int:
         """The exit code."""
@@ -142,16 +150,17 @@ class _Run:
     ) -> None:
         rows_of = partial(surrounded, rule=rule) if rule else search
         with self._destination() as write:
+            printer = self._printer = Printer(output, write)
             async with (
                 reporting.progress(report, wanted=not self._given["quiet"]) as end_bar,
                 aclosing(rows_of(store, query, report=report, tuning=tuning)) as found,
             ):
-                await _each_while_the_next_comes(found, partial(_write_all, write, output), end_bar)
+                await _each_while_the_next_comes(found, printer, end_bar)
             place = Place.at(self._plans[-1])
             if self._given["follow"] and not self._stopped:
                 follower = Follower(Counted(store, report), query, place, report)
                 await follower.settle(self._plans[-1])
-                await self._follow(follower, output, write)
+                await self._follow(follower, printer)
             await self._keep(place)
             write(output.finish())
 
@@ -160,20 +169,21 @@ class _Run:
         report.began = time.time()
         follower = Follower(Counted(store, report), query, place, report)
         with self._destination() as write:
-            await self._new(follower, output, write, look=True)
+            printer = self._printer = Printer(output, write)
+            await self._new(follower, printer, look=True)
             if self._given["follow"]:
-                await self._follow(follower, output, write)
+                await self._follow(follower, printer)
             await self._keep(place)
             write(output.finish())
 
-    async def _follow(self, follower: Follower, output: Output, write: Write) -> None:
+    async def _follow(self, follower: Follower, printer: Printer) -> None:
         """Show what comes until told to stop. Trouble of the store is said once, and it is tried again."""
         interval = INTERVALS[self._url.startswith("s3:")]
         trouble = ""
         while not self._stopped:
             began = time.monotonic()
             try:
-                await self._new(follower, output, write)
+                await self._new(follower, printer)
                 await self._keep(follower.place)
                 trouble = ""
             except (Unavailable, NotFound) as error:
@@ -185,10 +195,10 @@ class _Run:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wakened.wait(), left)
 
-    async def _new(self, follower: Follower, output: Output, write: Write, *, look: bool = False) -> None:
+    async def _new(self, follower: Follower, printer: Printer, *, look: bool = False) -> None:
         async with aclosing(follower.poll(look=look)) as found:
             async for rows in found:
-                await asyncio.to_thread(_write_all, write, output, rows)
+                await asyncio.wrap_future(printer.add(rows))
 
     async def _keep(self, place: Place) -> None:
         """The cursor where it is wanted, when everything up to it is written."""
@@ -250,33 +260,19 @@ class _Run:
 
 
 async def _each_while_the_next_comes(
-    found: AsyncGenerator[Any, None], written: Callable[[Any], None], end_bar: Callable[[], Awaitable[None]]
+    found: AsyncGenerator[Any, None], printer: Printer, end_bar: Callable[[], Awaitable[None]]
 ) -> None:
-    """Write tables in order, in a thread: one is made into lines while the next one is looked for and sorted.
-
-    Cancelled, it leaves what was found to the thread, which the process waits for when it ends.
-    """
-    loop, thread = asyncio.get_running_loop(), ThreadPoolExecutor(1, "output")
-    last: asyncio.Future[None] | None = None
-    try:
-        async for rows in found:
-            if not _into_a_file():
-                await end_bar()
-            before, last = last, loop.run_in_executor(thread, written, rows)
-            last.add_done_callback(lambda done: done.cancelled() or done.exception())  # the first trouble is told, once
-            if before:
-                await before
-        if last:
-            await last
-    finally:
-        thread.shutdown(wait=False)
-
-
-def _write_all(write: Write, output: Output, rows: Any) -> None:
-    for part in output.write(rows):
-        write(part)
-    if write == sys.stdout.buffer.write:
-        sys.stdout.buffer.flush()
+    """Write tables in order, while the next ones are looked for and sorted."""
+    under_way: deque[asyncio.Future[None]] = deque()
+    async for rows in found:
+        if not _into_a_file():
+            await end_bar()
+        under_way.append(asyncio.wrap_future(printer.add(rows)))
+        under_way[-1].add_done_callback(lambda done: done.cancelled() or done.exception())  # trouble is told once
+        if len(under_way) > printer.ahead:
+            await under_way.popleft()
+    for written in under_way:
+        await written
 
 
 def _into_a_file() -> bool:

@@ -25,6 +25,10 @@ class Output(Protocol):
     def columns(self) -> Sequence[str]:
         """The columns it needs."""
 
+    @property
+    def independent(self) -> bool:
+        """Whether the bytes of a table depend on that table alone: they may be made in any order, and in several threads."""
+
     def write(self, rows: pa.Table) -> Iterator[memoryview | bytes]:
         """The bytes for these rows, in parts; those of the head come first."""
 
@@ -34,6 +38,8 @@ class Output(Protocol):
 
 class Csv:
     """RFC 4180 with a head line. Null is nothing, an empty string ``""``; instants in RFC 3339 with microseconds and Z."""
+
+    independent = False
 
     def __init__(self, columns: Sequence[str] = SHOWN) -> None:
         self.columns = tuple(columns)
@@ -57,6 +63,8 @@ class Csv:
 
 class _Table:
     """A format of Arrow's own that is written through a sink."""
+
+    independent = False
 
     def __init__(self, columns: Sequence[str] = SHOWN) -> None:
         self.columns = tuple(columns)

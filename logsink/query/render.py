@@ -49,6 +49,8 @@ class Renderer(Protocol):
 class Lines:
     """Output of a renderer."""
 
+    independent = True
+
     def __init__(self, renderer: Renderer) -> None:
         self._renderer, self.columns = renderer, tuple(renderer.columns)
 
