@@ -61,32 +61,34 @@ TROUBLES: dict[str, tuple[Action, Callable[[Request], bool]]] = {
 }
 
 
-@pytest.mark.parametrize("kind", TROUBLES)
 async def test_trouble_with_puts_holds_acknowledgements_back_until_it_is_over(
-    kind: str, s3_server: Server, tmp_path: Path
+    s3_server: Server, tmp_path: Path
 ) -> None:
-    action, meets = TROUBLES[kind]
-    trouble, url = Trouble(meets), s3_server.fresh_url()
+    """One trouble after the other."""
+    trouble, url = Trouble(storing), s3_server.fresh_url()
     with in_thread(s3_server.endpoint, trouble) as proxy:
         environ = s3_server.at(proxy.url).environment
         settings = {"journal__ack_delay": "5ms", "archive__max_age": "1s"}
         with Receiver(url, tmp_path / "serve", environ=environ, **settings) as receiver:
             client = RelpClient(receiver.port("relp"), window=1000)
-            await client.send(*frames(50))
-            await client.settle()
-            assert (await asyncio.to_thread(receiver.readiness))[0] == 200
-            trouble.action = action
-            await client.send(*frames(50, 50))
-            await until(lambda: receiver.metric("logsink_journal_put_failures_total") >= 2)
-            assert len(client.acknowledged) == 50
-            status, detail = await asyncio.to_thread(receiver.readiness)
-            assert status == 503
-            assert detail["store_error"]
-            trouble.action = None
-            await client.settle()
-            assert client.acknowledged == client.sent
-            assert client.sessions == 1
-            await until(lambda: receiver.readiness()[0] == 200)
+            for kind, (action, meets) in TROUBLES.items():
+                await client.send(*frames(50, len(client.sent)))
+                await client.settle()
+                assert (await asyncio.to_thread(receiver.readiness))[0] == 200
+                stored = len(client.acknowledged)
+                failed = await asyncio.to_thread(receiver.metric, "logsink_journal_put_failures_total")
+                trouble.action, trouble.meets = action, meets
+                await client.send(*frames(50, stored))
+                await until(lambda failed=failed: receiver.metric("logsink_journal_put_failures_total") >= failed + 2)
+                assert len(client.acknowledged) == stored, kind
+                status, detail = await asyncio.to_thread(receiver.readiness)
+                assert status == 503, kind
+                assert detail["store_error"], kind
+                trouble.action = None
+                await client.settle()
+                assert client.acknowledged == client.sent
+                assert client.sessions == 1
+                await until(lambda: receiver.readiness()[0] == 200)
             await client.close()
         assert receiver.exit_code == 0, receiver.log
     found_once(url, client.sent, s3_server.environment)

@@ -14,7 +14,7 @@ from tests.support.receiver import Receiver, found_once
 from tests.support.relp_client import RelpClient
 from tests.support.rsyslog import Rsyslog, relp
 
-REPLACEMENTS = 3
+REPLACEMENTS = 2
 
 
 @pytest.mark.parametrize("window", [pytest.param(128, marks=pytest.mark.slow), 10_000])
