@@ -9,21 +9,31 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c const
 ARGS ?=
 
 export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
+# Where it is set, every program that a test starts compiles its imports anew: a second for a receiver.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format bench merge faults soak follow fuzz docs setup system clean
+.PHONY: help install run test test-parts test-wholes test-some lint format bench merge faults soak follow fuzz docs setup system clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-install: .venv/.dev ## .venv with everything for development, at pinned versions
+install: .venv/.warm ## .venv with everything for development, at pinned versions
 
 run: .venv/.run ## start receiving, on the embedded store; settings: ARGS, LOGSINK_*
 	@exec $(BIN)/logsink serve $(ARGS)
 
-test: ## set up everything, then lint and all tests
-	@$(MAKE) --no-print-directory -j3 setup
-	@$(MAKE) --no-print-directory lint
+test: ## set up everything, then lint and all tests; some: ARGS="-k tls"
+	@$(MAKE) --no-print-directory -j4 setup lint
+	@$(MAKE) --no-print-directory -j2 $(if $(ARGS),test-some,test-parts test-wholes)
+
+test-parts:
+	$(BIN)/pytest --ignore=tests/faults --ignore=tests/system
+
+test-wholes: # these start programs and wait for them: time for the others
+	$(BIN)/pytest tests/faults tests/system
+
+test-some:
 	$(BIN)/pytest $(ARGS)
 
 lint: .venv/.dev ## ruff, mypy --strict, and the arrows of imports
@@ -43,13 +53,13 @@ faults: setup ## kill and pause receivers at every named point, try ten times th
 	$(BIN)/pytest -m slow $(ARGS)
 	EXAMPLES=10 $(BIN)/pytest tests/property
 
-soak: .venv/.dev system ## kill receivers at random under load for some minutes, then count what is found
+soak: .venv/.warm system ## kill receivers at random under load for some minutes, then count what is found
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
-follow: .venv/.dev ## 20,000 lines a second into two receivers for five minutes, and a follower that must show each, in order
+follow: .venv/.warm ## 20,000 lines a second into two receivers for five minutes, and a follower that must show each, in order
 	$(BIN)/python -m benchmarks.follow $(ARGS)
 
-fuzz: .venv/.dev ## feed the properties of everything that reads octets with random ones, for some minutes
+fuzz: .venv/.warm ## feed the properties of everything that reads octets with random ones, for some minutes
 	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
 docs: .venv/.dev ## rewrite the generated parts of docs/
@@ -61,7 +71,7 @@ clean: ## remove what the other targets made
 
 # --- what the targets above need
 
-setup: .venv/.dev system .tools/bin/versitygw
+setup: .venv/.warm system .tools/bin/versitygw
 
 .venv/.made:
 	@test -n "$(PYTHON)" || { echo "logsink needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 1; }
@@ -79,6 +89,9 @@ setup: .venv/.dev system .tools/bin/versitygw
 .venv/.dev: .venv/.made pyproject.toml constraints.txt
 	@echo "installing logsink and what its development needs into .venv ..."
 	@$(PIP) --no-compile --editable '.[dev,sql]' # most of it is never imported
+	@touch $@
+
+.venv/.warm: .venv/.dev
 	@$(BIN)/python -m compileall -q logsink
 	@$(BIN)/python -m logsink.warm
 	@touch $@ .venv/.run
