@@ -56,7 +56,7 @@ def test_on_the_same_port(window: int, tmp_path: Path) -> None:
 
 async def test_on_another_port(tmp_path: Path) -> None:
     """As behind one name: the next session goes somewhere else."""
-    url, batch = f"file://{tmp_path}/store", 2000
+    url, batch = f"file://{tmp_path}/store", 500
     old = Receiver(url, tmp_path / "serve-0", archive__max_age="1s")
     await asyncio.to_thread(old.__enter__)
     clients = [RelpClient(old.port("relp"), window=window) for window in (1, 128, 100_000)]
