@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import datetime
-import json
 import shutil
 import statistics
 import subprocess
@@ -26,7 +24,7 @@ import numpy as np
 
 from benchmarks.corpus import corpus
 from benchmarks.parse import cost
-from benchmarks.peers import machine
+from benchmarks.report import report
 from logsink.archive.file import NewFile, write_files
 from logsink.archive.log import Add, DeltaLog, Txn
 from logsink.parse.frames import Frames, Origin, Settings
@@ -36,6 +34,17 @@ from logsink.store import open_store
 HOUR = 1_769_817_600_000_000
 """The hour in which everything came in: microseconds since the epoch, and over."""
 
+TITLES = {
+    "table": "",
+    "cpu_s": "CPU s",
+    "cpu_s_per_million": "CPU s/M",
+    "ratio": "of writing them",
+    "peak_rss_mb": "peak RSS MB",
+    "files_before": "files",
+    "files_after": "after",
+    "mb_before": "MB",
+    "mb_after": "after",
+}
 
 _MAINTAIN = """
 import re, resource, sys
@@ -136,24 +145,6 @@ async def build(directory: Path, lines: Sequence[bytes], files: int, receivers: 
     return total
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """The report as a Markdown table."""
-    head = {
-        "table": "",
-        "cpu_s": "CPU s",
-        "cpu_s_per_million": "CPU s/M",
-        "ratio": "of writing them",
-        "peak_rss_mb": "peak RSS MB",
-        "files_before": "files",
-        "files_after": "after",
-        "mb_before": "MB",
-        "mb_after": "after",
-    }
-    lines = ["| " + " | ".join(head.values()) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
-    lines += ["| " + " | ".join(str(row[key]) for key in head) + " |" for row in rows]
-    return "\n".join(lines)
-
-
 def main() -> None:
     """Measure and report."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -178,18 +169,16 @@ def main() -> None:
                 one.run()
                 print(f"{number}: {one.name}: {one.rounds[-1].cpu:.2f} s", file=sys.stderr)
         rows = [one.report(len(lines), reference) for one in tables]
-    setting = {
-        "machine": machine(),
-        "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
-        "messages": len(lines),
-        "bytes": len(data),
-        "writing_cpu_s": round(reference, 2),
-        "rounds": given.rounds,
-    }
-    print(table(rows))
-    print(f"\n{json.dumps(setting)}")
-    if given.json:
-        given.json.write_text(json.dumps(setting | {"tables": rows}, indent=2) + "\n")
+    report(
+        "tables",
+        rows,
+        TITLES,
+        given.json,
+        messages=len(lines),
+        bytes=len(data),
+        writing_cpu_s=round(reference, 2),
+        rounds=given.rounds,
+    )
 
 
 if __name__ == "__main__":

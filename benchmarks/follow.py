@@ -28,7 +28,7 @@ from typing import IO
 
 import numpy as np
 
-from benchmarks.peers import machine
+from benchmarks.report import machine
 from benchmarks.senders import OPEN, WINDOW
 from benchmarks.server import Server, usage
 

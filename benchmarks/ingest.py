@@ -12,7 +12,6 @@ one syslog message a line.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -23,8 +22,23 @@ from typing import Any, NamedTuple
 
 from benchmarks import senders
 from benchmarks.corpus import corpus
-from benchmarks.peers import Logsink, RsyslogFile, Subject, VictoriaLogs, installed, machine
+from benchmarks.peers import Logsink, RsyslogFile, Subject, VictoriaLogs, installed
+from benchmarks.report import report
 from tests.support.s3 import versitygw
+
+TITLES = {
+    "subject": "",
+    "cpu_s_per_million": "CPU s/M",
+    "lowest": "lowest",
+    "highest": "highest",
+    "ratio": "ratio",
+    "frames_per_s": "frames/s",
+    "peak_rss_mb": "peak RSS MB",
+    "stored_mb_per_million": "stored MB/M",
+    "objects": "objects",
+    "ack_p50_ms": "ack p50 ms",
+    "ack_p99_ms": "ack p99 ms",
+}
 
 
 class Round(NamedTuple):
@@ -108,26 +122,6 @@ def _s3(stack: ExitStack, send: senders.Send) -> tuple[Subject, senders.Send]:
     return Logsink("logsink, TCP lines, S3", "tcp", store=server.fresh_url(), environ=server.environment), send
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """The report as a Markdown table."""
-    head = {
-        "subject": "",
-        "cpu_s_per_million": "CPU s/M",
-        "lowest": "lowest",
-        "highest": "highest",
-        "ratio": "ratio",
-        "frames_per_s": "frames/s",
-        "peak_rss_mb": "peak RSS MB",
-        "stored_mb_per_million": "stored MB/M",
-        "objects": "objects",
-        "ack_p50_ms": "ack p50 ms",
-        "ack_p99_ms": "ack p99 ms",
-    }
-    lines = ["| " + " | ".join(head.values()) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
-    lines += ["| " + " | ".join("" if row[key] is None else str(row[key]) for key in head) + " |" for row in rows]
-    return "\n".join(lines)
-
-
 def main() -> None:
     """Measure and report."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -151,18 +145,17 @@ def main() -> None:
         total = data.count(b"\n") * (given.rounds + 1)
         reference = statistics.median(one.cpu for one in running[0].rounds)
         rows = [entry.report(reference, total) for entry in running]
-    setting = {
-        "machine": machine(),
-        "messages": data.count(b"\n"),
-        "bytes": len(data),
-        "format": given.format,
-        "connections": given.connections,
-        "rounds": given.rounds,
-    }
-    print(table(rows))
-    print(f"\n{json.dumps(setting)}")
-    if given.json:
-        given.json.write_text(json.dumps(setting | {"subjects": rows}, indent=2) + "\n")
+    report(
+        "subjects",
+        rows,
+        TITLES,
+        given.json,
+        messages=data.count(b"\n"),
+        bytes=len(data),
+        format=given.format,
+        connections=given.connections,
+        rounds=given.rounds,
+    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ until the last frame is acknowledged. CPU seconds are the receiver's, until its 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import statistics
@@ -21,8 +20,9 @@ from typing import Any
 
 from benchmarks import senders
 from benchmarks.corpus import corpus
-from benchmarks.ingest import table
-from benchmarks.peers import QUIET, Logsink, Program, RsyslogFile, Subject, installed, machine
+from benchmarks.ingest import TITLES
+from benchmarks.peers import QUIET, Logsink, Program, RsyslogFile, Subject, installed
+from benchmarks.report import report
 from benchmarks.server import usage
 
 _CONFIGURATION = """
@@ -125,11 +125,7 @@ def main() -> None:
             for _ in range(given.rounds + 1):
                 entry.run(data, frames)
             rows.append(entry.report(statistics.median(running[0].cpu[1:])))
-    print(table(rows))
-    setting = {"machine": machine(), "messages": frames, "window": given.window, "rounds": given.rounds}
-    print(f"\n{json.dumps(setting)}")
-    if given.json:
-        given.json.write_text(json.dumps(setting | {"subjects": rows}, indent=2) + "\n")
+    report("subjects", rows, TITLES, given.json, messages=frames, window=given.window, rounds=given.rounds)
 
 
 if __name__ == "__main__":

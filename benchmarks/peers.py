@@ -5,7 +5,6 @@ A peer that is not installed here is left out, and the report says so.
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import socket
@@ -180,19 +179,6 @@ class VictoriaLogs(Program):
 def installed(program: str) -> bool:
     """Whether a peer can take part."""
     return shutil.which(program) is not None
-
-
-def machine() -> dict[str, object]:
-    """What these figures were measured on."""
-    processor = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "")
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    uname = os.uname()
-    return {
-        "processor": processor.partition(":")[2].strip() or uname.machine,
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(memory / (1 << 30), 1),
-        "system": f"{uname.sysname} {uname.release}",
-    }
 
 
 def _settled(state) -> int:  # type: ignore[no-untyped-def]

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import multiprocessing
 import os
 import re
@@ -31,7 +30,8 @@ from typing import Any, NamedTuple
 
 from benchmarks import senders
 from benchmarks.corpus import corpus
-from benchmarks.peers import installed, machine
+from benchmarks.peers import installed
+from benchmarks.report import report
 from benchmarks.server import Server
 
 ABSENT = "no message says this"
@@ -165,14 +165,16 @@ def _made(path: Path) -> Iterator[Path]:
     draft.rename(path)
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """The report as a Markdown table."""
-    lines = [
-        "| question | s | lowest | highest | CPU s | peak RSS MB | lines out | lines/s |",
-        "| --- |" + " ---: |" * 7,
-    ]
-    lines += ["| " + " | ".join(str(value) for value in row.values()) + " |" for row in rows]
-    return "\n".join(lines)
+TITLES = {
+    "question": "question",
+    "s": "s",
+    "lowest": "lowest",
+    "highest": "highest",
+    "cpu_s": "CPU s",
+    "peak_rss_mb": "peak RSS MB",
+    "lines": "lines out",
+    "lines_per_s": "lines/s",
+}
 
 
 def main() -> None:
@@ -210,17 +212,8 @@ def main() -> None:
                 if number:
                     runs[case.name].append(one)
     rows = [_row(name, found) for name, found in runs.items()]
-    setting = {
-        "machine": machine(),
-        "messages": made.count,
-        "bytes": made.size,
-        "tail": given.tail,
-        "rounds": given.rounds,
-    }
-    print(table(rows))
-    print(f"\n{json.dumps(setting)}")
-    if given.json:
-        given.json.write_text(json.dumps(setting | {"questions": rows}, indent=2) + "\n")
+    figures = {"messages": made.count, "bytes": made.size, "tail": given.tail, "rounds": given.rounds}
+    report("questions", rows, TITLES, given.json, **figures)
 
 
 def _row(name: str, found: list[Run]) -> dict[str, Any]:

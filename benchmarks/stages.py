@@ -9,7 +9,6 @@ receiver can do without: the octets through a socket, and compressed once. Media
 from __future__ import annotations
 
 import argparse
-import json
 import socket
 import statistics
 import threading
@@ -22,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.corpus import corpus
-from benchmarks.peers import machine
+from benchmarks.report import report
 from logsink.archive import file, rounds
 from logsink.archive.merge import Input, merge
 from logsink.journal.fill import Fill, Memory
@@ -182,15 +181,15 @@ def main() -> None:
             if number:
                 costs[name].append(spent - inside)
     rows = [
-        {"step": name, "cpu_s_per_million": round(statistics.median(found), 3), "mb_per_million": round(made[name], 2)}
+        {
+            "step": name,
+            "cpu_s_per_million": round(statistics.median(found), 3),
+            "mb_per_million": round(made[name], 2) or None,
+        }
         for name, found in costs.items()
     ]
-    print("| step | CPU s/M | makes MB/M |\n| --- | ---: | ---: |")
-    print("\n".join(f"| {row['step']} | {row['cpu_s_per_million']} | {row['mb_per_million'] or ''} |" for row in rows))
-    setting = {"machine": machine(), "messages": data.count(b"\n"), "bytes": len(data), "rounds": given.rounds}
-    print(f"\n{json.dumps(setting)}")
-    if given.json:
-        given.json.write_text(json.dumps(setting | {"steps": rows}, indent=2) + "\n")
+    titles = {"step": "step", "cpu_s_per_million": "CPU s/M", "mb_per_million": "makes MB/M"}
+    report("steps", rows, titles, given.json, messages=data.count(b"\n"), bytes=len(data), rounds=given.rounds)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ code yet, and with no other place where it could be kept.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import shutil
@@ -22,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import logsink
-from benchmarks.peers import machine
+from benchmarks.report import report
 from benchmarks.server import Server
 
 KERNELS = ("*.nbi", "*.nbc", "*.o")
@@ -94,12 +93,8 @@ def main() -> None:
         for name, all_ in found.items()
         for wall, cpu in [tuple(statistics.median(column) for column in zip(*all_, strict=True))]
     ]
-    print("| | s | CPU s |\n| --- | ---: | ---: |")
-    print("\n".join(f"| {row['command']} | {row['seconds']} | {row['cpu_s']} |" for row in rows))
-    setting = {"machine": machine(), "rounds": given.rounds}
-    print(f"\n{json.dumps(setting)}")
-    if given.json:
-        given.json.write_text(json.dumps(setting | {"commands": rows}, indent=2) + "\n")
+    titles = {"command": "", "seconds": "s", "cpu_s": "CPU s"}
+    report("commands", rows, titles, given.json, rounds=given.rounds)
 
 
 if __name__ == "__main__":

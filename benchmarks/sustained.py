@@ -10,7 +10,6 @@ the table.
 from __future__ import annotations
 
 import argparse
-import json
 import threading
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 
 from benchmarks import senders
 from benchmarks.corpus import corpus
-from benchmarks.peers import machine
+from benchmarks.report import report
 from benchmarks.server import Server
 
 PERIOD = 0.25
@@ -87,21 +86,19 @@ def main() -> None:
         samples = watched(server, senders.lines(data, given.connections), times, messages)
         after = server.usage()
     read = next(one.at for one in samples if one.frames >= messages)
-    tenths = parts(samples, messages)
-    result = {
-        "machine": machine(),
-        "messages": messages,
-        "connections": given.connections,
-        "cpu_s_per_million": round((after.cpu - before.cpu) / messages * 1e6, 3),
-        "read_per_s": round(messages / read),
-        "archived_per_s": round(messages / samples[-1].at),
-        "peak_rss_mb": round(after.peak),
-    }
-    print("| tenth | resident MB | unstored MB | not archived MB |\n| ---: | ---: | ---: | ---: |")
-    print("\n".join("| " + " | ".join(str(value) for value in row.values()) + " |" for row in tenths))
-    print(f"\n{json.dumps(result)}")
-    if given.json:
-        given.json.write_text(json.dumps(result | {"tenths": tenths}, indent=2) + "\n")
+    titles = {"part": "tenth", "resident": "resident MB", "unstored": "unstored MB", "backlog": "not archived MB"}
+    report(
+        "tenths",
+        parts(samples, messages),
+        titles,
+        given.json,
+        messages=messages,
+        connections=given.connections,
+        cpu_s_per_million=round((after.cpu - before.cpu) / messages * 1e6, 3),
+        read_per_s=round(messages / read),
+        archived_per_s=round(messages / samples[-1].at),
+        peak_rss_mb=round(after.peak),
+    )
 
 
 if __name__ == "__main__":
