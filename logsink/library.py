@@ -83,7 +83,10 @@ class Archive:
 def batches(
     url: str, schema: pa.Schema, source: Callable[[Store], AsyncGenerator[pa.Table, None]]
 ) -> Iterator[pa.RecordBatch]:
-    """Batches as ``source`` finds them, by a thread that ends when nobody takes them any more."""
+    """Batches as ``source`` finds them, by a thread that ends when nobody takes them any more.
+
+    At least one, without rows if need be: polars makes no frame of none.
+    """
     found: queue.Queue[pa.RecordBatch | BaseException | None] = queue.Queue(_AHEAD)
     left = threading.Event()
 
@@ -111,11 +114,15 @@ def batches(
 
     thread = threading.Thread(target=work, name="logsink-scan", daemon=True)
     thread.start()
+    some = False
     try:
         while (item := found.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
             yield item
+            some = True
+        if not some:
+            yield pa.RecordBatch.from_arrays([pa.array([], kind) for kind in schema.types], schema=schema)
     finally:
         left.set()
         thread.join()

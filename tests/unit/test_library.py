@@ -80,6 +80,13 @@ def test_pandas_takes_it(logs: Any) -> None:
 def test_polars_takes_it(logs: Any) -> None:
     polars = pytest.importorskip("polars")
     assert polars.from_arrow(logs.scan(columns=["host"])).height == 50
+    assert polars.from_arrow(logs.scan("nowhere", columns=["host"])).height == 0
+
+
+def test_nothing_found_is_one_batch_without_rows(logs: Any) -> None:
+    """polars makes no frame of none at all."""
+    found = logs.scan("nowhere", columns=["time", "host"])
+    assert [(batch.num_rows, batch.schema.names) for batch in found] == [(0, ["time", "host"])]
 
 
 async def test_where_a_loop_runs_already(logs: Any) -> None:
