@@ -282,6 +282,7 @@ class _Scan:
         self._store, self._query, self._pending = Counted(store, report), query, pending
         self._report, self._tuning, self._pool, self._part = report, tuning, pool, part
         self._columns = tuple(dict.fromkeys(query.columns if part else (*KEY, *query.columns)))
+        self._nothing = SCHEMA.empty_table().select(self._columns)  # making one takes 1 ms
         self._sign = -1 if pending.descending else 1
         self._slots = asyncio.Semaphore(_FETCHES)
         self._units: list[_Unit] = []
@@ -372,7 +373,7 @@ class _Scan:
     async def _unreadable(self, error: FormatError) -> pa.Table:
         """What cannot be read is said, and the rest is found."""
         self._report.unreadable.append(str(error))
-        return await self._reduced(SCHEMA.empty_table().select(self._columns))
+        return await self._reduced(self._nothing)
 
     async def _reduced(self, rows: pa.Table) -> pa.Table:
         if self._part is None:
@@ -478,7 +479,7 @@ class _Scan:
             await self._have(chunks, known, ("time",))
             mask &= self._newest(known["time"], mask)
         if not mask.any():
-            return SCHEMA.empty_table().select(self._columns)
+            return self._nothing
         async with self._moved:  # whole rows are large: only for those whose turn is near
             await self._moved.wait_for(lambda: unit in islice(self._under_way, self._tuning.threads + 1))
         await chunks.fetch(self._fetch, [name for name in self._columns if name not in known])
