@@ -4,7 +4,7 @@
 
 Each claim is a command of its own, which says what it measures and how (``python -m benchmarks.ingest --help``). Here they run
 one after the other; what each prints, its figures as JSON with the machine's description, and a plot of them are left in
-``benchmarks/results/``. ``--quick``: one round each, to see that they run.
+``benchmarks/results/``. ``--quick``: one round each of few messages, to see that they run.
 """
 
 from __future__ import annotations
@@ -22,16 +22,19 @@ RESULTS = Path(__file__).parent / "results"
 
 
 class Claim(NamedTuple):
-    """What is to be shown, the module and arguments that measure it, and the column to plot: list, label, value, unit."""
+    """What is to be shown, the module and arguments that measure it, the column to plot, arguments that make it quick.
+
+    The column: list, label, value, unit.
+    """
 
     title: str
     command: str
     plot: tuple[str, str, str, str]
-    rounds: bool = True
+    quick: str = "--rounds 1 --messages 100000"
 
 
 _CPU = ("subjects", "subject", "cpu_s_per_million", "CPU s for a million messages")
-_PEERS = "--only tcp --only rsyslog --only rsyslog-gzip --only victorialogs"
+_PEERS = "--only tcp --only rsyslog --only rsyslog-gzip --only syslog-ng --only victorialogs"
 _TRANSPORTS = "--only tcp --only octet --only tls --only relp --only udp --only rsyslog-relp"
 
 CLAIMS = {
@@ -43,18 +46,22 @@ CLAIMS = {
     "connections-10": Claim("10 connections", f"ingest --connections 10 {_PEERS}", _CPU),
     "connections-1000": Claim("1,000 connections", f"ingest --connections 1000 {_PEERS}", _CPU),
     "sustained": Claim(
-        "20 million messages, as fast as they come", "sustained", ("tenths", "part", "resident", "MB"), False
+        "20 million messages, as fast as they come",
+        "sustained",
+        ("tenths", "part", "resident", "MB"),
+        "--messages 1000000",
     ),
     "stages": Claim("Each step by itself", "stages", ("steps", "step", "cpu_s_per_million", _CPU[3])),
+    "merge": Claim("Small files merged", "compact", ("tables", "table", "cpu_s_per_million", _CPU[3])),
     "query": Claim("Questions", "query", ("questions", "question", "s", "s")),
-    "start": Claim("Until something happens", "start", ("commands", "command", "seconds", "s")),
+    "start": Claim("Until something happens", "start", ("commands", "command", "seconds", "s"), "--rounds 1"),
 }
 
 
 def run(name: str, claim: Claim, quick: bool) -> bool:
     """Measure one; whether it went well."""
     module, *arguments = claim.command.split()
-    arguments += ["--rounds", "1"] if quick and claim.rounds else []
+    arguments += claim.quick.split() if quick else []
     figures = RESULTS / f"{name}.json"
     print(f"\n## {claim.title} ({name})\n", flush=True)
     command = [sys.executable, "-m", f"benchmarks.{module}", *arguments, "--json", str(figures)]

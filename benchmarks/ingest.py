@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from benchmarks import senders
 from benchmarks.corpus import corpus
-from benchmarks.peers import Logsink, RsyslogFile, Subject, VictoriaLogs, installed
+from benchmarks.peers import Logsink, RsyslogFile, Subject, SyslogNg, VictoriaLogs, installed
 from benchmarks.report import report
 from tests.support.s3 import versitygw
 
@@ -98,12 +98,13 @@ def entries(stack: ExitStack, given: argparse.Namespace, data: bytes) -> list[En
         "rsyslog": lambda: (RsyslogFile(), senders.lines(data, given.connections)),
         "rsyslog-gzip": lambda: (RsyslogFile(gzip=True), senders.lines(data, given.connections)),
         "rsyslog-relp": lambda: (RsyslogFile(relp=True), senders.relp(data, given.connections)),
+        "syslog-ng": lambda: (SyslogNg(), senders.lines(data, given.connections)),
         "victorialogs": lambda: (VictoriaLogs(), senders.lines(data, given.connections)),
     }
-    needs = {"s3": "versitygw", "rsyslog": "rsyslogd", "victorialogs": "victoria-logs"}
+    needs = {"s3": "versitygw", "rsyslog": "rsyslogd", "syslog-ng": "syslog-ng", "victorialogs": "victoria-logs"}
     found, frames = [], data.count(b"\n")
     for name in given.only or made:
-        program = needs.get(name.partition("-")[0])
+        program = next((needs[one] for one in needs if name.startswith(one)), None)
         if program and not installed(program):
             print(f"left out: {name} ({program} is not installed)", file=sys.stderr)
             continue

@@ -160,6 +160,27 @@ class RsyslogFile(Program):
         self.command = ["rsyslogd", "-n", "-f", str(configuration), "-i", str(self.path / "pid")]
 
 
+class SyslogNg(Program):
+    """syslog-ng that writes a plain file what comes over TCP."""
+
+    name = "syslog-ng, TCP to a plain file"
+
+    def __init__(self) -> None:
+        super().__init__()
+        configuration = self.path / "syslog-ng.conf"
+        configuration.write_text(
+            "@version: 3.35\n"  # later ones read it too
+            "options { keep-hostname(yes); use-dns(no); frac-digits(6); log-fifo-size(200000); };\n"
+            f'source s {{ network(transport("tcp") ip("127.0.0.1") port({self.port}) flags(syslog-protocol)\n'
+            "    max-connections(1100) log-fetch-limit(1000) log-iw-size(110000)); };\n"
+            f'destination d {{ file("{self.data}/log" flags(syslog-protocol) flush-lines(1000)); }};\n'
+            "log { source(s); destination(d); flags(flow-control); };\n"
+        )
+        places = {"cfgfile": configuration.name, "persist-file": "persist", "pidfile": "pid", "control": "control"}
+        self.command = ["syslog-ng", "--foreground", "--no-caps", "--stderr"]
+        self.command += [f"--{option}={self.path}/{name}" for option, name in places.items()]
+
+
 class VictoriaLogs(Program):
     """VictoriaLogs, single node, syslog over TCP."""
 
