@@ -1,7 +1,7 @@
 """Questions about what was kept, answered from the store alone: no server, no index, nothing but reads.
 
-``times`` and ``filters`` say what is wanted, ``plan`` which objects can hold it, ``datafile`` and ``tail`` read those,
-``scan`` runs it all at once, ``merge`` puts rows into order in bounded memory, ``render`` turns them into bytes.
+``times``, ``filters`` and ``question`` say what is wanted, ``plan`` which objects can hold it, ``datafile`` and ``tail`` read
+those, ``scan`` runs it all at once, ``merge`` puts rows into order in bounded memory, ``render`` turns them into bytes.
 Nothing here writes to a store, prints, or reads the environment.
 
 ::
@@ -18,7 +18,8 @@ from logsink.query.conditions import Between, Flagged, Holds, Not, Numbered, One
 from logsink.query.filters import Condition, Filter
 from logsink.query.follow import Follower, Place
 from logsink.query.levels import parse_facility, parse_priority
-from logsink.query.scan import Query, Report, Tuning, search
+from logsink.query.question import Query, Report, Tuning
+from logsink.query.scan import search
 from logsink.query.times import parse_time
 
 __all__ = [

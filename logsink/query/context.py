@@ -34,7 +34,8 @@ from logsink.query.filters import Condition, Filter, Mask, as_mask, one_chunk
 from logsink.query.formats import plain
 from logsink.query.merge import KEY
 from logsink.query.plan import Plan
-from logsink.query.scan import Query, Report, Tuning, search, unordered
+from logsink.query.question import Query, Report, Tuning
+from logsink.query.scan import search, unordered
 from logsink.query.stamps import Int64
 from logsink.store.base import Store
 

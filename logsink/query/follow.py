@@ -35,7 +35,8 @@ from logsink.query import tail
 from logsink.query.conditions import Between, OneOf
 from logsink.query.filters import Filter, one_chunk
 from logsink.query.plan import Plan
-from logsink.query.scan import Query, Report, Tuning, ahead, search
+from logsink.query.question import Query, Report, Tuning
+from logsink.query.scan import ahead, search
 from logsink.query.stamps import Int64
 from logsink.store.base import Store
 

@@ -17,13 +17,12 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
-import os
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
@@ -40,9 +39,10 @@ from logsink.query.conditions import Between
 from logsink.query.counted import Counted
 from logsink.query.datafile import SCHEMA, Chunks, OpenFile, RowGroup, as_rows, open_file
 from logsink.query.dedupe import COLUMNS, Dedupe
-from logsink.query.filters import EVERYTHING, UNKNOWN, Bounds, Filter, Mask, one_chunk
-from logsink.query.merge import KEY, MEMORY, Pending, Position, position
-from logsink.query.plan import Plan, bounds, plan
+from logsink.query.filters import UNKNOWN, Bounds, Filter, Mask, one_chunk
+from logsink.query.merge import KEY, Pending, Position, position
+from logsink.query.plan import bounds, plan
+from logsink.query.question import Query, Report, Tuning
 from logsink.query.spill import Backwards
 from logsink.store.base import Store
 
@@ -50,72 +50,6 @@ T = TypeVar("T")
 
 _FETCHES = 16  # ranged reads under way at once
 _HEAVY = "message"  # the one column whose bytes matter: looked at last
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What to find and how to hand it out.
-
-    filter    what a row must be
-    columns   columns wanted; those of the order (``merge.KEY``) always come too
-    limit     only the newest so many; None: all
-    reverse   newest first
-    dedupe    without rows that are probably copies (see ``dedupe``); the limit counts what is left
-    """
-
-    filter: Filter = EVERYTHING
-    columns: tuple[str, ...] = ("message",)
-    limit: int | None = None
-    reverse: bool = False
-    dedupe: bool = False
-
-
-@dataclass(slots=True)
-class Report:
-    """What a query has done so far; counted on as it runs."""
-
-    rows: int = 0
-    hidden: int = 0
-    began: float = 0.0
-    """Everything acknowledged before this (seconds since the epoch, this machine's clock) is included."""
-    files: int = 0
-    files_read: int = 0
-    segments: int = 0
-    bytes: int = 0
-    """Of files and segments, all that there are."""
-    passed: int = 0
-    """Of those, how many were read or passed over so far; by footers and statistics, so an estimate."""
-    bytes_read: int = 0
-    requests: int = 0
-    """Reads of objects; ``listings`` are pages of keys."""
-    listings: int = 0
-    restarts: int = 0
-    cut: bool = False
-    """The limit was reached before everything was looked at: there may be more."""
-    interrupted: bool = False
-    """It was told to stop before everything was looked at."""
-    unreadable: list[str] = field(default_factory=list)
-    """Why objects could not be read: their rows are missing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """Bounds of a running query. ``ahead``: units filtered before their turn; ``threads`` + 1 of them may hold whole rows."""
-
-    memory: int = MEMORY
-    ahead: int = 8
-    attempts: int = 10
-    threads: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
-    stop: Callable[[], bool] = lambda: False
-    """Asked after each unit: whether what was found by now is to be all."""
-    planned: Callable[[Plan], None] = lambda _: None
-    """Told of every plan that is made."""
-    journal: bool = True
-    """Whether the journal is looked at."""
-    archive: bool = True
-    """Whether the table's files are."""
-    known: Plan | None = None
-    """A plan to go by instead of looking what there is."""
 
 
 async def search(
