@@ -23,13 +23,15 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from logsink.kernel import I64, ReadI32, ReadI64, kernel
+from logsink.kernel import I64, Bytes, ReadI32, ReadI64, kernel, word
 from logsink.wire.batch import Batch
 
 KEPT_ANSWERED: Final = 1 << 14
 """Frames of a session that are remembered although their acknowledgement was written: more than are under way at once."""
 
 _HALF: Final = (1 << 32) - 1
+_SEVEN: Final = (1 << 56) - 1  # octets: `word` gives seven and a half
+_LOW: Final = (1 << 28) - 1
 _A: Final = 0x7D3A_59C5  # odd, without a pattern, below 2^31: products of halves and these stay below 2^63
 _B: Final = 0x6B8F_2E97
 
@@ -44,28 +46,22 @@ def _step(state: int, factor: int) -> int:
 
 
 @kernel
-def write_digests(words: ReadI64, starts: ReadI32, ends: ReadI32, count: int, key: int, out: I64) -> None:
-    """Digests of ``count`` frames of the little-endian ``words``, eight octets at a time, to ``out``."""
+def write_digests(data: Bytes, starts: ReadI32, ends: ReadI32, count: int, key: int, out: I64) -> None:
+    """Digests of ``count`` frames of ``data`` to ``out``; behind the last of them there are at least 8 octets more."""
     for i in range(count):
         at = int(starts[i])
         end = int(ends[i])
         a = key
         b = (key >> 7) ^ (end - at)
         while at < end:
-            k = at >> 3
-            skip = at & 7
-            word = words[k]
-            if skip:
-                word = (word >> (skip << 3)) & ((1 << (64 - (skip << 3))) - 1)
-                if end - at > 8 - skip:
-                    word |= words[k + 1] << (64 - (skip << 3))
-            if end - at < 8:
-                word &= (1 << ((end - at) << 3)) - 1
-            low = word & _HALF
-            high = (word >> 32) & _HALF
+            seven = word(data, at) & _SEVEN
+            if end - at < 7:
+                seven &= (1 << ((end - at) << 3)) - 1
+            low = seven & _LOW
+            high = seven >> 28
             a = _step(a ^ low ^ (high << 31), _A)
             b = _step(b ^ high ^ (low << 31), _B)
-            at += 8
+            at += 7
         for _ in range(3):
             a, b = _step(a ^ (b >> 1), _A), _step(b ^ (a >> 2), _B)
         out[2 * i] = a
@@ -109,13 +105,11 @@ def overlap(known: ReadI64, n: int, new: ReadI64, m: int, least: int, links: I64
 
 def digests(batch: Batch, key: int) -> Digests:
     """The digests of a batch's frames. ``key`` is below 2^63, and the same for all that is compared."""
-    data = batch.data
-    if len(data) % 8 or data.ctypes.data % 8:
-        padded = np.zeros(-(-len(data) // 8) * 8, np.uint8)
-        padded[: len(data)] = data
-        data = padded
-    out = np.empty(2 * len(batch), np.int64)
-    write_digests(data.view(np.int64), batch.starts, batch.ends, len(batch), key, out)
+    data, count = batch.data, len(batch)
+    if count and int(batch.ends[-1]) + 8 > len(data):
+        data = np.concatenate([data, np.zeros(8, np.uint8)])
+    out = np.empty(2 * count, np.int64)
+    write_digests(data, batch.starts, batch.ends, count, key, out)
     return out
 
 
