@@ -13,6 +13,7 @@ import sys
 import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import TextIO
 
 import orjson
@@ -102,6 +103,16 @@ REMOVED_FILES = _counter(
     "removed_files", "Data files deleted: replaced or retired long enough ago, or never committed."
 )
 CHECKPOINTS = _counter("checkpoints", "Checkpoints written to the table's log.")
+
+
+_frames, _frame_bytes = cache(FRAMES.labels), cache(FRAME_BYTES.labels)
+"""What counts for a transport: to find it anew for each read costs more than to count."""
+
+
+def count_frames(transport: str, frames: int, octets: int) -> None:
+    """Add to ``FRAMES`` and ``FRAME_BYTES``."""
+    _frames(transport).inc(frames)
+    _frame_bytes(transport).inc(octets)
 
 
 def count_flags(flag_counts: dict[int, int]) -> None:

@@ -100,15 +100,15 @@ class Intake:
     def take(self, batch: Batch, origin: Origin, waiter: Callable[[], None] | None = None) -> int:
         """Hand a read's frames to the journal; the ordinal to wait for (see ``Journal.append``)."""
         assert self._journal is not None, "connections are accepted only after attach"
-        octets = int((batch.ends - batch.starts).sum())
-        telemetry.FRAMES.labels(origin.transport).inc(len(batch))
-        telemetry.FRAME_BYTES.labels(origin.transport).inc(octets)
-        if batch.flags.any():
+        if np.count_nonzero(batch.flags):
             for flag in (Flag.TRUNCATED, Flag.INCOMPLETE, Flag.MAYBE_RESENT):
                 telemetry.count_flags({int(flag): int(np.count_nonzero(batch.flags & flag))})
+        before = self._journal.unstored
         ordinal = self._journal.append(batch, origin, waiter)
+        weight = self._journal.unstored - before
+        telemetry.count_frames(origin.transport, len(batch), weight - ROW * len(batch))
         self._stored()
-        if self._shares.take(ordinal, origin.sender, octets + ROW * len(batch)):
+        if self._shares.take(ordinal, origin.sender, weight):
             telemetry.SHARE_EXCEEDED.inc()
             if self._notices.due((origin.sender, "share"), asyncio.get_running_loop().time()):
                 telemetry.SHARE.log(sender=origin.sender)

@@ -66,6 +66,10 @@ class Taken:
     def __init__(self) -> None:
         self.fill = Fill(1, Memory(1 << 20, 1 << 14).loan())
 
+    @property
+    def unstored(self) -> int:
+        return self.fill.weight
+
     def append(self, batch: Batch, origin: Origin, _: object) -> int:
         self.fill.append(batch, 1, origin)
         return 1
