@@ -24,6 +24,9 @@ _PLAIN, _RLE = 0, 3  # Encoding
 _LARGEST: Final = 1 << 28
 """Bytes of an unpacked page that are worth the memory."""
 
+_FEW: Final = 64
+"""One value in so many is few: who asked looks at them sooner than all is searched once more."""
+
 Octets = npt.NDArray[np.uint8]
 Index32 = npt.NDArray[np.int32]
 Struct = Mapping[int, Any]
@@ -34,8 +37,9 @@ def holding(
 ) -> tuple[Mask, pa.StringArray] | None:
     """Which values of a column chunk of strings, of those in ``mask``, can satisfy all of ``needles``, and these values.
 
-    In the array '' stands for all others. None when it cannot be said. ``chunk`` are the chunk's bytes in the file,
-    ``compression`` is its codec's name in the footer; ``optional``: whether values may be null.
+    Where few are left of a page, these are not searched any further. In the array '' stands for all others. None when it
+    cannot be said. ``chunk`` are the chunk's bytes in the file, ``compression`` is its codec's name in the footer;
+    ``optional``: whether values may be null.
     """
     wanted = [[np.frombuffer(needle, np.uint8) for needle in alternatives] for alternatives in needles]
     found, parts, row = mask.copy(), list[pa.StringArray](), 0
@@ -49,12 +53,14 @@ def holding(
 
 
 def _sought(page: Octets, found: Mask, wanted: Sequence[Sequence[Octets]]) -> pa.StringArray:
-    """A page's values of those ``found``; where they lack something, they are not found any more."""
+    """A page's values of those ``found``; where they are seen to lack something, they are not found any more."""
     starts, ends, data = np.empty(0, np.int32), np.zeros(len(found) + 1, np.int32), np.empty(0, np.uint8)
     for alternatives in wanted:
+        if np.count_nonzero(found) * _FEW < len(found):
+            break
         marks = np.zeros(len(found), np.uint8)
         for needle in alternatives:
-            if find(page, 0, needle) < len(page) and found.any():
+            if find(page, 0, needle) < len(page):
                 starts = starts if len(starts) else _starts(page, len(found))
                 mark(page, starts, needle, marks)
         found &= marks.view(np.bool_)

@@ -31,7 +31,7 @@ def chunk(values: list[str] | list[str | None] = VALUES, **options: Any) -> tupl
 
 
 def sought(*needles: Needles, values: list[str] = VALUES, among: list[int] | None = None, **options: Any) -> list[int]:
-    """The rows found; what the array says of them is what they are."""
+    """The rows found that hold it indeed, as who asks will look; what the array says of them is what they are."""
     body, compression = chunk(values, **options)
     mask = np.ones(len(values), np.bool_)
     if among is not None:
@@ -41,7 +41,9 @@ def sought(*needles: Needles, values: list[str] = VALUES, among: list[int] | Non
     rows, array = found
     array.validate(full=True)
     assert array.to_pylist() == [value if there else "" for value, there in zip(values, rows, strict=True)]
-    return [int(row) for row in np.flatnonzero(rows)]
+    assert not (rows & ~mask).any()
+    kept = [value.encode() for value in values]
+    return [int(i) for i in np.flatnonzero(rows) if all(any(n in kept[i] for n in some) for some in needles)]
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,24 @@ def test_what_holds_it_is_found(options: dict[str, Any]) -> None:
 def test_what_is_not_known_is_left_to_who_decodes(options: dict[str, Any]) -> None:
     body, compression = chunk(**options)
     assert holding(body, compression, True, np.ones(len(VALUES), np.bool_), [[b"nowhere"]]) is None
+
+
+def test_one_text_is_found_exactly_and_of_few_values_no_more_is_asked() -> None:
+    values = ["a few", "a lot", *["a"] * 200, "nothing"]
+    body, compression = chunk(values)
+    everything = np.ones(len(values), np.bool_)
+    for needles, there in (
+        ([[b"a"]], [*range(202)]),
+        ([[b"a "]], [0, 1]),
+        ([[b"lot"]], [1]),
+        ([[b"nowhere"]], []),
+        ([[b"a "], [b"lot"]], [0, 1]),
+        ([[b"a"], [b"lot"]], [1]),
+    ):
+        found = holding(body, compression, True, everything, needles)
+        assert found is not None
+        assert np.flatnonzero(found[0]).tolist() == there
+        assert [value for value in found[1].to_pylist() if value] == [values[i] for i in there]
 
 
 def test_nulls_are_left_to_who_decodes() -> None:
