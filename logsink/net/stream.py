@@ -39,7 +39,7 @@ JUDGED = 4096
 TURN = 4 << 20
 """Octets inflated for one connection before the others have their turn."""
 
-LULL = 0.005
+LULL = 0.01
 """Seconds without reading when two reads came closer together than that: what comes meanwhile makes one read.
 
 A corked omrelp sends some forty frames at a time (see ``net.relp.SEGMENT``); to read each of these segments as it comes costs
