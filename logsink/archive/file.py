@@ -71,8 +71,8 @@ _SMALL = ("nth", "facility", "severity", "flags")
 _OPTIONS: dict[str, Any] = {
     "compression": "zstd",
     "compression_level": 1,  # sorted as they are, a level of 3 makes them no smaller, and takes half as long again
-    "data_page_size": 1
-    << 20,  # sorted as they are no larger than with 8 MiB, which no processor's cache holds, for a fifth less CPU
+    # Sorted as they are, pages are no larger in all than with 8 MiB, which no processor's cache holds, for a fifth less CPU.
+    "data_page_size": 1 << 20,
     "max_rows_per_page": GROUP,  # Arrow's 20,000 make 0.5 % more bytes
     "write_statistics": list(STATISTICS),
     "store_schema": False,  # what Arrow would add is for Arrow only

@@ -19,6 +19,9 @@ from logsink.kernel import I32, U8, Bytes, ReadI32, copy, kernel
 from logsink.parse.frames import Frames, Origin
 from logsink.wire.batch import Batch
 
+ROW = 24
+"""Octets of memory in use beside each frame's own."""
+
 _ALIGNED = 64
 """Octets that columns begin at a multiple of: Arrow likes that."""
 
@@ -132,7 +135,7 @@ class Fill:
     @property
     def weight(self) -> int:
         """Octets of memory in use: frames and the columns beside them."""
-        return self._bytes + 24 * self._rows
+        return self._bytes + ROW * self._rows
 
     def takes(self, batch: Batch) -> bool:
         """Whether ``batch`` fits (by the size of the buffer it views, which no batch exceeds)."""

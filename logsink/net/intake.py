@@ -14,6 +14,7 @@ import numpy as np
 
 from logsink import telemetry
 from logsink.flags import Flag
+from logsink.journal.fill import ROW
 from logsink.journal.writer import Journal
 from logsink.net.losses import Losses
 from logsink.net.notices import Notices
@@ -28,9 +29,6 @@ READ = 256 * 1024
 
 _UNFINISHED_SHARE = 0.25
 """Share of ``memory_limit`` that unfinished frames may hold before the largest are cut."""
-
-ROW = 24
-"""Octets of memory beside each frame's own: see ``Fill.weight``."""
 
 _OPENING_SHARE = 0.125
 """Share of ``memory_limit`` for frames that are held back until it is known whether they are resends."""

@@ -91,14 +91,7 @@ class Text:
 
     def __init__(self, zone: dt.tzinfo | None, *, colour: bool = False, iso: bool = False) -> None:
         self._zone, self._colour, self._iso = zone, colour, iso
-        self.columns: Sequence[str] = (
-            "time",
-            "host",
-            "app",
-            "procid",
-            *(("severity",) if colour else ()),
-            "message",
-        )
+        self.columns: Sequence[str] = ("time", "host", "app", "procid", *(("severity",) if colour else ()), "message")
 
     def lines(self, rows: pa.Table) -> pa.Array:
         host, app, procid = (one_chunk(rows.column(name)) for name in ("host", "app", "procid"))

@@ -265,7 +265,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "_BACKOFF_FIRST", 0.0)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(5))
 async def test_exactly_once(seed: int) -> None:
     world = await play(seed)
     assert len(world.acknowledged) > 100
@@ -273,14 +273,14 @@ async def test_exactly_once(seed: int) -> None:
 
 
 async def test_exactly_once_beside_retention() -> None:
-    worlds = [await play(seed, retention=0.15) for seed in range(2)]
+    worlds = [await play(seed, retention=0.15) for seed in range(3)]
     assert any(world.merged for world in worlds)
     assert any(world.retired for world in worlds)
 
 
 async def test_everything_happens() -> None:
     """Receivers that went on under a new id, messages sent again and rows that are doubled for it, files merged."""
-    worlds = [await play(seed, lives=6) for seed in range(100, 102)]
+    worlds = [await play(seed, lives=6) for seed in range(100, 104)]
     assert any(len(life.tenure.ids) > 1 for world in worlds for life in world.lives)
     assert any(world.resent for world in worlds)
     assert any(world.merged for world in worlds)

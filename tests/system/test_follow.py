@@ -64,7 +64,7 @@ def check(found: bytes, names: list[str], each: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "max_age"), [(4, "1s"), pytest.param(300, "10s", marks=pytest.mark.slow)], ids=["seconds", "minutes"]
+    ("seconds", "max_age"), [(8, "1s"), pytest.param(300, "10s", marks=pytest.mark.slow)], ids=["seconds", "minutes"]
 )
 def test_two_receivers_under_load(seconds: int, max_age: str, tmp_path: Path) -> None:
     url, out = f"file://{tmp_path}/store", tmp_path / "out"

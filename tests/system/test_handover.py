@@ -14,7 +14,7 @@ from tests.support.receiver import Receiver, found_once
 from tests.support.relp_client import RelpClient
 from tests.support.rsyslog import Rsyslog, relp
 
-REPLACEMENTS = 2
+REPLACEMENTS = 3
 
 
 @pytest.mark.parametrize("window", [pytest.param(128, marks=pytest.mark.slow), 10_000])

@@ -19,7 +19,7 @@ from tests.support.s3 import Server, s3_server
 
 __all__ = ["s3_server"]
 
-LINES = 15_000
+LINES = 30_000
 
 
 def mixed_lines(count: int, name: str) -> Iterator[bytes]:
@@ -122,7 +122,7 @@ def test_a_drain_under_load_and_a_new_receiver_lose_and_double_nothing(tmp_path:
     """What was read before the drain, and what the peer still sends until it sees the end, is there once."""
     url = f"file://{tmp_path}/store"
     lines = [
-        b"<13>1 2026-11-22T03:12:05.%06dZ web-1 load 1 - - message %d" % (i % 1_000_000, i) for i in range(150_000)
+        b"<13>1 2026-11-22T03:12:05.%06dZ web-1 load 1 - - message %d" % (i % 1_000_000, i) for i in range(300_000)
     ]
     sent = []
 
@@ -138,7 +138,7 @@ def test_a_drain_under_load_and_a_new_receiver_lose_and_double_nothing(tmp_path:
                 sock.setblocking(True)
                 sock.sendall(b"\n".join(share[i : i + 500]) + b"\n")
                 sent.extend(share[i : i + 500])
-                if i > 10_000:
+                if i > 20_000:
                     started.set()
             started.set()
 

@@ -130,7 +130,7 @@ def test_raw_is_the_frame_with_lf_or_its_length(monkeypatch: pytest.MonkeyPatch)
 def test_large_tables_are_rendered_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendering, "_BYTES", 500)
     rows = [row(i, message=f"message {i}") for i in range(100)]
-    content = as_rows(table(rows), Text(None, colour=True).columns)
+    content = as_rows(table(rows), Text(None).columns)
     parts = list(render(Text(None), content))
     assert len(parts) > 5
     assert b"".join(parts).decode().splitlines() == output(Text(None), *rows).splitlines()
