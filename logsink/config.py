@@ -257,6 +257,13 @@ class Config:
         usual="file:// in ~/.local/share/logsink",
         flag="--store",
     )
+    workers: int = _setting(
+        count(1, 256),
+        "Receivers, each in a process of its own, that share the addresses: one for each core that receiving may have. Limits "
+        "and sizes hold for each of them.",
+        1,
+        flag="--workers",
+    )
     listen: Listen
     receive: Receive
     tls: Tls
@@ -424,7 +431,7 @@ def _build(values: Mapping[str, Any], environ: Mapping[str, str], problems: list
         for section, cls in SECTIONS.items()
         if section
     }
-    return Config(store=chosen["store"], **sections)
+    return Config(**{key: v for key, v in chosen.items() if "." not in key}, **sections)
 
 
 def _default_store(environ: Mapping[str, str]) -> str | None:

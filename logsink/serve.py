@@ -14,17 +14,12 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import json
 import os
 import resource
-import signal
 import socket
 import time
-from collections.abc import Awaitable, Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
-
-from aiohttp import web
 
 from logsink import __version__, telemetry
 from logsink.archive.archiver import Archiver
@@ -32,13 +27,13 @@ from logsink.archive.log import DeltaLog
 from logsink.archive.maintain import Maintenance
 from logsink.archive.rounds import Rounds
 from logsink.config import Config
-from logsink.errors import ConfigError, LogsinkError
 from logsink.journal import fill
 from logsink.journal.tenure import Tenure
 from logsink.journal.writer import Journal
 from logsink.kinds import Address
-from logsink.net.http import Readiness, application
+from logsink.net.http import Http, Readiness, Report
 from logsink.net.intake import Intake
+from logsink.net.listening import KINDS, cannot_listen
 from logsink.net.relp import RelpConnection, small_segments
 from logsink.net.stream import Port
 from logsink.net.tcp import TcpConnection
@@ -75,19 +70,22 @@ def new_receiver() -> str:
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
-class Receiver:
-    """One receiver on a store. ``await run()`` from a fresh event loop; a second signal cuts the drain short."""
+Announce = Callable[[Mapping[str, Sequence[str]], str | None], None]
+"""Called once everything listens: addresses by kind, and that of HTTP."""
 
-    def __init__(self, config: Config, *, ready_file: Path | None = None) -> None:
-        self._config, self._ready_file = config, ready_file
+
+class Receiver:
+    """One receiver on a store. ``await run()`` from a fresh event loop, and ``stop`` it."""
+
+    def __init__(self, config: Config, announce: Announce | None = None) -> None:
+        self._config, self._announce = config, announce
         self._loop = asyncio.get_running_loop()
         self._stop: asyncio.Future[str] = self._loop.create_future()
         self._hurry = asyncio.Event()
         self._servers: list[asyncio.AbstractServer] = []
         self._udp: list[tuple[asyncio.DatagramTransport, UdpListener]] = []
-        self._http: web.AppRunner | None = None
-        self._addresses: dict[str, list[str]] = {"tcp": [], "udp": [], "relp": [], "tls": [], "relp_tls": []}
-        self._http_address: str | None = None
+        self._http = Http(self._report)
+        self._addresses: dict[str, list[str]] = {kind: [] for kind in KINDS}
         self._certificates: Certificates | None = None
         self._paused_at = 0.0
         receive = config.receive
@@ -99,9 +97,7 @@ class Receiver:
         )
 
     async def run(self) -> int:
-        """Receive until SIGTERM or SIGINT; the exit code: 0 when everything received is stored, 1 when not."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._signalled, number.name)
+        """Receive until ``stop``; the exit code: 0 when everything received is stored, 1 when not."""
         _allow_files(self._config.receive.max_connections)
         _keep_memory()
         async with open_store(self._config.store) as store:
@@ -115,8 +111,10 @@ class Receiver:
             duties = (self._archiver.run(), self._maintain(), self._watch(), self._tenure.watch())
             upkeep = [self._loop.create_task(duty) for duty in duties]
             try:
-                await self._listen()
-                self._announce()
+                http = await self._listen()
+                telemetry.READY.log()
+                if self._announce is not None:
+                    self._announce(self._addresses, http)
                 ends: set[asyncio.Future[Any]] = {self._stop, self._journal.failed}
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 return await self._drain()
@@ -125,6 +123,26 @@ class Receiver:
                     task.cancel()
                 await asyncio.gather(*upkeep, return_exceptions=True)
                 await self._close()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it has been told to stop."""
+        return self._stop.done()
+
+    def stop(self, why: str) -> None:
+        """Drain, and end."""
+        if not self._stop.done():
+            self._stop.set_result(why)
+
+    def hurry(self) -> None:
+        """Cut the drain short."""
+        self._hurry.set()
+
+    def report(self) -> Report:
+        """How it is; from when it listens."""
+        self._intake.losses.refresh()
+        telemetry.UNSTORED.set(self._journal.unstored)
+        return Report(self._readiness(), list(telemetry.REGISTRY.collect()))
 
     def _begin(self, store: Store, log: DeltaLog) -> None:
         """The parts behind the listeners."""
@@ -145,7 +163,7 @@ class Receiver:
         )
         self._intake.attach(self._journal)
 
-    async def _listen(self) -> None:
+    async def _listen(self) -> str | None:
         listen = self._config.listen
         if listen.tls or listen.relp_tls:
             self._certificates = Certificates(self._config.tls)
@@ -155,8 +173,7 @@ class Receiver:
         await self._listen_stream("relp_tls", listen.relp_tls, RelpConnection)
         for address in listen.udp:
             await self._listen_udp(address)
-        if listen.http is not None:
-            await self._listen_http(listen.http)
+        return await self._http.listen(listen.http) if listen.http else None
 
     async def _watch(self) -> None:
         """Look after what changes outside of this process."""
@@ -184,7 +201,7 @@ class Receiver:
                     backlog=BACKLOG,
                 )
             except OSError as error:
-                raise _cannot_listen(kind, address, error) from error
+                raise cannot_listen(kind, address, error) from error
             self._servers.append(server)
             for sock in server.sockets:
                 if kind.startswith("relp"):
@@ -197,38 +214,14 @@ class Receiver:
                 lambda: UdpListener(self._intake), local_addr=(address.host, address.port), reuse_port=True
             )
         except OSError as error:
-            raise _cannot_listen("udp", address, error) from error
+            raise cannot_listen("udp", address, error) from error
         self._udp.append((transport, listener))
         self._opened("udp", transport.get_extra_info("socket"))
-
-    async def _listen_http(self, address: Address) -> None:
-        self._http = web.AppRunner(application(self._readiness, self._refresh), access_log=None)
-        await self._http.setup()
-        site = web.TCPSite(self._http, address.host, address.port, reuse_port=True)
-        try:
-            await site.start()
-        except OSError as error:
-            raise _cannot_listen("http", address, error) from error
-        host, port = self._http.addresses[0][:2]
-        self._http_address = str(Address(host, port))
-        telemetry.LISTENING.log(address=self._http_address, transport="http")
 
     def _opened(self, kind: str, sock: socket.socket) -> None:
         host, port = sock.getsockname()[:2]
         self._addresses[kind].append(str(Address(host, port)))
         telemetry.LISTENING.log(address=self._addresses[kind][-1], transport=kind)
-
-    def _announce(self) -> None:
-        """Everything listens: say so, and in the ready file, which appears whole."""
-        telemetry.READY.log()
-        if self._ready_file is not None:
-            ready = {"pid": os.getpid()} | self._addresses | {"http": self._http_address}
-            draft = self._ready_file.with_name(f".{self._ready_file.name}.{os.getpid()}")
-            try:
-                draft.write_text(json.dumps(ready) + "\n", encoding="utf8")
-                draft.replace(self._ready_file)
-            except OSError as error:
-                raise ConfigError(f"cannot write --ready-file {self._ready_file}: {error.strerror}") from error
 
     async def _maintain(self) -> None:
         """Look after the store now and then, until cancelled."""
@@ -238,12 +231,6 @@ class Receiver:
                 await self._maintenance.once(own=self._tenure.ids)
             except Exception as error:  # noqa: BLE001  receiving goes on; it is tried again, and the log has it
                 telemetry.MAINTENANCE_FAILED.log(error=error)
-
-    def _signalled(self, name: str) -> None:
-        if self._stop.done():
-            self._hurry.set()
-        else:
-            self._stop.set_result(name)
 
     def _pressure(self, paused: bool) -> None:
         if paused:
@@ -259,8 +246,9 @@ class Receiver:
             error = self._journal.failed.exception()
             telemetry.FATAL.log(error=error)
             return 1
+        began = self._loop.time()
         timeout, open_now = self._config.receive.drain_timeout, len(self._intake.connections)
-        telemetry.DRAINING.log(signal=self._stop.result(), seconds=timeout, connections=open_now)
+        telemetry.DRAINING.log(why=self._stop.result(), seconds=timeout, connections=open_now)
         for server in self._servers:
             server.close()
         for transport, listener in self._udp:
@@ -268,12 +256,14 @@ class Receiver:
             transport.close()
         self._intake.drain()
         if not await self._until(self._intake.empty.wait(), timeout):
-            telemetry.DRAIN_CUT.log(connections=len(self._intake.connections), seconds=timeout)
+            seconds = self._loop.time() - began
+            telemetry.DRAIN_CUT.log(connections=len(self._intake.connections), seconds=seconds)
             for connection in list(self._intake.connections):
                 connection.abort()
             await self._intake.empty.wait()
-        if not await self._until(self._journal.flush(), timeout):
-            telemetry.NOT_STORED.log(bytes=self._journal.unstored, error="the store did not take it in time")
+        if not await self._until(self._journal.flush(), timeout) and self._journal.unstored:
+            cause = "told to stop at once" if self._hurry.is_set() else "the store did not take it in time"
+            telemetry.NOT_STORED.log(bytes=self._journal.unstored, error=cause)
             return 1
         await self._until(self._archiver.drain(time.monotonic() + timeout), timeout)
         if left := self._archiver.health.segments:
@@ -282,7 +272,7 @@ class Receiver:
         return 0
 
     async def _until(self, work: Awaitable[object], timeout: float) -> bool:
-        """Whether ``work`` finished within ``timeout`` seconds and before a second signal; it is cancelled if not."""
+        """Whether ``work`` finished within ``timeout`` seconds and before ``hurry``; it is cancelled if not."""
         task = asyncio.ensure_future(work)
         hurry = self._loop.create_task(self._hurry.wait())
         ends: set[asyncio.Future[Any]] = {task, hurry, self._journal.failed}
@@ -294,12 +284,14 @@ class Receiver:
         return done
 
     async def _close(self) -> None:
-        if self._http is not None:
-            await self._http.cleanup()
+        await self._http.close()
         await self._journal.aclose()
         self._journal.failed.cancel()
         self._rounds.close()
         self._maintenance.close()
+
+    async def _report(self) -> Report:
+        return self.report()
 
     def _readiness(self) -> Readiness:
         archive, journal = self._archiver.health, self._journal
@@ -315,15 +307,6 @@ class Receiver:
             "archive_error": archive.error or None,
         }
         return Readiness(not (self._intake.draining or journal.paused or failing or journal.failed.done()), detail)
-
-    def _refresh(self) -> None:
-        self._intake.losses.refresh()
-        telemetry.UNSTORED.set(self._journal.unstored)
-
-
-def _cannot_listen(kind: str, address: Address, error: OSError) -> LogsinkError:
-    hint = "ports below 1024 need CAP_NET_BIND_SERVICE" if isinstance(error, PermissionError) else ""
-    return ConfigError(f"cannot listen on {address} ({kind}): {error.strerror or error}", hint=hint)
 
 
 def _allow_files(connections: int) -> None:

@@ -70,6 +70,9 @@ RESENDS_FORGOTTEN = _counter(
 PAUSED = _gauge("receive_paused", "1 while reading is paused because memory_limit is reached.")
 UNFINISHED = _gauge("unfinished_bytes", "Bytes of frames whose end has not arrived yet.")
 
+# --- workers
+WORKERS_ENDED = _counter("workers_ended", "Workers that ended unasked, and were replaced.", "worker")
+
 # --- journal
 UNSTORED = _gauge("journal_unstored_bytes", "Bytes read and not yet stored.")
 SEGMENTS = _counter("journal_segments", "Segments stored.")
@@ -156,10 +159,10 @@ _I, _W, _E = logging.INFO, logging.WARNING, logging.ERROR
 STARTED = Event("started", _I, "logsink {version} started as receiver {receiver}, store {store}")
 LISTENING = Event("listening", _I, "listening on {address} ({transport})")
 READY = Event("ready", _I, "ready")
-DRAINING = Event(
-    "draining", _I, "{signal}: draining; no new connections, up to {seconds:g} s for {connections} open ones"
-)
-DRAIN_CUT = Event("drain_cut", _W, "closed {connections} connections that were still sending after {seconds:g} s")
+WORKING = Event("working", _I, "ready with {workers} workers")
+WORKER_ENDED = Event("worker_ended", _E, "worker {worker} is replaced after {seconds:g} s: {error}")
+DRAINING = Event("draining", _I, "{why}: draining; no new connections, up to {seconds:g} s for {connections} open ones")
+DRAIN_CUT = Event("drain_cut", _W, "closed {connections} connections that were still sending after {seconds:.3g} s")
 STOPPED = Event("stopped", _I, "stopped; everything received is stored")
 NOT_STORED = Event("not_stored", _E, "stopped with {bytes} bytes received and not stored: {error}")
 NOT_ARCHIVED = Event(
@@ -216,9 +219,10 @@ CHECKPOINTED = Event("checkpointed", _I, "checkpoint of version {version} writte
 class _Lines(logging.Formatter):
     """``2026-11-22T03:12:05.123Z INFO ready`` or one JSON object a line."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, worker: int) -> None:
         super().__init__()
-        self._json = as_json
+        self._json, self._worker = as_json, {"worker": worker} if worker else {}
+        self._prefix = f"worker {worker}: " if worker else ""
 
     def format(self, record: logging.LogRecord) -> str:
         stamp = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -228,15 +232,20 @@ class _Lines(logging.Formatter):
             traceback.print_exception(record.exc_info[1], file=sink)
             text += "\n" + sink.getvalue().rstrip()
         if not self._json:
-            return f"{stamp} {record.levelname} {text}"
+            return f"{stamp} {record.levelname} {self._prefix}{text}"
         fields = getattr(record, "fields", {})
         line = {"time": stamp, "level": record.levelname.lower(), "event": getattr(record, "event", record.name)}
-        return orjson.dumps(line | {"message": text} | fields, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        return orjson.dumps(
+            line | {"message": text} | self._worker | fields, default=str, option=orjson.OPT_NON_STR_KEYS
+        ).decode()
 
 
-def setup(*, level: str = "info", as_json: bool = False, stream: TextIO | None = None) -> None:
-    """Send logsink's own log to ``stream`` (default stderr): ``level`` is debug, info, warning or error."""
+def setup(worker: int = 0, *, level: str = "info", as_json: bool = False, stream: TextIO | None = None) -> None:
+    """Send logsink's own log to ``stream`` (default stderr): ``level`` is debug, info, warning or error.
+
+    The lines of one of several ``worker``s say which.
+    """
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(_Lines(as_json=as_json))
+    handler.setFormatter(_Lines(as_json=as_json, worker=worker))
     _LOGGER.handlers[:] = [handler]
     _LOGGER.setLevel(level.upper())

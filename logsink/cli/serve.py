@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from logsink.cli.settings import effective, options
 
+if TYPE_CHECKING:
+    from logsink.config import Config
+    from logsink.serve import Receiver
+    from logsink.workers import Workers
+
 
 @click.command()
-@options("store", "listen.tcp", "listen.udp", "listen.relp", "listen.tls", "listen.relp_tls", "listen.http")
+@options("store", "workers", "listen.tcp", "listen.udp", "listen.relp", "listen.tls", "listen.relp_tls", "listen.http")
 @click.option(
     "--ready-file",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -41,12 +50,35 @@ def command(config_file: Path | None, ready_file: Path | None, log_format: str, 
     import uvloop
 
     from logsink import telemetry
-    from logsink.serve import Receiver
 
-    telemetry.setup(level=log_level, as_json=log_format == "json")
+    setup = partial(telemetry.setup, level=log_level, as_json=log_format == "json")
+    setup()
 
     async def serve() -> int:
-        return await Receiver(config, ready_file=ready_file).run()
+        running = _workers(config, setup, ready_file) if config.workers > 1 else _receiver(config, ready_file)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, _signalled, running, number.name)
+        return await running.run()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(serve())
+
+
+def _receiver(config: Config, ready_file: Path | None) -> Receiver:
+    from logsink.net.listening import write_ready_file
+    from logsink.serve import Receiver
+
+    return Receiver(config, partial(write_ready_file, ready_file) if ready_file else None)
+
+
+def _workers(config: Config, setup: Callable[..., None], ready_file: Path | None) -> Workers:
+    from logsink.workers import Workers  # nothing of what receives is needed in the process that holds them together
+
+    return Workers(config, setup, ready_file=ready_file)
+
+
+def _signalled(running: Receiver | Workers, name: str) -> None:
+    if running.stopping:
+        running.hurry()
+    else:
+        running.stop(name)

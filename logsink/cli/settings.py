@@ -48,6 +48,6 @@ def loaded(config_file: Path | None, given: Mapping[str, Any]) -> Loaded:
 def _option(setting: Setting) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     if setting.flag is None:
         raise ValueError(f"setting {setting.key} has no flag")
-    many, metavar = setting.kind.many, {"address": "ADDR", "URL": "URL"}.get(setting.kind.name, "VALUE")
+    many, metavar = setting.kind.many, {"address": "ADDR", "URL": "URL", "number": "N"}.get(setting.kind.name, "VALUE")
     text = setting.doc.replace("`", "") + (" May be repeated." if many else "")
     return click.option(setting.flag, parameter(setting.key), multiple=many, metavar=metavar, help=text)

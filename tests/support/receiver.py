@@ -24,6 +24,7 @@ import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 COMMAND = [sys.executable, "-m", "logsink"]
 
@@ -47,7 +48,7 @@ class Receiver:
         self.command, self.listen = COMMAND, dict.fromkeys(("tcp", "udp", "relp", "http"), 0)
         self.process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Receiver:
+    def __enter__(self) -> Self:
         command = [*self.command, "serve", "--store", self.store, "--ready-file", str(self._ready)]
         for kind, port in self.listen.items():
             command += [f"--{kind}", f"127.0.0.1:{port}"]

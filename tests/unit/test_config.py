@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from pathlib import Path
 
 import pytest
@@ -280,8 +281,7 @@ def test_declaration(key: str) -> None:
     assert setting.usual
     if setting.default is not None:
         value = setting.kind.value(setting.default)
-        section, _, name = key.partition(".")
-        assert getattr(getattr(load(None, HOME, {}), section), name) == value
+        assert operator.attrgetter(key)(load(None, HOME, {})) == value
 
 
 @pytest.mark.parametrize("text", ['quote " backslash \\ tab \t', "nul \0", "é"])

@@ -1,0 +1,262 @@
+"""Several receivers on the same addresses, each in a process of its own, for machines with cores to spare::
+
+    Workers ---- stop, hurry, "how are you?" ----> work(): a Receiver in a process
+            <--- where it listens, how it is -----
+
+The kernel gives each connection, and each sender's datagrams, to one of the workers (SO_REUSEPORT). A worker that ends without
+having been told to is replaced; what it had stored is found and archived like that of any receiver that is gone. HTTP is
+served by the process that holds them together. When that is gone, the workers drain and end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from prometheus_client import Metric
+
+from logsink import telemetry
+from logsink.config import Config
+from logsink.errors import LogsinkError
+from logsink.net.http import Http, Readiness, Report
+from logsink.net.listening import chosen, write_ready_file
+
+PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds until a worker that has ended is replaced: twice as many each time that it has not come to listen."""
+
+ANSWER = 2.0
+"""Seconds that a worker may take to tell how it is."""
+
+Setup = Callable[[int], None]
+"""Sets up the log of the worker with this number, in its process."""
+
+
+class Listening(NamedTuple):
+    """What a worker tells once: its addresses by kind."""
+
+    addresses: Mapping[str, Sequence[str]]
+
+
+class Failed(NamedTuple):
+    """What a worker tells last when it cannot begin."""
+
+    message: str
+    hint: str
+
+
+class Workers:
+    """``config.workers`` receivers. ``await run()`` from a fresh event loop, and ``stop`` them."""
+
+    def __init__(self, config: Config, setup: Setup, *, ready_file: Path | None = None) -> None:
+        self._listen, self._holding = chosen(config.listen)
+        self._ready_file = ready_file
+        config = replace(config, listen=replace(self._listen, http=None))
+        self._workers = [_Worker(config, setup, number + 1) for number in range(config.workers)]
+        self._http = Http(self._report)
+
+    async def run(self) -> int:
+        """Receive until ``stop``; the exit code: 0 when everything received is stored, 1 when not."""
+        running = [asyncio.create_task(worker.run()) for worker in self._workers]
+        try:
+            listening = await asyncio.gather(*(worker.listening for worker in self._workers))
+            for one in self._holding:
+                one.close()
+            http = await self._http.listen(self._listen.http) if self._listen.http else None
+            telemetry.WORKING.log(workers=len(running))
+            if self._ready_file is not None:
+                write_ready_file(self._ready_file, listening[0].addresses, http)
+        except BaseException:
+            self.stop("cannot begin")
+            raise
+        finally:
+            codes = await asyncio.gather(*running)
+            await self._http.close()
+        return int(any(codes))
+
+    @property
+    def stopping(self) -> bool:
+        """Whether they have been told to stop."""
+        return any(worker.stopping for worker in self._workers)
+
+    def stop(self, why: str) -> None:
+        """Have all of them drain, and end."""
+        for worker in self._workers:
+            worker.stop(why)
+
+    def hurry(self) -> None:
+        """Cut their drains short."""
+        for worker in self._workers:
+            worker.hurry()
+
+    async def _report(self) -> Report:
+        """Of all of them. Those that are being replaced take no connections: they do not count, while there are others."""
+        reports = await asyncio.gather(*(worker.report() for worker in self._workers))
+        told = {worker.number: report for worker, report in zip(self._workers, reports, strict=True) if report}
+        missing = [worker.number for worker in self._workers if worker.listens and worker.number not in told]
+        ready = bool(told) and not missing and all(report.readiness.ready for report in told.values())
+        detail = {str(number): report.readiness.detail for number, report in told.items()}
+        return Report(Readiness(ready, {"workers": detail, "no_answer": missing}), _together(told))
+
+
+def _together(reports: Mapping[int, Report]) -> list[Metric]:
+    """The workers' metrics, told apart by label ``worker``, and how often they had to be replaced."""
+    families = {one.name: one for one in telemetry.WORKERS_ENDED.collect()}
+    for number, report in reports.items():
+        for one in report.metrics:
+            family = families.setdefault(one.name, Metric(one.name, one.documentation, one.type, one.unit))
+            family.samples += (
+                sample._replace(labels=sample.labels | {"worker": str(number)}) for sample in one.samples
+            )
+    return list(families.values())
+
+
+class _Worker:
+    """One of them, in one process after the other. ``listening`` is done when the first of these listens."""
+
+    def __init__(self, config: Config, setup: Setup, number: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._config, self._setup, self.number = config, setup, number
+        self.listening: asyncio.Future[Listening] = self._loop.create_future()
+        self.listens = False
+        self._stop: asyncio.Future[str] = self._loop.create_future()
+        self._pipe: Connection | None = None
+        self._gone: asyncio.Future[Failed | None] = self._loop.create_future()
+        self._answer: asyncio.Future[Report] | None = None
+
+    async def run(self) -> int:
+        """Run it, and another one for each that ends before ``stop``; the exit code of the last."""
+        pause = PAUSE
+        while True:
+            code, error = await self._process()
+            if not self.listening.done():
+                self.listening.set_exception(error)
+            if self.stopping or self.listening.exception():
+                return code
+            pause = PAUSE if self.listens else min(2 * pause, LONGEST_PAUSE)
+            self.listens = False
+            telemetry.WORKERS_ENDED.labels(self.number).inc()
+            telemetry.WORKER_ENDED.log(worker=self.number, error=error, seconds=pause)
+            await asyncio.wait([self._stop], timeout=pause)
+            if self._stop.done():
+                return 0
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop.done()
+
+    def stop(self, why: str) -> None:
+        if not self._stop.done():
+            self._stop.set_result(why)
+            self._tell("stop", why)
+
+    def hurry(self) -> None:
+        self._tell("hurry")
+
+    async def report(self) -> Report | None:
+        """How it is; None: it does not listen, or does not say."""
+        if not self.listens:
+            return None
+        if self._answer is None or self._answer.done():
+            self._answer = self._loop.create_future()
+            self._tell("report")
+        answer = self._answer
+        await asyncio.wait([answer], timeout=ANSWER)
+        return answer.result() if answer.done() and not answer.cancelled() else None
+
+    async def _process(self) -> tuple[int, LogsinkError]:
+        """One process, to its end: its exit code, and what that means."""
+        context = get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        process = context.Process(target=work, args=(theirs, self._config, self._setup, self.number))
+        process.start()
+        theirs.close()
+        self._gone = self._loop.create_future()
+        self._loop.add_reader(self._pipe.fileno(), self._heed, self._pipe)
+        if self.stopping:
+            self._tell("stop", self._stop.result())
+        failed = await self._gone
+        self._loop.remove_reader(self._pipe.fileno())
+        if self._answer is not None:
+            self._answer.cancel()
+        self._pipe.close()
+        self._pipe = None
+        process.join()
+        code = process.exitcode or 0
+        message, hint = failed or (f"it ended with {_how(code)}", "")
+        return code, LogsinkError(message, hint=hint)
+
+    def _heed(self, pipe: Connection) -> None:
+        """Take what it tells."""
+        try:
+            told = pipe.recv()
+        except (EOFError, OSError):
+            told = None
+        match told:
+            case Listening():
+                self.listens = True
+                if not self.listening.done():
+                    self.listening.set_result(told)
+            case Report() if self._answer is not None and not self._answer.done():
+                self._answer.set_result(told)
+            case Failed() | None if not self._gone.done():
+                self._gone.set_result(told)
+
+    def _tell(self, order: str, why: str = "") -> None:
+        if self._pipe is not None:
+            with suppress(OSError):  # it is gone, which will be seen
+                self._pipe.send((order, why))
+
+
+def _how(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def work(pipe: Connection, config: Config, setup: Setup, number: int) -> NoReturn:
+    """A worker's whole life, in a process of its own."""
+    import uvloop
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for all of its processes: we are told
+    setup(number)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            code = runner.run(_receive(pipe, config))
+    except LogsinkError as error:
+        with suppress(OSError):
+            pipe.send(Failed(str(error), error.hint))
+        code = 2
+    sys.stderr.flush()
+    os._exit(code)
+
+
+async def _receive(pipe: Connection, config: Config) -> int:
+    """Run a receiver that is stopped by SIGTERM, by who holds the other end of ``pipe``, and when that is gone."""
+    from logsink.serve import Receiver  # 0.4 s that the first process need not wait for
+
+    loop = asyncio.get_running_loop()
+    receiver = Receiver(config, lambda addresses, _: pipe.send(Listening(addresses)))
+
+    def heed() -> None:
+        try:
+            order, why = pipe.recv()
+        except (EOFError, OSError):
+            loop.remove_reader(pipe.fileno())
+            order, why = "stop", "the first process is gone"
+        if order == "stop":
+            receiver.stop(why)
+        elif order == "hurry":
+            receiver.hurry()
+        else:
+            pipe.send(receiver.report())
+
+    loop.add_reader(pipe.fileno(), heed)
+    loop.add_signal_handler(signal.SIGTERM, receiver.stop, "SIGTERM")
+    return await receiver.run()
