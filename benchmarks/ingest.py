@@ -90,6 +90,10 @@ def entries(stack: ExitStack, given: argparse.Namespace, data: bytes) -> list[En
     """What takes part, started; what is not installed is named on stderr."""
     made: dict[str, Callable[[], tuple[Subject, senders.Send]]] = {
         "tcp": lambda: (Logsink("logsink, TCP lines", "tcp"), senders.lines(data, given.connections)),
+        "workers": lambda: (
+            Logsink("logsink, TCP lines, 2 workers", "tcp", environ={"LOGSINK_WORKERS": "2"}),
+            senders.lines(data, max(given.connections, 10)),
+        ),
         "octet": lambda: (Logsink("logsink, TCP octet-counted", "tcp"), senders.counted(data, given.connections)),
         "tls": lambda: _secured(data, given.connections),
         "relp": lambda: (Logsink("logsink, RELP", "relp"), senders.relp(data, given.connections)),

@@ -31,12 +31,14 @@ class Usage(NamedTuple):
 
 
 def usage(pid: int) -> Usage:
-    """What process ``pid`` has used, by the kernel's accounting; its waited-for children are in it."""
+    """What process ``pid`` and those that it has started have used, by the kernel's accounting."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     status = Path(f"/proc/{pid}/status").read_text()
     peak, resident = (int(re.findall(rf"{name}:\s+(\d+) kB", status)[0]) / 1000 for name in ("VmHWM", "VmRSS"))
     cpu = sum(int(n) for n in fields[11:15]) / _TICK
-    return Usage(cpu, peak, resident, int(fields[7]) + int(fields[8]))
+    own = Usage(cpu, peak, resident, int(fields[7]) + int(fields[8]))
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return Usage(*(sum(values) for values in zip(own, *(usage(int(child)) for child in children), strict=True)))
 
 
 class Server:
