@@ -45,6 +45,7 @@ CLAIMS = {
     "s3": Claim("S3 over HTTP, and the local store", "ingest --only tcp --only s3", _CPU),
     "connections-10": Claim("10 connections", f"ingest --connections 10 {_PEERS}", _CPU),
     "connections-1000": Claim("1,000 connections", f"ingest --connections 1000 {_PEERS}", _CPU),
+    "workers": Claim("Two workers, and one", "ingest --connections 10 --only tcp --only workers", _CPU),
     "sustained": Claim(
         "20 million messages, as fast as they come",
         "sustained",
