@@ -92,7 +92,7 @@ def entries(stack: ExitStack, given: argparse.Namespace, data: bytes) -> list[En
         "tcp": lambda: (Logsink("logsink, TCP lines", "tcp"), senders.lines(data, given.connections)),
         "workers": lambda: (
             Logsink("logsink, TCP lines, 2 workers", "tcp", environ={"LOGSINK_WORKERS": "2"}),
-            senders.lines(data, max(given.connections, 10)),
+            senders.lines(data, given.connections),
         ),
         "octet": lambda: (Logsink("logsink, TCP octet-counted", "tcp"), senders.counted(data, given.connections)),
         "tls": lambda: _secured(data, given.connections),

@@ -77,7 +77,7 @@ Announce = Callable[[Mapping[str, Sequence[str]], str | None], None]
 class Receiver:
     """One receiver on a store. ``await run()`` from a fresh event loop, and ``stop`` it."""
 
-    def __init__(self, config: Config, announce: Announce | None = None) -> None:
+    def __init__(self, config: Config, *, announce: Announce | None = None) -> None:
         self._config, self._announce = config, announce
         self._loop = asyncio.get_running_loop()
         self._stop: asyncio.Future[str] = self._loop.create_future()

@@ -242,7 +242,7 @@ async def _receive(pipe: Connection, config: Config) -> int:
     from logsink.serve import Receiver  # 0.4 s that the first process need not wait for
 
     loop = asyncio.get_running_loop()
-    receiver = Receiver(config, lambda addresses, _: pipe.send(Listening(addresses)))
+    receiver = Receiver(config, announce=lambda addresses, _: pipe.send(Listening(addresses)))
 
     def heed() -> None:
         try:

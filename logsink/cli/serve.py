@@ -68,7 +68,7 @@ def _receiver(config: Config, ready_file: Path | None) -> Receiver:
     from logsink.net.listening import write_ready_file
     from logsink.serve import Receiver
 
-    return Receiver(config, partial(write_ready_file, ready_file) if ready_file else None)
+    return Receiver(config, announce=partial(write_ready_file, ready_file) if ready_file else None)
 
 
 def _workers(config: Config, setup: Callable[..., None], ready_file: Path | None) -> Workers:
