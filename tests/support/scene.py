@@ -233,9 +233,11 @@ class Scene:
         assert all(n == 1 for n in written.values()), [key for key, n in written.items() if n > 1]
         txn: dict[str, int] = {}
         live: set[str] = set()
+        committed: set[str] = set()
         for effect in sorted(effects, key=lambda effect: effect["at"]):
             for key in effect["keys"]:
-                if effect["verb"] == "put_absent" and key.startswith(f"{ROOT}_delta_log/"):
+                if effect["verb"] == "put_absent" and key.startswith(f"{ROOT}_delta_log/") and key not in committed:
+                    committed.add(key)  # whoever tries it after that finds it there, and moves nothing
                     self._moves(key, txn, live)
                 if effect["verb"] == "delete" and key.startswith(f"{ROOT}date="):
                     assert key.removeprefix(ROOT) not in live, f"{key} was deleted while it was live"
