@@ -22,7 +22,6 @@ import threading
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -30,6 +29,7 @@ import orjson
 import pyarrow as pa
 
 from logsink import telemetry
+from logsink.archive.background import background
 from logsink.archive.file import INPUTS, NAME, FileWriter, NewFile
 from logsink.archive.log import Action, Add, DeltaLog, Remove
 from logsink.archive.merge import Input, merge
@@ -154,7 +154,7 @@ class Compactor:
     ) -> None:
         self._log, self._sizes, self._rest, self._choice = log, sizes, rest, choice
         self._later = uniform(0, max(0.0, _STAGGER * sizes.compact_after))
-        self._thread = ThreadPoolExecutor(1, "compact")
+        self._thread = background("compact")
         self._passed: set[str] = set()
 
     def close(self) -> None:

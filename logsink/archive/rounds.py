@@ -15,7 +15,6 @@ import asyncio
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -23,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from logsink import telemetry
+from logsink.archive.background import background
 from logsink.archive.file import NewFile, write_files
 from logsink.archive.log import Action, Add, DeltaLog, Txn
 from logsink.archive.snapshot import Snapshot
@@ -97,7 +97,7 @@ class Rounds:
 
     def __init__(self, log: DeltaLog) -> None:
         self.log = log
-        self._thread = ThreadPoolExecutor(1, "archive")
+        self._thread = background("archive")
         self._workspace = Workspace()
         self._lock = asyncio.Lock()
 

@@ -41,7 +41,7 @@ _BACKOFF_FIRST, _BACKOFF_MOST = 0.05, 5.0
 _RESUME_AT = 0.75
 """Reading goes on when unstored memory has fallen to this share of the limit."""
 
-_FAST, _LONGER = 1024, 0.02
+_FAST, _LONGER = 1024, 0.01
 """Frames of a fill that is waited for by which they are seen to come fast, and how many seconds longer it then waits for more:
 
 at such a rate it is segments that cost. A sender that comes to its window meanwhile is one that waits most of the time anyway.
