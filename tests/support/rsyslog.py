@@ -139,7 +139,7 @@ class Rsyslog:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            self._input = socket.create_connection(("127.0.0.1", self._port()), timeout=STOP)
+            self._input = self._connect()
         except BaseException:
             self.kill()
             raise
@@ -150,15 +150,16 @@ class Rsyslog:
     ) -> None:
         self.stop() if kind is None else self.kill()
 
-    def _port(self) -> int:
-        """The port it took, once it has written it down."""
+    def _connect(self) -> socket.socket:
+        """To the port it has written down, once it listens there: it writes it down between bind and listen."""
         assert self._process is not None
         file, deadline = self._directory / "port", time.monotonic() + START
-        while not (file.exists() and file.read_text().strip()):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"rsyslogd does not start: {self.log}")
-            time.sleep(0.01)  # it tells nobody when it is ready
-        return int(file.read_text())
+        while self._process.poll() is None and time.monotonic() < deadline:
+            try:
+                return socket.create_connection(("127.0.0.1", int(file.read_text())), timeout=STOP)
+            except (FileNotFoundError, ValueError, ConnectionRefusedError):  # not there, empty, not yet listening
+                time.sleep(0.01)  # it tells nobody when it is ready
+        raise RuntimeError(f"rsyslogd does not start: {self.log}")
 
     def _end(self, number: signal.Signals) -> None:
         if self._input is not None:
