@@ -80,7 +80,8 @@ class Logsink(Subject):
         return self._server.usage()
 
     def finish(self) -> int:
-        frames = _settled(lambda: int(self._server.metric("logsink_frames_total")))
+        _idle(self)  # who asks it for its metrics all the time measures that
+        frames = int(self._server.metric("logsink_frames_total"))
         self._server.wait_for_rows(frames)
         return frames
 
@@ -133,7 +134,7 @@ class Program(Subject):
         return usage(self._process.pid)
 
     def finish(self) -> None:
-        _settled(lambda: int(self.usage().cpu * 50))
+        _idle(self)
 
     def stored(self) -> tuple[int, int]:
         files = [file for file in self.data.rglob("*") if file.is_file()]
@@ -202,12 +203,11 @@ def installed(program: str) -> bool:
     return shutil.which(program) is not None
 
 
-def _settled(state) -> int:  # type: ignore[no-untyped-def]
-    """Until ``state()`` has not changed for ``QUIET`` seconds; what it is then."""
-    last, since = state(), time.monotonic()
+def _idle(subject: Subject) -> None:
+    """Until it has used no more than 20 ms of CPU for ``QUIET`` seconds."""
+    last, since = subject.usage().cpu, time.monotonic()
     while time.monotonic() - since < QUIET:
-        time.sleep(0.25)  # each look at a metric costs the server 3 ms
-        now = state()
-        if now != last:
+        time.sleep(0.1)
+        now = subject.usage().cpu
+        if now - last > 0.02:
             last, since = now, time.monotonic()
-    return int(last)

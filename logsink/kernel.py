@@ -26,7 +26,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from types import CodeType, FunctionType, MappingProxyType
+from types import CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import Any, Final, Generic, NamedTuple, ParamSpec, TypeVar, cast
 
 import numpy as np
@@ -238,12 +238,13 @@ def _both(data: Bytes, p: int, one: int, q: int, other: int) -> int:
     return 32
 
 
-def compile_all() -> int:
-    """Compile (or load from the cache) every kernel of this package's modules imported so far; how many there are."""
-    ours = [one for one in _every if one.function.__module__.startswith(f"{__package__}.")]
-    for one in ours:
+def compile_all(*modules: ModuleType) -> int:
+    """Compile (or load from the cache) every kernel of these modules, or of all modules imported so far; how many there are."""
+    names = tuple(module.__name__ for module in modules) or (f"{__package__}.",)
+    found = [one for one in _every if one.function.__module__.startswith(names)]
+    for one in found:
         one.compile()
-    return len(ours)
+    return len(found)
 
 
 def _facts(code: CodeType) -> Iterator[str]:

@@ -167,9 +167,3 @@ class Fill:
             np.repeat(np.array(self._codes, np.int32), counts),
             list(self._origins),
         )
-
-
-def warm() -> None:
-    """Compile the kernel of this module."""
-    at = np.zeros(1, np.int32)
-    Fill(0, Memory(8, 1).loan()).append(Batch(np.zeros(8, np.uint8), at, at + 1, at), 0, Origin(None, None, "tcp"))

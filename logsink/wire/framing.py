@@ -253,10 +253,3 @@ class Framer:
         self._state[_SCANNED] = 0
         out.starts[0], out.ends[0], out.flags[0] = start, len(data), flag if digits > 0 else 0
         return out.batch(data, 1 if len(data) > start else 0)
-
-
-def warm() -> None:
-    """Compile the kernels of this module."""
-    buffer = np.zeros(64, np.uint8)
-    buffer[:8] = np.frombuffer(b"2 <1\n 5\n", np.uint8)
-    Framer(Scratch(64), 16).receive(buffer, 8)

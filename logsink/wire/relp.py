@@ -432,9 +432,3 @@ def _offers_problem(data: bytes) -> bytes | None:
         if name == b"commands":
             commands += values
     return None if b"syslog" in commands else b"500 required command not supported by client"
-
-
-def warm() -> None:
-    """Compile the kernels of this module."""
-    for one in (read_header, take, write_answers):
-        one.compile()

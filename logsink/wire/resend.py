@@ -217,9 +217,3 @@ def judge(known: Unanswered, opening: Digests) -> Judged:
     if shortest:
         return Judged(Verdict.RESENT, shortest, shortest == longest and not longer)
     return Judged(Verdict.UNDECIDED if longer else Verdict.OTHER)
-
-
-def warm() -> None:
-    """Compile the kernels of this module."""
-    write_digests.compile()
-    overlap.compile()

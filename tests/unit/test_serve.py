@@ -7,7 +7,7 @@ import resource
 
 import pytest
 
-from logsink import serve
+from logsink import kernel, serve
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,11 @@ def test_files_for_all_connections(
         serve._allow_files(wanted)
     assert limits == [now, hard]
     assert ("LimitNOFILE" in caplog.text) == warned
+
+
+def test_whatever_the_event_loop_calls_is_compiled() -> None:
+    kernel.compile_all(*serve.LOOP)
+    rooms = tuple(f"logsink.{room}." for room in ("wire", "journal", "net"))
+    called = [one for one in kernel._every if one.function.__module__.startswith(rooms)]
+    assert len(called) > 5
+    assert [one for one in called if one._compiled is None] == []

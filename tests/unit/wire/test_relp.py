@@ -480,8 +480,3 @@ def test_answers_at_changes_of_width(form: Callable[[int, int, relp.U8], int], f
     out = np.empty(1000, np.uint8)
     length = form(first, last - first + 1, out)
     assert out[:length].tobytes() == ok(first, last)
-
-
-def test_warm_compiles_what_sessions_call() -> None:
-    relp.warm()
-    assert all(kernel._compiled for kernel in (relp.read_header, relp.take, relp.write_answers))
