@@ -33,7 +33,7 @@ from logsink.journal.writer import Journal
 from logsink.kernel import compile_all
 from logsink.kinds import Address
 from logsink.net.http import Http, Readiness, Report
-from logsink.net.intake import Intake
+from logsink.net.intake import LULL, Intake
 from logsink.net.listening import KINDS, cannot_listen
 from logsink.net.relp import RelpConnection, small_segments
 from logsink.net.stream import Port
@@ -99,6 +99,7 @@ class Receiver:
             max_connections=receive.max_connections,
             memory_limit=receive.memory_limit,
             max_per_sender=receive.max_connections_per_sender,
+            lull=min(LULL, config.journal.ack_delay),
         )
 
     async def run(self) -> int:

@@ -41,7 +41,7 @@ _BACKOFF_FIRST, _BACKOFF_MOST = 0.05, 5.0
 _RESUME_AT = 0.75
 """Reading goes on when unstored memory has fallen to this share of the limit."""
 
-_FAST, _LONGER = 1024, 0.01
+_FAST, _LONGER = 1024, 0.005
 """Frames of a fill that is waited for by which they are seen to come fast, and how many seconds longer it then waits for more:
 
 at such a rate it is segments that cost. A sender that comes to its window meanwhile is one that waits most of the time anyway.
@@ -116,6 +116,11 @@ class Journal:
     def unstored(self) -> int:
         """Octets of memory held by frames that are not stored yet."""
         return self._unstored
+
+    @property
+    def due(self) -> float:
+        """Loop time at which the fill that is being filled will be sent; 0 when there is none."""
+        return self._due(self._fill) if self._fill is not None else 0.0
 
     @property
     def paused(self) -> bool:

@@ -27,6 +27,16 @@ from logsink.wire.batch import Batch, Scratch
 READ = 256 * 1024
 """Octets of one read at most: enough that a read of a busy connection costs little beside its frames."""
 
+LULL = 0.02
+"""Seconds after which a connection is read again whose reads came closer together than that, so that more comes in one read.
+
+It is ``ack_delay`` at most, and where a fill is sent within twice that, it is read just before, so that nothing misses it.
+"""
+
+EARLY = (0.003, 0.001)
+"""Seconds before a fill is sent at which there is a read for it. The first has the sender's system send what it kept back until
+the rest was read, and that comes with the second: a window of 128 frames lost 10 % of its rate without."""
+
 _UNFINISHED_SHARE = 0.25
 """Share of ``memory_limit`` that unfinished frames may hold before the largest are cut."""
 
@@ -59,9 +69,16 @@ class Intake:
     """Takes batches of all connections of one event loop to the journal; pauses them all when it is told to."""
 
     def __init__(
-        self, *, max_message: int, max_connections: int, memory_limit: int, max_per_sender: int | None = None
+        self,
+        *,
+        max_message: int,
+        max_connections: int,
+        memory_limit: int,
+        max_per_sender: int | None = None,
+        lull: float = LULL,
     ) -> None:
         self.max_message = max_message
+        self.lull = lull
         carry = max(framing.carry_limit(max_message), relp.carry_limit(max_message))
         size = -(-(carry + READ) // 8) * 8
         self.buffer = np.zeros(size, np.uint8)
@@ -114,6 +131,12 @@ class Intake:
                 connection.pause()
             self.watch(self._shares.oldest or ordinal, self._stored)
         return ordinal
+
+    def next_read(self, now: float) -> float:
+        """Loop time at which to read again what comes fast: in time for a fill that is sent soon, or in ``lull``."""
+        assert self._journal is not None, "connections are accepted only after attach"
+        due = self._journal.due
+        return next((due - early for early in EARLY if now < due - early < now + 2 * self.lull), now + self.lull)
 
     def waits(self, sender: str | None) -> bool:
         """Whether nothing more is to be taken of ``sender`` for now."""

@@ -39,16 +39,6 @@ JUDGED = 4096
 TURN = 4 << 20
 """Octets inflated for one connection before the others have their turn."""
 
-LULL = 0.01
-"""Seconds without reading when two reads came closer together than that: what comes meanwhile makes one read.
-
-A corked omrelp sends some forty frames at a time (see ``net.relp.SEGMENT``); to read each of these segments as it comes costs
-more than its frames do. Nobody waits for it: what is read sooner goes into the same segment of the journal.
-"""
-
-PLENTY = 1 << 17
-"""Octets of a read that is worth its while, however soon it came."""
-
 LINGER = 1.0
 """Seconds in which a peer may take note that the connection is being closed."""
 
@@ -184,12 +174,16 @@ class StreamConnection(asyncio.BufferedProtocol):
             self._lull(nbytes)
 
     def _lull(self, nbytes: int) -> None:
-        """Leave what comes next to the kernel for a moment, when it comes in small pieces and fast."""
+        """Leave what comes next to the kernel for a moment, when it comes fast and did not fill the buffer.
+
+        A corked omrelp sends some forty frames at a time (see ``net.relp.SEGMENT``); to read each of these segments as it comes
+        costs more than its frames do.
+        """
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if nbytes < PLENTY and now - self._read_at <= LULL:
+        if nbytes < READ and now - self._read_at <= self.intake.lull:
             self.pause()
-            loop.call_later(LULL, self.resume)
+            loop.call_at(self.intake.next_read(now), self.resume)
         self._read_at = now
 
     def _cut(self, end: int) -> None:

@@ -6,11 +6,15 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from logsink.flags import Flag
+from logsink.journal.writer import Journal
 from logsink.net import stream
+from logsink.net.intake import Intake
 from logsink.net.relp import RelpConnection
 from logsink.net.tcp import TcpConnection
 from logsink.net.udp import UdpListener
@@ -57,9 +61,21 @@ async def test_what_comes_in_small_pieces_and_fast_is_read_together(bench: Bench
     assert [row[0] for row in await bench.rows()] == [b"<13>%d" % n for n in range(sent + 1)]
 
 
-async def test_a_large_read_is_followed_by_the_next_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "LULL", 3600.0)
-    monkeypatch.setattr(stream, "PLENTY", 1)
+@pytest.mark.parametrize(
+    ("due", "at"),
+    [(0.0, 7.02), (6.9, 7.02), (7.001, 7.02), (7.002, 7.001), (7.015, 7.012), (7.035, 7.032), (8.0, 7.02)],
+)
+def test_what_comes_fast_is_read_in_time_for_its_fill(due: float, at: float) -> None:
+    intake = Intake(max_message=MAX, max_connections=1, memory_limit=1 << 20)
+    intake.attach(cast(Journal, SimpleNamespace(due=due)))
+    assert intake.next_read(7.0) == pytest.approx(at)
+
+
+async def test_a_read_that_fills_the_buffer_is_followed_by_the_next_at_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.intake.lull = 3600.0
+    monkeypatch.setattr(stream, "READ", 1)
     _, writer = await asyncio.open_connection("127.0.0.1", await bench.listen(TcpConnection))
     (connection,) = await connected(bench, 1)
     for n in range(100):
