@@ -14,10 +14,10 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -35,6 +35,10 @@ PAUSE, LONGEST_PAUSE = 1.0, 60.0
 
 ANSWER = 2.0
 """Seconds that a worker may take to tell how it is."""
+
+STOPPING = frozenset({signal.SIGINT, signal.SIGTERM})
+"""Signals that come to all processes at once, from a terminal or a service manager; a worker that is only beginning keeps
+them until it can heed them."""
 
 Setup = Callable[[int], None]
 """Sets up the log of the worker with this number, in its process."""
@@ -177,7 +181,9 @@ class _Worker:
         context = get_context("spawn")
         self._pipe, theirs = context.Pipe()
         process = context.Process(target=work, args=(theirs, self._config, self._setup, self.number))
-        process.start()
+        resource_tracker.ensure_running()  # which lets them come when it has begun
+        with _kept(STOPPING):
+            process.start()
         theirs.close()
         self._gone = self._loop.create_future()
         self._loop.add_reader(self._pipe.fileno(), self._heed, self._pipe)
@@ -214,6 +220,16 @@ class _Worker:
         if self._pipe is not None:
             with suppress(OSError):  # it is gone, which will be seen
                 self._pipe.send((order, why))
+
+
+@contextmanager
+def _kept(signals: frozenset[signal.Signals]) -> Iterator[None]:
+    """Have these wait meanwhile, and, in a process that begins meanwhile, until it lets them come."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _how(code: int) -> str:
@@ -259,4 +275,5 @@ async def _receive(pipe: Connection, config: Config) -> int:
 
     loop.add_reader(pipe.fileno(), heed)
     loop.add_signal_handler(signal.SIGTERM, receiver.stop, "SIGTERM")
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     return await receiver.run()

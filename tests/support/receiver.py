@@ -48,13 +48,18 @@ class Receiver:
         self.command, self.listen = COMMAND, dict.fromkeys(("tcp", "udp", "relp", "http"), 0)
         self.process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Start it; entering the object waits until it is ready, too."""
         command = [*self.command, "serve", "--store", self.store, "--ready-file", str(self._ready)]
         for kind, port in self.listen.items():
             command += [f"--{kind}", f"127.0.0.1:{port}"]
         self._ready.unlink(missing_ok=True)
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log, env=self._environ)
+        return self.process
+
+    def __enter__(self) -> Self:
+        self.launch()
         self._wait(self._ready.exists)
         self._ports = json.loads(self._ready.read_text())
         return self

@@ -123,6 +123,18 @@ def test_a_signal_to_all_processes_is_one_signal(number: signal.Signals, tmp_pat
     found_once(receiver.store, sent)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_all_while_they_begin(number: signal.Signals, tmp_path: Path) -> None:
+    receiver = Workers(tmp_path)
+    process = receiver.launch()
+    receiver._wait(lambda: len(receiver.pids) == 2)
+    for pid in (*receiver.pids, process.pid):
+        os.kill(pid, number)
+    assert receiver.wait() == 0, receiver.log
+    assert "Traceback" not in receiver.log
+    assert receiver.log.count("stopped; everything received is stored") == 2
+
+
 def test_a_second_signal_cuts_the_drain_short(tmp_path: Path) -> None:
     with Workers(tmp_path, receive__drain_timeout="10m") as receiver:
         socks = [socket.create_connection(("127.0.0.1", receiver.port("tcp"))) for _ in range(10)]
