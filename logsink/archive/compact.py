@@ -158,8 +158,8 @@ class Compactor:
         self._passed: set[str] = set()
 
     def close(self) -> None:
-        """Wait for the run that a merge was writing when it was cancelled."""
-        self._thread.shutdown()
+        """Nobody waits for the run that a merge was writing when it was cancelled. The object cannot be used afterwards."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def due(self, snapshot: Snapshot) -> list[Group]:
         """What is to be merged now."""

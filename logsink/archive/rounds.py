@@ -102,8 +102,8 @@ class Rounds:
         self._lock = asyncio.Lock()
 
     def close(self) -> None:
-        """Wait for a round's computation that was left behind by cancelling. The object cannot be used afterwards."""
-        self._thread.shutdown()
+        """Nobody waits for a round's computation that was left behind by cancelling. The object cannot be used afterwards."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def read(self, name: SegmentName) -> Segment | None:
         """The segment, or None when no version can read it: then its bytes are in quarantine.

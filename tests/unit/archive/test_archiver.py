@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
@@ -358,6 +359,27 @@ async def test_running_deletes_what_is_due(bench: Bench) -> None:
     running = asyncio.create_task(archiver.run())
     await until(lambda: empty(bench.store))
     running.cancel()
+
+
+async def test_closing_does_not_wait_for_a_round_left_behind(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where receiving takes all cores a round may take minutes, and a receiver that was told to stop has seconds."""
+    archiver = bench.archiver()
+    begun, go_on, over = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(*args: object) -> None:
+        begun.set()
+        go_on.wait(10)
+        over.set()
+
+    monkeypatch.setattr(Rounds, "_files", slow)
+    await bench.fill(archiver, 3)
+    task = asyncio.create_task(archiver.step())
+    await asyncio.to_thread(begun.wait)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    bench.made[-1].close()
+    assert not over.is_set()
+    go_on.set()
 
 
 async def test_cancelling_in_the_middle_of_a_round_loses_nothing(bench: Bench) -> None:

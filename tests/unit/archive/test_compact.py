@@ -394,7 +394,8 @@ async def test_cancelled_it_stops_at_the_next_run(monkeypatch: pytest.MonkeyPatc
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.to_thread(one.close)
+    one.close()
+    await asyncio.to_thread(one._thread.shutdown)
     assert len(pauses) == 1
     assert len(await data_files(store)) == 3
 
