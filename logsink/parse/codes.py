@@ -90,10 +90,11 @@ def encode(
             code = table[slot]
             if code < 0:
                 break
+            # Of texts of one length, less than eight bytes, each has a digest of its own (``mix`` is a permutation).
             if (
                 hashes[code] == hashed
                 and ends[code] - starts[code] == end - start
-                and same(data, starts[code], start, end - start)
+                and (end - start < 8 or same(data, starts[code], start, end - start))
             ):
                 break
             slot = (slot + 1) & mask

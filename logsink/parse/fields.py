@@ -6,7 +6,7 @@ Each writes the spans it found into row ``i`` of ``spans`` (``shape.SPANS`` colu
 from __future__ import annotations
 
 from logsink.flags import Flag
-from logsink.kernel import Bytes, Grid32, kernel
+from logsink.kernel import Bytes, Grid32, either, kernel
 from logsink.parse.shape import (
     APP,
     BARE_COLON,
@@ -44,9 +44,14 @@ _CUT_TAG = 32  # rsyslog's forward templates cut `tag[pid]:` to the 32 character
 @kernel
 def space(data: Bytes, p: int, end: int) -> int:
     """Where the word at ``p`` ends: the next space, or ``end``."""
+    while p + 32 <= len(data) and p < end:
+        found = either(data, p, 32, 32)
+        if found < 32:
+            return min(p + found, end)
+        p += 32
     while p < end and data[p] != 32:
         p += 1
-    return p
+    return min(p, end)
 
 
 @kernel

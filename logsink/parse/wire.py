@@ -24,7 +24,8 @@ import numpy.typing as npt
 
 from logsink.errors import FormatError
 from logsink.kernel import I32, Bytes, ReadGrid32, ReadI8, ReadI32, ReadI64, kernel
-from logsink.parse.clock import DAY, MINUTE, SECOND, date
+from logsink.parse.clock import LATEST, MINUTE, SECOND, date
+from logsink.parse.codes import same
 from logsink.parse.shape import (
     APP,
     BARE_COLON,
@@ -239,26 +240,27 @@ def proved_date(data: Bytes, p: int, end: int, style: int, year: int, month: int
 
 
 @kernel
-def proved_day(data: Bytes, p: int, end: int, micros: int, digits: int) -> int:
-    """Where this time of day ends, with ``digits`` of fraction, that stands at ``p``; or -1."""
+def proved_clock(data: Bytes, p: int, end: int, seconds: int) -> int:
+    """Where this time of day ends, in whole seconds since midnight, that stands at ``p``; or -1."""
     if p + 8 > end or data[p + 2] != 58 or data[p + 5] != 58:
         return -1
-    seconds = micros // SECOND
     if not is_two(data, p, seconds // 3600) or not is_two(data, p + 3, seconds // 60 % 60):
         return -1
-    if not is_two(data, p + 6, seconds % 60):
-        return -1
-    p += 8
-    if digits == 0:
-        return p
+    return p + 8 if is_two(data, p + 6, seconds % 60) else -1
+
+
+@kernel
+def proved_fraction(data: Bytes, p: int, end: int, micros: int, digits: int) -> int:
+    """Where this part of a second ends, a point and ``digits`` of it, that stands at ``p``; or -1."""
     if p + 1 + digits > end or data[p] != 46:
         return -1
-    part = micros % SECOND // _TENS[digits]
-    for k in range(digits, 0, -1):
-        if data[p + k] != 48 + part % 10:
+    value = 0
+    for k in range(1, digits + 1):
+        digit = data[p + k] - 48
+        if digit < 0 or digit > 9:
             return -1
-        part //= 10
-    return p + 1 + digits
+        value = value * 10 + digit
+    return p + 1 + digits if value * _TENS[digits] == micros else -1
 
 
 @kernel
@@ -282,8 +284,9 @@ def prove(
     again and compared, and the cursor must end where the frame ends. Knows nothing of how the columns were found.
     """
     proved = 0
-    known = -1
-    year = month = day = 0
+    written = known = -1
+    today = LATEST  # no day's number
+    year = month = day = place = width = 0
     for i in range(len(wire)):
         wire[i] = -1
         code = codes[i]
@@ -309,12 +312,21 @@ def prove(
                 p = proved_pri(data, p, end, facility[i] * 8 + severity[i])
             else:
                 local = time[i] + ops[k, 3] * MINUTE
-                if local // DAY != known:
-                    known = local // DAY
-                    year, month, day = date(known)
-                p = proved_date(data, p, end, argument, year, month, day)
-                if p >= 0:
-                    p = proved_day(data, p, end, local - known * DAY, ops[k, 2])
+                second = local // SECOND
+                if second == known and argument == written:  # the same text as the last time
+                    p = p + width if p + width <= end and same(data, place, p, width) else -1
+                else:
+                    if second // 86_400 != today:
+                        today = second // 86_400
+                        year, month, day = date(today)
+                    q = proved_date(data, p, end, argument, year, month, day)
+                    if q >= 0:
+                        q = proved_clock(data, q, end, second - today * 86_400)
+                    if q >= 0:
+                        written, known, place, width = argument, second, p, q - p
+                    p = q
+                if p >= 0 and ops[k, 2] > 0:
+                    p = proved_fraction(data, p, end, local - second * SECOND, ops[k, 2])
             if p < 0:
                 break
         if p == end:

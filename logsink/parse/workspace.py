@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,7 @@ class Workspace:
     def array(self, name: str, shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """An array of this shape with any contents. The one handed out under the same name before is no longer valid."""
         kind = np.dtype(dtype)
-        count = int(np.prod(shape))
-        size = count * kind.itemsize
+        size = (shape if isinstance(shape, int) else prod(shape)) * kind.itemsize
         buffer = self._buffers.get(name)
         if buffer is None or len(buffer) < size:
             buffer = self._buffers[name] = np.empty(size + size // 4 + 64, np.uint8)

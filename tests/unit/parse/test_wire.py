@@ -80,18 +80,37 @@ PROVED = {
 
 
 def proved(**changed: np.ndarray) -> bool:
-    """Is the row of ``MODERN`` proved with these columns in place of its own?"""
+    """Is the row of ``MODERN`` proved with these columns in place of its own? Also behind one of the same second, then."""
+    columns = {**PROVED, **changed}
+    begin = len(MODERN)
+    second = {name: np.concatenate([PROVED[name], columns[name]]) for name in columns if name != "offsets"}
+    second["spans"][1] += np.int32(begin)
+    second["offsets"] = np.concatenate([PROVED["offsets"][:1], columns["offsets"] + np.int32(begin)])
+    alone, after = _proved(columns), _proved({name: second[name] for name in columns})
+    if columns["offsets"][0] == 0:  # else the one before would be longer
+        assert after == [True, *alone]
+    return alone[0]
+
+
+def _proved(columns: dict[str, np.ndarray]) -> list[bool]:
     templates = Templates()
     templates.extend(np.array([SHAPE]))
-    wire = np.zeros(1, np.int32)
-    prove.py(*{**PROVED, **changed}.values(), np.zeros(1, np.int32), *templates.program, wire)
-    return bool(wire[0] == 0)
+    rows = len(columns["time"])
+    found = []
+    for run in (prove, prove.py):
+        wire = np.full(rows, 7, np.int32)
+        run(*columns.values(), np.zeros(rows, np.int32), *templates.program, wire)
+        found.append([code == 0 for code in wire.tolist()])
+    assert found[0] == found[1]
+    return found[0]
 
 
 def test_the_prover_believes_no_column() -> None:
     assert proved()
     assert not proved(time=PROVED["time"] + 100_000)
     assert not proved(time=PROVED["time"] + 86_400_000_000)
+    assert not proved(time=PROVED["time"] + 1)
+    assert not proved(time=PROVED["time"] - 1_000_000)
     assert not proved(facility=np.array([2], np.int8))
     assert not proved(severity=np.array([-1], np.int8))
     assert not proved(flags=np.array([Flag.NOT_UTF8], np.int32))
