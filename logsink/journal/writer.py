@@ -47,6 +47,12 @@ _FAST, _LONGER = 1024, 0.005
 at such a rate it is segments that cost. A sender that comes to its window meanwhile is one that waits most of the time anyway.
 """
 
+CLOCK = 0.001
+"""Seconds between two ticks of the loop's clock (uvloop's counts milliseconds). What is due within half of it is due.
+
+Sums of ticks differ in their last digits, and a wake-up for less than a tick comes at once, again and again until the next one.
+"""
+
 _BYTES_PER_ROW = 16
 """A fill has room for one frame per this many octets of ``max_bytes``; shorter frames just make more segments."""
 
@@ -232,7 +238,7 @@ class Journal:
                 continue
             if not self._sealed and self._fill is not None:
                 due = self._due(self._fill)
-                if due <= self._loop.time() or self._flushing:
+                if due - self._loop.time() < CLOCK / 2 or self._flushing:
                     self._seal()
                 else:
                     self._arm(due)

@@ -15,7 +15,7 @@ import numpy as np
 from logsink import telemetry
 from logsink.flags import Flag
 from logsink.journal.fill import ROW
-from logsink.journal.writer import Journal
+from logsink.journal.writer import CLOCK, Journal
 from logsink.net.losses import Losses
 from logsink.net.notices import Notices
 from logsink.net.senders import Senders
@@ -136,7 +136,8 @@ class Intake:
         """Loop time at which to read again what comes fast: in time for a fill that is sent soon, or in ``lull``."""
         assert self._journal is not None, "connections are accepted only after attach"
         due = self._journal.due
-        return next((due - early for early in EARLY if now < due - early < now + 2 * self.lull), now + self.lull)
+        soon = now + CLOCK / 2
+        return next((due - early for early in EARLY if soon < due - early < now + 2 * self.lull), now + self.lull)
 
     def waits(self, sender: str | None) -> bool:
         """Whether nothing more is to be taken of ``sender`` for now."""

@@ -31,7 +31,7 @@ import numpy.typing as npt
 
 from logsink import __version__
 from logsink.flags import Flag
-from logsink.kernel import I32, U8, Bytes, kernel
+from logsink.kernel import I32, U8, Bytes, copy, kernel
 from logsink.wire.batch import Batch, Scratch
 
 LAST_TXNR: Final = 999_999_999
@@ -200,18 +200,28 @@ def write_answers(txnr: int, count: int, out: U8) -> int:
         width += 1
         bound *= 10
     at = 0
+    before = -1  # where the answer before this one begins, when its number has as many digits
     for number in range(txnr, txnr + count):
         if number == bound:
             width += 1
             bound *= 10
-        left = number
-        for k in range(at + width - 1, at - 1, -1):
-            out[k] = 48 + left % 10
-            left //= 10
-        at += width
-        for k in range(14):
-            out[at + k] = _ANSWER[k]
-        at += 14
+            before = -1
+        if before >= 0:
+            copy(out, at, out, before, width + 14)
+            k = at + width - 1
+            while out[k] == 57:
+                out[k] = 48
+                k -= 1
+            out[k] += 1
+        else:
+            left = number
+            for k in range(at + width - 1, at - 1, -1):
+                out[k] = 48 + left % 10
+                left //= 10
+            for k in range(14):
+                out[at + width + k] = _ANSWER[k]
+        before = at
+        at += width + 14
     return at
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import numpy as np
 import pytest
+import uvloop
 
 from logsink.config import Journal as Limits
 from logsink.errors import LogsinkError, Unavailable
@@ -301,3 +302,22 @@ async def test_a_cancelled_flush_loses_nothing() -> None:
     await bench.journal.flush()
     assert await frames_in(store) == [b"<13>a"]
     await bench.journal.aclose()
+
+
+def test_it_wakes_once_for_a_fill() -> None:
+    """uvloop's clock counts milliseconds: what is left of one when sums of them are rounded is nothing to wait for."""
+    woken = []
+
+    async def fills() -> None:
+        bench = Bench(MemoryStore(), Limits(ack_delay=0.02, max_delay=1.0, max_bytes=1 << 16, parallel_puts=1))
+        wake = bench.journal._wake
+        bench.journal._wake = lambda: (woken.append(1), wake())  # type: ignore[method-assign,assignment,return-value]
+        for _ in range(30):
+            stored = asyncio.Event()
+            bench.journal.append(batch(b"<13>a"), ORIGIN, stored.set)
+            await stored.wait()
+        await bench.journal.aclose()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(fills())
+    assert len(woken) <= 2 * 30
