@@ -26,6 +26,7 @@ from logsink.archive import file, rounds
 from logsink.archive.merge import Input, merge
 from logsink.journal.fill import Fill, Memory
 from logsink.journal.segment import Segment, SegmentName, encode
+from logsink.kernel import compile_all
 from logsink.net.intake import READ
 from logsink.parse import Frames, Origin, Rows, Settings, Workspace, parse
 from logsink.wire.batch import Scratch
@@ -166,6 +167,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--json", type=Path)
     given = options.parse_args()
+    compile_all()  # as a server has
     data = given.corpus.read_bytes() if given.corpus else corpus(given.messages)
     million, way = data.count(b"\n") / 1e6, Way(data)
     costs: dict[str, list[float]] = {name: [] for name in way.steps()}
