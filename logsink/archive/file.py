@@ -240,9 +240,9 @@ def _by_time(rows: Source, index: Index) -> Index:
         time = time[order]
     tied = np.flatnonzero(time[1:] == time[:-1])
     before, after = index[order[tied]], index[order[tied + 1]]
-    received, nth = rows.received, rows.nth
-    later = (received[before] > received[after]) | ((received[before] == received[after]) & (nth[before] > nth[after]))
-    return np.lexsort((nth[index], received[index], rows.time[index])) if np.any(later) else order
+    since = rows.received[after] - rows.received[before]
+    later = (since < 0) | ((since == 0) & (rows.nth[before] > rows.nth[after]))
+    return np.lexsort((rows.nth[index], rows.received[index], rows.time[index])) if np.any(later) else order
 
 
 def _compact(group: pa.Table) -> pa.Table:
