@@ -261,7 +261,7 @@ class Pending:
             taken = np.bincount(source[:cut], minlength=len(heads)).tolist()
             starts = np.cumsum([0, *(count for _, count in heads[:-1])])
             new_starts = np.cumsum([0, *taken[:-1]])
-            rows = _joined([run.rows.slice(0, n) for (run, _), n in zip(heads, taken, strict=True)])
+            rows = joined([run.rows.slice(0, n) for (run, _), n in zip(heads, taken, strict=True)])
             shifted = order[:cut] - (starts - new_starts)[source[:cut]]
             yield from _pieces(keys.take(order[:cut]), rows, shifted)
             for (run, _), n in zip(heads, taken, strict=True):
@@ -290,7 +290,7 @@ class Pending:
         else:
             parts = list(merged)
             keys = _Keys(*(np.concatenate(column) for column in zip(*(keys for keys, _ in parts), strict=True)))
-            self._runs.append(_Run(keys, compact(_joined([rows for _, rows in parts]))))
+            self._runs.append(_Run(keys, compact(joined([rows for _, rows in parts]))))
 
     def _within_room(self, parts: Iterator[_Part]) -> Iterator[_Part]:
         """As many rows as will still be asked for."""
@@ -336,6 +336,6 @@ def _pieces(keys: _Keys, rows: pa.Table, order: Int64 | None = None) -> Iterator
         yield keys.part(part.start, part.stop), piece
 
 
-def _joined(tables: Sequence[pa.Table]) -> pa.Table:
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
     """One after the other, as one chunk a column."""
     return pa.concat_tables(tables).combine_chunks()

@@ -40,7 +40,7 @@ from logsink.query.counted import Counted
 from logsink.query.datafile import SCHEMA, Chunks, OpenFile, RowGroup, as_rows, open_file
 from logsink.query.dedupe import COLUMNS, Dedupe
 from logsink.query.filters import UNKNOWN, Bounds, Filter, Mask, one_chunk
-from logsink.query.merge import KEY, Pending, Position, position
+from logsink.query.merge import KEY, Pending, Position, joined, position
 from logsink.query.plan import bounds, plan
 from logsink.query.question import Query, Report, Tuning
 from logsink.query.spill import Backwards
@@ -49,6 +49,12 @@ from logsink.store.base import Store
 T = TypeVar("T")
 
 _FETCHES = 16  # ranged reads under way at once
+_FEW, _TABLES, _SOON = 1024, 32, 0.1
+"""Fewer rows than this wait for those of other row groups, of so many, so many seconds: to put a table in order, join and print
+
+it costs 3 ms, however small it is.
+"""
+
 _HEAVY = "message"  # the one column whose bytes matter: looked at last
 
 
@@ -246,12 +252,12 @@ class _Scan:
         async with aclosing(self._tail()) as found:
             async for rows in found:
                 self._pending.add(rows)
-        async with aclosing(self._files()) as found:
+        async with aclosing(self._several()) as found:
             for rows in self._pending.pop(self._frontier()):
                 yield rows
-            async for unit_rows in found:
-                if unit_rows is not None:
-                    self._pending.add(unit_rows)
+            async for tables in found:
+                if tables:
+                    self._pending.add(joined(tables))
                 for rows in self._pending.pop(self._frontier()):
                     yield rows
                 if self._pending.complete:
@@ -336,6 +342,21 @@ class _Scan:
                 else:
                     yield result
 
+    async def _several(self) -> AsyncGenerator[list[pa.Table], None]:
+        """What ``_files`` gives, that of several row groups at once where they hold few rows and nothing hangs on the next."""
+        clock = asyncio.get_running_loop().time
+        held, rows, began = list[pa.Table](), 0, clock()
+        async with aclosing(self._files()) as found:
+            async for table in found:
+                if table is not None and table.num_rows:
+                    held.append(table)
+                    rows += table.num_rows
+                if self._query.limit is None and rows < _FEW and len(held) < _TABLES and clock() - began < _SOON:
+                    continue
+                yield held
+                held, rows, began = [], 0, clock()
+        yield held
+
     async def _footer(self, file: DataFile) -> OpenFile | pa.Table:
         try:
             return await open_file(self._fetch, file.key, file.size)
@@ -403,12 +424,8 @@ class _Scan:
             await self._have(chunks, known, light.columns())
             mask &= await self._threaded(_mask, light, known, mask)
         if heavy.conditions and mask.any():
-            if needles := heavy.needles():
-                await chunks.fetch(self._fetch, (_HEAVY,))
-                if found := await self._threaded(chunks.holding, _HEAVY, mask, needles):
-                    mask, known[_HEAVY] = found
-            await self._have(chunks, known, (_HEAVY,))
-            mask &= await self._threaded(_mask, heavy, known, mask)
+            await chunks.fetch(self._fetch, (_HEAVY,))
+            mask, known[_HEAVY] = await self._threaded(_sought, chunks, heavy, mask)
         if self._query.limit is not None and mask.any():
             await self._have(chunks, known, ("time",))
             mask &= self._newest(known["time"], mask)
@@ -456,6 +473,14 @@ def _beyond(filter: Filter, time: int, descending: bool) -> Filter:
     """The filter, and nothing that stands before ``time`` in the order."""
     rest = Between("time", None, time + 1) if descending else Between("time", time, None)
     return Filter((*filter.conditions, rest))
+
+
+def _sought(chunks: Chunks, heavy: Filter, mask: Mask) -> tuple[Mask, pa.Array]:
+    """Which rows of ``mask`` meet the conditions on the heavy column, and its values in these rows."""
+    needles = heavy.needles()
+    found = chunks.holding(_HEAVY, mask, needles) if needles else None
+    mask, values = found or (mask, one_chunk(chunks.read((_HEAVY,)).column(_HEAVY)))
+    return _mask(heavy, {_HEAVY: values}, mask), values
 
 
 def _mask(filter: Filter, known: dict[str, pa.Array], mask: Mask) -> Mask:

@@ -11,7 +11,7 @@ import pytest
 from logsink.archive.log import Txn
 from logsink.errors import NotFound, Unavailable
 from logsink.journal.segment import SegmentName
-from logsink.query import Between, Filter, Holds, OneOf, Query, Report, Tuning, search, tail
+from logsink.query import Between, Filter, Holds, OneOf, Query, Report, Tuning, scan, search, tail
 from logsink.query.scan import ahead
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
@@ -75,6 +75,23 @@ async def test_the_newest_of_a_few_files_ends_with_the_last_and_cuts_nothing() -
     await hours(store, files=2, rows=2)
     assert times(await found(store, Query(limit=4), report)) == [0, 1, 100, 101]
     assert not report.cut
+
+
+async def test_what_many_row_groups_hold_few_of_is_handed_out_together_and_in_order() -> None:
+    store, rare = MemoryStore(), Query(filter=Filter((OneOf("host", ("h3",)),)))
+    await hours(store)
+    async with aclosing(search(store, rare)) as found_:
+        tables = [rows async for rows in found_]
+    assert times(rows_of(tables)) == [f * 100 + 3 for f in range(20)]
+    assert len(tables) < 5  # of 20 row groups
+
+
+async def test_few_rows_do_not_wait_for_long_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, rare = MemoryStore(), Query(filter=Filter((OneOf("host", ("h3",)),)))
+    await hours(store)
+    monkeypatch.setattr(scan, "_SOON", 0.0)
+    async with aclosing(search(store, rare)) as found_:
+        assert len([rows async for rows in found_]) == 20
 
 
 async def test_files_and_row_groups_outside_the_filter_are_not_read() -> None:
