@@ -51,16 +51,12 @@ class OpenFile(NamedTuple):
     key: str
     size: int
     metadata: pq.FileMetaData
-
-    @property
-    def columns(self) -> list[str]:
-        """Names of the columns that it has, in its order."""
-        schema = self.metadata.schema
-        return [schema.column(i).path for i in range(self.metadata.num_columns)]
+    columns: dict[str, int]
+    """Places of the columns that it has by their names, in order."""
 
     def row_groups(self, columns: Sequence[str]) -> list[RowGroup]:
         """Its row groups, with the bounds of ``columns`` where the footer has them."""
-        wanted = [(name, place) for place, name in enumerate(self.columns) if name in columns]
+        wanted = [(name, place) for name, place in self.columns.items() if name in columns]
         groups = []
         for number in range(self.metadata.num_row_groups):
             group = self.metadata.row_group(number)
@@ -71,8 +67,11 @@ class OpenFile(NamedTuple):
     def spans(self, group: int, columns: Sequence[str]) -> list[Span]:
         """The bytes that hold these columns of a row group, neighbours together, in order."""
         spans: list[Span] = []
-        chunks = [self.metadata.row_group(group).column(i) for i in range(self.metadata.num_columns)]
-        for start, length in sorted(_place(chunk) for chunk in chunks if chunk.path_in_schema in columns):
+        chunks, places = (
+            self.metadata.row_group(group),
+            (self.columns[name] for name in columns if name in self.columns),
+        )
+        for start, length in sorted(_place(chunks.column(place)) for place in places):
             if spans and start - spans[-1][1] <= GAP:
                 spans[-1] = (spans[-1][0], max(spans[-1][1], start + length))
             else:
@@ -97,7 +96,8 @@ async def open_file(fetch: Fetch, key: str, size: int) -> OpenFile:
     if version > VERSION:
         message = f"cannot read data file {key} of format {version}: this version reads 1 to {VERSION}"
         raise FormatError(message, hint="upgrade logsink")
-    return OpenFile(key, size, metadata)
+    columns = {metadata.schema.column(place).path: place for place in range(metadata.num_columns)}
+    return OpenFile(key, size, metadata, columns)
 
 
 class Chunks:
@@ -127,15 +127,19 @@ class Chunks:
         The array has a value for each row: what it is in rows that cannot says nothing.
         """
         file = self._group.file
-        if column not in file.columns:
+        place = file.columns.get(column)
+        if place is None:
             return None
-        place = file.columns.index(column)
         chunk, kind = file.metadata.row_group(self._group.number).column(place), file.metadata.schema.column(place)
         if kind.max_definition_level > 1 or kind.max_repetition_level:
             return None
         start, length = _place(chunk)
         body = _Fetched(file.size, self._parts).part(start, start + length)
         return holding(body, chunk.compression, bool(kind.max_definition_level), mask, needles)
+
+    def array(self, column: str) -> pa.Array:
+        """The values of one column."""
+        return self.read((column,)).column(0).chunk(0)
 
     def read(self, columns: Sequence[str]) -> pa.Table:
         """These columns' values, as in ``SCHEMA``; nulls for a column that the file does not have."""

@@ -330,7 +330,7 @@ class _Scan:
     # Files and row groups
 
     async def _files(self) -> AsyncGenerator[pa.Table | None, None]:
-        """The rows of each row group; None where a footer was read."""
+        """The rows of each row group; None where it has none, and where a footer was read."""
         async with aclosing(ahead(self._next_unit, self._width)) as results:
             async for result in results:
                 unit = self._under_way.popleft()
@@ -348,7 +348,7 @@ class _Scan:
         held, rows, began = list[pa.Table](), 0, clock()
         async with aclosing(self._files()) as found:
             async for table in found:
-                if table is not None and table.num_rows:
+                if table is not None:
                     held.append(table)
                     rows += table.num_rows
                 if self._query.limit is None and rows < _FEW and len(held) < _TABLES and clock() - began < _SOON:
@@ -372,7 +372,7 @@ class _Scan:
         self._numbers += 1
         heapq.heappush(self._units, _Unit(near, self._numbers, source, filter))
 
-    def _next_unit(self) -> Coroutine[Any, Any, OpenFile | pa.Table] | None:
+    def _next_unit(self) -> Coroutine[Any, Any, OpenFile | pa.Table | None] | None:
         floor = self._pending.floor
         if not self._units or self._stopped() or (floor is not None and self._units[0].near > self._sign * floor):
             return None
@@ -405,43 +405,43 @@ class _Scan:
             else:
                 self._push(group, left, group.bounds.get("time", UNKNOWN))
 
-    async def _group(self, group: RowGroup, unit: _Unit) -> pa.Table:
+    async def _group(self, group: RowGroup, unit: _Unit) -> pa.Table | None:
         try:
             rows = await self._row_group(group, unit)
         except FormatError as error:
             rows = await self._unreadable(error)
-        else:
-            rows = await self._reduced(rows)
         self._report.passed += group.file.size * group.rows // group.file.metadata.num_rows
         return rows
 
-    async def _row_group(self, group: RowGroup, unit: _Unit) -> pa.Table:
-        """The matching rows of a row group. Columns are fetched and decoded only when earlier ones left something."""
+    async def _row_group(self, group: RowGroup, unit: _Unit) -> pa.Table | None:
+        """The matching rows of a row group, or ``part`` of them; None where there are none.
+
+        Columns are fetched and decoded only when earlier ones left something.
+        """
         chunks, known = Chunks(group), dict[str, pa.Array]()
         light, heavy = unit.filter.split(_HEAVY)
         mask: Mask = np.ones(group.rows, np.bool_)
         if light.conditions:
-            await self._have(chunks, known, light.columns())
-            mask &= await self._threaded(_mask, light, known, mask)
+            await chunks.fetch(self._fetch, light.columns())
+            mask = await self._threaded(_met, chunks, light, known)
         if heavy.conditions and mask.any():
             await chunks.fetch(self._fetch, (_HEAVY,))
-            mask, known[_HEAVY] = await self._threaded(_sought, chunks, heavy, mask)
+            mask = await self._threaded(_held, chunks, heavy, known, mask)
         if self._query.limit is not None and mask.any():
-            await self._have(chunks, known, ("time",))
+            if "time" not in known:
+                await chunks.fetch(self._fetch, ("time",))
+                known["time"] = await self._threaded(chunks.array, "time")
             mask &= self._newest(known["time"], mask)
-        if not mask.any():
-            return self._nothing
+        count = int(np.count_nonzero(mask))
+        if not count:
+            return None
         async with self._moved:  # whole rows are large: only for those whose turn is near
             await self._moved.wait_for(lambda: unit in islice(self._under_way, self._tuning.threads + 1))
         await chunks.fetch(self._fetch, [name for name in self._columns if name not in known])
-        return await self._threaded(_chosen, chunks, known, self._columns, mask)
-
-    async def _have(self, chunks: Chunks, known: dict[str, pa.Array], columns: Sequence[str]) -> None:
-        missing = [name for name in columns if name not in known]
-        if missing:
-            await chunks.fetch(self._fetch, missing)
-            found = await self._threaded(chunks.read, missing)
-            known.update(zip(missing, (one_chunk(column) for column in found.columns), strict=True))
+        rows = await self._threaded(_chosen, chunks, known, self._columns, mask, self._part)
+        if self._part is not None:
+            self._report.rows += count
+        return rows
 
     def _newest(self, times: pa.Array, mask: Mask) -> Mask:
         """Which rows the limit can let through: of those in ``mask`` the newest, and none older than what is there."""
@@ -475,32 +475,40 @@ def _beyond(filter: Filter, time: int, descending: bool) -> Filter:
     return Filter((*filter.conditions, rest))
 
 
-def _sought(chunks: Chunks, heavy: Filter, mask: Mask) -> tuple[Mask, pa.Array]:
-    """Which rows of ``mask`` meet the conditions on the heavy column, and its values in these rows."""
+def _met(chunks: Chunks, light: Filter, known: dict[str, pa.Array]) -> Mask:
+    """Which rows meet the conditions on columns that were fetched; these are known then."""
+    found = chunks.read(light.columns())
+    known.update(zip(found.column_names, map(one_chunk, found.columns), strict=True))
+    return light.mask(found)
+
+
+def _held(chunks: Chunks, heavy: Filter, known: dict[str, pa.Array], mask: Mask) -> Mask:
+    """Which rows of ``mask`` meet the conditions on the heavy column; its values are known then in those rows."""
     needles = heavy.needles()
     found = chunks.holding(_HEAVY, mask, needles) if needles else None
-    mask, values = found or (mask, one_chunk(chunks.read((_HEAVY,)).column(_HEAVY)))
-    return _mask(heavy, {_HEAVY: values}, mask), values
+    mask, values = found or (mask, chunks.array(_HEAVY))
+    known[_HEAVY] = values
+    met = np.zeros(len(mask), np.bool_)
+    if mask.any():
+        met[mask] = heavy.mask(pa.table({_HEAVY: values if mask.all() else values.filter(pa.array(mask))}))
+    return met
 
 
-def _mask(filter: Filter, known: dict[str, pa.Array], mask: Mask) -> Mask:
-    columns = pa.table({name: known[name] for name in filter.columns()})
-    if not mask.any():
-        return mask
-    if mask.all():
-        return filter.mask(columns)
-    found = np.zeros(len(mask), np.bool_)
-    found[mask] = filter.mask(columns.filter(pa.array(mask)))
-    return found
-
-
-def _chosen(chunks: Chunks, known: dict[str, pa.Array], columns: Sequence[str], mask: Mask) -> pa.Table:
+def _chosen(
+    chunks: Chunks,
+    known: dict[str, pa.Array],
+    columns: Sequence[str],
+    mask: Mask,
+    part: Callable[[pa.Table], pa.Table] | None,
+) -> pa.Table:
+    """These columns of the rows of ``mask``, or ``part`` of them."""
     missing = [name for name in columns if name not in known]
     arrays = dict(known)
     if missing:
         arrays.update(zip(missing, chunks.read(missing).columns, strict=True))
-    rows = pa.table({name: arrays[name] for name in columns})
-    return as_rows(rows if mask.all() else rows.filter(pa.array(mask)), columns)
+    every = pa.table({name: arrays[name] for name in columns})
+    rows = as_rows(every if mask.all() else every.filter(pa.array(mask)), columns)
+    return part(rows) if part else rows
 
 
 async def ahead(
