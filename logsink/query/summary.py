@@ -12,7 +12,6 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from logsink.query.collapse import collapsed
 from logsink.query.filters import one_chunk
@@ -22,6 +21,9 @@ COUNT = "count"
 
 _DENSE = 1 << 20
 """Combinations of values that are counted by place; more are sorted."""
+
+_MOST = 1 << 62
+"""Combinations that fit into a number, with room."""
 
 _SMALL = 1000
 """Messages that become patterns without the compiled kernel, which takes 0.07 s to load."""
@@ -91,27 +93,30 @@ class Patterns:
         return _summed(parts, ("pattern",)).sort_by([(COUNT, "descending"), ("pattern", "ascending")])
 
 
-def _counted(keys: dict[str, pa.Array], rows: int) -> pa.Table:
-    """Distinct combinations of the keys' values, each with the number of its rows."""
+def _counted(keys: dict[str, pa.Array], rows: int, each: Int64 | None = None) -> pa.Table:
+    """Distinct combinations of the keys' values, each with the number of its rows; or of what ``each`` row stands for."""
     if not keys:
-        return pa.table({COUNT: pa.array([rows], pa.int64())})
+        return pa.table({COUNT: pa.array([rows if each is None else int(each.sum())], pa.int64())})
     place, size = np.zeros(rows, np.int64), 1
     for values in keys.values():
         coded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
         width = len(coded.dictionary) + 1
+        if size * width >= _MOST:  # number those there are
+            place, size = np.unique(place, return_inverse=True)[1], rows
         place = place * width + coded.indices.fill_null(width - 1).to_numpy(zero_copy_only=False)
         size *= width
     if size <= _DENSE:
-        counts = np.bincount(place, minlength=size)
-        found = np.flatnonzero(counts)
+        found = np.flatnonzero(np.bincount(place, minlength=size))
+        counts = np.bincount(place, each, size)[found]
         first = np.zeros(size, np.int64)
         first[place[::-1]] = np.arange(rows - 1, -1, -1)
-        rows_of, counts = first[found], counts[found]
+        rows_of = first[found]
     else:
-        _, rows_of, counts = np.unique(place, return_index=True, return_counts=True)
+        _, rows_of, group = np.unique(place, return_index=True, return_inverse=True)
+        counts = np.bincount(group, each)
     taken = pa.array(rows_of)
     columns = {name: _decoded(values.take(taken)) for name, values in keys.items()}
-    return pa.table({**columns, COUNT: pa.array(counts, pa.int64())})
+    return pa.table({**columns, COUNT: pa.array(counts.astype(np.int64), pa.int64())})
 
 
 def _decoded(values: pa.Array) -> pa.Array:
@@ -119,12 +124,7 @@ def _decoded(values: pa.Array) -> pa.Array:
 
 
 def _summed(parts: Sequence[pa.Table], fields: Sequence[str]) -> pa.Table:
+    """Parts that ``_counted`` made, together. (Arrow's ``group_by`` would first load what it plans queries with, 30 ms.)"""
     together = pa.concat_tables(parts)
-    if not fields:
-        return pa.table({COUNT: pa.array([pc.sum(together.column(COUNT)).as_py() or 0], pa.int64())})
-    return (
-        together.group_by(list(fields))
-        .aggregate([(COUNT, "sum")])
-        .select([*fields, f"{COUNT}_sum"])
-        .rename_columns([*fields, COUNT])
-    )
+    keys = {name: one_chunk(together.column(name)) for name in fields}
+    return _counted(keys, together.num_rows, one_chunk(together.column(COUNT)).to_numpy(zero_copy_only=False))

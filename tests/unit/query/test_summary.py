@@ -55,6 +55,16 @@ def test_combinations_that_are_too_many_to_be_counted_by_place(monkeypatch: pyte
     assert whole(Counts(("host", "app"))) == expected
 
 
+def test_more_combinations_than_fit_into_a_number() -> None:
+    fields = tuple("abcdefghi")
+    values = [str(n) for n in range(255)]  # with null 2**8, so that what the first field says would be 2**64 times it
+    columns = {name: [*values, "0" if name == "a" else "1"] for name in fields}
+    counts = Counts(fields)
+    found = counts.whole([counts.part(pa.table(columns))])
+    assert found.num_rows == 256
+    assert set(found.column("count").to_pylist()) == {1}
+
+
 def test_a_histogram() -> None:
     found = whole(Histogram(60 * SECOND, dt.UTC))
     assert [row["count"] for row in found] == [3] * 13 + [1]
