@@ -67,11 +67,9 @@ class OpenFile(NamedTuple):
     def spans(self, group: int, columns: Sequence[str]) -> list[Span]:
         """The bytes that hold these columns of a row group, neighbours together, in order."""
         spans: list[Span] = []
-        chunks, places = (
-            self.metadata.row_group(group),
-            (self.columns[name] for name in columns if name in self.columns),
-        )
-        for start, length in sorted(_place(chunks.column(place)) for place in places):
+        chunks = self.metadata.row_group(group)
+        there = [chunks.column(self.columns[name]) for name in columns if name in self.columns]
+        for start, length in sorted(map(_place, there)):
             if spans and start - spans[-1][1] <= GAP:
                 spans[-1] = (spans[-1][0], max(spans[-1][1], start + length))
             else:

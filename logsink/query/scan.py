@@ -50,9 +50,9 @@ T = TypeVar("T")
 
 _FETCHES = 16  # ranged reads under way at once
 _FEW, _TABLES, _SOON = 1024, 32, 0.1
-"""Fewer rows than this wait for those of other row groups, of so many, so many seconds: to put a table in order, join and print
+"""Fewer rows than this wait for those of other row groups: of how many at most, and how many seconds.
 
-it costs 3 ms, however small it is.
+To put a table in order, to join and to print it costs 3 ms, however small it is.
 """
 
 _HEAVY = "message"  # the one column whose bytes matter: looked at last
