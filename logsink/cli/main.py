@@ -27,8 +27,8 @@ VERBS = {
 
 _INTERRUPTED = 130
 
-_YOUNG = 50_000
-"""Objects made before garbage is looked for: with Python's 700 a tenth of the start of a query is that."""
+_YOUNG = 200_000
+"""Objects made before garbage is looked for: more than the start of a query makes, a tenth of which it is with Python's 700."""
 
 
 class _Lazy(click.Group):

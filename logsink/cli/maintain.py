@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from logsink.cli.light import without_pandas
+from logsink.cli.light import light_imports
 from logsink.cli.settings import effective, options
 
 
@@ -30,7 +30,7 @@ def command(config_file: Path | None, store: str | None, once: bool, dry_run: bo
       logsink maintain --dry-run
     """
     config = effective(config_file, {"store": store})
-    with without_pandas():
+    with light_imports():
         from logsink.cli.upkeep import maintained
 
         return maintained(config, once=once, dry_run=dry_run)

@@ -9,7 +9,7 @@ import click
 
 from logsink.cli.belonging import belonging
 from logsink.cli.conditions import conditions, patterns
-from logsink.cli.light import without_idle_memory, without_pandas
+from logsink.cli.light import light_imports, without_idle_memory
 from logsink.cli.output import shown
 from logsink.cli.settings import effective, options
 from logsink.cli.summaries import summaries
@@ -78,7 +78,7 @@ def command(config_file: Path | None, store: str | None, **given: Any) -> int:
     limit = limit_of(given["lines"] or usual)
     zone = zone_of(given["timezone"], utc=given["utc"])
     config = effective(config_file, {"store": store})
-    with without_pandas():
+    with light_imports():
         from logsink.cli.searching import searched
 
         without_idle_memory()

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from logsink.cli.conditions import conditions
-from logsink.cli.light import without_pandas
+from logsink.cli.light import light_imports
 from logsink.cli.settings import effective, options
 from logsink.cli.zones import zone_of
 
@@ -46,7 +46,7 @@ def command(config_file: Path | None, store: str | None, statement: str, **given
         from logsink.cli.statement import by_spark
 
         return by_spark(config.store, statement, given, zone)
-    with without_pandas():
+    with light_imports():
         from logsink.cli.statement import by_duckdb
 
         return by_duckdb(config.store, statement, given, zone)

@@ -30,7 +30,7 @@ import pyarrow.compute as pc
 from logsink.errors import Moved, Unavailable
 from logsink.query.conditions import Among, Holds, Near
 from logsink.query.datafile import as_rows
-from logsink.query.filters import Condition, Filter, Mask, as_mask, one_chunk
+from logsink.query.filters import Condition, Filter, Mask, as_array, as_mask, one_chunk
 from logsink.query.formats import plain
 from logsink.query.merge import KEY
 from logsink.query.plan import Plan
@@ -73,7 +73,7 @@ class Places(NamedTuple):
     def at(self, which: Int64 | Mask) -> Places:
         """Some of them."""
         index = np.flatnonzero(which) if which.dtype == np.bool_ else which
-        rows = self.rows.take(pa.array(index))
+        rows = self.rows.take(as_array(index))
         return Places(rows, self.stream[index], self.time[index], self.match[index], self.shown[index])
 
 
@@ -297,7 +297,7 @@ class _Blocks:
         keys = {name: pc.fill_null(rows.column(name), least) for name, least in zip(KEY, _LEAST, strict=True)}
         sorting = [("stream", "ascending"), *((name, direction) for name in KEY)]
         order = pc.sort_indices(pa.table({"stream": together.stream} | keys), sorting).to_numpy().astype(np.int64)
-        ids = _ids(rows).take(pa.array(order)).dictionary_encode().indices.to_numpy()
+        ids = _ids(rows).take(as_array(order)).dictionary_encode().indices.to_numpy()
         first = np.flatnonzero(np.diff(ids, prepend=-1))
         match = np.maximum.reduceat(together.match[order], first) if len(first) else together.match
         shown = np.logical_or.reduceat(together.shown[order], first) if len(first) else together.shown
@@ -337,12 +337,12 @@ class _Blocks:
         order = np.flatnonzero(chosen)
         order = order[np.argsort(first[block[order]], kind="stable")]
         self._remember(places, chosen)
-        found = pc.index_in(_ids(places.rows.take(pa.array(order))), value_set=_ids(rows))
+        found = pc.index_in(_ids(places.rows.take(as_array(order))), value_set=_ids(rows))
         there = np.asarray(found.is_valid())
         gap = begins[order][there]
         gap[:1] &= self._begun
         self._begun = True
-        out = as_rows(rows.take(found.drop_null()), self._query.columns).append_column(GAP, pa.array(gap))
+        out = as_rows(rows.take(found.drop_null()), self._query.columns).append_column(GAP, as_array(gap))
         return [out.slice(start, _ROWS) for start in range(0, out.num_rows, _ROWS)]
 
     def _remember(self, places: Places, chosen: Mask) -> None:
@@ -381,7 +381,7 @@ class _Streams:
         self._columns = tuple(columns)
         self._values = [pc.unique(one_chunk(rows.column(name))) for name in columns]
         self._known, where = np.unique(self._combined(rows), return_index=True)
-        self._first = rows.select(self._columns).take(pa.array(where))
+        self._first = rows.select(self._columns).take(as_array(where))
 
     def of(self, rows: pa.Table) -> Int64:
         """The number of each row's stream; -1 for others."""
@@ -392,7 +392,7 @@ class _Streams:
 
     def conditions(self, streams: Int64) -> Iterator[Condition]:
         """What rows of these streams meet (and some others)."""
-        rows = self._first.take(pa.array(streams))
+        rows = self._first.take(as_array(streams))
         for name in self._columns:
             yield Among(name, tuple(pc.unique(one_chunk(rows.column(name))).to_pylist()))
 

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from logsink.flags import Flag
 from logsink.kernel import I64, U8, ReadI64, kernel
 from logsink.parse import RAW_COLUMNS, raw_frames
-from logsink.query.filters import one_chunk
+from logsink.query.filters import as_array, one_chunk
 from logsink.wire.batch import Batch
 from logsink.wire.resend import digests
 
@@ -136,7 +136,7 @@ class Dedupe:
         )
         hidden = count - int(shown.sum())
         self.hidden += hidden
-        return rows.filter(pa.array(shown.astype(np.bool_))) if hidden else rows
+        return rows.filter(as_array(shown.astype(np.bool_))) if hidden else rows
 
     def _coded(self, column: pa.ChunkedArray) -> Int64:
         """Numbers for strings, the same for the same string in every call."""

@@ -100,7 +100,7 @@ class Filter:
             if found.all():
                 found = condition.mask(values)
             else:
-                found[found] = condition.mask(values.filter(pa.array(found)))
+                found[found] = condition.mask(values.filter(as_array(found)))
         return found
 
     def candidates(self, frames: pa.Array) -> Mask:
@@ -138,6 +138,14 @@ def as_mask(values: pa.Array) -> Mask:
     """Booleans of Arrow as a mask; null is false."""
     found: Mask = values.fill_null(False).to_numpy(zero_copy_only=False)
     return found
+
+
+def as_array(values: npt.NDArray[Any]) -> pa.Array:
+    """A mask, or numbers without a copy, for Arrow. ``pa.array`` would ask numpy.ma first, whose import takes 0.015 s."""
+    if values.dtype != np.bool_:
+        values = np.ascontiguousarray(values)
+        return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
+    return pa.Array.from_buffers(pa.bool_(), len(values), [None, pa.py_buffer(np.packbits(values, bitorder="little"))])
 
 
 def latin_escaped(needle: bytes) -> bytes:

@@ -33,7 +33,7 @@ from logsink.journal.segment import Segment
 from logsink.parse.frames import Frames
 from logsink.query import tail
 from logsink.query.conditions import Between, OneOf
-from logsink.query.filters import Filter, one_chunk
+from logsink.query.filters import Filter, as_array, one_chunk
 from logsink.query.plan import Plan
 from logsink.query.question import Query, Report, Tuning
 from logsink.query.scan import ahead, search
@@ -221,7 +221,7 @@ class Follower:
         sifted = [_beyond(tail.sift(segment, self._query.filter), after) for segment, after in segments]
         self._compiled |= sum(len(segment.frames) for segment in sifted) > tail.SMALL
         rows = tail.rows(sifted, self._query.filter, self._columns, self._compiled)
-        return self._counted(rows.take(pa.array(_received(rows).argsort(kind="stable"))))
+        return self._counted(rows.take(as_array(_received(rows).argsort(kind="stable"))))
 
     def _counted(self, rows: pa.Table) -> list[pa.Table]:
         self._report.rows += rows.num_rows

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from logsink.query.filters import one_chunk
+from logsink.query.filters import as_array, one_chunk
 from logsink.query.spill import Spill, compact
 
 KEY = ("time", "received", "receiver", "nth")
@@ -189,7 +189,7 @@ class Pending:
         if not len(order):
             return
         if not np.array_equal(order, np.arange(rows.num_rows)):
-            rows = rows.take(pa.array(order))
+            rows = rows.take(as_array(order))
         self._runs.append(_Run(keys.take(order), compact(rows)))
         self._floor = None
         self._settle()
@@ -332,7 +332,7 @@ def _pieces(keys: _Keys, rows: pa.Table, order: Int64 | None = None) -> Iterator
     """The rows in ``order`` (as they are when None), at most ``_ROWS`` at a time; the keys are in order already."""
     for start in range(0, len(keys.time), _ROWS):
         part = slice(start, start + _ROWS)
-        piece = rows.slice(start, _ROWS) if order is None else rows.take(pa.array(order[part]))
+        piece = rows.slice(start, _ROWS) if order is None else rows.take(as_array(order[part]))
         yield keys.part(part.start, part.stop), piece
 
 

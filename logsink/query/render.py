@@ -21,7 +21,7 @@ from logsink.flags import names
 from logsink.parse import RAW_COLUMNS, raw_frames
 from logsink.parse.schema import FILE
 from logsink.query.escape import for_json, for_terminal
-from logsink.query.filters import one_chunk
+from logsink.query.filters import as_array, one_chunk
 from logsink.query.levels import FACILITIES, SEVERITIES
 from logsink.query.stamps import Int64, local, stamps
 
@@ -257,7 +257,7 @@ def _rfc_3339(instants: Int64, zone: dt.tzinfo | None) -> tuple[pa.Array, ...]:
     if zone is None:
         return (stamps(instants, "{date}T{clock}.{milli}{micro}Z"),)
     moved = local(instants, zone)
-    minutes = pa.array((moved - instants) // 60_000_000).dictionary_encode()
+    minutes = as_array((moved - instants) // 60_000_000).dictionary_encode()
     offsets = [f"{'-' if m < 0 else '+'}{abs(m) // 60:02d}:{abs(m) % 60:02d}" for m in minutes.dictionary.to_pylist()]
     return stamps(moved, "{date}T{clock}.{milli}{micro}"), pa.array(offsets, pa.string()).take(minutes.indices)
 

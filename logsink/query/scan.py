@@ -39,7 +39,7 @@ from logsink.query.conditions import Between
 from logsink.query.counted import Counted
 from logsink.query.datafile import SCHEMA, Chunks, OpenFile, RowGroup, as_rows, open_file
 from logsink.query.dedupe import COLUMNS, Dedupe
-from logsink.query.filters import UNKNOWN, Bounds, Filter, Mask, one_chunk
+from logsink.query.filters import UNKNOWN, Bounds, Filter, Mask, as_array, one_chunk
 from logsink.query.merge import KEY, Pending, Position, joined, position
 from logsink.query.plan import bounds, plan
 from logsink.query.question import Query, Report, Tuning
@@ -490,7 +490,7 @@ def _held(chunks: Chunks, heavy: Filter, known: dict[str, pa.Array], mask: Mask)
     known[_HEAVY] = values
     met = np.zeros(len(mask), np.bool_)
     if mask.any():
-        met[mask] = heavy.mask(pa.table({_HEAVY: values if mask.all() else values.filter(pa.array(mask))}))
+        met[mask] = heavy.mask(pa.table({_HEAVY: values if mask.all() else values.filter(as_array(mask))}))
     return met
 
 
@@ -507,7 +507,7 @@ def _chosen(
     if missing:
         arrays.update(zip(missing, chunks.read(missing).columns, strict=True))
     every = pa.table({name: arrays[name] for name in columns})
-    rows = as_rows(every if mask.all() else every.filter(pa.array(mask)), columns)
+    rows = as_rows(every if mask.all() else every.filter(as_array(mask)), columns)
     return part(rows) if part else rows
 
 

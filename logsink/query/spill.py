@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from logsink.query.filters import one_chunk
+from logsink.query.filters import as_array, one_chunk
 
 BATCH = 8192
 """Rows in a batch."""
@@ -113,4 +113,4 @@ class Backwards:
 
 
 def _reversed(rows: pa.Table) -> pa.Table:
-    return rows.take(pa.array(np.arange(rows.num_rows - 1, -1, -1)))
+    return rows.take(as_array(np.arange(rows.num_rows - 1, -1, -1)))

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from logsink.query.collapse import collapsed
-from logsink.query.filters import one_chunk
+from logsink.query.filters import as_array, one_chunk
 from logsink.query.stamps import Int64, local
 
 COUNT = "count"
@@ -71,7 +71,7 @@ class Histogram:
     def part(self, rows: pa.Table) -> pa.Table:
         times: Int64 = one_chunk(rows.column("time")).cast(pa.int64()).to_numpy(zero_copy_only=False)
         begun = times - local(times, self._zone) % self.step
-        keys = {"time": pa.array(begun).cast(pa.timestamp("us", tz="UTC"))}
+        keys = {"time": as_array(begun).cast(pa.timestamp("us", tz="UTC"))}
         if self.field is not None:
             keys[self.field] = one_chunk(rows.column(self.field))
         return _counted(keys, rows.num_rows)
@@ -114,9 +114,9 @@ def _counted(keys: dict[str, pa.Array], rows: int, each: Int64 | None = None) ->
     else:
         _, rows_of, group = np.unique(place, return_index=True, return_inverse=True)
         counts = np.bincount(group, each)
-    taken = pa.array(rows_of)
+    taken = as_array(rows_of)
     columns = {name: _decoded(values.take(taken)) for name, values in keys.items()}
-    return pa.table({**columns, COUNT: pa.array(counts.astype(np.int64), pa.int64())})
+    return pa.table({**columns, COUNT: as_array(counts.astype(np.int64))})
 
 
 def _decoded(values: pa.Array) -> pa.Array:

@@ -21,7 +21,7 @@ from logsink.journal.segment import Segment, SegmentName, decode
 from logsink.parse import parse
 from logsink.parse.frames import Frames, Origin, Settings
 from logsink.query.datafile import SCHEMA, as_rows
-from logsink.query.filters import Filter, Mask
+from logsink.query.filters import Filter, Mask, as_array
 
 SMALL = 2000
 """Frames that are parsed by the interpreted kernels, at 28 us each; to load the compiled ones takes 0.07 s."""
@@ -73,7 +73,7 @@ def _found(parsed: pa.Table, filter: Filter, columns: Sequence[str]) -> pa.Table
     if not filter.conditions:
         return as_rows(parsed, columns)
     found = filter.mask(as_rows(parsed, filter.columns()))
-    return as_rows(parsed if found.all() else parsed.filter(pa.array(found)), columns)
+    return as_rows(parsed if found.all() else parsed.filter(as_array(found)), columns)
 
 
 def read(body: bytes, name: SegmentName, filter: Filter) -> Segment:
@@ -108,7 +108,7 @@ def _joined(parts: Sequence[Frames]) -> Frames:
 
 
 def _kept(frames: Frames, kept: Mask) -> Frames:
-    chosen = _as_array(frames).filter(pa.array(kept))
+    chosen = _as_array(frames).filter(as_array(kept))
     _, offsets, data = chosen.buffers()
     first = chosen.offset
     return Frames(
