@@ -118,9 +118,10 @@ def find(page: Bytes, p: int, needle: Bytes) -> int:
     while p + last < len(page):
         if p + last + 32 <= len(page):
             k = both(page, p, needle[0], p + last, needle[last])
-            p += k
             if k == 32:
+                p += 32  # not k: the processor goes on before it knows k
                 continue
+            p += k
         j = 0
         while j <= last and page[p + j] == needle[j]:
             j += 1
