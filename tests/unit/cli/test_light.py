@@ -1,0 +1,69 @@
+"""Imports of short commands: with parts left out, everything that is there works as it always does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+LIGHT = (
+    "from logsink.cli.light import light_imports\nwith light_imports(): import pyarrow as pa, pyarrow.compute as pc\n"
+)
+FUNCTIONS = "print(sorted(n for n, f in vars(pc).items() if hasattr(f, '__arrow_compute_function__')))"
+
+
+def said(code: str) -> str:
+    """What a fresh interpreter prints for this."""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def every() -> list[str]:
+    """Names of the functions that ``pyarrow.compute`` has."""
+    names = said("import pyarrow.compute as pc\n" + FUNCTIONS)
+    assert len(names) > 2000
+    return list(eval(names))
+
+
+def test_a_function_of_arrow_is_made_when_it_is_asked_for(every: list[str]) -> None:
+    assert said(LIGHT + "pc.if_else\n" + FUNCTIONS) == "['if_else', 'utf8_zero_fill', 'utf8_zfill']"
+    assert eval(said(LIGHT + f"for n in {every}: getattr(pc, n)\n" + FUNCTIONS)) == every
+
+
+def test_functions_made_late_are_the_same(every: list[str]) -> None:
+    plain = said(f"import pyarrow.compute as pc\nprint([(getattr(pc, n).__doc__, n) for n in {every}])")
+    assert said(LIGHT + f"print([(getattr(pc, n).__doc__, n) for n in {every}])") == plain
+
+
+def test_what_calls_them_finds_them() -> None:
+    found = "pa.table({'a': [3, 1, 2]}).filter(pc.field('a') > 1).sort_by('a').column('a').to_pylist()"
+    assert said(LIGHT + f"print({found}, pc.and_(True, False), pc.max(pa.array([1, 2])))") == "[2, 3] False 2"
+
+
+def test_a_function_that_is_not_there_is_an_attribute_error() -> None:
+    assert said(LIGHT + "print(hasattr(pc, 'nonsense'), hasattr(pc, '__path__'))") == "False False"
+
+
+def test_no_pandas_and_no_documentation_within_and_pandas_behind() -> None:
+    code = (
+        "import importlib.util, sys\n"
+        "from logsink.cli.light import light_imports\n"
+        "with light_imports():\n"
+        "    import numpy\n"
+        "    try: import pandas\n"
+        "    except ModuleNotFoundError as error: print(error.name)\n"
+        "print(numpy.ndarray.__doc__, numpy.array([1, 2]).sum(), len(sys.meta_path))"
+    )
+    assert said(code) == f"pandas\nNone 3 {said('import sys; print(len(sys.meta_path))')}"
+
+
+@pytest.mark.parametrize("module", ["numpy", "pyarrow"])
+def test_a_process_that_has_them_keeps_them_as_they_are(module: str, every: list[str]) -> None:
+    assert eval(said(f"import {module}\n" + LIGHT + FUNCTIONS)) == every
+
+
+def test_a_pyarrow_that_is_made_otherwise_is_imported_as_ever(every: list[str]) -> None:
+    code = "import logsink.cli.light as light\nlight._NAMED = ()\n" + LIGHT + FUNCTIONS
+    assert eval(said(code)) == every
