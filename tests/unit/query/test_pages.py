@@ -197,3 +197,48 @@ def test_both_forms_of_the_kernels_agree(values: list[str], needle: str) -> None
         outcomes.append((counted, starts.tolist(), marks.tolist(), ends.tolist(), data.tolist()))
     assert outcomes[0] == outcomes[1]
     assert outcomes[0][2] == [int(needle in value) for value in values]
+
+
+def test_few_values_are_taken_without_machine_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Kernel, "__call__", lambda *_: pytest.fail("machine code ran"))
+    body, compression = chunk()
+    mask = np.zeros(len(VALUES), np.bool_)
+    for rows in ([3000, 3001], [0], [1500, 1501, 3001], []):
+        mask[:] = False
+        mask[rows] = True
+        found = holding(body, compression, True, mask, (), compiled=False)
+        assert found is not None
+        assert found[0].tolist() == mask.tolist()
+        found[1].validate(full=True)
+        assert found[1].to_pylist() == [value if there else "" for value, there in zip(VALUES, mask, strict=True)]
+
+
+def test_many_pages_are_not_read_without_machine_code() -> None:
+    body, compression = chunk()
+    mask = np.arange(len(VALUES)) % 500 == 0
+    assert holding(body, compression, True, mask, (), compiled=False) is None
+    assert holding(body, compression, True, mask, ()) is not None
+
+
+def test_a_page_that_ends_within_a_value_is_left_to_who_decodes() -> None:
+    body, compression = chunk(["one", "two", "three"], compression="none", write_statistics=False)
+    mask = np.array([False, False, True])
+    assert holding(body, compression, True, mask, (), compiled=False) is not None
+    damaged = bytes(body).replace(b"\x03\x00\x00\x00two", b"\x33\x00\x00\x00two")
+    assert holding(memoryview(damaged), compression, True, mask, (), compiled=False) is None
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_pages_of_which_nothing_is_wanted_are_not_unpacked(monkeypatch: pytest.MonkeyPatch, compiled: bool) -> None:
+    unpacked = list[int]()
+    values = pages._Page.values
+
+    def counted(page: pages._Page, codec: pa.Codec | None, optional: bool) -> pages.Octets:
+        unpacked.append(page.rows)
+        return values(page, codec, optional)
+
+    monkeypatch.setattr(pages._Page, "values", counted)
+    body, compression = chunk()
+    mask = np.arange(len(VALUES)) >= 2999
+    assert holding(body, compression, True, mask, (), compiled) is not None
+    assert len(unpacked) == 1
