@@ -1,11 +1,13 @@
 """What a question costs: `logsink query` as a whole process, beside zstd and grep over one file of the same lines.
 
     python -m benchmarks.query [--only NAME]... [--messages 1000000 | --corpus FILE] [--archive DIRECTORY]
-                               [--tail 20000] [--rounds 5] [--peer COMMAND] [--json FILE]
+                               [--merged] [--tail 20000] [--rounds 5] [--peer COMMAND] [--json FILE]
 
-The archive is made by a receiver from the corpus, the newest ``--tail`` rows of a second one stay in its journal; both are
-kept in ``--archive`` for the next time. Every question is asked once to warm the page cache, then all of them in turn
-``--rounds`` times: medians of seconds, of CPU seconds of the process and its children, and their highest resident size.
+The archive is made by a receiver from the corpus, and with ``--merged`` its files are merged, as receivers do it when their
+hour is over; the newest ``--tail`` rows of a second one stay in its journal. All are kept in ``--archive`` for the next time.
+
+Every question is asked once to warm the page cache, then all of them in turn ``--rounds`` times: medians of seconds, of CPU
+seconds of the process and its children, and their highest resident size.
 What is asked for (host, app, ten minutes) is taken from a line in the middle of the corpus.
 """
 
@@ -128,23 +130,31 @@ class Material(NamedTuple):
     count: int
 
 
-def material(directory: Path, source: Path | int, tail: int) -> Material:
+def material(directory: Path, source: Path | int, tail: int, merged: bool) -> Material:
     """What is asked about, made unless it is there. In a process of its own: what it held would count as its children's."""
     data = corpus(source) if isinstance(source, int) else source.read_bytes()
-    stores, packed = (directory / "store", directory / f"tail-{tail}"), directory / "corpus.zst"
+    fresh, packed = directory / "store", directory / "corpus.zst"
+    full, tailed = (
+        (directory / "merged", directory / f"merged-tail-{tail}") if merged else (fresh, directory / f"tail-{tail}")
+    )
     begin, count = data.index(b"\n", len(data) // 2) + 1, data.count(b"\n")
-    if not stores[0].exists():
+    if not fresh.exists():
         print(f"archiving {len(data) >> 20} MiB ...", file=sys.stderr)
         with (
-            _made(stores[0]) as draft,
+            _made(fresh) as draft,
             Server(store=f"file://{draft}", environ={"LOGSINK_ARCHIVE__MAX_AGE": "60s"}) as server,
         ):
             senders.lines(data)(server.port("tcp"))
             server.wait_for_rows(count)
             server.wait_for_deletions()
-    if not stores[1].exists():
-        with _made(stores[1]) as draft:
-            shutil.copytree(stores[0], draft, copy_function=os.link)
+    if not full.exists():
+        with _made(full) as draft:
+            shutil.copytree(fresh, draft, copy_function=os.link)
+            maintain = [sys.executable, "-m", "logsink", "maintain", "--once", "--store", f"file://{draft}"]
+            subprocess.run(maintain, check=True, stdout=sys.stderr)
+    if not tailed.exists():
+        with _made(tailed) as draft:
+            shutil.copytree(full, draft, copy_function=os.link)
             with Server(store=f"file://{draft}", environ=_WAIT) as server:
                 senders.lines(b"".join(data.splitlines(keepends=True)[-tail:]) if tail else b"")(server.port("tcp"))
                 while server.metric("logsink_frames_total") < tail or server.metric("logsink_journal_unstored_bytes"):
@@ -154,7 +164,7 @@ def material(directory: Path, source: Path | int, tail: int) -> Material:
         with _made(packed) as draft:
             subprocess.run(["zstd", "-q", "-3", "-o", str(draft)], input=data, check=True)
     line = data[begin : data.index(b"\n", begin)].decode()
-    return Material(f"file://{stores[0]}", f"file://{stores[1]}", packed, line, len(data), count)
+    return Material(f"file://{full}", f"file://{tailed}", packed, line, len(data), count)
 
 
 @contextlib.contextmanager
@@ -184,6 +194,7 @@ def main() -> None:
     options.add_argument("--messages", type=int, default=1_000_000)
     options.add_argument("--corpus", type=Path, help="RFC 5424, one message a line")
     options.add_argument("--archive", type=Path)
+    options.add_argument("--merged", action="store_true", help="merge the archive's files first")
     options.add_argument("--tail", type=int, default=20_000)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--peer", action="append", default=[], help="zstdgrep, zstd; none: neither")
@@ -193,7 +204,8 @@ def main() -> None:
         directory = given.archive or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="logsink-query-")))
         directory.mkdir(parents=True, exist_ok=True)
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-            made = process.submit(material, directory.resolve(), given.corpus or given.messages, given.tail).result()
+            source = given.corpus or given.messages
+            made = process.submit(material, directory.resolve(), source, given.tail, given.merged).result()
         query = [sys.executable, "-m", "logsink", "query", "--quiet", "--store"]
         ours = [
             case._replace(command=[*query, made.tailed if case.tail else made.full, *case.command])
@@ -212,7 +224,13 @@ def main() -> None:
                 if number:
                     runs[case.name].append(one)
     rows = [_row(name, found) for name, found in runs.items()]
-    figures = {"messages": made.count, "bytes": made.size, "tail": given.tail, "rounds": given.rounds}
+    figures = {
+        "messages": made.count,
+        "bytes": made.size,
+        "merged": given.merged,
+        "tail": given.tail,
+        "rounds": given.rounds,
+    }
     report("questions", rows, TITLES, given.json, **figures)
 
 
