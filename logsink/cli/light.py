@@ -100,7 +100,7 @@ def _compute() -> None:
 def without_idle_memory() -> None:
     """Have Arrow use malloc, with two arenas that keep some memory for the next buffers, and large buffers apart from them.
 
-    All rows as JSON take 440 MB so, 500 with thresholds that malloc finds by itself, and more with Arrow's own allocator, in the
+    All rows as JSON take 440 MB so, 500 with thresholds that malloc finds by itself, and more with Arrow's allocator, in the
     same time. Where malloc cannot be told, nothing changes.
     """
     import pyarrow as pa
