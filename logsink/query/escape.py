@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+Octets = npt.NDArray[np.uint8]
 
 _C0 = [chr(c) for c in range(0x20)]
 _FURTHER = [chr(c) for c in (0x7F, *range(0x80, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A))]
@@ -35,23 +38,26 @@ def for_json(texts: pa.Array) -> pa.Array:
 
 def _escaped(texts: pa.Array, further: str, escapes: Mapping[str, str]) -> pa.Array:
     data = _data(texts)
-    suspect = (data < 0x20) | (data == 0x7F)
-    for byte in (*_LEADS, *(ord(c) for c in further)):
-        suspect |= data == byte
-    if not suspect.any():
+    if not (any(np.any(data == ord(c)) for c in (*further, "\x7f")) or np.any(data < 0x20) or _beyond(data)):
         return texts
     affected = pc.fill_null(pc.match_substring_regex(texts, _CLASS % further), False)
     changed = texts.filter(affected)
     if not len(changed):
         return texts
-    present = _data(changed).tobytes()
+    data = _data(changed)
+    present, beyond = data.tobytes(), _beyond(data)
     for character, escape in escapes.items():
-        if character.encode() in present:
+        if (beyond or character.isascii()) and character.encode() in present:
             changed = pc.replace_substring(changed, character, escape)
     return changed if len(changed) == len(texts) else pc.replace_with_mask(texts, affected, changed)
 
 
-def _data(texts: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+def _beyond(data: Octets) -> bool:
+    """Whether characters beyond ASCII may be among these."""
+    return any(np.any(data == lead) for lead in _LEADS)
+
+
+def _data(texts: pa.Array) -> Octets:
     """The bytes of all strings, end to end."""
     _, offsets, data = texts.buffers()
     if data is None:
