@@ -1,8 +1,8 @@
 """Questions about what was kept, answered from the store alone: no server, no index, nothing but reads.
 
 ``times``, ``filters`` and ``question`` say what is wanted, ``plan`` which objects can hold it, ``datafile`` and ``tail`` read
-those, ``scan`` runs it all at once, ``merge`` puts rows into order in bounded memory, ``render`` turns them into bytes.
-Nothing here writes to a store, prints, or reads the environment.
+those, ``selection`` takes rows out of what was read, ``scan`` runs it all at once, ``merge`` puts rows into order in bounded
+memory, ``render`` turns them into bytes. Nothing here writes to a store, prints, or reads the environment.
 
 ::
 

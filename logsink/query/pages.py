@@ -91,7 +91,7 @@ def _taken(page: Octets, found: Mask) -> pa.StringArray:
             row += 1
         size = int.from_bytes(data[p : p + 4], "little")
         values.append(data[p + 4 : p + 4 + size])
-        if not 0 < p + 4 + size <= len(data):
+        if p + 4 + size > len(data):
             raise ValueError(f"value {row} is not in the page")
         ends[row + 1] = size
     ends.cumsum(out=ends)

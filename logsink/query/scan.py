@@ -37,12 +37,13 @@ from logsink.journal.segment import Segment
 from logsink.query import tail
 from logsink.query.conditions import Between
 from logsink.query.counted import Counted
-from logsink.query.datafile import SCHEMA, Chunks, OpenFile, RowGroup, as_rows, open_file
+from logsink.query.datafile import SCHEMA, Chunks, OpenFile, RowGroup, open_file
 from logsink.query.dedupe import COLUMNS, Dedupe
-from logsink.query.filters import UNKNOWN, Bounds, Filter, Mask, as_array, one_chunk
+from logsink.query.filters import UNKNOWN, Bounds, Filter, Mask
 from logsink.query.merge import KEY, Pending, Position, joined, position
 from logsink.query.plan import bounds, plan
 from logsink.query.question import Query, Report, Tuning
+from logsink.query.selection import HEAVY, Selection
 from logsink.query.spill import Backwards
 from logsink.store.base import Store
 
@@ -55,9 +56,8 @@ _FEW, _TABLES, _SOON = 1024, 32, 0.1
 To put a table in order, to join and to print it costs 3 ms, however small it is.
 """
 
-_HEAVY = "message"  # the one column whose bytes matter: looked at last
-_PLAIN = 1 << 18
-"""Rows in row groups of which values are taken by Python itself: machine code takes 0.03 s to load."""
+_BY_HAND = 1 << 18
+"""Rows in row groups of which few values are taken by Python itself: machine code takes 0.03 s to load."""
 
 
 async def search(
@@ -421,32 +421,32 @@ class _Scan:
 
         Columns are fetched and decoded only when earlier ones left something.
         """
-        chunks, known = Chunks(group), dict[str, pa.Array]()
-        light, heavy = unit.filter.split(_HEAVY)
-        mask: Mask = np.ones(group.rows, np.bool_)
+        selection = Selection(Chunks(group), group.rows)
+        light, heavy = unit.filter.split(HEAVY)
         if light.conditions:
-            await chunks.fetch(self._fetch, light.columns())
-            mask = await self._threaded(_met, chunks, light, known)
-        if heavy.conditions and mask.any():
-            await chunks.fetch(self._fetch, (_HEAVY,))
-            mask = await self._threaded(_held, chunks, heavy, known, mask)
-        if self._query.limit is not None and mask.any():
-            if "time" not in known:
-                await chunks.fetch(self._fetch, ("time",))
-                known["time"] = await self._threaded(chunks.array, "time")
-            mask &= self._newest(known["time"], mask)
-        count = int(np.count_nonzero(mask))
+            await selection.chunks.fetch(self._fetch, light.columns())
+            await self._threaded(selection.meet, light)
+        if heavy.conditions and selection.mask.any():
+            await selection.chunks.fetch(self._fetch, (HEAVY,))
+            await self._threaded(selection.hold, heavy)
+        if self._query.limit is not None and selection.mask.any():
+            await selection.chunks.fetch(self._fetch, ("time",))
+            selection.mask &= self._newest(await self._threaded(selection.column, "time"), selection.mask)
+        count = int(np.count_nonzero(selection.mask))
         if not count:
             return None
         async with self._moved:  # whole rows are large: only for those whose turn is near
             await self._moved.wait_for(lambda: unit in islice(self._under_way, self._tuning.threads + 1))
-        await chunks.fetch(self._fetch, [name for name in self._columns if name not in known])
+        await selection.chunks.fetch(self._fetch, [name for name in self._columns if name not in selection.known])
         self._taken += group.rows
-        compiled = self._taken > _PLAIN
-        rows = await self._threaded(_chosen, chunks, known, self._columns, mask, compiled, self._part)
+        rows = await self._threaded(self._part_of, selection, self._taken > _BY_HAND)
         if self._part is not None:
             self._report.rows += count
         return rows
+
+    def _part_of(self, selection: Selection, compiled: bool) -> pa.Table:
+        rows = selection.rows(self._columns, compiled)
+        return rows if self._part is None else self._part(rows)
 
     def _newest(self, times: pa.Array, mask: Mask) -> Mask:
         """Which rows the limit can let through: of those in ``mask`` the newest, and none older than what is there."""
@@ -478,46 +478,6 @@ def _beyond(filter: Filter, time: int, descending: bool) -> Filter:
     """The filter, and nothing that stands before ``time`` in the order."""
     rest = Between("time", None, time + 1) if descending else Between("time", time, None)
     return Filter((*filter.conditions, rest))
-
-
-def _met(chunks: Chunks, light: Filter, known: dict[str, pa.Array]) -> Mask:
-    """Which rows meet the conditions on columns that were fetched; these are known then."""
-    found = chunks.read(light.columns())
-    known.update(zip(found.column_names, map(one_chunk, found.columns), strict=True))
-    return light.mask(found)
-
-
-def _held(chunks: Chunks, heavy: Filter, known: dict[str, pa.Array], mask: Mask) -> Mask:
-    """Which rows of ``mask`` meet the conditions on the heavy column; its values are known then in those rows."""
-    needles = heavy.needles()
-    found = chunks.holding(_HEAVY, mask, needles) if needles else None
-    mask, values = found or (mask, chunks.array(_HEAVY))
-    known[_HEAVY] = values
-    met = np.zeros(len(mask), np.bool_)
-    if mask.any():
-        met[mask] = heavy.mask(pa.table({_HEAVY: values if mask.all() else values.filter(as_array(mask))}))
-    return met
-
-
-def _chosen(
-    chunks: Chunks,
-    known: dict[str, pa.Array],
-    columns: Sequence[str],
-    mask: Mask,
-    compiled: bool,
-    part: Callable[[pa.Table], pa.Table] | None,
-) -> pa.Table:
-    """These columns of the rows of ``mask``, or ``part`` of them. Of the heavy column only what is wanted is made a value."""
-    arrays = dict(known)
-    if _HEAVY in columns and _HEAVY not in known and not mask.all():
-        found = chunks.holding(_HEAVY, mask, (), compiled)
-        arrays.update({} if found is None else {_HEAVY: found[1]})
-    missing = [name for name in columns if name not in arrays]
-    if missing:
-        arrays.update(zip(missing, chunks.read(missing).columns, strict=True))
-    every = pa.table({name: arrays[name] for name in columns})
-    rows = as_rows(every if mask.all() else every.filter(as_array(mask)), columns)
-    return part(rows) if part else rows
 
 
 async def ahead(
