@@ -7,8 +7,8 @@ The archive is made by a receiver from the corpus, and with ``--merged`` its fil
 hour is over; the newest ``--tail`` rows of a second one stay in its journal. All are kept in ``--archive`` for the next time.
 
 Every question is asked once to warm the page cache, then all of them in turn ``--rounds`` times: medians of seconds, of CPU
-seconds of the process and its children, and their highest resident size.
-What is asked for (host, app, ten minutes) is taken from a line in the middle of the corpus.
+seconds of the process and its children, and their highest resident size. What is asked for (host, app, ten minutes) is taken
+from a line in the middle of the corpus.
 """
 
 from __future__ import annotations

@@ -20,6 +20,9 @@ _PROSE = ("numpy._core._add_newdocs", "numpy._core._add_newdocs_scalars")
 _NAMED = ("utf8_zero_fill",)
 """Functions that ``pyarrow.compute`` itself names when it has made them all."""
 
+_KEYWORDS = {"and_": "and", "or_": "or"}
+"""What functions are called in Python, and by Arrow."""
+
 
 class _Finder:
     """Finds no pandas, which pyarrow imports at its first conversion of anything, for 0.4 s and nothing, and no prose.
@@ -72,22 +75,22 @@ def _compute() -> None:
     """Import ``pyarrow.compute``. Of 0.07 s that takes, 0.055 go into making 300 functions with signatures and documentation:
     here each is made when it is first asked for. Where pyarrow is not as it is known to be, it does as it always does.
     """
-    import pyarrow._compute as core
-
-    every = core.function_registry
-    core.function_registry = lambda: _Few(every())
     try:
-        compute: Any = importlib.import_module("pyarrow.compute")
+        core: Any = importlib.import_module("pyarrow._compute")
+        every = core.function_registry
+        core.function_registry = lambda: _Few(every())
+        try:
+            compute: Any = importlib.import_module("pyarrow.compute")
+        finally:
+            core.function_registry = every
         make = compute._wrap_function
-    except (AttributeError, LookupError):
+    except Exception:  # noqa: BLE001  whatever another version does otherwise: who imports it next gets it as it is
         sys.modules.pop("pyarrow.compute", None)
         return
-    finally:
-        core.function_registry = every
 
     def made(name: str) -> Any:
         try:
-            function = make(name, every().get_function(name.rstrip("_")))  # `and_` and `or_` are called `and` and `or`
+            function = make(name, every().get_function(_KEYWORDS.get(name, name)))
         except LookupError:
             raise AttributeError(f"module 'pyarrow.compute' has no attribute {name!r}", name=name) from None
         setattr(compute, name, function)
@@ -100,8 +103,8 @@ def _compute() -> None:
 def without_idle_memory() -> None:
     """Have Arrow use malloc, with two arenas that keep some memory for the next buffers, and large buffers apart from them.
 
-    All rows as JSON take 440 MB so, 500 with thresholds that malloc finds by itself, and more with Arrow's allocator, in the
-    same time. Where malloc cannot be told, nothing changes.
+    All rows as JSON take 440 to 490 MB so, 480 to 510 with thresholds that malloc finds by itself, and more with Arrow's
+    allocator, in the same time. Where malloc cannot be told, nothing changes.
     """
     import pyarrow as pa
 

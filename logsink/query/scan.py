@@ -56,7 +56,7 @@ _FEW, _TABLES, _SOON = 1024, 32, 0.1
 To put a table in order, to join and to print it costs 3 ms, however small it is.
 """
 
-_BY_HAND = 1 << 18
+_UNCOMPILED = 1 << 18
 """Rows in row groups of which few values are taken by Python itself: machine code takes 0.03 s to load."""
 
 
@@ -439,7 +439,7 @@ class _Scan:
             await self._moved.wait_for(lambda: unit in islice(self._under_way, self._tuning.threads + 1))
         await selection.chunks.fetch(self._fetch, [name for name in self._columns if name not in selection.known])
         self._taken += group.rows
-        rows = await self._threaded(self._part_of, selection, self._taken > _BY_HAND)
+        rows = await self._threaded(self._part_of, selection, self._taken > _UNCOMPILED)
         if self._part is not None:
             self._report.rows += count
         return rows

@@ -8,7 +8,7 @@ import pytest
 
 from logsink.errors import ArgumentError
 from logsink.query.conditions import Between, Holds, OneOf
-from logsink.query.filters import UNKNOWN, Bounds, Condition, Filter, Verdict
+from logsink.query.filters import UNKNOWN, Bounds, Condition, Filter, Verdict, as_array
 from logsink.query.levels import parse_priority
 
 
@@ -220,3 +220,13 @@ def test_which_frames_can_hold_a_row() -> None:
     assert candidates(Holds("message", ("\ufffd x",))) == everything  # stands for bytes that are not UTF-8
     assert candidates(OneOf("app", ("z*",))) == everything
     assert candidates(Between("severity", 0, 1)) == everything
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.int32, np.int64])
+@pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 17])
+def test_arrays_are_what_arrow_makes_of_them(dtype: type[np.generic], length: int) -> None:
+    every = (np.arange(2 * length) % 3).astype(dtype)
+    for values in (every[:length], every[::2], every[::-1]):
+        made = as_array(values)
+        made.validate(full=True)
+        assert made.equals(pa.array(values))
