@@ -5,17 +5,23 @@ from __future__ import annotations
 import ctypes
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """``M_TRIM_THRESHOLD`` and so on of glibc's malloc.h."""
 
-_PROSE = ("numpy._core._add_newdocs", "numpy._core._add_newdocs_scalars")
-"""Modules that write documentation and do nothing else: 0.013 s."""
+_PROSE = ("numpy._core._add_newdocs", "numpy._core._add_newdocs_scalars", "pyarrow.vendored.docscrape")
+"""Modules that write documentation and do nothing else, or read it: 0.02 s."""
+
+_TYPES = ("numpy._typing", "numpy.typing")
+"""Packages with hundreds of types for annotations, 0.015 s, of which ``NDArray`` is used by all and the rest by nobody."""
+
+_ABSENT = ("pandas", "pyarrow._azurefs", "pyarrow._gcsfs", "pyarrow._hdfs", "pyarrow._s3fs")
+"""What pyarrow does without where it is not installed. Its first conversion of anything would import pandas, for 0.4 s."""
 
 _NAMED = ("utf8_zero_fill",)
 """Functions that ``pyarrow.compute`` itself names when it has made them all."""
@@ -25,22 +31,50 @@ _KEYWORDS = {"and_": "and", "or_": "or"}
 
 
 class _Finder:
-    """Finds no pandas, which pyarrow imports at its first conversion of anything, for 0.4 s and nothing, and no prose.
+    """Finds nothing that is absent, no prose, and of types only the first.
 
     A finder and a loader without the base classes of importlib.abc, whose import takes 0.005 s.
     """
 
-    def find_spec(self, fullname: str, path: object, target: object = None) -> ModuleSpec | None:
-        if fullname == "pandas":
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: object = None) -> ModuleSpec | None:
+        if fullname in _ABSENT:
             raise ModuleNotFoundError("not wanted here", name=fullname)
         loader: Any = self
-        return ModuleSpec(fullname, loader) if fullname in _PROSE else None
+        if fullname in _PROSE:
+            return ModuleSpec(fullname, loader)
+        if fullname in _TYPES and (spec := PathFinder.find_spec(fullname, path)) and spec.loader:
+            loader = _First(spec.loader)
+            spec.loader = loader
+            return spec
+        return None
 
     def create_module(self, spec: ModuleSpec) -> None:
         """An empty one."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """It stays empty."""
+        """It stays empty, but for what pyarrow calls in it: no parameter of anything is described."""
+        module.NumpyDocString = lambda text: {"Parameters": ()}  # type: ignore[attr-defined]
+
+
+class _First:
+    """Loads a package of numpy's types: ``NDArray`` at once, and all of it when anything else is asked for."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """As any other."""
+
+    def exec_module(self, module: Any) -> None:
+        numpy: Any = importlib.import_module("numpy._core.multiarray")
+
+        def rest(name: str) -> Any:
+            del module.__getattr__
+            self._loader.exec_module(module)
+            return getattr(module, name)
+
+        module.NDArray = numpy.ndarray[tuple[Any, ...], numpy.dtype[TypeVar("Scalar")]]
+        module.__getattr__ = rest
 
 
 class _Few:

@@ -33,8 +33,8 @@ def test_a_function_of_arrow_is_made_when_it_is_asked_for(every: list[str]) -> N
 
 
 def test_functions_made_late_are_the_same(every: list[str]) -> None:
-    plain = said(f"import pyarrow.compute as pc\nprint([(getattr(pc, n).__doc__, n) for n in {every}])")
-    assert said(LIGHT + f"print([(getattr(pc, n).__doc__, n) for n in {every}])") == plain
+    signatures = f"import inspect\nprint([(n, str(inspect.signature(getattr(pc, n)))) for n in {every}])"
+    assert said(LIGHT + signatures) == said("import pyarrow.compute as pc\n" + signatures)
 
 
 def test_what_calls_them_finds_them() -> None:
@@ -57,6 +57,30 @@ def test_no_pandas_and_no_documentation_within_and_pandas_behind() -> None:
         "print(numpy.ndarray.__doc__, numpy.array([1, 2]).sum(), len(sys.meta_path))"
     )
     assert said(code) == f"pandas\nNone 3 {said('import sys; print(len(sys.meta_path))')}"
+
+
+def light(imports: str) -> str:
+    """Code that imports this lightly."""
+    return f"from logsink.cli.light import light_imports\nwith light_imports(): {imports}\n"
+
+
+def test_types_are_all_there_when_one_is_asked_for() -> None:
+    """The first of them is what it always is: an alias that takes a scalar's type."""
+    imports = "import sys, numpy as np, numpy.typing as npt"
+    first = "print(npt.NDArray[np.int64])\n"
+    plain = said(f"{imports}\n{first}")
+    assert said(light(imports) + first + "print('numpy._typing._array_like' in sys.modules)") == f"{plain}\nFalse"
+    rest = (
+        first + "print(npt.ArrayLike, npt.DTypeLike, npt.NDArray[np.int64])\nfrom numpy._typing import _ArrayLikeInt\n"
+    )
+    assert said(light(imports) + rest) == said(f"{imports}\n{rest}")
+    assert said(light(imports) + first + "print(hasattr(npt, 'nonsense'))") == f"{plain}\nFalse"
+
+
+def test_file_systems_of_pyarrow_are_those_of_this_machine() -> None:
+    local = "print(type(fs.FileSystem.from_uri('file:///')[0]).__name__)\n"
+    remote = "try: fs.S3FileSystem\nexcept ImportError as error: print(type(error).__name__)"
+    assert said(light("from pyarrow import fs") + local + remote) == "LocalFileSystem\nImportError"
 
 
 @pytest.mark.parametrize("module", ["numpy", "pyarrow"])
