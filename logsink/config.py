@@ -48,8 +48,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """One setting as declared: ``default`` as a user would write it, or None where ``usual`` tells how it comes about."""
 
     key: str

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from logsink.errors import ArgumentError
@@ -75,8 +74,7 @@ def parse_address(text: str) -> Address:
     return Address(host, int(match[3]))
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """What a setting accepts: ``read`` turns text into the value or raises ``ArgumentError``, ``show`` turns it back."""
 
     name: str

@@ -19,7 +19,6 @@ Encoding the same segment twice gives the same bytes: a retried PUT can be compa
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -69,8 +68,7 @@ class SegmentName(NamedTuple):
         return cls(match[1], int(match[2]), int(match[3])) if match else None
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A segment in memory. ``frames`` may view memory that the segment keeps alive.
 
     ``ordinal`` is its place among the segments of its receiver, in the order in which frames came; 0: not known.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +22,7 @@ from logsink.query.literals import literals
 from logsink.query.stamps import Int64
 
 
-@dataclass(frozen=True)
-class Between:
+class Between(NamedTuple):
     """A number or instant in ``[low, high)``; None is open."""
 
     column: str
@@ -67,8 +67,7 @@ class Between:
         return ()
 
 
-@dataclass(frozen=True, eq=False)
-class Near:
+class Near(NamedTuple):
     """A number or instant in one of several spans ``[lows[i], highs[i]]``, in order and apart: ``of`` makes them so."""
 
     column: str
@@ -103,8 +102,7 @@ class Near:
         return ()
 
 
-@dataclass(frozen=True)
-class Among:
+class Among(NamedTuple):
     """One of these values, exactly; null is one where it is among them."""
 
     column: str
@@ -225,8 +223,7 @@ class Holds:
         return _as_needles([max(texts, key=len, default="") for texts in held])
 
 
-@dataclass(frozen=True)
-class Numbered:
+class Numbered(NamedTuple):
     """One of these numbers."""
 
     column: str
@@ -250,8 +247,7 @@ class Numbered:
         return ()
 
 
-@dataclass(frozen=True)
-class Flagged:
+class Flagged(NamedTuple):
     """A number that has all of these bits."""
 
     column: str
@@ -272,8 +268,7 @@ class Flagged:
         return ()
 
 
-@dataclass(frozen=True)
-class Not:
+class Not(NamedTuple):
     """What ``condition`` is not met by: a null value, too."""
 
     condition: Condition

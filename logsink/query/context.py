@@ -189,7 +189,7 @@ async def surrounded(
     """
     report, tuning = report or Report(), tuning or Tuning()
     columns = tuple(dict.fromkeys((*KEY, *rule.stream, *rule.looks_at, *query.columns)))
-    query = replace(query, columns=columns)
+    query = query._replace(columns=columns)
     blocks = _Blocks(store, query, rule, report, tuning)
     async with aclosing(search(store, query, report, tuning)) as found:
         async for matches in _portions(found, max(1, _ROOM // rule.room)):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -60,8 +59,7 @@ class Condition(Protocol):
         """What the bytes of any value that meets it hold, and so those of its frame; empty when nothing can be said."""
 
 
-@dataclass(frozen=True)
-class Filter:
+class Filter(NamedTuple):
     """Rows that meet every one of ``conditions``."""
 
     conditions: tuple[Condition, ...] = ()

@@ -18,7 +18,7 @@ import time
 import zlib
 from collections.abc import AsyncGenerator, Coroutine, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -281,4 +281,4 @@ def _beyond(segment: Segment, after: int) -> Segment:
         frames.origin[first:],
         frames.origins,
     )
-    return replace(segment, frames=kept)
+    return segment._replace(frames=kept)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from logsink.query.filters import EVERYTHING, Filter
 from logsink.query.merge import MEMORY
 from logsink.query.plan import Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """What to find and how to hand it out.
 
     filter    what a row must be

@@ -22,7 +22,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
@@ -98,14 +97,14 @@ async def fold(
     """
     report, tuning, parts = report or Report(), tuning or Tuning(), [] if parts is None else parts
     if query.dedupe:
-        async with aclosing(search(store, replace(query, limit=None), report, tuning)) as found:
+        async with aclosing(search(store, query._replace(limit=None), report, tuning)) as found:
             async for rows in found:
                 parts.append(part(rows))
         return parts
     pool = ThreadPoolExecutor(tuning.threads, "query")
     try:
         for _ in range(tuning.attempts):
-            scan = _Scan(store, replace(query, limit=None), Pending(), report, tuning, pool, part)
+            scan = _Scan(store, query._replace(limit=None), Pending(), report, tuning, pool, part)
             await scan.plan()
             try:
                 async with aclosing(scan.tables()) as found:
@@ -134,7 +133,7 @@ async def unordered(
     report, tuning = report or Report(), tuning or Tuning()
     pool = ThreadPoolExecutor(tuning.threads, "query")
     try:
-        scan = _Scan(store, replace(query, limit=None), Pending(), report, tuning, pool, lambda rows: rows)
+        scan = _Scan(store, query._replace(limit=None), Pending(), report, tuning, pool, lambda rows: rows)
         await scan.plan()
         try:
             async with aclosing(scan.tables()) as found:
@@ -150,7 +149,7 @@ async def _deduped(store: Store, query: Query, report: Report, tuning: Tuning) -
     """As ``_resumed``, without copies. How many rows make up the limit is known only when they have been looked at."""
     descending = query.reverse or query.limit is not None
     dedupe, left = Dedupe(descending=descending), query.limit
-    everything = replace(query, columns=(*query.columns, *COLUMNS), limit=None, reverse=descending)
+    everything = query._replace(columns=(*query.columns, *COLUMNS), limit=None, reverse=descending)
     async with aclosing(_resumed(store, everything, report, tuning)) as found:
         async for rows in found:
             shown = dedupe(rows)
@@ -177,7 +176,7 @@ async def _resumed(store: Store, query: Query, report: Report, tuning: Tuning) -
             left = None if query.limit is None else query.limit - report.rows
             pending = Pending(descending=descending, limit=left, after=after, memory=tuning.memory)
             filter = query.filter if after is None else _beyond(query.filter, after.time, descending)
-            scan = _Scan(store, replace(query, filter=filter), pending, report, tuning, pool)
+            scan = _Scan(store, query._replace(filter=filter), pending, report, tuning, pool)
             await scan.plan()
             try:
                 async with aclosing(scan.rows()) as found:

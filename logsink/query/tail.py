@@ -10,7 +10,6 @@ fifty a second.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -53,7 +52,7 @@ def sift(segment: Segment, filter: Filter) -> Segment:
     starts = np.flatnonzero(np.diff(frames.received, prepend=frames.received[0] - 1))
     lengths = np.diff(starts, append=len(frames))
     kept = np.repeat(np.logical_or.reduceat(found, starts), lengths)
-    return segment if kept.all() else replace(segment, frames=_kept(frames, kept))
+    return segment if kept.all() else segment._replace(frames=_kept(frames, kept))
 
 
 def rows(segments: Iterable[Segment], filter: Filter, columns: Sequence[str], compiled: bool) -> pa.Table:

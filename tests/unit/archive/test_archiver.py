@@ -109,7 +109,7 @@ async def test_flags_of_the_parser_are_counted_once_their_rows_are_in_the_table(
     whole = segment(SegmentName("r", 0, 1), ["one", "two"], received=MIDNIGHT)
     data = whole.frames.data.copy()
     data[-1] = 0xFF
-    archiver.add(await store_segment(bench.store, replace(whole, frames=replace(whole.frames, data=data))))
+    archiver.add(await store_segment(bench.store, whole._replace(frames=replace(whole.frames, data=data))))
     bench.store.schedule = lambda c: Refuse() if c.verb == "put_absent" and c.key.startswith(LOG) else Pass()
     with pytest.raises(StoreError):
         await archiver.step()
