@@ -69,10 +69,10 @@ class Archive:
         given: dict[str, Any] = {
             name: (value,) if name in several and isinstance(value, str) else value for name, value in wanted.items()
         }
-        stray = [name for name in given if name not in Wanted.__dataclass_fields__]
+        stray = [name for name in given if name not in Wanted._fields]
         if stray:
             raise ArgumentError(
-                f"cannot use {stray[0]!r} as a condition", hint=f"there are {', '.join(Wanted.__dataclass_fields__)}"
+                f"cannot use {stray[0]!r} as a condition", hint=f"there are {', '.join(Wanted._fields)}"
             )
         filter = Wanted(pattern=pattern, **given).filter(time.time_ns() // 1000, zone)
         query = Query(filter, tuple(columns), limit, newest_first, dedupe)

@@ -16,7 +16,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -63,7 +62,7 @@ class Workers:
     def __init__(self, config: Config, setup: Setup, *, ready_file: Path | None = None) -> None:
         self._listen, self._holding = chosen(config.listen)
         self._ready_file = ready_file
-        config = replace(config, listen=replace(self._listen, http=None))
+        config = config._replace(listen=self._listen._replace(http=None))
         self._workers = [_Worker(config, setup, number + 1) for number in range(config.workers)]
         self._http = Http(self._report)
 

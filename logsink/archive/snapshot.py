@@ -22,8 +22,9 @@ import asyncio
 import datetime
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -124,8 +125,7 @@ class DataFile:
             raise FormatError(f"cannot read statistics of data file {self.path}: {error!r}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """The table at ``version``; -1 when there is none. Nobody changes one once it is made.
 
     files        live data files by path
@@ -137,10 +137,10 @@ class Snapshot:
     """
 
     version: int = -1
-    files: Mapping[str, DataFile] = field(default_factory=dict)
-    txn: Mapping[str, int] = field(default_factory=dict)
-    moved: Mapping[str, int] = field(default_factory=dict)
-    tombstones: Mapping[str, int] = field(default_factory=dict)
+    files: Mapping[str, DataFile] = MappingProxyType({})
+    txn: Mapping[str, int] = MappingProxyType({})
+    moved: Mapping[str, int] = MappingProxyType({})
+    tombstones: Mapping[str, int] = MappingProxyType({})
     checkpoint: int = -1
     loaded: float = 0.0
 
@@ -159,7 +159,7 @@ async def load(store: Store, loaded: float, known: Snapshot | None = None) -> Sn
         after = await _hint(store) if known is None else known.checkpoint
         listing = await _list(store, -1 if attempt else after)
         if known is not None and known.checkpoint >= listing.checkpoint and known.version in listing.commits:
-            base = replace(known, loaded=loaded)
+            base = known._replace(loaded=loaded)
         elif after > listing.checkpoint and not attempt:
             continue  # the hint is wrong, or what it named is gone
         else:

@@ -98,7 +98,7 @@ def wanted(given: Mapping[str, Any], zone: dt.tzinfo) -> Filter:
     """The filter that the options ask for. ``ArgumentError`` names what cannot be understood."""
     from logsink.query.wanted import Wanted
 
-    names = Wanted.__dataclass_fields__
+    names = Wanted._fields
     return Wanted(**{name: value for name, value in given.items() if name in names}).filter(
         time.time_ns() // 1000, zone
     )

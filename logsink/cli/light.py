@@ -5,20 +5,19 @@ from __future__ import annotations
 import ctypes
 import importlib
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, TypeVar
+
+import click
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """``M_TRIM_THRESHOLD`` and so on of glibc's malloc.h."""
 
 _PROSE = ("numpy._core._add_newdocs", "numpy._core._add_newdocs_scalars", "pyarrow.vendored.docscrape")
 """Modules that write documentation and do nothing else, or read it: 0.02 s."""
-
-_TYPES = ("numpy._typing", "numpy.typing")
-"""Packages with hundreds of types for annotations, 0.015 s, of which ``NDArray`` is used by all and the rest by nobody."""
 
 _ABSENT = ("pandas", "pyarrow._azurefs", "pyarrow._gcsfs", "pyarrow._hdfs", "pyarrow._s3fs")
 """What pyarrow does without where it is not installed. Its first conversion of anything would import pandas, for 0.4 s."""
@@ -31,7 +30,7 @@ _KEYWORDS = {"and_": "and", "or_": "or"}
 
 
 class _Finder:
-    """Finds nothing that is absent, no prose, and of types only the first.
+    """Finds nothing that is absent, no prose, and the first of what comes later.
 
     A finder and a loader without the base classes of importlib.abc, whose import takes 0.005 s.
     """
@@ -42,7 +41,7 @@ class _Finder:
         loader: Any = self
         if fullname in _PROSE:
             return ModuleSpec(fullname, loader)
-        if fullname in _TYPES and (spec := PathFinder.find_spec(fullname, path)) and spec.loader:
+        if fullname in _LATER and (spec := PathFinder.find_spec(fullname, path)) and spec.loader:
             loader = _First(spec.loader)
             spec.loader = loader
             return spec
@@ -57,7 +56,7 @@ class _Finder:
 
 
 class _First:
-    """Loads a package of numpy's types: ``NDArray`` at once, and all of it when anything else is asked for."""
+    """Loads a module for what all want of it at once; everything else when it is asked for."""
 
     def __init__(self, loader: Any) -> None:
         self._loader = loader
@@ -66,15 +65,31 @@ class _First:
         """As any other."""
 
     def exec_module(self, module: Any) -> None:
-        numpy: Any = importlib.import_module("numpy._core.multiarray")
-
         def rest(name: str) -> Any:
             del module.__getattr__
             self._loader.exec_module(module)
             return getattr(module, name)
 
-        module.NDArray = numpy.ndarray[tuple[Any, ...], numpy.dtype[TypeVar("Scalar")]]
-        module.__getattr__ = rest
+        vars(module).update(_LATER[module.__name__](), __getattr__=rest)
+
+
+def _types() -> dict[str, Any]:
+    numpy: Any = importlib.import_module("numpy._core.multiarray")
+    return {"NDArray": numpy.ndarray[tuple[Any, ...], numpy.dtype[TypeVar("Scalar")]]}
+
+
+def _no_authorities() -> dict[str, Any]:
+    """Certificates for Arrow's file systems of clouds, which are absent."""
+    return {"get_default_verify_paths": lambda: SimpleNamespace(cafile=None, capath=None)}
+
+
+_LATER: dict[str, Callable[[], dict[str, Any]]] = {
+    "asyncio.sslproto": dict,
+    "numpy._typing": _types,
+    "numpy.typing": _types,
+    "ssl": _no_authorities,
+}
+"""Modules of which all want the same, and few the rest: hundreds of types for annotations, 0.015 s, and TLS, 0.01 s."""
 
 
 class _Few:
@@ -88,6 +103,20 @@ class _Few:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._registry, name)
+
+
+class Command(click.Command):
+    """Looks for ``-H`` among short options. click does so when no long one is called so, and what is spelled like it is known:
+    six options take 0.006 s then.
+    """
+
+    def make_parser(self, ctx: click.Context) -> Any:
+        """click's own, which goes by the number of dashes. Another version's, of other parts, is left as it is."""
+        parser: Any = super().make_parser(ctx)
+        with suppress(AttributeError):
+            long, short, prefixes = parser._process_opts, parser._match_short_opt, parser._opt_prefixes
+            parser._process_opts = lambda arg, state: (long if arg[:2] in prefixes else short)(arg, state)
+        return parser
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import click
 
 from logsink.cli.belonging import belonging
 from logsink.cli.conditions import conditions, patterns
-from logsink.cli.light import light_imports, without_idle_memory
+from logsink.cli.light import Command, light_imports, without_idle_memory
 from logsink.cli.output import shown
 from logsink.cli.settings import effective, options
 from logsink.cli.summaries import summaries
@@ -40,7 +40,7 @@ a zone, @1700000000. Exit code 0: something was found; 1: nothing; 2: an error, 
 """
 
 
-@click.command(help=_EXAMPLES)
+@click.command(cls=Command, help=_EXAMPLES)
 @patterns
 @options("store")
 @conditions

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ def chosen(listen: Listen) -> tuple[Listen, list[socket.socket]]:
         return Address(address.host, holding[-1].getsockname()[1])
 
     ports: dict[str, Any] = {kind: tuple(choose(kind, one) for one in getattr(listen, kind)) for kind in KINDS}
-    return replace(listen, **ports), holding
+    return listen._replace(**ports), holding
 
 
 def write_ready_file(path: Path, addresses: Mapping[str, Sequence[str]], http: str | None) -> None:

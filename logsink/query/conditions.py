@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -125,28 +123,19 @@ class Among(NamedTuple):
         return () if None in self.values else _as_needles([value for value in self.values if value is not None])
 
 
-@dataclass(frozen=True)
 class OneOf:
     """A string that one of these globs matches whole, case-sensitive: ``*``, ``?``, ``[abc]``, ``[!a-z]``.
 
     ``ArgumentError`` when a glob means nothing.
     """
 
-    column: str
-    globs: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        for glob in self.globs:
+    def __init__(self, column: str, globs: tuple[str, ...]) -> None:
+        for glob in globs:
             _probe(glob, translated(glob), "glob")
-
-    @cached_property
-    def _pattern(self) -> str:
-        return r"(?s)\A(?:" + "|".join(translated(glob) for glob in self.globs) + r")\z"
-
-    @cached_property
-    def _literals(self) -> pa.Array | None:
-        literal = all(literal_part(glob) == glob for glob in self.globs)
-        return pa.array(self.globs, pa.string()) if literal else None
+        self.column, self.globs = column, globs
+        self._pattern = r"(?s)\A(?:" + "|".join(map(translated, globs)) + r")\z"
+        literal = all(literal_part(glob) == glob for glob in globs)
+        self._literals = pa.array(globs, pa.string()) if literal else None
 
     def __str__(self) -> str:
         return f"{self.column} is {' or '.join(self.globs)}"
@@ -176,30 +165,30 @@ _GAP = r"[^\pL\pN_]"
 """What is no part of a word; RE2's ``\\b`` knows ASCII alone."""
 
 
-@dataclass(frozen=True)
 class Holds:
-    """A string that holds one of these patterns anywhere, or as whole ``words``: text as it is, or RE2 regular expressions."""
+    """A string that holds one of these patterns anywhere, or as whole ``words``: text as it is, or RE2 regular expressions.
 
-    column: str
-    patterns: tuple[str, ...]
-    regex: bool = False
-    ignore_case: bool = False
-    words: bool = False
+    ``ArgumentError`` for what RE2 refuses.
+    """
 
-    def __post_init__(self) -> None:
-        for pattern in self.patterns:
-            _probe(
-                pattern, pattern if self.regex else escaped(pattern), "regular expression" if self.regex else "pattern"
-            )
-        _probe(" ".join(self.patterns), self._pattern, "patterns")
-
-    @cached_property
-    def _pattern(self) -> str:
-        parts = self.patterns if self.regex else tuple(map(escaped, self.patterns))
-        if self.words:
+    def __init__(
+        self,
+        column: str,
+        patterns: tuple[str, ...],
+        regex: bool = False,
+        ignore_case: bool = False,
+        words: bool = False,
+    ) -> None:
+        self.column, self.patterns = column, patterns
+        self.regex, self.ignore_case, self.words = regex, ignore_case, words
+        parts = patterns if regex else tuple(map(escaped, patterns))
+        for pattern, part in zip(patterns, parts, strict=True):
+            _probe(pattern, part, "regular expression" if regex else "pattern")
+        if words:
             parts = tuple(rf"(?:\A|{_GAP})(?:{part})(?:{_GAP}|\z)" for part in parts)
         joined = parts[0] if len(parts) == 1 else "|".join(f"(?:{part})" for part in parts)
-        return f"(?i:{joined})" if self.ignore_case else joined
+        self._pattern = f"(?i:{joined})" if ignore_case else joined
+        _probe(" ".join(patterns), self._pattern, "patterns")
 
     def __str__(self) -> str:
         how = [("regular expression", self.regex), ("whole words", self.words), ("in any case", self.ignore_case)]
@@ -291,19 +280,22 @@ class Not(NamedTuple):
         return ()
 
 
-@dataclass(frozen=True)
 class Parameter:
     """Structured data with a parameter ``[ID.]KEY`` whose value a glob matches whole (RFC 5424, 6.3).
 
-    ID is an SD-ID, with or without its enterprise number. Values without quotes (VMware) count too.
+    ID is an SD-ID, with or without its enterprise number. Values without quotes (VMware) count too. ``ArgumentError`` for a
+    glob that means nothing.
     """
 
-    name: str
-    value: str
-    column: str = "structured_data"
-
-    def __post_init__(self) -> None:
-        _probe(f"{self.name}={self.value}", self._pattern, "parameter")
+    def __init__(self, name: str, value: str, column: str = "structured_data") -> None:
+        self.name, self.value, self.column = name, value, column
+        element, dot, key = name.rpartition(".")
+        names = [(_NAME, name)] + ([(escaped(element) + "(?:@[0-9.]+)?", key)] if dot and element and key else [])
+        quoted = translated(value, quote=_quoted, one=_CHARACTER)
+        plain = translated(value, one=r"[^ \]]")
+        head = "|".join(rf"\[ *{sd_id}(?: +{_NAME}=(?:{_VALUE}|[^ \]]*))*? +{escaped(key)}=" for sd_id, key in names)
+        self._pattern = rf'(?s)(?:{head})(?:"{quoted}"|{plain}[ \]])'
+        _probe(f"{name}={value}", self._pattern, "parameter")
 
     @classmethod
     def parse(cls, text: str) -> Parameter:
@@ -313,15 +305,6 @@ class Parameter:
             hint = "write [ID.]KEY=VALUE, such as request=4711 or meta.user='ro*'"
             raise ArgumentError(f"cannot read {text!r} as a parameter of structured data", hint=hint)
         return cls(name, value)
-
-    @cached_property
-    def _pattern(self) -> str:
-        element, dot, key = self.name.rpartition(".")
-        names = [(_NAME, self.name)] + ([(escaped(element) + "(?:@[0-9.]+)?", key)] if dot and element and key else [])
-        value = translated(self.value, quote=_quoted, one=_CHARACTER)
-        plain = translated(self.value, one=r"[^ \]]")
-        head = "|".join(rf"\[ *{sd_id}(?: +{_NAME}=(?:{_VALUE}|[^ \]]*))*? +{escaped(key)}=" for sd_id, key in names)
-        return rf'(?s)(?:{head})(?:"{value}"|{plain}[ \]])'
 
     def __str__(self) -> str:
         return f"{self.column} has {self.name}={self.value}"

@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, Protocol
 
 import numpy as np
@@ -106,15 +105,15 @@ class Rule(Protocol):
         """Matches that need more rows before them than ``window`` holds, and those that need more behind them."""
 
 
-@dataclass(frozen=True)
 class Around:
     """So many lines before and behind each match, of its host and app; in the order of the search."""
 
-    before: int
-    behind: int
     stream = ("host", "app")
     looks_at = ()
     windows = (60 * _SECOND, 1800 * _SECOND, 86_400 * _SECOND, _EVER)
+
+    def __init__(self, before: int, behind: int) -> None:
+        self.before, self.behind = before, behind
 
     def __str__(self) -> str:
         return f"of each match's {' and '.join(self.stream)} {self.before} lines before it and {self.behind} behind it"
@@ -135,22 +134,20 @@ class Around:
         return tuple(at[~_reaches(places, at, step, window)] for step in (-self.before - 1, self.behind))  # type: ignore[return-value]
 
 
-@dataclass(frozen=True)
 class Record:
     """The lines of a match's record: one that does not look like ``continues`` and those after it that do, of one process.
 
-    They are at most ``within`` microseconds from the match. ``reverse``: the search goes to older rows.
+    They are at most ``within`` microseconds from the match. ``reverse``: the search goes to older rows. ``ArgumentError`` when
+    RE2 refuses ``continues``.
     """
 
-    continues: str = CONTINUES
-    reverse: bool = False
-    within: int = 5 * _SECOND
     stream = ("sender", "host", "app", "procid")
     looks_at = ("message",)
     room = 16
 
-    def __post_init__(self) -> None:
-        self._condition()
+    def __init__(self, continues: str = CONTINUES, reverse: bool = False, within: int = 5 * _SECOND) -> None:
+        self.continues, self.reverse, self.within = continues, reverse, within
+        self._condition = Holds("message", (continues,), regex=True)
 
     def __str__(self) -> str:
         return f"the other lines of each match's record, by {self.continues}"
@@ -165,7 +162,7 @@ class Record:
     def chosen(self, places: Places) -> Mask:
         forth = slice(None, None, -1 if self.reverse else 1)
         stream = places.stream[forth]
-        continues = self._condition().mask(one_chunk(places.rows.column("message")))[forth].copy()
+        continues = self._condition.mask(one_chunk(places.rows.column("message")))[forth].copy()
         continues[1:] &= stream[1:] == stream[:-1]
         record = np.cumsum(~continues)[forth]
         found = np.zeros(len(record), np.bool_)
@@ -175,9 +172,6 @@ class Record:
 
     def lacking(self, places: Places, window: int) -> tuple[Int64, Int64]:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-
-    def _condition(self) -> Holds:
-        return Holds("message", (self.continues,), regex=True)
 
 
 async def surrounded(
@@ -358,7 +352,7 @@ class _Blocks:
         self, conditions: Sequence[Condition], columns: Sequence[str], *, journal: bool = True, archive: bool = True
     ) -> AsyncGenerator[pa.Table, None]:
         known = self._plans[0] if self._plans else None
-        tuning = replace(self._tuning, planned=self._plans.append, known=known, journal=journal, archive=archive)
+        tuning = self._tuning._replace(planned=self._plans.append, known=known, journal=journal, archive=archive)
         report = Report()
         query = Query(Filter(tuple(conditions)), tuple(columns))
         try:

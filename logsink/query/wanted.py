@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from logsink.errors import ArgumentError
 from logsink.flags import Flag
@@ -20,8 +20,7 @@ GLOBS = (
 """Columns that are chosen by globs; ``!`` before one excludes."""
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(NamedTuple):
     """Conditions of different kinds must all hold; several of one kind are alternatives (``sd`` and ``flag``: must all hold).
 
     pattern        text that messages hold, or with ``regex`` RE2; ``word``, ``ignore_case``, ``invert_match`` apply to it

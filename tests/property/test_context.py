@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -83,7 +82,7 @@ def _belonging(stream: Sequence[Row], i: int, rule: Rule) -> set[int]:
     assert isinstance(rule, Record)
     if rule.reverse:
         last = len(stream) - 1
-        return {last - k for k in _belonging(stream[::-1], last - i, replace(rule, reverse=False))}
+        return {last - k for k in _belonging(stream[::-1], last - i, Record(rule.continues, within=rule.within))}
     head = i
     while head and _continues(stream[head]):
         head -= 1

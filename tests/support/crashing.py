@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -216,7 +216,7 @@ def _wrap_receiver(plan: Plan) -> None:
     def init(self: Any, config: Any, **rest: Any) -> None:
         for key, value in plan.seconds.items():
             section, name = key.split(".")
-            config = replace(config, **{section: replace(getattr(config, section), **{name: value})})
+            config = config._replace(**{section: getattr(config, section)._replace(**{name: value})})
         begin(self, config, **rest)
 
     logsink.serve.Receiver.__init__ = init  # type: ignore[method-assign]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import operator
 from pathlib import Path
 
@@ -108,9 +107,8 @@ def test_acknowledgements_wait_longer_where_a_write_costs_money(store: str, dela
 def test_settings_cannot_be_changed() -> None:
     config = load(None, HOME, {})
     for section in (config, config.listen, config.receive, config.journal, config.archive, config.maintain):
-        name = dataclasses.fields(section)[0].name
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(section, name, None)
+        with pytest.raises(AttributeError):
+            setattr(section, section._fields[0], None)
 
 
 @pytest.mark.parametrize(

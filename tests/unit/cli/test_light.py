@@ -5,7 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import click
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from logsink.cli.light import Command
+from tests.support.examples import examples
 
 LIGHT = (
     "from logsink.cli.light import light_imports\nwith light_imports(): import pyarrow as pa, pyarrow.compute as pc\n"
@@ -102,3 +108,51 @@ def test_a_pyarrow_without_what_is_replaced_is_no_error_here() -> None:
     assert (
         said(absent + "from logsink.cli.light import light_imports\nwith light_imports(): print('within')") == "within"
     )
+
+
+def test_tls_is_there_when_it_is_asked_for() -> None:
+    imports = "import asyncio, sys, pyarrow.parquet, ssl"
+    use = (
+        "print(ssl.get_default_verify_paths(), asyncio.sslproto.SSLProtocol, ssl.create_default_context().verify_mode)"
+    )
+    plain = said(f"{imports}\n{use}")
+    assert said(light(imports) + "print('_ssl' in sys.modules)\nssl.SSLContext\n" + use) == f"False\n{plain}"
+
+
+def test_tls_works_within() -> None:
+    """A look at what no server stands behind fails for that reason."""
+    code = (
+        "import asyncio, ssl\n"
+        "async def look():\n"
+        "    try: await asyncio.open_connection('127.0.0.1', 1, ssl=ssl.create_default_context())\n"
+        "    except OSError as error: print(type(error).__name__)\n"
+    )
+    assert said(light("import pyarrow.fs\n") + code + "asyncio.run(look())") == "ConnectionRefusedError"
+
+
+ARGUMENTS = st.lists(
+    st.sampled_from(
+        ["-q", "-r", "-qr", "-n", "-n5", "-nq", "-H", "-Ha", "-H=a", "-Z", "-qZ", "-", "--", "--host", "--host=a"]
+    )
+    | st.sampled_from(["--ho", "--quiet=1", "--", "a", "5", "-5", "---q", "-é"]),
+    max_size=5,
+)
+
+
+@settings(max_examples=examples(300))
+@given(ARGUMENTS)
+def test_options_are_what_click_makes_of_them(arguments: list[str]) -> None:
+    def made(kind: type[click.Command]) -> object:
+        options = [
+            click.Option(["-q", "--quiet"], is_flag=True),
+            click.Option(["-r"], is_flag=True),
+            click.Option(["-n", "--lines"]),
+            click.Option(["-H", "--host"], multiple=True),
+            click.Argument(["pattern"], nargs=-1),
+        ]
+        try:
+            return kind("query", params=options).make_context("query", list(arguments)).params
+        except click.ClickException as error:
+            return type(error), error.format_message()
+
+    assert made(Command) == made(click.Command)
