@@ -110,7 +110,10 @@ class Chunks:
         """Have these columns' bytes. ``NotFound`` when the file is gone."""
         file, missing = self._group.file, [name for name in columns if name not in self._fetched]
         spans = file.spans(self._group.number, missing)
-        parts = await asyncio.gather(*(fetch(file.key, start, end) for start, end in spans))
+        if len(spans) == 1:  # mostly: a task for it would take longer than what it does
+            parts = [await fetch(file.key, *spans[0])]
+        else:
+            parts = await asyncio.gather(*(fetch(file.key, start, end) for start, end in spans))
         for (start, end), part in zip(spans, parts, strict=True):
             if len(part) != end - start:
                 raise FormatError(

@@ -8,6 +8,7 @@ stands in are taken out. Pages of other encodings than PLAIN, and those with nul
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -46,39 +47,59 @@ def holding(
     page takes 3 ms then, and a command that wants few values is spared the 0.03 s in which machine code is loaded.
     """
     wanted = [[np.frombuffer(needle, np.uint8) for needle in alternatives] for alternatives in needles]
-    found, parts = mask.copy(), list[pa.StringArray]()
+    found, values = mask.copy(), list[pa.StringArray | None]()
     try:
         codec = None if compression == "UNCOMPRESSED" else pa.Codec(compression.lower())
         pages = [*_pages(chunk)]
-        *begins, end = np.cumsum([0, *(page.rows for page in pages)])
-        masks = np.split(found, begins[1:])
+        *begins, end = accumulate((page.rows for page in pages), initial=0)
+        masks = [found[begin : begin + page.rows] for begin, page in zip(begins, pages, strict=True)]
         if end != len(mask) or not pages or (not compiled and sum(map(np.any, masks)) > _BY_HAND):
             return None
         for page, asked in zip(pages, masks, strict=True):
-            unpacked = page.values(codec, optional) if asked.any() else np.empty(0, np.uint8)
-            parts.append(_sought(unpacked, asked, wanted) if compiled else _taken(unpacked, asked))
+            if not asked.any():
+                values.append(None)
+                continue
+            unpacked = page.values(codec, optional)
+            values.append(_sought(unpacked, asked, wanted) if compiled else _taken(unpacked, asked))
     except (IndexError, KeyError, TypeError, ValueError, RecursionError, OSError, pa.ArrowException):
         return None  # damaged, or of a kind that is not known here: who decodes it will say
-    return found, pa.concat_arrays(parts)
+    if all(held is None for held in values):
+        return found, _empty(len(found))
+    return found, pa.concat_arrays(
+        [_empty(page.rows) if held is None else held for page, held in zip(pages, values, strict=True)]
+    )
 
 
-def _sought(page: Octets, found: Mask, wanted: Sequence[Sequence[Octets]]) -> pa.StringArray:
-    """A page's values of those ``found``, and nothing else; where they lack something, they are not found any more."""
-    starts, ends, data = np.empty(0, np.int32), np.zeros(len(found) + 1, np.int32), np.empty(0, np.uint8)
+def _sought(page: Octets, found: Mask, wanted: Sequence[Sequence[Octets]]) -> pa.StringArray | None:
+    """A page's values of those ``found``, or None; where they lack something, they are not found any more."""
+    starts: Index32 | None = None
     for alternatives in wanted:
         if np.count_nonzero(found) * _FEW < len(found):
             break
+        there = [needle for needle in alternatives if find(page, 0, needle) < len(page)]
+        if not there:
+            found[:] = False
+            return None
+        starts = _starts(page, len(found)) if starts is None else starts
         marks = np.zeros(len(found), np.uint8)
-        for needle in alternatives:
-            if find(page, 0, needle) < len(page):
-                starts = starts if len(starts) else _starts(page, len(found))
-                mark(page, starts, needle, marks)
+        for needle in there:
+            mark(page, starts, needle, marks)
         found &= marks.view(np.bool_)
-    if found.any():
-        starts = starts if len(starts) else _starts(page, len(found))
-        data = np.empty(int(np.sum(np.diff(starts), where=found)) - 4 * np.count_nonzero(found), np.uint8)
-        take(page, starts, found.view(np.uint8), ends, data)
-    return pa.Array.from_buffers(pa.string(), len(found), [None, pa.py_buffer(ends), pa.py_buffer(data)])
+    if not found.any():
+        return None
+    starts = _starts(page, len(found)) if starts is None else starts
+    ends = np.empty(len(found) + 1, np.int32)
+    data = np.empty(int(np.sum(np.diff(starts), where=found)) - 4 * np.count_nonzero(found), np.uint8)
+    take(page, starts, found.view(np.uint8), ends, data)
+    return _strings(ends, data)
+
+
+def _strings(ends: Index32, data: Octets | bytes) -> pa.StringArray:
+    return pa.Array.from_buffers(pa.string(), len(ends) - 1, [None, pa.py_buffer(ends), pa.py_buffer(data)])
+
+
+def _empty(count: int) -> pa.StringArray:
+    return _strings(np.zeros(count + 1, np.int32), b"")
 
 
 def _taken(page: Octets, found: Mask) -> pa.StringArray:
@@ -94,8 +115,7 @@ def _taken(page: Octets, found: Mask) -> pa.StringArray:
         if p + 4 + size > len(data):
             raise ValueError(f"value {row} is not in the page")
         ends[row + 1] = size
-    ends.cumsum(out=ends)
-    return pa.Array.from_buffers(pa.string(), len(found), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(values))])
+    return _strings(ends.cumsum(out=ends), b"".join(values))
 
 
 def _starts(page: Octets, count: int) -> Index32:
@@ -162,6 +182,7 @@ def find(page: Bytes, p: int, needle: Bytes) -> int:
 def take(page: Bytes, starts: ReadI32, found: Bytes, ends: I32, data: U8) -> int:
     """Copy the values that were found to ``data``, and say in ``ends`` where each value ends there; octets copied."""
     at = 0
+    ends[0] = 0
     for row in range(len(found)):
         if found[row]:
             size = starts[row + 1] - starts[row] - 4

@@ -1,7 +1,8 @@
 """The journal's tail as rows: segments fetched, sifted by their bytes, parsed, filtered.
 
 Frames are sifted before they are parsed, a read at a time: when no frame of a read holds any needle of the filter, the
-read is left out. Whole reads only, because ``nth`` counts within one and must come out as it will in the table.
+read is left out. Whole reads only, because ``nth`` counts within one and must come out as it will in the table. Where few
+frames of many hold the needles, these are parsed by themselves first, to see which reads have a row of the filter at all.
 
 A receiver's segments are parsed together: to parse one costs 5 ms however few frames it holds, and a busy receiver makes
 fifty a second.
@@ -24,6 +25,9 @@ from logsink.query.filters import Filter, Mask, as_array
 
 SMALL = 2000
 """Frames that are parsed by the interpreted kernels, at 28 us each; to load the compiled ones takes 0.07 s."""
+
+FEW = 200
+"""Frames whose parsing is not worth machine code, and that are parsed by themselves first: it takes 10 ms either way."""
 
 TOGETHER = 1 << 20
 """Bytes of stored segments that are parsed together: about 8 MiB of frames."""
@@ -48,11 +52,7 @@ def sift(segment: Segment, filter: Filter) -> Segment:
     frames = segment.frames
     if not len(frames) or not filter.needles():
         return segment
-    found = filter.candidates(_as_array(frames))
-    starts = np.flatnonzero(np.diff(frames.received, prepend=frames.received[0] - 1))
-    lengths = np.diff(starts, append=len(frames))
-    kept = np.repeat(np.logical_or.reduceat(found, starts), lengths)
-    return segment if kept.all() else segment._replace(frames=_kept(frames, kept))
+    return segment._replace(frames=_reads(frames, filter.candidates(_as_array(frames))))
 
 
 def rows(segments: Iterable[Segment], filter: Filter, columns: Sequence[str], compiled: bool) -> pa.Table:
@@ -61,18 +61,30 @@ def rows(segments: Iterable[Segment], filter: Filter, columns: Sequence[str], co
     for segment in segments:
         if len(segment.frames):
             alike.setdefault((segment.name.receiver, segment.settings), []).append(segment.frames)
-    found = [
-        _found(parse(_joined(frames), settings, receiver, compiled=compiled).table(), filter, columns)
-        for (receiver, settings), frames in alike.items()
-    ]
+    found = []
+    for (receiver, settings), parts in alike.items():
+        frames = _joined(parts)
+        if compiled and filter.needles():
+            frames = _hopeful(frames, settings, receiver, filter)
+        if len(frames):
+            parsed = parse(frames, settings, receiver, compiled=compiled and len(frames) > FEW).table()
+            met = _met(parsed, filter)
+            found.append(as_rows(parsed if met.all() else parsed.filter(as_array(met)), columns))
     return as_rows(pa.concat_tables(found) if found else SCHEMA.empty_table(), columns)
 
 
-def _found(parsed: pa.Table, filter: Filter, columns: Sequence[str]) -> pa.Table:
-    if not filter.conditions:
-        return as_rows(parsed, columns)
-    found = filter.mask(as_rows(parsed, filter.columns()))
-    return as_rows(parsed if found.all() else parsed.filter(as_array(found)), columns)
+def _hopeful(frames: Frames, settings: Settings, receiver: str, filter: Filter) -> Frames:
+    """The reads that have a row of the filter, where few frames can become one; otherwise all."""
+    candidates = filter.candidates(_as_array(frames))
+    if not 0 < np.count_nonzero(candidates) <= FEW < len(frames):
+        return frames
+    alone = parse(_kept(frames, candidates), settings, receiver, compiled=False)
+    candidates[candidates] = _met(alone.table(), filter)
+    return _reads(frames, candidates)
+
+
+def _met(parsed: pa.Table, filter: Filter) -> Mask:
+    return filter.mask(as_rows(parsed, filter.columns()))
 
 
 def read(body: bytes, name: SegmentName, filter: Filter) -> Segment:
@@ -104,6 +116,14 @@ def _joined(parts: Sequence[Frames]) -> Frames:
         np.concatenate([code[part.origin] for code, part in zip(codes, parts, strict=True)]),
         tuple(origins),
     )
+
+
+def _reads(frames: Frames, wanted: Mask) -> Frames:
+    """The reads that any of the frames ``wanted`` came in."""
+    starts = np.flatnonzero(np.diff(frames.received, prepend=frames.received[0] - 1))
+    lengths = np.diff(starts, append=len(frames))
+    kept = np.repeat(np.logical_or.reduceat(wanted, starts), lengths)
+    return frames if kept.all() else _kept(frames, kept)
 
 
 def _kept(frames: Frames, kept: Mask) -> Frames:

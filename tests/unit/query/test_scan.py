@@ -201,6 +201,7 @@ async def test_tails_beyond_a_few_frames_are_parsed_by_compiled_kernels(monkeypa
 
     monkeypatch.setattr(tail, "parse", parse)
     monkeypatch.setattr(tail, "SMALL", 5)
+    monkeypatch.setattr(tail, "FEW", 1)
     store = MemoryStore()
     for number in range(3):
         await journal(store, SegmentName(f"r{number}", 0, 1), [row(number * 10 + i) for i in range(2)])

@@ -8,10 +8,13 @@ from itertools import pairwise
 import numpy as np
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from logsink.errors import FormatError
 from logsink.journal.reader import Stored
 from logsink.journal.segment import Segment, SegmentName, encode
+from logsink.parse import parse
 from logsink.parse.frames import Frames, Origin, Settings
 from logsink.query import tail
 from logsink.query.conditions import Holds, OneOf
@@ -72,6 +75,7 @@ def test_rows_of_a_segment(monkeypatch: pytest.MonkeyPatch) -> None:
         return json_parse(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(tail, "parse", parse)
+    monkeypatch.setattr(tail, "FEW", 2)
     stored = [row(1, host="a"), row(2, host="b"), row(3, host="a", message=None)]
     segment = Segment(NAME, Settings(), frames([orjson.dumps(r) for r in stored]))
     every = tail.rows([segment], Filter(), ("time", "host"), compiled=True)
@@ -79,6 +83,9 @@ def test_rows_of_a_segment(monkeypatch: pytest.MonkeyPatch) -> None:
     some = tail.rows([segment], Filter((OneOf("host", ("a",)), Holds("message", ("",)))), ("time",), compiled=False)
     assert rows_of([some]) == [{"time": stored[0]["time"]}]
     assert asked == [True, False]
+    monkeypatch.setattr(tail, "FEW", 3)
+    tail.rows([segment], Filter(), ("time",), compiled=True)
+    assert not asked[-1]
 
 
 def test_segments_of_one_receiver_and_settings_are_parsed_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,3 +156,57 @@ def test_a_segment_under_another_s_name_is_refused() -> None:
         tail.read(body, SegmentName("r2", 0, 1), Filter())
     with pytest.raises(FormatError):
         tail.read(b"nonsense", NAME, Filter())
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(["one", "two", "three"]), st.integers(0, 2)), max_size=12
+    ),
+    st.integers(0, 13),
+)
+def test_what_is_found_does_not_hang_on_what_is_parsed_first(given: list[tuple[str, str, int]], few: int) -> None:
+    """``nth`` tells apart the rows of a read that have the same time: it counts those that are not wanted, too."""
+    bodies = [f"<13>1 2026-11-22T03:12:0{second}Z {host} app - - - {said}".encode() for host, said, second in given]
+    segment = Segment(NAME, Settings(), frames(bodies, [START + k // 3 for k in range(len(bodies))]))
+    wanted, columns = (
+        Filter((OneOf("host", ("a",)), Holds("message", ("two",)))),
+        ("time", "received", "nth", "message"),
+    )
+    everything = rows_of([tail.rows([segment], Filter(), (*columns, "host"), compiled=False)])
+    expected = [r for r in everything if r.pop("host") == "a" and r["message"] == "two"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tail, "FEW", few)
+        for compiled in (False, True):
+            assert rows_of([tail.rows([tail.sift(segment, wanted)], wanted, columns, compiled)]) == expected
+
+
+def test_few_candidates_among_many_frames_are_parsed_without_machine_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, bool]] = []
+
+    def noted(given: Frames, settings: Settings, receiver: str, *, compiled: bool) -> object:
+        asked.append((len(given), compiled))
+        return parse(given, settings, receiver, compiled=compiled)
+
+    monkeypatch.setattr(tail, "parse", noted)
+    monkeypatch.setattr(tail, "FEW", 9)
+    bodies = [f"<13>1 2026-11-22T03:12:00Z h app - - - number {k}".encode() for k in range(20)]
+    segment = Segment(NAME, Settings(), frames(bodies, [START + k // 10 for k in range(20)]))
+    assert len(tail.rows([segment], Filter((Holds("message", ("number 19",)),)), ("time",), compiled=True)) == 1
+    assert asked == [(1, False), (10, True)]
+    asked.clear()
+    assert len(tail.rows([segment], Filter((Holds("message", ("9h app", "number 9")),)), ("time",), compiled=True)) == 1
+    assert asked == [(1, False), (10, True)]
+    asked.clear()
+    assert len(tail.rows([segment], Filter((Holds("message", ("h app",)),)), ("time",), compiled=True)) == 0
+    assert asked == [(20, True)]
+    asked.clear()
+    monkeypatch.setattr(tail, "FEW", 10)
+    assert (
+        len(
+            tail.rows(
+                [segment], Filter((Holds("message", ("number 1 ", "app - - - number 19")),)), ("time",), compiled=True
+            )
+        )
+        == 0
+    )
+    assert asked == [(1, False)]
