@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from logsink.query.datafile import Chunks, as_rows
 from logsink.query.filters import Filter, Mask, as_array, one_chunk
+from logsink.query.spill import compact
 
 HEAVY = "message"
 """The one column whose bytes matter: it is looked at last, and only what is wanted of it becomes values."""
@@ -56,4 +57,4 @@ class Selection:
         if missing:
             self.known.update(zip(missing, map(one_chunk, self.chunks.read(missing).columns), strict=True))
         every = pa.table({name: self.known[name] for name in columns})
-        return as_rows(every if self.mask.all() else every.filter(as_array(self.mask)), columns)
+        return as_rows(every if self.mask.all() else compact(every.filter(as_array(self.mask))), columns)
