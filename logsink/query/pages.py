@@ -7,6 +7,7 @@ stands in are taken out. Pages of other encodings than PLAIN, and those with nul
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
@@ -30,6 +31,8 @@ _FEW: Final = 64
 
 _BY_HAND: Final = 2
 """Pages of which Python itself takes values."""
+
+_SIZE: Final = struct.Struct("<I").unpack_from
 
 Octets = npt.NDArray[np.uint8]
 Index32 = npt.NDArray[np.int32]
@@ -61,7 +64,7 @@ def holding(
                 continue
             unpacked = page.values(codec, optional)
             values.append(_sought(unpacked, asked, wanted) if compiled else _taken(unpacked, asked))
-    except (IndexError, KeyError, TypeError, ValueError, RecursionError, OSError, pa.ArrowException):
+    except (IndexError, KeyError, TypeError, ValueError, RecursionError, OSError, struct.error, pa.ArrowException):
         return None  # damaged, or of a kind that is not known here: who decodes it will say
     if all(held is None for held in values):
         return found, _empty(len(found))
@@ -104,13 +107,14 @@ def _empty(count: int) -> pa.StringArray:
 
 def _taken(page: Octets, found: Mask) -> pa.StringArray:
     """A page's values of those ``found``, without machine code."""
-    data, ends, row, p = page.tobytes(), np.zeros(len(found) + 1, np.int32), 0, 0
-    values = list[bytes]()
+    data, ends, row, p = page.data, np.zeros(len(found) + 1, np.int32), 0, 0
+    values = list[memoryview]()
     for wanted in np.flatnonzero(found).tolist():
         while row < wanted:
-            p += 4 + int.from_bytes(data[p : p + 4], "little")
+            (size,) = _SIZE(data, p)
+            p += 4 + size
             row += 1
-        size = int.from_bytes(data[p : p + 4], "little")
+        (size,) = _SIZE(data, p)
         values.append(data[p + 4 : p + 4 + size])
         if p + 4 + size > len(data):
             raise ValueError(f"value {row} is not in the page")
