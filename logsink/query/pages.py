@@ -26,6 +26,9 @@ _PLAIN, _RLE = 0, 3  # Encoding
 _LARGEST: Final = 1 << 28
 """Bytes of an unpacked page that are worth the memory."""
 
+_LONGEST: Final = (1 << 31) - 1
+"""Octets of an array's values, whose places have 32 bits."""
+
 _FEW: Final = 64
 """One value in so many is few: who asked looks at them sooner than all is searched once more."""
 
@@ -50,7 +53,7 @@ def holding(
     page takes 3 ms then, and a command that wants few values is spared the 0.03 s in which machine code is loaded.
     """
     wanted = [[np.frombuffer(needle, np.uint8) for needle in alternatives] for alternatives in needles]
-    found, values = mask.copy(), list[pa.StringArray | None]()
+    found, ends, data, held = mask.copy(), np.zeros(len(mask) + 1, np.int32), list[memoryview | bytes](), 0
     try:
         codec = None if compression == "UNCOMPRESSED" else pa.Codec(compression.lower())
         pages = [*_pages(chunk)]
@@ -58,23 +61,28 @@ def holding(
         masks = [found[begin : begin + page.rows] for begin, page in zip(begins, pages, strict=True)]
         if end != len(mask) or not pages or (not compiled and sum(map(np.any, masks)) > _BY_HAND):
             return None
-        for page, asked in zip(pages, masks, strict=True):
-            if not asked.any():
-                values.append(None)
-                continue
-            unpacked = page.values(codec, optional)
-            values.append(_sought(unpacked, asked, wanted) if compiled else _taken(unpacked, asked))
+        for begin, page, asked in zip(begins, pages, masks, strict=True):
+            own = ends[begin : begin + page.rows + 1]
+            if asked.any():
+                unpacked = page.values(codec, optional)
+                data.append(_sought(unpacked, asked, wanted, own) if compiled else _taken(unpacked, asked, own))
+                own += held
+                held += len(data[-1])
+                if held > _LONGEST:
+                    raise ValueError(f"{held} octets do not fit into an array")
+            else:
+                own[:] = held
     except (IndexError, KeyError, TypeError, ValueError, RecursionError, OSError, struct.error, pa.ArrowException):
         return None  # damaged, or of a kind that is not known here: who decodes it will say
-    if all(held is None for held in values):
-        return found, _empty(len(found))
-    return found, pa.concat_arrays(
-        [_empty(page.rows) if held is None else held for page, held in zip(pages, values, strict=True)]
-    )
+    values = pa.py_buffer(data[0] if len(data) == 1 else b"".join(data))
+    return found, pa.Array.from_buffers(pa.string(), len(mask), [None, pa.py_buffer(ends), values])
 
 
-def _sought(page: Octets, found: Mask, wanted: Sequence[Sequence[Octets]]) -> pa.StringArray | None:
-    """A page's values of those ``found``, or None; where they lack something, they are not found any more."""
+def _sought(page: Octets, found: Mask, wanted: Sequence[Sequence[Octets]], ends: Index32) -> memoryview | bytes:
+    """A page's values of those ``found``, end to end, and in ``ends`` where each begins and ends there.
+
+    Where they lack something, they are not found any more.
+    """
     starts: Index32 | None = None
     for alternatives in wanted:
         if np.count_nonzero(found) * _FEW < len(found):
@@ -82,33 +90,26 @@ def _sought(page: Octets, found: Mask, wanted: Sequence[Sequence[Octets]]) -> pa
         there = [needle for needle in alternatives if find(page, 0, needle) < len(page)]
         if not there:
             found[:] = False
-            return None
+            break
         starts = _starts(page, len(found)) if starts is None else starts
         marks = np.zeros(len(found), np.uint8)
         for needle in there:
             mark(page, starts, needle, marks)
         found &= marks.view(np.bool_)
     if not found.any():
-        return None
+        ends[:] = 0
+        return b""
     starts = _starts(page, len(found)) if starts is None else starts
-    ends = np.empty(len(found) + 1, np.int32)
     data = np.empty(int(np.sum(np.diff(starts), where=found)) - 4 * np.count_nonzero(found), np.uint8)
     take(page, starts, found.view(np.uint8), ends, data)
-    return _strings(ends, data)
+    return data.data
 
 
-def _strings(ends: Index32, data: Octets | bytes) -> pa.StringArray:
-    return pa.Array.from_buffers(pa.string(), len(ends) - 1, [None, pa.py_buffer(ends), pa.py_buffer(data)])
-
-
-def _empty(count: int) -> pa.StringArray:
-    return _strings(np.zeros(count + 1, np.int32), b"")
-
-
-def _taken(page: Octets, found: Mask) -> pa.StringArray:
-    """A page's values of those ``found``, without machine code."""
-    data, ends, row, p = page.data, np.zeros(len(found) + 1, np.int32), 0, 0
+def _taken(page: Octets, found: Mask, ends: Index32) -> bytes:
+    """The same without needles, and without machine code."""
+    data, row, p = page.data, 0, 0
     values = list[memoryview]()
+    ends[:] = 0
     for wanted in np.flatnonzero(found).tolist():
         while row < wanted:
             (size,) = _SIZE(data, p)
@@ -119,7 +120,8 @@ def _taken(page: Octets, found: Mask) -> pa.StringArray:
         if p + 4 + size > len(data):
             raise ValueError(f"value {row} is not in the page")
         ends[row + 1] = size
-    return _strings(ends.cumsum(out=ends), b"".join(values))
+    ends.cumsum(out=ends)
+    return b"".join(values)
 
 
 def _starts(page: Octets, count: int) -> Index32:

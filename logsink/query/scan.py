@@ -49,7 +49,7 @@ from logsink.store.base import Store
 T = TypeVar("T")
 
 _FETCHES = 16  # ranged reads under way at once
-_FEW, _TABLES, _SOON = 1024, 32, 0.1
+_FEW, _TABLES, _SOON = 1024, 32, 0.25
 """Fewer rows than this wait for those of other row groups: of how many at most, and how many seconds.
 
 To put a table in order, to join and to print it costs 3 ms, however small it is.
