@@ -84,6 +84,9 @@ def _hopeful(frames: Frames, settings: Settings, receiver: str, filter: Filter) 
 
 
 def _met(parsed: pa.Table, filter: Filter) -> Mask:
+    """Which of these rows meet the filter: bool[n]."""
+    if not filter.conditions:  # a table without columns would have no rows
+        return np.ones(parsed.num_rows, np.bool_)
     return filter.mask(as_rows(parsed, filter.columns()))
 
 
