@@ -55,6 +55,9 @@ _FEW, _TABLES, _SOON = 1024, 32, 0.25
 To put a table in order, to join and to print it costs 3 ms, however small it is.
 """
 
+_EVER = -(1 << 62)
+"""Before every time, in microseconds."""
+
 _UNCOMPILED = 1 << 18
 """Rows in row groups of which few values are taken by Python itself: machine code takes 0.03 s to load."""
 
@@ -230,6 +233,7 @@ class _Scan:
         self._under_way: deque[_Unit] = deque()
         self._moved = asyncio.Condition()  # the line of units under way
         self._numbers = 0
+        self._least = _EVER  # see _newest
         self._interpreted = 0
         self._taken = 0  # rows in row groups that something was taken from
 
@@ -375,8 +379,7 @@ class _Scan:
         heapq.heappush(self._units, _Unit(near, self._numbers, source, filter))
 
     def _next_unit(self) -> Coroutine[Any, Any, OpenFile | pa.Table | None] | None:
-        floor = self._pending.floor
-        if not self._units or self._stopped() or (floor is not None and self._units[0].near > self._sign * floor):
+        if not self._units or self._stopped() or (self._sign < 0 and self._units[0].near > -self._floor):
             return None
         unit = heapq.heappop(self._units)
         self._under_way.append(unit)
@@ -397,7 +400,13 @@ class _Scan:
         if not nears:
             return None
         near = min(nears)
-        return self._sign * (-(1 << 62) if near == -math.inf else int(near))
+        return self._sign * (_EVER if near == -math.inf else int(near))
+
+    @property
+    def _floor(self) -> int:
+        """The time before which no row is among the newest that the limit lets through."""
+        floor = self._pending.floor
+        return self._least if floor is None else max(self._least, floor)
 
     def _take_in_file(self, file: OpenFile, unit: _Unit) -> None:
         for group in file.row_groups(("time", *unit.filter.columns())):
@@ -411,6 +420,7 @@ class _Scan:
         try:
             rows = await self._row_group(group, unit)
         except FormatError as error:
+            self._least = _EVER  # what was found in it is not shown, and older rows are
             rows = await self._unreadable(error)
         self._report.passed += group.file.size * group.rows // group.file.metadata.num_rows
         return rows
@@ -448,14 +458,15 @@ class _Scan:
         return rows if self._part is None else self._part(rows)
 
     def _newest(self, times: pa.Array, mask: Mask) -> Mask:
-        """Which rows the limit can let through: of those in ``mask`` the newest, and none older than what is there."""
+        """Which rows the limit can let through: of those in ``mask`` the newest, and none older than what was found elsewhere.
+
+        Other units know what is found here from now on, long before its rows are read.
+        """
         instants = times.cast(pa.int64()).to_numpy(zero_copy_only=False)
-        floor, room = self._pending.floor, self._pending.room
-        least = -(1 << 62) if floor is None else floor
-        found = instants[mask]
-        if room is not None and len(found) > room and not self._pending.resumed:  # those shown already must not count
-            least = max(least, int(np.partition(found, len(found) - room)[len(found) - room]))
-        newest: Mask = instants >= least
+        room, found = self._pending.room, instants[mask]
+        if room and len(found) >= room and not self._pending.resumed:  # those shown already must not count
+            self._least = max(self._least, int(np.partition(found, len(found) - room)[len(found) - room]))
+        newest: Mask = instants >= self._floor
         self._pending.dropped |= not bool(newest[mask].all())
         return newest
 

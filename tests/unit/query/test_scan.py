@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import itertools
 from contextlib import aclosing
+from random import Random
 
+import pyarrow.parquet as pq
 import pytest
 
 from logsink.archive.log import Txn
@@ -13,6 +16,7 @@ from logsink.errors import NotFound, Unavailable
 from logsink.journal.segment import SegmentName
 from logsink.query import Between, Filter, Holds, OneOf, Query, Report, Tuning, scan, search, tail
 from logsink.query.scan import ahead
+from logsink.query.selection import HEAVY
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
 from tests.unit.query.archives import START, Meddled, Row, archive, journal, json_parse, row, rows_of
@@ -68,6 +72,46 @@ async def test_the_newest_few_need_few_files() -> None:
     assert report.files == 20
     assert report.files_read <= 3
     assert report.cut
+
+
+@pytest.fixture
+async def large(monkeypatch: pytest.MonkeyPatch) -> Meddled:
+    """Two files of 3 rows, one after the other, whose messages are not read with their footers."""
+    monkeypatch.setattr("logsink.query.datafile.FOOTER", 4000)
+    monkeypatch.setattr("logsink.query.datafile.GAP", 0)
+    store, noise = Meddled(), Random(1)
+    rows = [row(i, host="h", message=noise.randbytes(50_000).hex()) for i in (0, 1, 2, 100, 101, 102)]
+    await archive(store, [rows[:3], rows[3:]])
+    return store
+
+
+async def test_rows_older_than_the_newest_few_are_not_read_however_late_these_come(large: Meddled) -> None:
+    query, report = Query(Filter((OneOf("host", ("h",)),)), ALL, limit=3), Report()
+    tuning = Tuning(threads=3)
+    late = asyncio.Event()
+
+    async def newest_last(key: str) -> None:
+        if key.endswith("-1.parquet") and large.reads.count(key) == 4:  # footer, host, time, and then the message
+            await asyncio.wait_for(late.wait(), 5)
+
+    large.before = newest_last
+    asyncio.get_running_loop().call_later(0.3, late.set)
+    assert times(await found(large, query, report, tuning)) == [100, 101, 102]
+    assert report.bytes_read < 4 * 50_000  # three messages, packed
+    assert report.cut
+
+
+async def test_rows_that_cannot_be_read_make_room_for_older_ones(large: Meddled) -> None:
+    (key,) = [entry.key async for entry in large.list() if entry.key.endswith("-1.parquet")]
+    body = bytearray(await large.get(key))
+    group = pq.read_metadata(io.BytesIO(body)).row_group(0)
+    (messages,) = (column for column in map(group.column, range(group.num_columns)) if column.path_in_schema == HEAVY)
+    start = messages.data_page_offset
+    body[start : start + 64] = bytes(64)
+    await large.put(key, bytes(body))
+    query, report = Query(Filter((OneOf("host", ("h",)),)), ALL, limit=3), Report()
+    assert times(await found(large, query, report, Tuning(threads=1))) == [0, 1, 2]
+    assert len(report.unreadable) == 1
 
 
 async def test_the_newest_of_a_few_files_ends_with_the_last_and_cuts_nothing() -> None:
