@@ -87,16 +87,18 @@ async def large(monkeypatch: pytest.MonkeyPatch) -> Meddled:
 
 async def test_rows_older_than_the_newest_few_are_not_read_however_late_these_come(large: Meddled) -> None:
     query, report = Query(Filter((OneOf("host", ("h",)),)), ALL, limit=3), Report()
-    tuning = Tuning(threads=3)
-    late = asyncio.Event()
+    known, late = asyncio.Event(), asyncio.Event()
 
     async def newest_last(key: str) -> None:
-        if key.endswith("-1.parquet") and large.reads.count(key) == 4:  # footer, host, time, and then the message
-            await asyncio.wait_for(late.wait(), 5)
+        if key.endswith("-1.parquet") and large.reads.count(key) == 4:  # footer, host and time were read; now the rest
+            known.set()
+            asyncio.get_running_loop().call_later(0.3, late.set)
+            await late.wait()
+        elif key.endswith("-0.parquet") and large.reads.count(key) > 1:
+            await known.wait()
 
     large.before = newest_last
-    asyncio.get_running_loop().call_later(0.3, late.set)
-    assert times(await found(large, query, report, tuning)) == [100, 101, 102]
+    assert times(await found(large, query, report, Tuning(threads=2))) == [100, 101, 102]
     assert report.bytes_read < 4 * 50_000  # three messages, packed
     assert report.cut
 
