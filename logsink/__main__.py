@@ -1,5 +1,5 @@
 """``python -m logsink``."""
 
-from logsink.cli.main import run
+from logsink.cli.program import run
 
 run()

@@ -142,7 +142,9 @@ def _read_store(text: str) -> str:
 
 
 def _read_timezone(text: str) -> str:
-    from zoneinfo import ZoneInfo  # costs 8 ms, and most verbs never ask
+    if text == "UTC":
+        return text  # the default; zoneinfo costs 8 ms, and most verbs never ask
+    from zoneinfo import ZoneInfo
 
     try:
         ZoneInfo(text)

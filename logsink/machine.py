@@ -21,6 +21,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final, NamedTuple
 
@@ -29,9 +30,8 @@ import numpy as np
 _HELPERS: Final = ("numba_", "NRT_")
 _RESULTS: Final = {"int": ctypes.c_int64, "bool": ctypes.c_int8, "None": ctypes.c_int64}
 
-_loading = threading.Lock()
-_engine: Any = None
-_objects: list[Any] = []
+_linking = threading.Lock()
+_linked: list[Any] = []  # what keeps machine code where it is
 
 
 class Array(NamedTuple):
@@ -91,14 +91,14 @@ def convention(kinds: Sequence[Kind], result: str) -> list[str] | None:
 def stamp() -> str:
     """Changes with whatever machine code depends on besides its source: numba, LLVM, the processor. '' without numba."""
     import llvmlite
-    import llvmlite.binding as llvm
 
     numba = find_spec("numba")
     if numba is None or numba.origin is None:
         return ""
     with open(os.path.join(os.path.dirname(numba.origin), "_version.py"), "rb") as file:
         version = file.read()
-    facts = (version, llvmlite.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+    targets = _llvm("targets")
+    facts = (version, llvmlite.__version__, targets.get_host_cpu_name(), targets.get_host_cpu_features().flatten())
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
@@ -110,7 +110,7 @@ def load(code: Code, name: str, parameters: Mapping[str, Kind], result: str) -> 
         raise ValueError(f"no way to call {name}")
     named = {"ptr": ctypes.c_void_p, "i64": ctypes.c_int64, "i8": ctypes.c_int8}
     prototype = ctypes.CFUNCTYPE(ctypes.c_int32, *(named[kind] for kind in types))
-    function = prototype(_linked(code))
+    function = prototype(_address(code))
     returned, nothing = _RESULTS[result], result == "None"
 
     def call(*args: Any, **named: Any) -> Any:
@@ -145,30 +145,41 @@ def _flattened(array: Any, kind: Array, name: str) -> list[int]:
     return [0, 0, array.size, array.itemsize, data, *array.shape, *array.strides]
 
 
-def _linked(code: Code) -> int:
-    """The address of the function, for as long as the process lives."""
-    global _engine
-    import llvmlite.binding as llvm
-
-    with _loading:
-        if _engine is None:
-            llvm.initialize_native_target()
-            llvm.initialize_native_asmprinter()
-            machine = llvm.Target.from_default_triple().create_target_machine()
-            _engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-        for external in code.externals:
-            if not llvm.address_of_symbol(external):
-                if not external.startswith(_HELPERS):
-                    raise ValueError(f"no {external} here")
-                llvm.add_symbol(external, _never_called())
-        _objects.append(llvm.ObjectFileRef.from_data(code.body))
-        _engine.add_object_file(_objects[-1])
-        _engine.finalize_object()
-        return int(_engine.get_function_address(code.symbol))
+def _address(code: Code) -> int:
+    """Of the function, for as long as the process lives."""
+    library = _llvm("orcjit").JITLibraryBuilder().add_object_img(code.body).export_symbol(code.symbol)
+    for external in code.externals:
+        function = getattr(_process(), external, None)
+        if function is None and not external.startswith(_HELPERS):
+            raise ValueError(f"no {external} here")
+        never_called = ctypes.pythonapi.Py_FatalError
+        library.import_symbol(external, ctypes.cast(function or never_called, ctypes.c_void_p).value)
+    with _linking:
+        try:
+            _linked.append(library.link(_engine(), str(len(_linked))))
+        except RuntimeError as error:
+            raise ValueError(f"cannot link {code.symbol}: {error}") from error
+        return int(_linked[-1][code.symbol])
 
 
-def _never_called() -> int:
-    return ctypes.cast(ctypes.pythonapi.Py_FatalError, ctypes.c_void_p).value or 0
+@cache
+def _process() -> ctypes.CDLL:
+    """What the process has: the C library and Python's."""
+    return ctypes.CDLL(None)
+
+
+@cache
+def _engine() -> Any:
+    starting = _llvm("initfini")
+    starting.initialize_native_target()
+    starting.initialize_native_asmprinter()
+    return _llvm("orcjit").create_lljit_compiler(suppress_errors=True)
+
+
+def _llvm(part: str) -> Any:
+    """A part of llvmlite's binding, without the others where the package itself loads later."""
+    import_module("llvmlite.binding.ffi")  # all parts take it from the package: have it there
+    return import_module(f"llvmlite.binding.{part}")
 
 
 def _sum(body: bytes) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import ctypes
 import importlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
 from typing import Any, TypeVar
 
 import click
+
+from logsink.cli.later import Given, Later, functions, nothing
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """``M_TRIM_THRESHOLD`` and so on of glibc's malloc.h."""
@@ -22,30 +24,23 @@ _PROSE = ("numpy._core._add_newdocs", "numpy._core._add_newdocs_scalars", "pyarr
 _ABSENT = ("pandas", "pyarrow._azurefs", "pyarrow._gcsfs", "pyarrow._hdfs", "pyarrow._s3fs")
 """What pyarrow does without where it is not installed. Its first conversion of anything would import pandas, for 0.4 s."""
 
-_NAMED = ("utf8_zero_fill",)
-"""Functions that ``pyarrow.compute`` itself names when it has made them all."""
+_NAMED = ("utf8_zero_fill", "utf8_zfill")
+"""A function that ``pyarrow.compute`` itself names when it has made them all, and what it calls it, too."""
 
-_KEYWORDS = {"and_": "and", "or_": "or"}
+_CALLED = {"and_": "and", "or_": "or", "utf8_zfill": "utf8_zero_fill"}
 """What functions are called in Python, and by Arrow."""
 
 
-class _Finder:
-    """Finds nothing that is absent, no prose, and the first of what comes later.
-
-    A finder and a loader without the base classes of importlib.abc, whose import takes 0.005 s.
-    """
+class _Finder(Later):
+    """Finds nothing that is absent, no prose, and later what can wait."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: object = None) -> ModuleSpec | None:
         if fullname in _ABSENT:
             raise ModuleNotFoundError("not wanted here", name=fullname)
-        loader: Any = self
         if fullname in _PROSE:
+            loader: Any = self
             return ModuleSpec(fullname, loader)
-        if fullname in _LATER and (spec := PathFinder.find_spec(fullname, path)) and spec.loader:
-            loader = _First(spec.loader)
-            spec.loader = loader
-            return spec
-        return None
+        return super().find_spec(fullname, path, target)
 
     def create_module(self, spec: ModuleSpec) -> None:
         """An empty one."""
@@ -55,54 +50,33 @@ class _Finder:
         module.NumpyDocString = lambda text: {"Parameters": ()}  # type: ignore[attr-defined]
 
 
-class _First:
-    """Loads a module for what all want of it at once; everything else when it is asked for."""
-
-    def __init__(self, loader: Any) -> None:
-        self._loader = loader
-
-    def create_module(self, spec: ModuleSpec) -> None:
-        """As any other."""
-
-    def exec_module(self, module: Any) -> None:
-        def rest(name: str) -> Any:
-            del module.__getattr__
-            self._loader.exec_module(module)
-            return getattr(module, name)
-
-        vars(module).update(_LATER[module.__name__](), __getattr__=rest)
-
-
-def _types() -> dict[str, Any]:
+def _types(load: Callable[[], Any]) -> dict[str, Any]:
     numpy: Any = importlib.import_module("numpy._core.multiarray")
     return {"NDArray": numpy.ndarray[tuple[Any, ...], numpy.dtype[TypeVar("Scalar")]]}
 
 
-def _no_authorities() -> dict[str, Any]:
+def _no_authorities(load: Callable[[], Any]) -> dict[str, Any]:
     """Certificates for Arrow's file systems of clouds, which are absent."""
     return {"get_default_verify_paths": lambda: SimpleNamespace(cafile=None, capath=None)}
 
 
-_LATER: dict[str, Callable[[], dict[str, Any]]] = {
-    "asyncio.sslproto": dict,
+_LATER: Mapping[str, Given] = {
+    "asyncio.sslproto": nothing,
+    "llvmlite.binding": nothing,
     "numpy._typing": _types,
+    "numpy.linalg": functions("eigvals", "inv", "lstsq", "matrix_power"),
     "numpy.typing": _types,
     "ssl": _no_authorities,
 }
 """Modules of which all want the same, and few the rest: hundreds of types for annotations, 0.015 s, and TLS, 0.01 s."""
 
 
-class _Few:
-    """Arrow's registry of functions, and only few are listed."""
-
-    def __init__(self, registry: Any) -> None:
-        self._registry = registry
+class _Unlisted:
+    """Arrow's registry of functions, and none is listed; what the module names nevertheless is there."""
 
     def list_functions(self) -> tuple[str, ...]:
-        return _NAMED
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._registry, name)
+        vars(sys.modules["pyarrow.compute"]).update(dict.fromkeys(_NAMED))
+        return ()
 
 
 class Command(click.Command):
@@ -125,7 +99,7 @@ def light_imports() -> Iterator[None]:
     if {"numpy", "pandas", "pyarrow"} & sys.modules.keys():
         yield
         return
-    finder = _Finder()
+    finder = _Finder(_LATER)
     sys.meta_path.insert(0, finder)
     try:
         _compute()
@@ -141,25 +115,28 @@ def _compute() -> None:
     try:
         core: Any = importlib.import_module("pyarrow._compute")
         every = core.function_registry
-        core.function_registry = lambda: _Few(every())
+        core.function_registry = _Unlisted
         try:
             compute: Any = importlib.import_module("pyarrow.compute")
         finally:
             core.function_registry = every
         make = compute._wrap_function
+        for name in _NAMED:
+            delattr(compute, name)
     except Exception:  # noqa: BLE001  whatever another version does otherwise: who imports it next gets it as it is
         sys.modules.pop("pyarrow.compute", None)
         return
 
     def made(name: str) -> Any:
         try:
-            function = make(name, every().get_function(_KEYWORDS.get(name, name)))
+            function = make(name, every().get_function(_CALLED.get(name, name)))
         except LookupError:
             raise AttributeError(f"module 'pyarrow.compute' has no attribute {name!r}", name=name) from None
         setattr(compute, name, function)
         return function
 
     compute.function_registry = every
+    compute._make_signature = lambda *about: None  # nobody asks, and inspect takes 0.008 s
     compute.__getattr__ = made
 
 

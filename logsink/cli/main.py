@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import io
 import os
 import sys
 import traceback
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -26,9 +25,6 @@ VERBS = {
 """Verb to its line in ``logsink --help``; ``logsink.cli.<verb>`` holds the click command ``command``."""
 
 _INTERRUPTED = 130
-
-_YOUNG = 200_000
-"""Objects made before garbage is looked for: more than the start of a query makes, a tenth of which it is with Python's 700."""
 
 
 class _Lazy(click.Group):
@@ -117,21 +113,6 @@ def _closed_pipe() -> int:
     """Exit code when whoever read our output has gone (``| head``): success, and the interpreter finds nothing to flush."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
-
-
-def run() -> NoReturn:
-    """The program: ``main``, and out at once. What Python would take down piece by piece (0.1 s) the system takes back."""
-    gc.set_threshold(_YOUNG)
-    os.environ.setdefault(
-        "OPENBLAS_NUM_THREADS", "1"
-    )  # numpy starts threads for matrices, of which there are none here
-    code: object = 0
-    try:
-        main(prog_name="logsink")
-    except SystemExit as done:
-        code = done.code
-    sys.stderr.flush()
-    os._exit(code if isinstance(code, int) else 0)
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

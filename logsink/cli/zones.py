@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+import zoneinfo
 
 from logsink.errors import ArgumentError
 
@@ -15,8 +15,8 @@ def zone_of(name: str | None, *, utc: bool) -> dt.tzinfo:
     if name is None or name == "local":
         return SystemZone()
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
         hint = "write local, UTC, or a name such as Europe/Berlin"
         raise ArgumentError(f"cannot find time zone {name!r}", hint=hint) from error
 
