@@ -37,6 +37,9 @@ WRITES = 4
 OPEN_DIRECTORIES = 64
 """Directories held open, so that a put into one of them does not prove again that its own name is durable."""
 
+_NO_WAIT = getattr(os, "RWF_NOWAIT", 0)
+"""Read what is in memory; 0 where the system has no such thing."""
+
 _ANEW = frozenset({errno.EIO, errno.ENOENT, errno.ESTALE})
 
 _NOT_OURS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL})
@@ -95,19 +98,22 @@ class Disk:
             folder = path.rpartition("/")[0]
             if folder in self._unsettled:
                 self._settle(self._directory(folder))
-            try:
-                file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            except (FileNotFoundError, NotADirectoryError):
-                raise _not_found(path) from None
-            try:
-                status = os.fstat(file)
-                if not stat.S_ISREG(status.st_mode):
-                    raise _not_found(path)
-                first = max(0, status.st_size + start) if start < 0 else start
-                last = status.st_size if end is None else min(end, status.st_size)
+            with _opened(path, start, end) as (file, first, last):
                 return _read_range(file, first, last)
-            finally:
-                os.close(file)
+
+    def at_hand(self, key: str, start: int, end: int | None, room: bytearray) -> bytes | None:
+        """As ``read``, without waiting for a disk: None where the system does not have all of it in memory, where it takes more
+        than ``room``, and for whatever else ``read`` must look into.
+        """
+        path = f"{self._root}/{key}"
+        if not _NO_WAIT or path.rpartition("/")[0] in self._unsettled:
+            return None
+        try:
+            with _opened(path, start, end) as (file, first, last), memoryview(room)[: max(0, last - first)] as view:
+                whole = last - first <= len(room) and os.preadv(file, [view], first, _NO_WAIT) == len(view)
+                return bytes(view) if whole else None
+        except (OSError, StoreError):
+            return None
 
     def walk(self, prefix: str, after: str) -> Iterator[Entry]:
         """Objects in order of their keys; see ``Store.list``. Whole directories are passed over where none can match."""
@@ -287,6 +293,23 @@ def _names(path: str) -> list[tuple[str, os.DirEntry[str]]]:
         return []
     found.sort(key=itemgetter(0))
     return found
+
+
+@contextmanager
+def _opened(path: str, start: int, end: int | None) -> Iterator[tuple[int, int, int]]:
+    """A file, open, and its bytes that ``[start, end)`` means. ``NotFound``."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe that stands there is no object
+    except (FileNotFoundError, NotADirectoryError):
+        raise _not_found(path) from None
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            raise _not_found(path)
+        first = max(0, status.st_size + start) if start < 0 else start
+        yield file, first, status.st_size if end is None else min(end, status.st_size)
+    finally:
+        os.close(file)
 
 
 def _read_range(file: int, first: int, last: int) -> bytes:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logsink.errors import Refused
+from logsink.errors import NotFound, Refused
 from logsink.store.disk import STALE, TEMPORARIES, Disk
-from logsink.store.local import LocalStore
+from logsink.store.local import AT_ONCE, LocalStore
 from logsink.store.memory import MemoryStore
 
 _NAMES = st.sampled_from(["a", "a-b", "a.c", "a0", "a=1", "ab", "b", "B", "_x", "-"])
@@ -58,6 +58,53 @@ async def test_what_is_no_object_is_not_listed(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     async with LocalStore(tmp_path) as store:
         assert [entry.key async for entry in store.list()] == ["d/fine", "fine"]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_what_is_in_memory_is_read_at_once_and_all_else_by_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: bool
+) -> None:
+    """The same either way; only what is in memory, not too much and nothing strange comes without a thread."""
+    (tmp_path / "dir").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    threaded, read = [], Disk.read
+    monkeypatch.setattr(Disk, "read", lambda self, *where: threaded.append(where) or read(self, *where))
+    body = bytes(range(256)) * (AT_ONCE // 256)
+    async with LocalStore(tmp_path) as store:
+        await store.put("a/b", body + b"!")
+        if waits:
+            monkeypatch.setattr(os, "preadv", _not_in_memory)
+        elif store._disk.at_hand("a/b", 0, 1, bytearray(1)) is None:
+            pytest.skip("this file system does not say what is in memory")
+        at_once = [
+            (0, 5),
+            (5, 5),
+            (7, 3),
+            (-3, None),
+            (AT_ONCE, None),
+            (AT_ONCE + 7, None),
+            (1, AT_ONCE + 9),
+            (0, AT_ONCE),
+        ]
+        for start, end in at_once:
+            assert await store.get("a/b", start, end) == (body + b"!")[start:end]
+        assert threaded == [("a/b", *where) for where in at_once if waits]
+        assert await store.get("a/b") == body + b"!"
+        for key in ("a", "a/c", "a/b/c", "dir", "pipe"):
+            with pytest.raises(NotFound):
+                await store.get(key)
+        assert [key for key, *_ in threaded][-6:] == ["a/b", "a", "a/c", "a/b/c", "dir", "pipe"]
+
+
+def _not_in_memory(*call: object) -> int:
+    raise BlockingIOError(11, "Resource temporarily unavailable")
+
+
+async def test_a_part_that_is_in_memory_is_not_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "preadv", lambda *call: 2)
+    async with LocalStore(tmp_path) as store:
+        await store.put("a", b"12345")
+        assert await store.get("a") == b"12345"
 
 
 def test_a_listing_looks_only_where_it_must(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
