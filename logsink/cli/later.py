@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _thread
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from types import FunctionType, ModuleType
@@ -39,10 +40,12 @@ def functions(*names: str) -> Given:
 
 
 def _inspect(load: Callable[[], Any]) -> dict[str, Any]:
-    """What click, numpy and asyncio call in any case. Signatures of numpy's functions say nothing to a command."""
+    """What click, numpy and asyncio call in any case."""
 
     def signature(called: Any, **named: Any) -> Any:
-        return None if called.__module__.startswith("numpy.") else load().signature(called, **named)
+        if sys._getframe(1).f_globals["__name__"] == "numpy._core.overrides":
+            return None  # it notes them for whoever asks its functions for theirs
+        return load().signature(called, **named)
 
     def iscoroutinefunction(called: Any) -> Any:
         if isinstance(called, FunctionType) and not vars(called):

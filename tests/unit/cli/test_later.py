@@ -14,6 +14,7 @@ from functools import partial, wraps
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -117,9 +118,10 @@ def test_documentation_is_cleaned_as_inspect_does(doc: str) -> None:
     assert later.cleandoc(doc) == inspect.cleandoc(doc)
 
 
-def test_signatures_of_others_than_numpy_are_said() -> None:
+def test_signatures_are_what_inspect_says_they_are() -> None:
     signature = STANDARD["inspect"](lambda: inspect)["signature"]
-    assert signature(examples) == inspect.signature(examples)
+    for called in (examples, np.ndarray.sort, np.sort, np.ma.MaskedArray.count):
+        assert signature(called) == inspect.signature(called)
 
 
 def test_functions_are_what_inspect_says_they_are() -> None:

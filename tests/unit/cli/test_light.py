@@ -85,6 +85,17 @@ def test_types_are_all_there_when_one_is_asked_for() -> None:
     assert said(light(imports) + first + "print(hasattr(npt, 'nonsense'))") == f"{plain}\nFalse"
 
 
+def test_numpy_is_all_there() -> None:
+    """With what it imports when it is asked for it: masked arrays look at signatures, files at much else."""
+    later = "import sys\nfrom logsink.cli.later import STANDARD, Later\nsys.meta_path.insert(0, Later(STANDARD))\n"
+    use = (
+        "print(np.ma.masked_array([1, 2], [True, False]).sum(), np.linalg.norm([3, 4]), np.random.default_rng(1).random())\n"
+        "print(np.polyfit([1, 2], [3, 4], 1).round(6), np.linalg.matrix_power([[1, 1], [0, 1]], 3), np.fft.fft([1, 0]))\n"
+        "import numpy.testing, numpy.lib.recfunctions, io\nprint(np.loadtxt(io.StringIO('1 2')))"
+    )
+    assert said(later + light("import numpy as np, pyarrow") + use) == said("import numpy as np\n" + use)
+
+
 def test_file_systems_of_pyarrow_are_those_of_this_machine() -> None:
     local = "print(type(fs.FileSystem.from_uri('file:///')[0]).__name__)\n"
     remote = "try: fs.S3FileSystem\nexcept ImportError as error: print(type(error).__name__)"
