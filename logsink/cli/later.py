@@ -132,9 +132,13 @@ class _Loader:
         with self._lock:
             if not self._loaded:
                 self._loaded = True
-                module.__spec__.loader = module.__loader__ = self._loader
-                self._loader.exec_module(module)
-                if module.__getattr__ == self._missing:
+                try:
+                    module.__spec__.loader = module.__loader__ = self._loader
+                    self._loader.exec_module(module)
+                except BaseException:
+                    self._loaded = False  # who asks again hears it again
+                    raise
+                if vars(module).get("__getattr__") == self._missing:
                     del module.__getattr__
         return module
 

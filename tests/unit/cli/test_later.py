@@ -84,8 +84,9 @@ def test_all_who_ask_at_once_wait_for_it(module: str, monkeypatch: pytest.Monkey
 def test_one_that_fails_says_so(tmp_path: Path, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "slow_to_load.py").write_text("import nonsense_that_is_not_there")
     found = imported(monkeypatch, module)
-    with pytest.raises(ModuleNotFoundError, match="nonsense_that_is_not_there"):
-        _ = found.value
+    for _ in range(2):
+        with pytest.raises(ModuleNotFoundError, match="nonsense_that_is_not_there"):
+            _ = found.value
 
 
 def test_those_that_are_not_there_are_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +114,7 @@ def test_what_stands_for_something_is_equal_to_it() -> None:
 
 
 @settings(max_examples=examples(300))
-@given(st.text(alphabet=" \t\nab\x0b\u00a0", max_size=40))
+@given(st.text(alphabet=" \t\nab", max_size=40))
 def test_documentation_is_cleaned_as_inspect_does(doc: str) -> None:
     assert later.cleandoc(doc) == inspect.cleandoc(doc)
 
