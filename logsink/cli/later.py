@@ -40,7 +40,12 @@ def functions(*names: str) -> Given:
 
 
 def _inspect(load: Callable[[], Any]) -> dict[str, Any]:
-    """What click, numpy and asyncio call in any case."""
+    """What click, numpy, asyncio and dataclasses call in any case."""
+
+    def get_annotations(called: Any, **named: Any) -> Any:
+        if isinstance(called, type) and "__annotations__" in vars(called) and not named:
+            return dict(vars(called)["__annotations__"])
+        return load().get_annotations(called, **named)
 
     def signature(called: Any, **named: Any) -> Any:
         if sys._getframe(1).f_globals["__name__"] == "numpy._core.overrides":
@@ -58,7 +63,8 @@ def _inspect(load: Callable[[], Any]) -> dict[str, Any]:
     def unwrap(called: Any, **named: Any) -> Any:
         return load().unwrap(called, **named) if hasattr(called, "__wrapped__") else called
 
-    return {each.__name__: each for each in (cleandoc, iscoroutinefunction, isfunction, signature, unwrap)}
+    known = (cleandoc, get_annotations, iscoroutinefunction, isfunction, signature, unwrap)
+    return {each.__name__: each for each in known}
 
 
 def cleandoc(doc: str) -> str:

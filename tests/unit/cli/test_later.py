@@ -138,3 +138,5 @@ def test_functions_are_what_inspect_says_they_are() -> None:
     for called in (coroutine, generator, wrapped, examples, functions, Later, *parts, len, 1):
         for name in ("iscoroutinefunction", "isfunction", "unwrap"):
             assert said[name](called) is getattr(inspect, name)(called)
+    for called in (Later, later, wrapped, ArithmeticError):
+        assert said["get_annotations"](called) == inspect.get_annotations(called)
