@@ -148,24 +148,18 @@ def _flattened(array: Any, kind: Array, name: str) -> list[int]:
 def _address(code: Code) -> int:
     """Of the function, for as long as the process lives."""
     library = _llvm("orcjit").JITLibraryBuilder().add_object_img(code.body).export_symbol(code.symbol)
+    process = ctypes.pythonapi  # all that is loaded, the C library too
     for external in code.externals:
-        function = getattr(_process(), external, None)
+        function = getattr(process, external, None)
         if function is None and not external.startswith(_HELPERS):
             raise ValueError(f"no {external} here")
-        never_called = ctypes.pythonapi.Py_FatalError
-        library.import_symbol(external, ctypes.cast(function or never_called, ctypes.c_void_p).value)
+        library.import_symbol(external, ctypes.cast(function or process.Py_FatalError, ctypes.c_void_p).value)
     with _linking:
         try:
             _linked.append(library.link(_engine(), str(len(_linked))))
         except RuntimeError as error:
             raise ValueError(f"cannot link {code.symbol}: {error}") from error
         return int(_linked[-1][code.symbol])
-
-
-@cache
-def _process() -> ctypes.CDLL:
-    """What the process has: the C library and Python's."""
-    return ctypes.CDLL(None)
 
 
 @cache

@@ -108,9 +108,11 @@ def test_code_is_packed_and_unpacked() -> None:
     assert Code.unpacked(code.packed()) == code
 
 
-def test_a_symbol_that_is_nowhere_is_refused() -> None:
+def test_what_cannot_be_linked_or_called_is_refused() -> None:
     with pytest.raises(ValueError, match="no no_such_function here"):
         machine.load(Code("f", ("no_such_function",), b""), "f", {"value": "int"}, "int")
+    with pytest.raises(ValueError, match="cannot link f: "):
+        machine.load(Code("f", ("memcpy",), b"no object file"), "f", {"value": "int"}, "int")
     with pytest.raises(ValueError, match="no way to call f"):
         machine.load(Code("f", (), b""), "f", {"value": "bytes"}, "int")
 
