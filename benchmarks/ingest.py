@@ -5,8 +5,8 @@
 
 Every subject runs all the time, and in each round each is sent the corpus in turn, so that a noisy machine is noisy for all.
 The first round warms up. For logsink the end is the committed table, for others when they do nothing any more. CPU seconds
-are the server's, user and system, from the kernel; the ratio is to the first subject of the same run; medians. ``--corpus``:
-one syslog message a line.
+are the server's, user and system, from the kernel; the ratio is to the first subject of the same run; medians. Each round
+begins with a yardstick (``benchmarks.yardstick``). ``--corpus``: one syslog message a line.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from benchmarks import senders
 from benchmarks.corpus import corpus
 from benchmarks.peers import Logsink, RsyslogFile, Subject, SyslogNg, VictoriaLogs, installed
 from benchmarks.report import report
+from benchmarks.yardstick import Yardstick
 from tests.support.s3 import versitygw
 
 TITLES = {
@@ -141,7 +142,9 @@ def main() -> None:
     data = given.corpus.read_bytes() if given.corpus else corpus(given.messages, given.format)
     with ExitStack() as stack:
         running = entries(stack, given, data)
+        yardstick = Yardstick(data, data.count(b"\n"))
         for number in range(given.rounds + 1):
+            yardstick.run()
             for entry in running:
                 one = entry.run()
                 print(f"{number}: {entry.subject.name}: {one.cpu:.3f} s/M, {one.rate:.0f}/s", file=sys.stderr)
@@ -150,6 +153,7 @@ def main() -> None:
         total = data.count(b"\n") * (given.rounds + 1)
         reference = statistics.median(one.cpu for one in running[0].rounds)
         rows = [entry.report(reference, total) for entry in running]
+        rows.append(yardstick.report(reference, TITLES))
     report(
         "subjects",
         rows,

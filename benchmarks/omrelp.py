@@ -1,10 +1,11 @@
 """A million frames over one connection of a real rsyslogd: RELP to logsink, TCP to logsink, RELP to another rsyslogd.
 
-    python -m benchmarks.omrelp [--messages 1000000 | --corpus FILE] [--window 10000] [--rounds 3] [--json FILE]
+    python -m benchmarks.omrelp [--messages 1000000 | --corpus FILE] [--window 10000] [--rounds 5] [--json FILE]
 
 The receiver is stopped (SIGSTOP) while rsyslogd fills its queue in memory, so that neither what makes the messages nor the
 input of rsyslogd has a part in it; then it goes on, and the clock runs until rsyslogd has nothing to do any more: with RELP,
-until the last frame is acknowledged. CPU seconds are the receiver's, until its table is committed.
+until the last frame is acknowledged. CPU seconds are the receiver's, until its table is committed. All receivers run all the
+time, and in each round each has its turn; the first round warms up. A yardstick (``benchmarks.yardstick``) stands beside.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import statistics
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from benchmarks.corpus import corpus
 from benchmarks.ingest import TITLES
 from benchmarks.peers import QUIET, Logsink, Program, RsyslogFile, Subject, installed
 from benchmarks.report import report
+from benchmarks.yardstick import Yardstick
 
 _CONFIGURATION = """
 global(workDirectory="{directory}" maxMessageSize="64k")
@@ -109,7 +112,7 @@ def main() -> None:
     options.add_argument("--messages", type=int, default=1_000_000)
     options.add_argument("--corpus", type=Path)
     options.add_argument("--window", type=int, default=10_000)
-    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--json", type=Path)
     given = options.parse_args()
     if not installed("rsyslogd"):
@@ -123,12 +126,17 @@ def main() -> None:
         Entry(Logsink("omrelp to logsink", "relp"), relp),
         Entry(RsyslogFile(relp=True), relp),
     ]
-    rows = []
-    for entry in running:
-        with entry.subject:
-            for _ in range(given.rounds + 1):
+    yardstick = Yardstick(data, frames)
+    with ExitStack() as stack:
+        for entry in running:
+            stack.enter_context(entry.subject)
+        for _ in range(given.rounds + 1):
+            yardstick.run()
+            for entry in running:
                 entry.run(data, frames)
-            rows.append(entry.report(statistics.median(running[0].cpu[1:])))
+        reference = statistics.median(running[0].cpu[1:])
+        rows = [entry.report(reference) for entry in running]
+        rows.append(yardstick.report(reference, TITLES))
     report("subjects", rows, TITLES, given.json, messages=frames, window=given.window, rounds=given.rounds)
 
 
