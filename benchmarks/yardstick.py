@@ -1,7 +1,7 @@
 """What the machine can do at the time: the same octets through zstd-1, between the rounds of a benchmark.
 
-Virtual machines change their speed by half within minutes. Figures of two runs, or of two machines, are comparable when they
-are divided by what this took beside them.
+Virtual machines change their speed by half within minutes. What this took tells how far figures of two runs, or of two
+machines, can be compared: not exactly, for programs that wait more for memory or for the kernel are slowed down otherwise.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ class Yardstick:
         self._rounds.append((time.thread_time() - before) / self._million)
 
     def report(self, reference: float, titles: Iterable[str]) -> dict[str, Any]:
-        """A row under ``titles``; ``reference``: CPU seconds per million of what is measured."""
-        cpu = statistics.median(self._rounds)
+        """A row under ``titles``, without the first round; ``reference``: CPU seconds per million of what is measured."""
+        rounds = self._rounds[1:]
+        cpu = statistics.median(rounds)
         row: dict[str, Any] = dict.fromkeys(titles)
         return row | {
             "subject": "beside: the corpus through zstd-1, one thread",
             "cpu_s_per_million": round(cpu, 3),
-            "lowest": round(min(self._rounds), 3),
-            "highest": round(max(self._rounds), 3),
+            "lowest": round(min(rounds), 3),
+            "highest": round(max(rounds), 3),
             "ratio": round(cpu / reference, 2),
         }

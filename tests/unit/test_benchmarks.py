@@ -9,7 +9,10 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.__main__ import CLAIMS
+from benchmarks.ingest import TITLES
 from benchmarks.plot import bars
+from benchmarks.report import table
+from benchmarks.yardstick import PIECE, Yardstick
 
 
 @pytest.mark.parametrize("module", sorted({claim.command.split()[0] for claim in CLAIMS.values()}))
@@ -27,3 +30,14 @@ def test_bars_are_as_long_as_their_values() -> None:
     widths = [float(bar.attrib["width"]) for bar in picture.findall("{*}rect")][1:]
     assert widths[1] == widths[0] / 2
     assert widths[2] == 0
+
+
+def test_the_yardstick_is_a_row_beside_what_is_measured() -> None:
+    yardstick = Yardstick(bytes(PIECE + 1), 1000)
+    for _ in range(3):
+        yardstick.run()
+    row = yardstick.report(2.0, TITLES)
+    assert list(row) == list(TITLES)
+    assert 0 < row["lowest"] <= row["cpu_s_per_million"] <= row["highest"]
+    assert row["ratio"] == pytest.approx(row["cpu_s_per_million"] / 2, abs=0.01)
+    assert table([row], TITLES).splitlines()[-1].endswith("|  |  |  |  |  |  |")
