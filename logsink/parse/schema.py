@@ -64,3 +64,12 @@ CODED = (
 
 STATISTICS = ("time", "received", "app", "host", "severity")
 """Columns whose minimum and maximum stand in the table's log and in the files' footers."""
+
+VERBATIM = ("host", "app", "procid", "msgid", "structured_data", "message")
+"""Columns whose values stand in the frame as they are, but for bytes that are not UTF-8."""
+
+UNESCAPED = ("environment", "role", "deploy", "instance")
+"""Those of which that is so where they hold none of ``ESCAPED`` (RFC 5424, 6.3.3)."""
+
+ESCAPED = b'"\\]'
+"""Octets that have a backslash before them in a parameter of structured data."""

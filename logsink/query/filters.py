@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from logsink.parse.schema import ESCAPED, UNESCAPED, VERBATIM
 from logsink.query.globs import escaped
 
 Mask = npt.NDArray[np.bool_]
@@ -56,7 +57,7 @@ class Condition(Protocol):
         """What ``bounds`` of the column say."""
 
     def needles(self) -> Sequence[Needles]:
-        """What the bytes of any value that meets it hold, and so those of its frame; empty when nothing can be said."""
+        """What the bytes of any value that meets it hold; empty when nothing can be said."""
 
 
 class Filter(NamedTuple):
@@ -88,6 +89,15 @@ class Filter(NamedTuple):
         """What the values of any row that meets it hold, in whichever of the columns."""
         return [needles for condition in self.conditions for needles in condition.needles()]
 
+    def in_frames(self) -> Sequence[Needles]:
+        """What the frame of any row that meets it holds. Sender and transport, for example, do not stand there."""
+        return [
+            needles
+            for condition in self.conditions
+            for needles in condition.needles()
+            if condition.column in VERBATIM or (condition.column in UNESCAPED and not _escaped(needles))
+        ]
+
     def mask(self, rows: pa.Table | pa.RecordBatch) -> Mask:
         """Which rows meet it: bool[n]. Each column is one chunk."""
         found = np.ones(rows.num_rows, np.bool_)
@@ -104,7 +114,7 @@ class Filter(NamedTuple):
     def candidates(self, frames: pa.Array) -> Mask:
         """Which of these raw frames (binary) can give a row that meets it, judged by their bytes alone: bool[n]."""
         found = np.ones(len(frames), np.bool_)
-        for needles in self.needles():
+        for needles in self.in_frames():
             pattern = b"|".join(map(latin_escaped, needles))
             found &= as_mask(pc.match_substring_regex(frames, pattern))
         return found
@@ -144,6 +154,11 @@ def as_array(values: npt.NDArray[Any]) -> pa.Array:
         values = np.ascontiguousarray(values)
         return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
     return pa.Array.from_buffers(pa.bool_(), len(values), [None, pa.py_buffer(np.packbits(values, bitorder="little"))])
+
+
+def _escaped(needles: Needles) -> bool:
+    """Whether any of these stands in structured data otherwise than as it is."""
+    return any(octet in needle for octet in ESCAPED for needle in needles)
 
 
 def latin_escaped(needle: bytes) -> bytes:

@@ -50,7 +50,7 @@ def groups(stored: Iterable[Stored]) -> Iterator[list[Stored]]:
 def sift(segment: Segment, filter: Filter) -> Segment:
     """The segment without the reads that cannot hold a row of the filter."""
     frames = segment.frames
-    if not len(frames) or not filter.needles():
+    if not len(frames) or not filter.in_frames():
         return segment
     return segment._replace(frames=_reads(frames, filter.candidates(_as_array(frames))))
 
@@ -64,7 +64,7 @@ def rows(segments: Iterable[Segment], filter: Filter, columns: Sequence[str], co
     found = []
     for (receiver, settings), parts in alike.items():
         frames = _joined(parts)
-        if compiled and filter.needles():
+        if compiled and filter.in_frames():
             frames = _hopeful(frames, settings, receiver, filter)
         if len(frames):
             parsed = parse(frames, settings, receiver, compiled=compiled and len(frames) > FEW).table()

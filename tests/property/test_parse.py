@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from logsink.flags import Flag
 from logsink.parse import RAW_COLUMNS, Settings, Workspace, parse, raw_frames
+from logsink.parse.schema import ESCAPED, UNESCAPED, VERBATIM
 from tests.support.examples import examples
 from tests.support.frames import frames_of
 
@@ -67,6 +68,17 @@ def test_frames_come_back_byte_for_byte(frames: list[bytes], zone: str) -> None:
     table = table_of(frames, zone)
     assert raw_frames(table).to_pylist() == frames
     assert pc.is_null(table["raw"]).to_pylist() == [w is not None for w in table["wire"].to_pylist()]
+
+
+@settings(max_examples=examples(200))
+@given(FRAMES)
+def test_columns_that_are_said_to_stand_in_their_frame_do(frames: list[bytes]) -> None:
+    for frame, row in zip(frames, table_of(frames).to_pylist(), strict=True):
+        for column in (*VERBATIM, *UNESCAPED):
+            value = row[column]
+            if value is None or "\ufffd" in value or (column in UNESCAPED and any(chr(c) in value for c in ESCAPED)):
+                continue
+            assert value.encode() in frame, column
 
 
 def mutant(chance: random.Random) -> bytes:

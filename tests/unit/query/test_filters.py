@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from logsink.errors import ArgumentError
-from logsink.query.conditions import Between, Holds, OneOf
+from logsink.query.conditions import Among, Between, Holds, OneOf
 from logsink.query.filters import UNKNOWN, Bounds, Condition, Filter, Verdict, as_array
 from logsink.query.levels import parse_priority
 
@@ -220,6 +220,12 @@ def test_which_frames_can_hold_a_row() -> None:
     assert candidates(Holds("message", ("\ufffd x",))) == everything  # stands for bytes that are not UTF-8
     assert candidates(OneOf("app", ("z*",))) == everything
     assert candidates(Between("severity", 0, 1)) == everything
+    for column in ("sender", "identity", "transport", "receiver"):  # they do not stand in it
+        assert candidates(OneOf(column, ("nowhere",))) == everything
+        assert candidates(Among(column, ("nowhere",))) == everything
+    for column in ("environment", "role", "deploy", "instance"):
+        assert candidates(OneOf(column, ("x.y",))) == [True, False, True, False]
+        assert candidates(OneOf(column, ("x.y", 'a"b'))) == everything  # stands there as a\"b
 
 
 @pytest.mark.parametrize("dtype", [np.bool_, np.int32, np.int64])

@@ -50,6 +50,28 @@ def test_what_cannot_be_judged_by_its_bytes_is_left_in() -> None:
     assert sifted(OneOf("host", ("nowhere*",))) == BODIES
 
 
+def test_what_is_no_part_of_a_frame_is_found_all_the_same() -> None:
+    sent = b'<13>1 2026-03-01T12:00:00Z h a - - [deploy@32473 role="a\\"b" deploy="v1"] x'
+    some = replace(
+        frames([sent] * 300),
+        origin=np.arange(300, dtype=np.int32) % 2,
+        origins=(Origin("10.0.0.1", "CN=web", "relp-tls"), Origin("10.0.0.2", None, "udp")),
+    )
+    segment = Segment(NAME, Settings(deploy_sd_id="deploy@32473"), some)
+    for column, value, count in (
+        ("sender", "10.0.0.1", 150),
+        ("identity", "CN=web", 150),
+        ("transport", "udp", 150),
+        ("receiver", "r1", 300),
+        ("role", 'a"b', 300),
+        ("deploy", "v1", 300),
+    ):
+        wanted = Filter((OneOf(column, (value,)),))
+        for compiled in (False, True):
+            found = tail.rows([tail.sift(segment, wanted)], wanted, (column,), compiled)
+            assert found[column].to_pylist() == [value] * count, column
+
+
 def test_frames_that_do_not_begin_at_their_buffer_s_start() -> None:
     whole = frames(BODIES, READS)
     part = Segment(
