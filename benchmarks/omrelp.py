@@ -2,9 +2,10 @@
 
     python -m benchmarks.omrelp [--messages 1000000 | --corpus FILE] [--window 10000] [--rounds 5] [--json FILE]
 
-The receiver is stopped (SIGSTOP) while rsyslogd fills its queue in memory, so that neither what makes the messages nor the
-input of rsyslogd has a part in it; then it goes on, and the clock runs until rsyslogd has nothing to do any more: with RELP,
-until the last frame is acknowledged. CPU seconds are the receiver's, until its table is committed. All receivers run all the
+The action has a queue of its own, as in rsyslog/10-logsink-relp.conf; without, one thread of rsyslogd parses and sends. The
+receiver is stopped (SIGSTOP) while that queue fills, in memory, so that neither what makes the messages nor the input of
+rsyslogd has a part in it; then it goes on, and the clock runs until rsyslogd has nothing to do any more: with RELP, until the
+last frame is acknowledged. CPU seconds are the receiver's, until its table is committed. All receivers run all the
 time, and in each round each has its turn; the first round warms up. A yardstick (``benchmarks.yardstick``) stands beside.
 """
 
@@ -34,12 +35,13 @@ main_queue(queue.type="FixedArray" queue.size="{room}" queue.dequeueBatchSize="1
 module(load="imptcp")
 module(load="omrelp")
 input(type="imptcp" address="127.0.0.1" port="{port}")
-action({action} template="RSYSLOG_SyslogProtocol23Format" action.resumeRetryCount="-1" action.resumeInterval="1")
+action({action} template="RSYSLOG_SyslogProtocol23Format" action.resumeRetryCount="-1" action.resumeInterval="1"
+       queue.type="LinkedList" queue.size="{room}" queue.timeoutShutdown="100")
 """
 
 
 class Forwarder(Program):
-    """rsyslogd with one connection to a receiver. ``room``: of its queue, whose inputs wait when it is 70 % full."""
+    """rsyslogd with one connection to a receiver. ``room``: of its queues; inputs wait when one is 70 % full."""
 
     name = "rsyslogd"
 
