@@ -28,5 +28,8 @@ class Flag(IntFlag):
 
 def names(value: int) -> list[str]:
     """The lower-case names of the bits set in ``value``, lowest bit first; unknown bits appear as ``bit<N>``."""
-    known = {int(f): f.name.lower() for f in Flag if f.name}
-    return [known.get(1 << b, f"bit{b}") for b in range(32) if value >> b & 1]
+    return [name for bit, name in enumerate(_NAMES) if value >> bit & 1]
+
+
+_KNOWN = {int(flag): flag.name.lower() for flag in Flag if flag.name}
+_NAMES = [_KNOWN.get(1 << bit, f"bit{bit}") for bit in range(32)]

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 from typing import NamedTuple
 
 from logsink import telemetry
@@ -95,6 +95,8 @@ class Archiver:
         self._sleep, self._uniform = sleep, uniform
         self._waiting: deque[_Waiting] = deque()
         self._covered: deque[_Covered] = deque()
+        self._reached: dict[str, int] = {}
+        """``appId`` -> the last sequence that was found covered: a snapshot that has all of these has lost nothing."""
         self._nbytes = self._weight = self._failures = 0
         self._error = ""
         self._committed: float | None = None
@@ -238,12 +240,19 @@ class Archiver:
     def _pass_covered(self, snapshot: Snapshot) -> None:
         """What a snapshot loaded afresh holds waits for its deletion only; what it no longer holds waits again."""
         now = self._log.monotonic()
-        lost = [one for one in self._covered if not snapshot.covers(one.name)]
-        covered = [one for one in self._covered if snapshot.covers(one.name)]
-        covered += [_Covered(one.name, one.nbytes, now) for one in self._waiting if snapshot.covers(one.name)]
+        lost: list[_Covered] = []
+        if any(snapshot.txn.get(lane, 0) < last for lane, last in self._reached.items()):
+            lost = [one for one in self._covered if not snapshot.covers(one.name)]
+            self._covered = deque(one for one in self._covered if snapshot.covers(one.name))
+            self._reached = {one.name.app_id: one.name.sequence for one in self._covered}
         waiting = [_Waiting(one.name, one.nbytes, one.nbytes, now, None) for one in lost]
-        waiting += [one for one in self._waiting if not snapshot.covers(one.name)]
-        self._covered, self._waiting = deque(covered), deque(waiting)
+        for one in self._waiting:
+            if snapshot.covers(one.name):
+                self._covered.append(_Covered(one.name, one.nbytes, now))
+                self._reached[one.name.app_id] = one.name.sequence
+            else:
+                waiting.append(one)
+        self._waiting = deque(waiting)
         self._nbytes = sum(one.nbytes for one in waiting)
         self._weight = sum(one.weight for one in waiting)
         self._show()
@@ -251,7 +260,8 @@ class Archiver:
     async def _delete(self, snapshot: Snapshot) -> None:
         """Delete what has been covered for long enough, and is covered by this snapshot, loaded just now (I6)."""
         before = self._log.monotonic() - LINGER
-        due = [one.name for one in self._covered if one.since <= before and snapshot.covers(one.name)]
+        ripe = takewhile(lambda one: one.since <= before, self._covered)
+        due = [one.name for one in ripe if snapshot.covers(one.name)]
         if due:
             await self._log.store.delete([name.key for name in due])
             telemetry.DELETED.inc(len(due))

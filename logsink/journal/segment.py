@@ -131,13 +131,15 @@ def _coded(frames: Frames, field: int) -> pa.DictionaryArray:
     """Column ``field`` of the origins, spread over the frames by their codes."""
     values: dict[str, int] = {}
     fields = [origin[field] for origin in frames.origins]
-    codes = np.array([-1 if value is None else values.setdefault(value, len(values)) for value in fields])
-    if len(frames.origins) == 1 and codes[0] == 0:
-        indices = pa.array(np.zeros(len(frames), np.int32))
+    codes = np.array([-1 if value is None else values.setdefault(value, len(values)) for value in fields], np.int32)
+    n = len(frames)
+    if len(codes) == 1:  # of one connection, as most small segments are
+        valid = None if values else pa.py_buffer(bytes(-(-n // 8)))
+        indices = pa.Array.from_buffers(pa.int32(), n, [valid, pa.py_buffer(np.zeros(n, np.int32))])
     else:
-        per_frame = codes.astype(np.int32)[frames.origin]
+        per_frame = codes[frames.origin]
         indices = pa.array(per_frame, mask=per_frame < 0)
-    return pa.DictionaryArray.from_arrays(indices, pa.array(list(values), pa.string()))
+    return pa.DictionaryArray.from_arrays(indices, pa.array(list(values), pa.string()), safe=False)
 
 
 def _frames(table: pa.Table) -> Frames:

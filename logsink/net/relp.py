@@ -182,6 +182,8 @@ class RelpConnection(StreamConnection):
     def _stored(self) -> None:
         """Acknowledge what has become durable, and send whatever is due."""
         durable = self.intake.durable
+        if self._waiting and self._waiting[0][0] > durable and not self._relp.replies:
+            return
         while self._waiting and self._waiting[0][0] <= durable:
             self._acknowledged = self._waiting.popleft()[1]
         self._relp.acknowledge(self._acknowledged)

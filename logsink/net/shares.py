@@ -50,6 +50,8 @@ class Shares:
             self._held[sender] -= octets
             if not self._held[sender]:
                 del self._held[sender]
+        if not self.waiting:
+            return []
         relieved = [s for s in self.waiting if self._held.get(s, 0) <= RESUME * (self._limit - self._total)]
         self.waiting.difference_update(relieved)
         return relieved

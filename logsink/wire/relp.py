@@ -31,7 +31,7 @@ import numpy.typing as npt
 
 from logsink import __version__
 from logsink.flags import Flag
-from logsink.kernel import I32, U8, Bytes, copy, kernel
+from logsink.kernel import I32, U8, Bytes, copy, kernel, word
 from logsink.wire.batch import Batch, Scratch
 
 LAST_TXNR: Final = 999_999_999
@@ -48,6 +48,7 @@ _SERVERCLOSE: Final = b"0 serverclose 0\n"
 _OFFERS: Final = b"relp_version=0\nrelp_software=logsink,%b\ncommands=syslog" % __version__.encode()
 _INVALID_OFFER: Final = b"500 error 10021 on connect"  # librelp's number for it, the one that senders' logs explain
 
+_SYSLOG: Final = int.from_bytes(b" syslog ", "little")  # COMMAND and what is around it, as ``word`` gives it
 _TRUNCATED: Final = int(Flag.TRUNCATED)
 _UNFINISHED: Final = -1
 _BAD_TXNR: Final = -2
@@ -110,6 +111,8 @@ def read_header(data: Bytes, at: int, end: int) -> tuple[int, int, int, int, int
         return _BAD_TXNR, p, p, 0, p
     p += 1
     command = p
+    if end - p > 6 and word(data, p - 1) == _SYSLOG:
+        p += 6
     while p < end and (97 <= data[p] <= 122 or 65 <= data[p] <= 90) and p - command < 32:
         p += 1
     if p == end:
@@ -135,14 +138,16 @@ def read_header(data: Bytes, at: int, end: int) -> tuple[int, int, int, int, int
 @kernel
 def take(
     data: Bytes, at: int, end: int, n: int, txnr: int, limit: int, rest: int, starts: I32, ends: I32, flags: I32
-) -> tuple[int, int, int, int, int]:
+) -> tuple[int, int, int, int, int, bool]:
     """Take syslog frames numbered from ``txnr`` on, up to the first thing that is none, not whole, or not well-formed.
 
     ``rest`` is how much DATA of a frame already taken is still to be dropped before its LF; -1: there is none.
-    Returns where it stopped, the rows filled, the frames taken, the new ``rest``, and the bytes dropped.
+    Returns where it stopped, the rows filled, the frames taken, the new ``rest``, the bytes dropped, and whether what it
+    stopped at is a frame that only its rest is missing of.
     """
     taken = 0
     dropped = 0
+    partial = False
     while at < end:
         if rest >= 0:
             step = min(rest, end - at)
@@ -155,14 +160,12 @@ def take(
             rest = -1
             continue
         number, c, stop, length, body = read_header(data, at, end)
-        if number != txnr or stop - c != 6:
-            break
-        if data[c] != 115 or data[c + 1] != 121 or data[c + 2] != 115:  # s y s
-            break
-        if data[c + 3] != 108 or data[c + 4] != 111 or data[c + 5] != 103:  # l o g
+        if number != txnr or stop - c != 6 or word(data, c - 1) != _SYSLOG:
+            partial = number == _UNFINISHED
             break
         if length > limit:
             if body + limit > end:
+                partial = True
                 break
             starts[n] = body
             ends[n] = body + limit
@@ -173,6 +176,7 @@ def take(
         else:
             last = body + length
             if last >= end or data[last] != 10:
+                partial = last >= end
                 break
             at = last + 1
             if data[last - 1] == 10:  # without DATA this looks at the header's digit or space
@@ -188,7 +192,7 @@ def take(
                 n += 1
         taken += 1
         txnr += 1
-    return at, n, taken, rest, dropped
+    return at, n, taken, rest, dropped, partial
 
 
 @kernel
@@ -272,9 +276,10 @@ class RelpSession:
         """
         at = n = 0
         self.carry = b""
+        partial = False
         while self.state in _READING:
             if self.state is State.OPEN:
-                at, n, count, self._rest, dropped = self._take(
+                at, n, count, self._rest, dropped, partial = self._take(
                     buffer,
                     at,
                     end,
@@ -290,7 +295,7 @@ class RelpSession:
                 self._next += count
                 self.discarded += dropped
             try:
-                after = self._command(buffer, at, end) if at < end else None
+                after = self._command(buffer, at, end) if at < end and not partial else None
             except _Violation as violation:
                 self.state, self.error, self._tail = State.FAILED, str(violation), violation.reply
                 break
@@ -324,6 +329,11 @@ class RelpSession:
         if self._answered == self._owed:
             out, self._tail = out + self._tail, b""
         return out
+
+    @property
+    def replies(self) -> bool:
+        """Whether there is something to send, or about to be, that is no acknowledgement."""
+        return bool(self._head or self._tail)
 
     @property
     def finished(self) -> bool:

@@ -286,6 +286,21 @@ async def test_nothing_is_deleted_that_the_table_no_longer_holds(bench: Bench) -
     assert archiver.health.segments == 0
 
 
+async def test_a_table_rolled_back_gets_again_what_it_lost(bench: Bench) -> None:
+    archiver = bench.archiver(Limits(max_segments=2))
+    messages = await bench.fill(archiver, 4)
+    await archiver.step()
+    await archiver.step()
+    await bench.store.delete([commit_key(2)])
+    bench.clock.time += LINGER
+    await archiver.step()
+    assert await archived(bench.store) == messages
+    assert [name.sequence for name in await journal(bench.store)] == [2, 2]
+    bench.clock.time += LINGER
+    await archiver.step()
+    assert await journal(bench.store) == []
+
+
 async def test_a_commit_that_nobody_can_see_does_not_count(bench: Bench) -> None:
     """Its version was cleaned away after the snapshot: the put succeeds, beneath a checkpoint."""
     archiver = bench.archiver()
