@@ -115,6 +115,8 @@ class Fill:
         """Set once it is stored."""
         self.waiters: set[Callable[[], None]] = set()
         """Called when this fill and all before it are stored."""
+        self.owed = False
+        """Whether somebody waits for the acknowledgement of frames in it."""
         self._data, self._offsets, self._flags = memory
         self._offsets[0] = 0
         self._rows = 0

@@ -152,6 +152,7 @@ class Journal:
         self._unstored += fill.weight - before
         if waiter is not None:
             fill.waiters.add(waiter)
+            fill.owed = True
             fill.due = min(fill.due, self._loop.time() + self._limits.ack_delay)
         if fill.nbytes >= self._limits.max_bytes:
             self._seal()
@@ -218,7 +219,7 @@ class Journal:
 
     def _due(self, fill: Fill) -> float:
         """Loop time at which ``fill`` is to be sent."""
-        return fill.due + _LONGER if fill.waiters and len(fill) >= _FAST else fill.due
+        return fill.due + _LONGER if fill.owed and len(fill) >= _FAST else fill.due
 
     def _arm(self, due: float) -> None:
         """Wake up at ``due``, unless a wake-up is set for earlier."""
@@ -268,7 +269,7 @@ class Journal:
         telemetry.SEGMENTS.inc()
         telemetry.SEGMENT_BYTES.inc(len(body))
         telemetry.PUT_SECONDS.observe(now - began)
-        if fill.waiters:
+        if fill.owed:
             telemetry.ACK_SECONDS.observe(now - fill.opened)
         fill.segment = segment
         self._release()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import uvloop
 
+from logsink import telemetry
 from logsink.config import Journal as Limits
 from logsink.errors import LogsinkError, Unavailable
 from logsink.journal import writer
@@ -176,6 +177,22 @@ async def test_whoever_watches_an_ordinal_is_told_too() -> None:
     assert told == [under_way, filling]
     bench.journal.watch(filling, lambda: told.append(0))
     assert told == [under_way, filling]
+    await bench.journal.aclose()
+
+
+async def test_only_who_waits_for_an_acknowledgement_is_measured() -> None:
+    """A sender that is paused until there is memory again is told too, and waits for nothing that it has sent."""
+
+    def measured() -> float:
+        return telemetry.REGISTRY.get_sample_value("logsink_ack_seconds_count") or 0.0
+
+    bench, before = Bench(MemoryStore(), NEVER), measured()
+    bench.journal.watch(bench.journal.append(batch(b"<13>a"), ORIGIN), lambda: None)
+    await bench.journal.flush()
+    assert measured() == before
+    bench.append(b"<13>b")
+    await bench.journal.flush()
+    assert measured() == before + 1
     await bench.journal.aclose()
 
 
