@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from logsink.cli.light import without_pandas
 from logsink.cli.settings import effective, options
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def command(config_file: Path | None, ready_file: Path | None, log_format: str, 
     setup()
 
     async def serve() -> int:
-        running = _workers(config, setup, ready_file) if config.workers > 1 else _receiver(config, ready_file)
+        several = config.workers > 1
+        running = _workers(config, partial(_worker, setup), ready_file) if several else _receiver(config, ready_file)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, _signalled, running, number.name)
         return await running.run()
@@ -65,6 +67,7 @@ def command(config_file: Path | None, ready_file: Path | None, log_format: str, 
 
 
 def _receiver(config: Config, ready_file: Path | None) -> Receiver:
+    without_pandas()
     from logsink.net.listening import write_ready_file
     from logsink.serve import Receiver
 
@@ -75,6 +78,12 @@ def _workers(config: Config, setup: Callable[..., None], ready_file: Path | None
     from logsink.workers import Workers  # nothing of what receives is needed in the process that holds them together
 
     return Workers(config, setup, ready_file=ready_file)
+
+
+def _worker(setup: Callable[..., None], number: int) -> None:
+    """Begin a worker's process."""
+    setup(number)
+    without_pandas()
 
 
 def _signalled(running: Receiver | Workers, name: str) -> None:

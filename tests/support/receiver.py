@@ -69,6 +69,11 @@ class Receiver:
     ) -> None:
         self.stop()
 
+    @staticmethod
+    def loaded(pid: int) -> str:
+        """The files that are loaded as code, or mapped otherwise, in a process."""
+        return Path(f"/proc/{pid}/maps").read_text()
+
     @property
     def log(self) -> str:
         """What it said so far."""

@@ -82,6 +82,10 @@ def test_everything_rsyslog_forwards_is_found_once_byte_for_byte(
         receiver.wait_for("logsink_frames_total", count)
         receiver.wait_for("logsink_journal_segments_total", 1)  # from here on a query sees at least its frames
         during = query_frames(url, environ=environ)
+        assert receiver.process is not None
+        loaded = receiver.loaded(receiver.process.pid)
+        assert "/pyarrow/" in loaded
+        assert "/pandas/" not in loaded
     assert receiver.exit_code == 0, receiver.log
     sent = collections.Counter(frame for one in senders for frame in one.frames)
     assert sent.total() == count

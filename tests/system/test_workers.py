@@ -60,7 +60,9 @@ def test_they_share_the_connections_and_are_one_to_the_outside(tmp_path: Path) -
         receiver.wait_for("logsink_archive_rows_total", len(sent))
         status, detail = receiver.readiness()
         metrics = receiver.metrics
+        loaded = [receiver.loaded(pid) for pid in receiver.pids]
     assert receiver.exit_code == 0, receiver.log
+    assert all("/pyarrow/" in one and "/pandas/" not in one for one in loaded)
     found_once(receiver.store, sent)
     rows = [json.loads(line) for line in query(receiver.store, "-n", "0", "-o", "json").splitlines()]
     share = collections.Counter(row["receiver"] for row in rows)
