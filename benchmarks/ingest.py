@@ -81,7 +81,7 @@ class Entry:
             "frames_per_s": round(statistics.median(one.rate for one in self.rounds)),
             "peak_rss_mb": round(self.subject.usage().peak),
             "stored_mb_per_million": round(size / total, 2) if size else None,
-            "objects": objects,
+            "objects": objects or None,
             "ack_p50_ms": round(latency[0] * 1000, 1) if latency else None,
             "ack_p99_ms": round(latency[1] * 1000, 1) if latency else None,
         }

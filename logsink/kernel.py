@@ -5,6 +5,7 @@ other kernels that its module imported by name. Its parameters are annotated wit
 there is exactly one compiled form of it, whatever is passed: a read-only array where a kernel only reads is no second
 form. Module constants it names (int, bytes, tuples) are frozen into it. Integers have 64 bits and wrap silently when
 compiled but not in ``.py``: what may pass 63 bits is masked with ``MASK`` right away, which gives the same in both.
+What allocates is not compiled: references are not counted, which would take longer than most calls (``_dispatcher``).
 
 numba is imported by the first compiled call, never by importing this module, and not even then where the machine code is kept
 as ``machine`` keeps it: a command that makes a few calls starts in half the time. Who makes many calls ``compile``s first.
@@ -151,7 +152,7 @@ class Kernel(Generic[P, R]):
             os.path.expanduser("~/.cache/logsink/kernels"),
         )
         directories = tuple(filter(os.path.isabs, found))  # relative: no source, no such variable, or no home
-        name = f"{source.__module__}.{self.__name__}-{self._digest()}.{sys.implementation.cache_tag}-1"
+        name = f"{source.__module__}.{self.__name__}-{self._digest()}.{sys.implementation.cache_tag}-2"
         parameters = {
             each: _ARRAYS.get(kind, kind)
             for each, kind in zip(source.__code__.co_varnames, self._signature(), strict=False)
@@ -263,6 +264,7 @@ def _dispatcher(function: FunctionType, kinds: list[str], places: _Places) -> ob
     for name, (dtype, ndim, readonly) in _ARRAYS.items():
         types[name] = numba.types.Array(getattr(numba.types, dtype), ndim, "C", readonly=readonly)
     options: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "numpy", "no_cfunc_wrapper": True}
+    options["_nrt"] = False  # or each call between kernels counts references to arrays: 0.12 s of a million messages
     made: Any = numba.njit(**options)(function)
     made._cache = _cache(function, places)
     made.compile(tuple(types[kind] for kind in kinds))

@@ -9,7 +9,7 @@ numba's own dispatcher takes 2: for commands that make few calls.
     an integer as   int64           a bool as    int8
 
 Whether numba still calls so is asked before a file is written (``convention``), and a file that is not whole is not used.
-What the file says of numba's helpers (``numba_...``, ``NRT_...``) concerns code around the function that is never called.
+What the file says of numba's helpers (``numba_...``) concerns code around the function that is never called.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-_HELPERS: Final = ("numba_", "NRT_")
+_HELPERS: Final = "numba_"
 _RESULTS: Final = {"int": ctypes.c_int64, "bool": ctypes.c_int8, "None": ctypes.c_int64}
 
 _linking = threading.Lock()

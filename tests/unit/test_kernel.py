@@ -45,6 +45,13 @@ def wrong_constant(p: int) -> int:
     return int(TABLE[p])
 
 
+@kernel
+def allocating(p: int) -> int:
+    found = [p]
+    found.append(p + 1)
+    return found[1]
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("writable", [False, True])
 def test_both_forms_take_any_array(compiled: bool, writable: bool) -> None:
@@ -103,6 +110,11 @@ def test_other_annotations_and_constants_are_refused() -> None:
         wrong_parameter.compile()
     with pytest.raises(TypeError, match="names TABLE, which is neither a kernel nor a constant"):
         wrong_constant.compile()
+
+
+def test_what_allocates_is_refused() -> None:
+    with pytest.raises(Exception, match="NRT required but not enabled"):
+        allocating.compile()
 
 
 def test_another_type_of_array_is_refused() -> None:

@@ -94,6 +94,15 @@ def test_kept_code_is_called_without_numba_and_beside_it(directory: Path, root: 
     assert run(directory, root) == [RESULT, "False", *OUTCOME]
 
 
+def test_no_code_counts_references(directory: Path) -> None:
+    kept = [Code.unpacked(file.read_bytes()) for file in (directory / "__pycache__").glob("*.o")]
+    named = [name for code in kept for name in code.externals]
+    assert (
+        "numba_adapt_ndarray" in named
+    )  # which numba's runtime, were it used, would do: NRT_adapt_ndarray_from_python
+    assert not [name for name in named if name.startswith("NRT_")]
+
+
 @pytest.mark.parametrize("damage", [b"", b"\n", b"[1]\nxyz", b'["symbol", [], "sum"]\nxyz'])
 def test_what_is_not_whole_is_not_called(directory: Path, root: Path, damage: bytes) -> None:
     kept = list((directory / "__pycache__").glob("*.o"))
@@ -104,7 +113,7 @@ def test_what_is_not_whole_is_not_called(directory: Path, root: Path, damage: by
 
 
 def test_code_is_packed_and_unpacked() -> None:
-    code = Code("name", ("NRT_Free", "memcpy"), b"\x7fELF\n\0")
+    code = Code("name", ("numba_unpickle", "memcpy"), b"\x7fELF\n\0")
     assert Code.unpacked(code.packed()) == code
 
 
