@@ -44,11 +44,11 @@ def summary(report: Report, query: Query, seconds: float, *, url: str, zone: dt.
         *hidden,
         *_range(query, zone),
         *(
-            [f"{report.files_read:,} of {report.files:,} files and {report.segments:,} journal segments read"]
+            [f"{report.files_read:,} of {counted(report.files, 'file')} and {_segments(report.segments)} read"]
             if planned
             else []
         ),
-        f"{size(report.bytes_read)} in {report.requests + report.listings:,} requests"
+        f"{size(report.bytes_read)} in {counted(report.requests + report.listings, 'request')}"
         + (f", {size(skipped)} skipped" if planned else ""),
         *([f"about ${cost:.6f}"] if url.startswith("s3:") else []),
         f"complete to {when(report.began, zone)}",
@@ -81,6 +81,15 @@ def when(seconds: float, zone: dt.tzinfo) -> str:
     return f"@{seconds:.0f}"
 
 
+def counted(count: int, noun: str) -> str:
+    """So many of them."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _segments(count: int) -> str:
+    return counted(count, "journal segment")
+
+
 def size(count: float) -> str:
     """Bytes, to be read."""
     for unit in ("B", "KiB", "MiB", "GiB"):
@@ -96,9 +105,12 @@ def explain(plan: Plan, query: Query, rule: Rule | None, url: str) -> str:
     conditions = query.filter.conditions
     lines = [
         ("store", url),
-        ("table", f"version {plan.snapshot.version}: {len(files):,} files, {size(sum(f.size for f in files))}"),
-        ("to read", f"at most {len(plan.files):,} files, {size(sum(f.size for f in plan.files))}"),
-        ("", f"{len(plan.segments):,} journal segments, {size(sum(s.size for s in plan.segments))}"),
+        (
+            "table",
+            f"version {plan.snapshot.version}: {counted(len(files), 'file')}, {size(sum(f.size for f in files))}",
+        ),
+        ("to read", f"at most {counted(len(plan.files), 'file')}, {size(sum(f.size for f in plan.files))}"),
+        ("", f"{_segments(len(plan.segments))}, {size(sum(s.size for s in plan.segments))}"),
         *((("where" if n == 0 else ""), str(condition)) for n, condition in enumerate(conditions)),
         ("columns", ", ".join(query.columns)),
         ("order", "newest first" if query.reverse or query.limit is not None else "oldest first"),

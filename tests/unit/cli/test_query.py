@@ -119,7 +119,7 @@ def test_output_formats(url: str) -> None:
 def test_the_summary_on_stderr(url: str) -> None:
     result = query(url, "-p", "err")
     assert result.stderr.startswith("logsink: 2 found in ")
-    assert "1 of 2 files and 1 journal segments read" in result.stderr
+    assert "1 of 2 files and 1 journal segment read" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
