@@ -17,8 +17,9 @@ from functools import cache
 from typing import TextIO
 
 import orjson
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from logsink import __version__
 from logsink.flags import Flag, names
 
 REGISTRY = CollectorRegistry()
@@ -38,6 +39,11 @@ def _histogram(name: str, text: str) -> Histogram:
     return Histogram(f"logsink_{name}", text, registry=REGISTRY, buckets=_FAST)
 
 
+# --- the process
+BUILD = _gauge("build_info", "1, with the version of logsink that runs.", "version")
+BUILD.labels(__version__).set(1)
+ProcessCollector(registry=REGISTRY)  # process_...: what it uses of the machine, and since when
+
 # --- receiving
 CONNECTIONS = _gauge("connections", "Connections open now.", "transport")
 ACCEPTED = _counter("connections_accepted", "Connections accepted.", "transport")
@@ -46,6 +52,10 @@ REJECTED = _counter(
     "connections_rejected", "Connections closed for what the client sent, or did not send in time.", "transport", "kind"
 )
 CERTIFICATE_FAILURES = _counter("tls_certificate_failures", "Changed TLS files that could not be used.")
+CERTIFICATE_EXPIRES = _gauge(
+    "tls_certificate_expires_seconds",
+    "When the certificate of the TLS listeners expires, in seconds since 1970; 0 where there are none.",
+)
 FRAMES = _counter("frames", "Frames received.", "transport")
 FRAME_BYTES = _counter("frame_bytes", "Bytes of frames received, without framing.", "transport")
 FLAGGED = _counter("frames_flagged", "Frames that carry a flag (see docs/storage.md).", "flag")
@@ -185,6 +195,11 @@ SHARE = Event(
 CERTIFICATES_LOADED = Event("certificates_loaded", _I, "new connections use the changed TLS files ({cert})")
 CERTIFICATES_BROKEN = Event(
     "certificates_broken", _E, "the changed TLS files are not used, those before stay in use: {error}"
+)
+CERTIFICATE_EXPIRING = Event(
+    "certificate_expiring",
+    _W,
+    "the certificate of the TLS listeners ({cert}) is valid until {date}; senders refuse it then",
 )
 SESSION_FAILED = Event("session_failed", _W, "closed the {transport} session of {sender}: {error}")
 PAUSE = Event("pause", _W, "reading paused: {bytes} bytes are not stored yet, memory_limit is {limit}")

@@ -74,10 +74,12 @@ class Http:
 
 
 class _Collected(Collector):
-    """Metrics that were collected already."""
+    """Metrics that were collected already, without the series for when each began: the process says that once."""
 
     def __init__(self, metrics: Iterable[Metric]) -> None:
-        self._metrics = metrics
+        self._metrics = list(metrics)
+        for one in self._metrics:
+            one.samples = [sample for sample in one.samples if not sample.name.endswith("_created")]
 
     def collect(self) -> Iterable[Metric]:
         return self._metrics

@@ -1,4 +1,4 @@
-"""Who a verified certificate belongs to, and whether that peer may connect.
+"""Who a verified certificate belongs to, whether that peer may connect, and until when a certificate is valid.
 
 ``subject`` writes the certificate's subject as RFC 4514 says: from the encoded name, because what the TLS library makes of
 it has lost the order of types and the encoding of values. ``Permitted`` is the rule ``tls.permitted_peers``.
@@ -6,9 +6,11 @@ it has lost the order of types and the encoding of values. ``Permitted`` is the 
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 # RFC 4514 section 3, then RFC 4519 and RFC 3280: the descriptors that are registered for what certificates hold.
@@ -47,6 +49,7 @@ _STRINGS = {
     30: "utf-16-be",
 }
 _VERSION = 0xA0  # [0], before a certificate's serial number
+_UTC_TIME = 23  # a year of two digits: from 1950 to 2049 (RFC 5280 section 4.1.2.5.1)
 
 
 def subject(der: bytes) -> str:
@@ -55,20 +58,37 @@ def subject(der: bytes) -> str:
     An attribute type without a registered descriptor is dotted, and its value ``#`` and the hexadecimal encoding, as are values
     that are no text. ``ValueError`` when ``der`` is no certificate.
     """
+    with _whole():
+        shown = [
+            "+".join(_attribute(der, *pair[1:3]) for pair in _children(der, start, end))
+            for _, start, end, _ in _children(der, *_field(der, 4))
+        ]
+        return ",".join(reversed(shown))
+
+
+def expires(der: bytes) -> float:
+    """When a certificate (DER) stops being valid, in seconds since 1970. ``ValueError`` as of ``subject``."""
+    with _whole():
+        _, (tag, start, end, _) = _children(der, *_field(der, 3))
+        text = der[start:end].decode("ascii")
+        if tag == _UTC_TIME:
+            text = ("19" if text >= "50" else "20") + text
+        return dt.datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=dt.UTC).timestamp()
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
     try:
-        return _subject(der)
+        yield
     except (IndexError, StopIteration) as error:
         raise ValueError("cannot read certificate: it ends too early") from error
 
 
-def _subject(der: bytes) -> str:
+def _field(der: bytes, number: int) -> tuple[int, int]:
+    """Where the contents of a certificate's field are; the serial number is 0, validity 3, the subject 4."""
     fields = list(_children(der, *_body(der, *_body(der, 0, len(der)))))
-    rdns = fields[5 if fields[0][0] == _VERSION else 4]
-    shown = [
-        "+".join(_attribute(der, *pair[1:3]) for pair in _children(der, start, end))
-        for _, start, end, _ in _children(der, *rdns[1:3])
-    ]
-    return ",".join(reversed(shown))
+    _, start, end, _ = fields[number + (fields[0][0] == _VERSION)]
+    return start, end
 
 
 def _body(der: bytes, start: int, end: int) -> tuple[int, int]:

@@ -8,7 +8,10 @@ OpenSSL reads the files; nothing here waits for the network. The floor is TLS 1.
 
 from __future__ import annotations
 
+import math
+import re
 import ssl
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,12 +19,17 @@ from typing import Any, NamedTuple
 from logsink import telemetry
 from logsink.config import Tls
 from logsink.errors import ConfigError
-from logsink.net.identity import Permitted, names, subject
+from logsink.net.identity import Permitted, expires, names, subject
 
 REFRESH = 5.0
 """Seconds between looks at the files."""
 
+SOON, DAY = 14 * 86400.0, 86400.0
+"""Seconds before its end from which on a certificate is warned about, and between two warnings."""
+
 _VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 _SEEN_INSTEAD = {
     "HTTP_REQUEST": ("http", "this seems to be HTTP without TLS"),
@@ -57,10 +65,13 @@ class Certificates:
         self._settings = settings
         self._permitted = Permitted(settings.permitted_peers)
         self._seen = self._signature()
+        self._expires = self._warned = 0.0
         self.context = self._load()
+        self._warn()
 
     def refresh(self) -> None:
-        """Load the files if they have changed since they were last looked at."""
+        """Load the files if they have changed since they were last looked at; warn, once a day, when the end is near."""
+        self._warn()
         signature = self._signature()
         if signature == self._seen:
             return
@@ -121,7 +132,22 @@ class Certificates:
                 context.load_verify_locations(settings.client_ca)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             raise ConfigError(f"cannot use {what} for TLS: {_told(error)}", hint=_remedy(error)) from error
+        self._expires, self._warned = _expires(settings.cert), 0.0
+        telemetry.CERTIFICATE_EXPIRES.set(self._expires)
         return context
+
+    def _warn(self) -> None:
+        now = time.time()
+        if now > self._expires - SOON and now > self._warned + DAY:
+            self._warned = now
+            date = time.strftime("%Y-%m-%d", time.gmtime(self._expires))
+            telemetry.CERTIFICATE_EXPIRING.log(cert=self._settings.cert, date=date)
+
+
+def _expires(cert: str) -> float:
+    """The end of the first certificate in a PEM file, which is the one that is served; infinity where it is not found."""
+    first = _PEM.search(Path(cert).read_text(encoding="latin-1"))
+    return expires(ssl.PEM_cert_to_DER_cert(first[0])) if first else math.inf
 
 
 def failure(error: BaseException) -> Failure | None:

@@ -46,14 +46,14 @@ class Authority:
         self.pem = directory / f"{name}.pem"
         self._ca.cert_pem.write_to_path(str(self.pem))
 
-    def issue(self, *names: str, common_name: str | None = None, expired: bool = False) -> Issued:
-        """A certificate for ``names`` (DNS names and addresses), valid for a day or until yesterday."""
+    def issue(self, *names: str, common_name: str | None = None, expired: bool = False, days: int = 30) -> Issued:
+        """A certificate for ``names`` (DNS names and addresses), valid for some ``days`` or until yesterday."""
         now = datetime.now(UTC)
         leaf = self._ca.issue_cert(
             *names,
             common_name=common_name,
             not_before=now - timedelta(days=9),
-            not_after=now + timedelta(days=-1 if expired else 1),
+            not_after=now + timedelta(days=-1 if expired else days),
             key_type=trustme.KeyType.RSA,
         )
         return Issued(leaf, self._directory, (common_name or names[0]).replace("*", "star") + ("-expired" * expired))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from logsink import __version__
 from tests.support.receiver import PATIENCE, Receiver, found_once, query, query_frames, run, until
 from tests.support.relp_client import RelpClient
 
@@ -73,6 +74,9 @@ def test_they_share_the_connections_and_are_one_to_the_outside(tmp_path: Path) -
         assert f'logsink_frames_total{{transport="tcp",worker="{number}"}} {share[name]:.1f}' in metrics
         assert f"worker {number}: logsink " in receiver.log
     assert metrics.count("# TYPE logsink_frames_total counter") == 1
+    assert f'logsink_build_info{{version="{__version__}",worker="2"}} 1.0' in metrics
+    assert metrics.count("process_resident_memory_bytes{worker=") == 2
+    assert "_created" not in metrics
     assert "worker 1: stopped" in receiver.log
     assert "worker 2: stopped" in receiver.log
 

@@ -16,20 +16,26 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logsink.net.identity import Permitted, names, subject
+from logsink.net.identity import Permitted, expires, names, subject
 
 KEY = ec.generate_private_key(ec.SECP256R1())
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
+END = datetime(2027, 1, 1, tzinfo=UTC)
 
 
-def certificate(name: x509.Name) -> bytes:
+def certificate(name: x509.Name, end: datetime = END) -> bytes:
     made = x509.CertificateBuilder().subject_name(name).issuer_name(x509.Name([])).public_key(KEY.public_key())
-    made = made.serial_number(1).not_valid_before(NOW).not_valid_after(NOW.replace(year=2027))
+    made = made.serial_number(1).not_valid_before(datetime(1950, 1, 1, tzinfo=UTC)).not_valid_after(end)
     return made.sign(KEY, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
 def of(*pairs: tuple[x509.ObjectIdentifier, str]) -> str:
     return subject(certificate(x509.Name([x509.NameAttribute(oid, value) for oid, value in pairs])))
+
+
+@pytest.mark.parametrize("year", [1951, 1999, 2027, 2049, 2050, 9999])
+def test_when_it_expires(year: int) -> None:
+    end = datetime(year, 11, 28, 4, 5, 6, tzinfo=UTC)
+    assert expires(certificate(x509.Name([]), end)) == end.timestamp()
 
 
 def test_last_rdn_comes_first() -> None:

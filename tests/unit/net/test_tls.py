@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import time
 import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from logsink.flags import Flag
 from logsink.net.relp import RelpConnection
 from logsink.net.stream import Port
 from logsink.net.tcp import TcpConnection
-from logsink.net.tls import Certificates
+from logsink.net.tls import DAY, Certificates
 from logsink.parse.frames import Origin
 from tests.support.bench import Bench, close, connected, make, until
 from tests.support.certificates import Authority, Issued
@@ -395,6 +396,29 @@ async def test_new_connections_use_changed_files_and_open_ones_go_on(scene: Scen
     writer.close()
     await scene.bench.intake.empty.wait()
     assert [row[0] for row in await scene.bench.rows()] == [b"<13>still here"]
+
+
+async def test_the_end_of_a_certificate_is_told_in_time(
+    scene: Scene, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def warnings_in(days: float) -> int:
+        caplog.clear()
+        monkeypatch.setattr("time.time", lambda: began + days * DAY)
+        for _ in range(3):
+            certificates.refresh()
+        return len([record for record in caplog.records if "is valid until" in record.message])
+
+    began = time.time()
+    scene.authority.issue(LISTENER, days=40).place(scene.server.cert, scene.server.key)
+    await scene.listen()
+    certificates = scene.certificates
+    assert certificates
+    assert telemetry.REGISTRY.get_sample_value("logsink_tls_certificate_expires_seconds") == pytest.approx(
+        began + 40 * DAY, abs=60
+    )
+    assert [warnings_in(day) for day in (1, 25, 26.5, 26.6, 27.6, 41)] == [0, 0, 1, 0, 1, 1]
+    scene.authority.issue(LISTENER, days=90).place(scene.server.cert, scene.server.key)
+    assert [warnings_in(day) for day in (41, 75, 77)] == [0, 0, 1]
 
 
 @pytest.mark.parametrize("broken", ["gone", "empty", "another_key", "garbage"])
