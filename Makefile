@@ -81,7 +81,7 @@ setup: .venv/.warm system .tools/bin/versitygw
 
 .venv/.run: .venv/.made pyproject.toml constraints.txt
 	@echo "installing logsink into .venv (about a minute) ..."
-	@$(PIP) --editable .
+	@$(PIP) --editable '.[sql]'
 	@$(BIN)/python -m compileall -q logsink
 	@$(BIN)/python -m logsink.warm
 	@touch $@
