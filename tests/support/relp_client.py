@@ -85,9 +85,9 @@ class RelpClient:
             self._writer = None
 
     @property
-    def owed(self) -> int:
-        """How many frames are not acknowledged."""
-        return len(self._owed)
+    def owed(self) -> list[bytes]:
+        """Frames that are not acknowledged, in order."""
+        return list(self._owed)
 
     async def _session(self) -> None:
         """A session that is open; everything owed is sent again on a new one."""

@@ -67,7 +67,7 @@ async def test_on_another_port(tmp_path: Path) -> None:
         while not over.is_set():
             await client.send(*(b"<13>load %d %d" % (name, sent + n) for n in range(batch if name else 5)))
             sent += batch
-            if client.owed > 5 * batch:
+            if len(client.owed) > 5 * batch:
                 await client.settle()
             await asyncio.sleep(0.01)
         await client.close()
