@@ -8,9 +8,9 @@ Layout, version 1 (``logsink.format`` in the file's key-value metadata)::
                  by (app, octets of message, host, time, received, nth), nulls first, strings by their bytes; messages of
                  2**16 - 1 octets and more count as equally long, none as empty
     row groups   of 65,536 rows; the last of each run is shorter: a row group never straddles two runs
-    columns      parse.schema.FILE; zstd-1; dictionaries for the short ones; statistics only for time, received, app,
-                 host, severity; sorting column (app) declared for each row group; received by dictionary where eight
-                 rows and more came in one read, else by differences
+    columns      parse.schema.FILE; zstd-1, a CRC-32 in the header of each page; dictionaries for the short ones;
+                 statistics only for time, received, app, host, severity; sorting column (app) declared for each row
+                 group; received by dictionary where eight rows and more came in one read, else by differences
 
     logsink.runs    JSON: the number of rows of each run, in order
     logsink.lanes   JSON: {appId: [first, last]} of every lane that the commit of this file covers
@@ -74,6 +74,7 @@ _OPTIONS: dict[str, Any] = {
     # Sorted as they are, pages are no larger in all than with 8 MiB, which no processor's cache holds, for a fifth less CPU.
     "data_page_size": 1 << 20,
     "max_rows_per_page": GROUP,  # Arrow's 20,000 make 0.5 % more bytes
+    "write_page_checksum": True,  # without, two of three bits that flip in a file go unnoticed, and rows say something else
     "write_statistics": list(STATISTICS),
     "store_schema": False,  # what Arrow would add is for Arrow only
 }

@@ -100,7 +100,9 @@ class Input:
             version = int((metadata.metadata or {})[b"logsink.format"])
             self._names = frozenset(metadata.schema.names)
             coded = [name for name in CODED if name in self._names]
-            self._parquet = pq.ParquetFile(source, metadata=metadata, read_dictionary=coded, pre_buffer=False)
+            self._parquet = pq.ParquetFile(
+                source, metadata=metadata, read_dictionary=coded, pre_buffer=False, page_checksum_verification=True
+            )
             fields = list(self._parquet.schema_arrow)
             known = all(one.name in ROWS.names and one.type == ROWS.field(one.name).type for one in fields)
             if version > VERSION or not known or not self._names.issuperset(_KEY) or metadata.num_rows != rows:

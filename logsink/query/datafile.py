@@ -151,7 +151,13 @@ class Chunks:
         coded = [name for name in there if name in CODED]
         source = pa.PythonFile(_Fetched(file.size, self._parts), "r")
         try:
-            parquet = pq.ParquetFile(source, metadata=file.metadata, read_dictionary=coded, pre_buffer=False)
+            parquet = pq.ParquetFile(
+                source,
+                metadata=file.metadata,
+                read_dictionary=coded,
+                pre_buffer=False,
+                page_checksum_verification=True,
+            )
             found = parquet.read_row_group(self._group.number, columns=there, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise FormatError(f"cannot read data file {file.key}: {error}") from error

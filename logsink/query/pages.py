@@ -8,6 +8,7 @@ stands in are taken out. Pages of other encodings than PLAIN, and those with nul
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
@@ -200,14 +201,17 @@ def take(page: Bytes, starts: ReadI32, found: Bytes, ends: I32, data: U8) -> int
 
 
 class _Page(NamedTuple):
-    """A page of PLAIN values: how many, its bytes as they stand in the file, and how many they are when unpacked."""
+    """A page of PLAIN values: how many, its bytes as they stand in the file, their CRC-32, how many they are when unpacked."""
 
     rows: int
     packed: memoryview
     size: int
+    crc: int | None
 
     def values(self, codec: pa.Codec | None, optional: bool) -> Octets:
-        """Its values, end to end. ``ValueError`` when some may be null."""
+        """Its values, end to end. ``ValueError`` when some may be null, or they are not what was written."""
+        if self.crc is not None and zlib.crc32(self.packed) != self.crc & 0xFFFF_FFFF:
+            raise ValueError("its CRC is another")
         body = self.packed if codec is None else memoryview(codec.decompress(self.packed, self.size))
         return np.frombuffer(_without_levels(body.cast("B"), self.rows) if optional else body, np.uint8)
 
@@ -225,7 +229,7 @@ def _pages(chunk: memoryview) -> Iterator[_Page]:
         count, encoding, levels = (header[_DATA_HEADER][field] for field in (1, 2, 3))
         if encoding != _PLAIN or levels != _RLE or count < 0:
             raise ValueError(f"{count} values in encoding {encoding}, {levels}")
-        yield _Page(count, chunk[at : at + packed], size)
+        yield _Page(count, chunk[at : at + packed], size, header.get(4))
         at += packed
 
 

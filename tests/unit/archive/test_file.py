@@ -11,6 +11,9 @@ import pytest
 
 from logsink.archive import file
 from logsink.archive.file import NewFile, write_files
+from logsink.archive.merge import Input
+from logsink.errors import FormatError
+from logsink.parse import ROWS
 from tests.unit.archive.rows import TableRows, row
 
 
@@ -52,6 +55,18 @@ def test_the_whole_order_within_a_run() -> None:
     table = pq.read_table(new.body)
     columns = [table[name].cast(pa.int64()) if name in ("time", "received") else table[name] for name in names]
     assert list(zip(*(column.to_pylist() for column in columns), strict=True)) == keys
+
+
+def test_a_bit_that_flipped_is_no_row_of_a_merged_file() -> None:
+    body = bytearray(written(*(row(message=f"message {k * k}", time=k) for k in range(500))).body)
+    group = pq.read_metadata(pa.BufferReader(body)).row_group(0)
+    message = next(one for one in map(group.column, range(group.num_columns)) if one.path_in_schema == "message")
+    body[message.data_page_offset + message.total_compressed_size // 2] ^= 4
+    unreadable = set[str]()
+    source = Input("date=2026-11-28/x.parquet", bytes(body), 500, unreadable)
+    with pytest.raises(FormatError, match="CRC"):
+        source.read(0, ROWS.names)
+    assert unreadable == {"date=2026-11-28/x.parquet"}
 
 
 def test_more_hosts_than_fit_a_small_number() -> None:

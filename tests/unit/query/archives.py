@@ -56,7 +56,8 @@ def rows_of(tables: Sequence[pa.Table]) -> list[Row]:
 def parquet(rows: Sequence[Row], group: int = 1 << 16, **metadata: str) -> bytes:
     """A data file of these rows, in this order."""
     sink = io.BytesIO()
-    with pq.ParquetWriter(sink, FILE, compression="zstd", use_dictionary=list(CODED), store_schema=False) as writer:
+    options: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True, "store_schema": False}
+    with pq.ParquetWriter(sink, FILE, use_dictionary=list(CODED), **options) as writer:
         writer.write_table(table(rows), group)
         writer.add_key_value_metadata({"logsink.format": "1"} | metadata)
     return sink.getvalue()

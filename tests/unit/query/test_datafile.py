@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import random
 from itertools import pairwise
 
 import pyarrow.parquet as pq
 import pytest
 
 from logsink.errors import FormatError
-from logsink.query import datafile
+from logsink.query import datafile, pages
 from logsink.query.datafile import SCHEMA, Bounds, Chunks, OpenFile, open_file
 from tests.unit.query.archives import START, Row, parquet, row, rows_of, table
 
@@ -129,6 +130,26 @@ async def test_a_damaged_column_is_refused() -> None:
     await chunks.fetch(remote.fetch, ("message",))
     with pytest.raises(FormatError, match=r"logs/x\.parquet"):
         chunks.read(("message",))
+
+
+async def test_a_bit_that_flipped_is_noticed_whatever_it_is_in() -> None:
+    body = bytearray(parquet(rows(500)))
+    remote = Remote(bytes(body))
+    file = await remote.open()
+    group, rnd = file.row_groups(())[0], random.Random(1)
+    for name in ("time", "host", "severity", "message"):
+        ((start, end),) = file.spans(0, (name,))
+        while start < end:
+            header, start = pages._struct(memoryview(body), start)
+            page = range(start, start := start + header[3])
+            for at in rnd.sample(page, min(60, len(page))):
+                body[at] ^= 1 << at % 8
+                remote.body = bytes(body)
+                body[at] ^= 1 << at % 8
+                chunks = Chunks(group)
+                await chunks.fetch(remote.fetch, (name,))
+                with pytest.raises(FormatError, match=r"cannot read data file logs/x\.parquet: .*CRC"):
+                    chunks.read((name,))
 
 
 async def test_a_file_shorter_than_its_size_is_refused() -> None:

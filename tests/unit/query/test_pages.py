@@ -158,6 +158,15 @@ def test_no_damage_is_ever_more_than_a_reason_to_decode() -> None:
     assert holding(body, compression, True, np.ones(501, np.bool_), [[b"of"]]) is None
 
 
+@pytest.mark.parametrize("compression", ["zstd", "none"])
+def test_a_bit_that_flipped_is_left_to_who_decodes(compression: str) -> None:
+    body, codec = chunk(VALUES[:500], write_page_checksum=True, data_page_size=1 << 20, compression=compression)
+    for at in range(100, len(body), 7):  # behind the page's header
+        damaged = bytearray(body)
+        damaged[at] ^= 1 << at % 8
+        assert holding(memoryview(damaged), codec, True, np.ones(500, np.bool_), [[b"of"]]) is None
+
+
 @pytest.mark.parametrize("value", [0, 1, 3, 5, 0x7F, 0xFF])
 @pytest.mark.parametrize("at", range(8))
 def test_lengths_that_do_not_fit_are_damage(value: int, at: int) -> None:
