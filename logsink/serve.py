@@ -43,7 +43,7 @@ from logsink.net.udp import UdpListener
 from logsink.parse.frames import Settings
 from logsink.store import open_store
 from logsink.store.base import Store
-from logsink.wire import framing, relp, resend
+from logsink.wire import datagrams, framing, relp, resend
 
 BACKLOG = 1024
 """Connections that the kernel may hold until they are accepted."""
@@ -54,7 +54,7 @@ FILES = 256
 HELD_ROUNDS = 2
 """Archive rounds whose frames may wait in memory; segments beyond that are read again from the journal."""
 
-LOOP = (framing, relp, resend, fill)
+LOOP = (datagrams, framing, relp, resend, fill)
 """Modules whose kernels the event loop runs, for every read: compiled before anybody is let in, which is also how they are the
 quickest to call (2 us, where machine code loaded without numba takes 28)."""
 
@@ -88,7 +88,7 @@ class Receiver:
         self._stop: asyncio.Future[str] = self._loop.create_future()
         self._hurry = asyncio.Event()
         self._servers: list[asyncio.AbstractServer] = []
-        self._udp: list[tuple[asyncio.DatagramTransport, UdpListener]] = []
+        self._udp: list[UdpListener] = []
         self._http = Http(self._report)
         self._addresses: dict[str, list[str]] = {kind: [] for kind in KINDS}
         self._certificates: Certificates | None = None
@@ -216,13 +216,11 @@ class Receiver:
 
     async def _listen_udp(self, address: Address) -> None:
         try:
-            transport, listener = await self._loop.create_datagram_endpoint(
-                lambda: UdpListener(self._intake), local_addr=(address.host, address.port), reuse_port=True
-            )
+            listener = await UdpListener.bound(self._intake, address)
         except OSError as error:
             raise cannot_listen("udp", address, error) from error
-        self._udp.append((transport, listener))
-        self._opened("udp", transport.get_extra_info("socket"))
+        self._udp.append(listener)
+        self._opened("udp", listener.socket)
 
     def _opened(self, kind: str, sock: socket.socket) -> None:
         host, port = sock.getsockname()[:2]
@@ -257,9 +255,8 @@ class Receiver:
         telemetry.DRAINING.log(why=self._stop.result(), seconds=timeout, connections=open_now)
         for server in self._servers:
             server.close()
-        for transport, listener in self._udp:
-            listener.flush()
-            transport.close()
+        for listener in self._udp:
+            listener.close()
         self._intake.drain()
         if not await self._until(self._intake.empty.wait(), timeout):
             seconds = self._loop.time() - began

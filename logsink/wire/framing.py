@@ -86,7 +86,7 @@ def _indented_head(buf: Bytes, pos: int, end: int) -> int:
 
 
 @kernel
-def _trimmed(buf: Bytes, start: int, end: int) -> int:
+def trimmed(buf: Bytes, start: int, end: int) -> int:
     """The end of a frame without the one LF, CRLF or NUL that belongs to the framing."""
     if end > start and buf[end - 1] == _NUL:
         return end - 1
@@ -167,7 +167,7 @@ def _cut(buf: Bytes, end: int, limit: int, state: I64, starts: I32, ends: I32, f
                 flags[n], ends[n] = _INFLATED, stop
                 packed += 1
             else:
-                ends[n] = _trimmed(buf, start, stop)
+                ends[n] = trimmed(buf, start, stop)
             if ends[n] > start:
                 n += 1
             pos = stop

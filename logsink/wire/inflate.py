@@ -199,11 +199,6 @@ class StreamInflater:
         self.error, self.pending, self._input = (kind, reason), False, b""
 
 
-def packed(datagram: bytes) -> bool:
-    """Whether a datagram looks like a compressed message: ``z`` and the head of a zlib block."""
-    return datagram.startswith(b"zx") and len(datagram) > 3 and _zlib_head(datagram[1:3])
-
-
 def inflated(batch: Batch, max_message: int, room: int) -> Iterator[Batch]:
     """The frames of ``batch`` in order, those flagged INFLATED inflated or, where that fails, as they came, without the flag.
 

@@ -22,6 +22,7 @@ from logsink.net.tcp import TcpConnection
 from logsink.parse import Settings, Workspace, parse
 from logsink.parse.frames import Origin
 from logsink.wire.batch import Batch, Scratch
+from logsink.wire.datagrams import SLOT, Datagrams
 from logsink.wire.relp import RelpSession
 from tests.support.frames import frames_of
 
@@ -107,6 +108,24 @@ def _read(data: bytes) -> Callable[[], object]:
     return read
 
 
+def read_datagrams(messages: list[bytes]) -> Callable[[], object]:
+    """Datagrams that the kernel has handed over, as far as the journal."""
+    intake = Intake(max_message=8192, max_connections=1, memory_limit=1 << 30, lull=-1.0)
+    intake.attach(Taken())  # type: ignore[arg-type]
+    slots = np.zeros(len(messages) * SLOT, np.uint8)
+    datagrams = Datagrams(slots, intake.buffer, intake.scratch, 8192)
+    for number, message in enumerate(messages):
+        slots[number * SLOT : number * SLOT + len(message)] = np.frombuffer(message, np.uint8)
+        datagrams.lengths[number] = len(message)
+
+    def read() -> None:
+        taken, (run,) = datagrams.take(0, len(messages))
+        assert taken == len(run.batch) == len(messages)
+        intake.take(run.batch, ORIGIN)
+
+    return read
+
+
 def read_relp(messages: list[bytes]) -> Callable[[], object]:
     """One read of a RELP session, and its answers."""
     opening, size = b"1 open 30 relp_version=0\ncommands=syslog\n", 1 << 19
@@ -136,7 +155,7 @@ def archive(messages: list[bytes]) -> Callable[[], object]:
     return lambda: list(write_files(parse(frames, Settings(), "r", workspace=workspace), {"r.0": (1, 1)}, "r", "0"))
 
 
-@pytest.mark.parametrize("stage", [read_lines, read_counted, read_relp, store, archive])
+@pytest.mark.parametrize("stage", [read_lines, read_counted, read_datagrams, read_relp, store, archive])
 async def test_ten_times_as_many_messages_cost_python_nothing(
     stage: Callable[[list[bytes]], Callable[[], object]],
 ) -> None:

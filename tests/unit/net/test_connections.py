@@ -13,11 +13,12 @@ import pytest
 
 from logsink.flags import Flag
 from logsink.journal.writer import Journal
+from logsink.kinds import Address
 from logsink.net import stream
 from logsink.net.intake import Intake
 from logsink.net.relp import RelpConnection
 from logsink.net.tcp import TcpConnection
-from logsink.net.udp import UdpListener
+from logsink.net.udp import MOST, UdpListener
 from tests.support.bench import MAX, Bench, close, connected, make, until
 
 OPEN = b"1 open 30 relp_version=0\ncommands=syslog\n"
@@ -229,9 +230,8 @@ async def test_tcp_drain_half_closes_and_reads_to_the_end(bench: Bench) -> None:
 
 
 async def test_udp_datagrams_with_their_senders(bench: Bench) -> None:
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: UdpListener(bench.intake), local_addr=("127.0.0.1", 0))
-    target = transport.get_extra_info("sockname")
+    listener = await UdpListener.bound(bench.intake, Address("127.0.0.1", 0))
+    target = listener.socket.getsockname()
     bodies = [
         b"<13>plain",
         b"<13>lf\n",
@@ -256,18 +256,86 @@ async def test_udp_datagrams_with_their_senders(bench: Bench) -> None:
     for source in ("127.0.0.1", "127.0.0.2"):
         assert [row[0] for row in rows if row[2] == source] == expected
     assert {row[1] for row in rows if row[0].startswith(b"y")} == {Flag.TRUNCATED}
-    transport.close()
+    listener.close()
+
+
+@pytest.mark.parametrize(
+    ("listen", "family", "source", "shown"),
+    [
+        ("::1", socket.AF_INET6, "::1", "::1"),
+        ("::", socket.AF_INET6, "::1", "::1"),
+        ("::", socket.AF_INET, "127.0.0.2", "127.0.0.2"),
+        ("0.0.0.0", socket.AF_INET, "127.0.0.2", "127.0.0.2"),
+        ("localhost", socket.AF_INET, "127.0.0.1", "127.0.0.1"),
+    ],
+)
+async def test_udp_over_both_internets(
+    bench: Bench, listen: str, family: socket.AddressFamily, source: str, shown: str
+) -> None:
+    listener = await UdpListener.bound(bench.intake, Address(listen, 0))
+    if listen == "localhost":
+        family = listener.socket.family
+        source = shown = "::1" if family == socket.AF_INET6 else source
+    port = listener.socket.getsockname()[1]
+    with socket.socket(family, socket.SOCK_DGRAM) as sender:
+        sender.bind((source, 0))
+        for n in range(3):
+            sender.sendto(b"<13>%d" % n, (source, port))
+    async with asyncio.timeout(20):
+        while len(await bench.rows()) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert [(row[0], row[2]) for row in await bench.rows()] == [(b"<13>%d" % n, shown) for n in range(3)]
+    listener.close()
+
+
+async def test_udp_fast_and_much_is_all_there(bench: Bench) -> None:
+    """More than is received at a time, from senders in turn, some of it while the socket is not read."""
+    listener = await UdpListener.bound(bench.intake, Address("127.0.0.1", 0))
+    sent: dict[str, list[bytes]] = {"127.0.0.1": [], "127.0.0.2": []}
+    with contextlib.ExitStack() as stack:
+        senders = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in sent]
+        for sender, source in zip(senders, sent, strict=True):
+            sender.bind((source, 0))
+        for n in range(3 * MOST):
+            which = n * n % 7 % 2
+            body = b"<13>%d" % n + b"x" * (n % 100)
+            senders[which].sendto(body, listener.socket.getsockname())
+            list(sent.values())[which].append(body)
+            if n % 50 == 0:
+                await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        while len(await bench.rows()) < 3 * MOST:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    rows = await bench.rows()
+    for source, bodies in sent.items():
+        assert [row[0] for row in rows if row[2] == source] == bodies
+    listener.close()
+
+
+async def test_udp_that_has_arrived_when_it_closes_is_taken(bench: Bench) -> None:
+    listener = await UdpListener.bound(bench.intake, Address("127.0.0.1", 0))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for n in range(MOST + 9):
+            sender.sendto(b"<13>%d" % n, listener.socket.getsockname())
+        listener.close()
+    assert [row[0] for row in await bench.rows()] == [b"<13>%d" % n for n in range(MOST + 9)]
+
+
+async def test_an_address_that_others_have_cannot_be_had(bench: Bench) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        with pytest.raises(OSError, match="Address already in use"):
+            await UdpListener.bound(bench.intake, Address("127.0.0.1", other.getsockname()[1]))
 
 
 async def test_udp_is_dropped_and_counted_at_the_memory_limit(bench: Bench) -> None:
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: UdpListener(bench.intake), local_addr=("127.0.0.1", 0))
+    listener = await UdpListener.bound(bench.intake, Address("127.0.0.1", 0))
     bench.intake.pressure(True)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.sendto(b"<13>lost", transport.get_extra_info("sockname"))
+        sender.sendto(b"<13>lost", listener.socket.getsockname())
     await until(lambda: bench.intake.losses.total["memory"])
     assert await bench.rows() == []
-    transport.close()
+    listener.close()
 
 
 async def test_connections_of_one_address_beyond_its_limit_are_closed(caplog: pytest.LogCaptureFixture) -> None:
@@ -323,11 +391,10 @@ async def test_a_flood_waits_and_others_do_not() -> None:
 
 
 async def test_datagrams_beyond_the_senders_share_are_dropped_and_counted() -> None:
-    bench = await make(memory_limit=1 << 16)
+    bench = await make(memory_limit=1 << 20)
     bench.store.free.clear()
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: UdpListener(bench.intake), local_addr=("127.0.0.1", 0))
-    target = transport.get_extra_info("sockname")
+    listener = await UdpListener.bound(bench.intake, Address("127.0.0.1", 0))
+    target = listener.socket.getsockname()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood, socket.socket(type=socket.SOCK_DGRAM) as quiet:
         quiet.bind(("127.0.0.2", 0))
         sent = 0
@@ -343,14 +410,13 @@ async def test_datagrams_beyond_the_senders_share_are_dropped_and_counted() -> N
         while len(await bench.rows()) - 1 + bench.intake.losses.total["share"] < sent:  # noqa: ASYNC110
             await asyncio.sleep(0)
     assert [row[0] for row in await bench.rows() if row[2] == "127.0.0.2"] == [b"<13>quiet"]
-    transport.close()
+    listener.close()
     await close(bench)
 
 
 async def test_the_kernels_drops_are_counted(bench: Bench) -> None:
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: UdpListener(bench.intake), local_addr=("127.0.0.1", 0))
-    sock = transport.get_extra_info("socket")
+    listener = await UdpListener.bound(bench.intake, Address("127.0.0.1", 0))
+    sock = listener.socket
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for _ in range(200):  # without a turn of the loop, so nothing is read meanwhile
@@ -364,4 +430,4 @@ async def test_the_kernels_drops_are_counted(bench: Bench) -> None:
     bench.intake.losses.refresh()
     assert bench.intake.losses.total["kernel"] == lost
     assert len(await bench.rows()) == 200 - lost
-    transport.close()
+    listener.close()

@@ -15,6 +15,7 @@ import pytest
 from logsink import telemetry
 from logsink.config import Tls
 from logsink.flags import Flag
+from logsink.kinds import Address
 from logsink.net.relp import RelpConnection
 from logsink.net.stream import Port, StreamConnection
 from logsink.net.tcp import TcpConnection
@@ -304,13 +305,12 @@ async def test_compressed_messages_over_tcp(bench: Bench) -> None:
 
 
 async def test_compressed_messages_over_udp(bench: Bench) -> None:
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: UdpListener(bench.intake), local_addr=("127.0.0.1", 0))
+    listener = await UdpListener.bound(bench.intake, Address("127.0.0.1", 0))
     ends_like_a_line = next(m for m in (b"<13>%d" % n for n in range(100_000, 200_000)) if z(m).endswith(b"\n"))
     bodies = [z(b"<13>one\n"), b"zebra\n", z(b"y" * (MAX + 9)), b"zx\x9cbroken\n", z(ends_like_a_line), b"<13>plain\n"]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for body in bodies:
-            sender.sendto(body, transport.get_extra_info("sockname"))
+            sender.sendto(body, listener.socket.getsockname())
     async with asyncio.timeout(20):
         while len(await bench.rows()) < len(bodies):  # noqa: ASYNC110
             await asyncio.sleep(0)
@@ -322,4 +322,4 @@ async def test_compressed_messages_over_udp(bench: Bench) -> None:
         (ends_like_a_line, Flag.INFLATED),
         (b"<13>plain", 0),
     ]
-    transport.close()
+    listener.close()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from logsink.flags import names
+from logsink.kinds import Address
 from logsink.net.tcp import TcpConnection
 from logsink.net.udp import UdpListener
 from logsink.parse import Settings, parse, raw_frames
@@ -39,17 +40,14 @@ async def received(capture: dict[str, Any]) -> list[tuple[bytes, int]]:
                 await bench.until(lambda: made.intake.connections)
                 await made.intake.empty.wait()
         else:
-            transport, listener = await asyncio.get_running_loop().create_datagram_endpoint(
-                lambda: UdpListener(made.intake), local_addr=("127.0.0.1", 0)
-            )
+            listener = await UdpListener.bound(made.intake, Address("127.0.0.1", 0))
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
                 for part in parts:
-                    sock.sendto(part, transport.get_extra_info("sockname"))
+                    sock.sendto(part, listener.socket.getsockname())
                     await asyncio.sleep(0)
-            while len(await made.rows()) < len(parts):
-                listener.flush()
+            while len(await made.rows()) < len(parts):  # noqa: ASYNC110
                 await asyncio.sleep(0)
-            transport.close()
+            listener.close()
         return [(frame, flags) for frame, flags, _, _ in await made.rows()]
     finally:
         await bench.close(made)

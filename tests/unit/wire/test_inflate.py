@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from logsink.flags import Flag
 from logsink.wire.batch import Batch
-from logsink.wire.inflate import FLOOR, READ_LIMIT, StreamInflater, inflated, packed, stream_kind
+from logsink.wire.inflate import FLOOR, READ_LIMIT, StreamInflater, inflated, stream_kind
 
 try:
     from compression.zstd import ZstdCompressor
@@ -249,22 +249,6 @@ def test_every_message_comes_back(messages: list[tuple[bytes, bool]]) -> None:
         if shown:
             expected.append((shown, int(Flag.INFLATED) if small else 0))
     assert rows(frames, [4 * small for _, small in messages], room=400) == expected
-
-
-def test_datagrams() -> None:
-    datagrams = [
-        b"",
-        b"z",
-        b"zx",
-        b"zx\x9c",
-        b"zebra",
-        z(b"<13>one"),
-        b"<13>zx\x9c",
-        b"zx\x9c\0",
-        b"zx\x9d\0",
-        b"zx\xbb\0",
-    ]
-    assert [packed(d) for d in datagrams] == [False] * 5 + [True, False, True, False, False]
 
 
 # --- any input
