@@ -32,6 +32,9 @@ LULL, ROOM = 0.002, 4 << 20
 """Seconds for which a socket is not read whose reads come closer together than that, so that more come in one; but only where
 the kernel holds so many octets meanwhile: 2 ms of a million datagrams a second, which it counts as 800 octets or more each."""
 
+_LEAST = 512
+"""Octets that a datagram takes of them at least, however short it is."""
+
 _REMEMBERED = 4096
 """Senders whose address is kept as text."""
 
@@ -101,7 +104,7 @@ class UdpListener:
         self._loop.remove_reader(self.socket.fileno())
         if self._resume is not None:
             self._resume.cancel()
-        for _ in range(-(-RECEIVE_BUFFER // MOST)):  # no more than the kernel can hold, if somebody goes on sending
+        for _ in range(RECEIVE_BUFFER // _LEAST // MOST):  # not for ever, if somebody goes on sending
             if self._receive() < MOST:
                 break
         self.socket.close()
