@@ -149,12 +149,15 @@ class RsyslogFile(Program):
         self.name = f"rsyslog, {'RELP' if relp else 'TCP'} to a {'gzip' if gzip else 'plain'} file"
         module, kind = ("imrelp", "imrelp") if relp else ("imptcp", "imptcp")
         zipped = 'zipLevel="6" veryRobustZip="off"' if gzip else ""
+        backlog = (
+            "" if relp else ' socketBacklog="1100"'
+        )  # 5 where nothing is said: of 1,000 connections a third is reset
         configuration = self.path / "rsyslog.conf"
         configuration.write_text(
             f'global(workDirectory="{self.path}")\n'
             'main_queue(queue.type="LinkedList" queue.size="200000" queue.dequeueBatchSize="1024")\n'
             f'module(load="{module}")\n'
-            f'input(type="{kind}" address="127.0.0.1" port="{self.port}")\n'
+            f'input(type="{kind}" address="127.0.0.1" port="{self.port}"{backlog})\n'
             f'action(type="omfile" file="{self.data}/log" {zipped} asyncWriting="off" flushOnTXEnd="off" '
             'ioBufferSize="64k" template="RSYSLOG_SyslogProtocol23Format")\n'
         )

@@ -74,11 +74,21 @@ def _in_parallel(sends: list[Send]) -> Send:
         return sends[0]
 
     def send(port: int) -> None:
-        threads = [threading.Thread(target=one, args=(port,)) for one in sends]
+        failed = list[OSError]()
+
+        def run(one: Send) -> None:
+            try:
+                one(port)
+            except OSError as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=run, args=(one,)) for one in sends]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+        if failed:
+            raise RuntimeError(f"{len(failed)} of {len(sends)} connections did not take everything") from failed[0]
 
     return send
 
