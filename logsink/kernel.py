@@ -255,6 +255,7 @@ def _facts(code: CodeType) -> Iterator[str]:
 def _dispatcher(function: FunctionType, kinds: list[str], places: _Places) -> object:
     """numba's function object with one compiled signature."""
     import numba  # 0.5 s: only who runs machine code pays
+    from numba.core.cpu import CPUTargetOptions
 
     types: dict[str, Any] = {
         "int": numba.types.int64,
@@ -264,7 +265,8 @@ def _dispatcher(function: FunctionType, kinds: list[str], places: _Places) -> ob
     for name, (dtype, ndim, readonly) in _ARRAYS.items():
         types[name] = numba.types.Array(getattr(numba.types, dtype), ndim, "C", readonly=readonly)
     options: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "numpy", "no_cfunc_wrapper": True}
-    options["_nrt"] = False  # or each call between kernels counts references to arrays: 0.12 s of a million messages
+    if hasattr(CPUTargetOptions, "_nrt"):  # numba's own affair, and perhaps called otherwise some day
+        options["_nrt"] = False  # calls between kernels count references otherwise: 0.12 s of a million messages
     made: Any = numba.njit(**options)(function)
     made._cache = _cache(function, places)
     made.compile(tuple(types[kind] for kind in kinds))
