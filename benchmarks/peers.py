@@ -149,9 +149,8 @@ class RsyslogFile(Program):
         self.name = f"rsyslog, {'RELP' if relp else 'TCP'} to a {'gzip' if gzip else 'plain'} file"
         module, kind = ("imrelp", "imrelp") if relp else ("imptcp", "imptcp")
         zipped = 'zipLevel="6" veryRobustZip="off"' if gzip else ""
-        backlog = (
-            "" if relp else ' socketBacklog="1100"'
-        )  # 5 where nothing is said: of 1,000 connections a third is reset
+        # imptcp's own backlog is 5: of 1,000 connections at once a quarter to a third of what they send is lost.
+        backlog = "" if relp else ' socketBacklog="1100"'
         configuration = self.path / "rsyslog.conf"
         configuration.write_text(
             f'global(workDirectory="{self.path}")\n'

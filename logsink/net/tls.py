@@ -145,9 +145,12 @@ class Certificates:
 
 
 def _expires(cert: str) -> float:
-    """The end of the first certificate in a PEM file, which is the one that is served; infinity where it is not found."""
-    first = _PEM.search(Path(cert).read_text(encoding="latin-1"))
-    return expires(ssl.PEM_cert_to_DER_cert(first[0])) if first else math.inf
+    """The end of the first certificate in a PEM file, which is the one that is served; infinity where it cannot be said."""
+    try:
+        first = _PEM.search(Path(cert).read_text(encoding="latin-1"))
+        return expires(ssl.PEM_cert_to_DER_cert(first[0])) if first else math.inf
+    except (OSError, ValueError):  # OpenSSL reads more than we do, and the file may have been replaced meanwhile
+        return math.inf
 
 
 def failure(error: BaseException) -> Failure | None:

@@ -1,4 +1,7 @@
-"""Syslog over UDP (RFC 5426): hundreds of datagrams are received at a time (``recvmmsg``), and become a few batches."""
+"""Syslog over UDP (RFC 5426): hundreds of datagrams are received at a time (``recvmmsg``), and those of a sender are a batch.
+
+Senders in turn make a batch for each datagram: a batch has one origin.
+"""
 
 from __future__ import annotations
 
@@ -120,11 +123,8 @@ class UdpListener:
             header.message.name = names + number * step
             header.message.vectors, header.message.vector_count = ctypes.addressof(vector), 1
         words = np.frombuffer(memoryview(self._headers).cast("B"), np.uint32).reshape(MOST, -1)
-        self._name_lengths, self._lengths = (
-            words[:, _Message.name_length.offset // 4],
-            words[:, _Header.length.offset // 4],
-        )
-        self._name_length = step
+        self._name_lengths, self._name_length = words[:, _Message.name_length.offset // 4], step
+        self._lengths = words[:, _Header.length.offset // 4]
         self._call = ctypes.CDLL(None, use_errno=True).recvmmsg
 
     def _readable(self) -> None:
@@ -174,9 +174,8 @@ class UdpListener:
 
     def _origin(self, number: int) -> Origin:
         """Where a datagram comes from."""
-        address = self._datagrams.addresses[number].tobytes()[
-            4:24
-        ]  # sockaddr_in has it first, sockaddr_in6 behind flow
+        # sockaddr_in has the address first behind family and port, sockaddr_in6 behind flowinfo.
+        address = self._datagrams.addresses[number].tobytes()[4:24]
         origin = self._origins.get(address)
         if origin is None:
             if len(self._origins) >= _REMEMBERED:

@@ -421,6 +421,23 @@ async def test_the_end_of_a_certificate_is_told_in_time(
     assert [warnings_in(day) for day in (41, 75, 77)] == [0, 0, 1]
 
 
+async def test_a_certificate_whose_end_cannot_be_read_is_served(
+    scene: Scene, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(der: bytes) -> float:
+        raise ValueError("a time of a kind that nobody has seen")
+
+    port = await scene.listen()
+    monkeypatch.setattr("logsink.net.tls.expires", unreadable)
+    renewed = scene.authority.issue(LISTENER, common_name="renewed")
+    renewed.place(scene.server.cert, scene.server.key)
+    assert scene.certificates
+    scene.certificates.refresh()
+    scene.certificates.refresh()
+    assert await served(scene, port) == renewed.der
+    assert not [record for record in caplog.records if record.levelname != "INFO"]
+
+
 @pytest.mark.parametrize("broken", ["gone", "empty", "another_key", "garbage"])
 async def test_broken_files_change_nothing_and_are_reported_once(
     scene: Scene, broken: str, caplog: pytest.LogCaptureFixture
