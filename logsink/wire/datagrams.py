@@ -15,14 +15,14 @@ import numpy.typing as npt
 from logsink.flags import Flag
 from logsink.kernel import I32, U8, Bytes, ReadGrid32, ReadI32, copy, kernel
 from logsink.wire.batch import Batch, Scratch
-from logsink.wire.framing import trimmed
+from logsink.wire.framing import trimmed, zlib_head
 
 SLOT = 1 << 16
 """Octets for a datagram; none is longer."""
 
 _TRUNCATED = int(Flag.TRUNCATED)
 _INFLATED = int(Flag.INFLATED)
-_Z, _ZLIB, _DICTIONARY = 122, 120, 32
+_Z = 122
 
 # result[...]: datagrams that were taken, frames, their octets, runs, octets cut off; then first frame and datagram of each run
 _TAKEN, _FRAMES, _OCTETS, _RUNS, _DISCARDED, _EACH = range(6)
@@ -70,14 +70,6 @@ class Datagrams:
 
 
 @kernel
-def _packed(slots: Bytes, p: int) -> bool:
-    """Whether a compressed message is at ``p``: ``z`` and the head of a zlib block, as ``inflate`` reads it."""
-    if slots[p] != _Z or slots[p + 1] != _ZLIB:
-        return False
-    return (_ZLIB << 8 | slots[p + 2]) % 31 == 0 and slots[p + 2] & _DICTIONARY == 0
-
-
-@kernel
 def _take(
     slots: Bytes,
     lengths: ReadI32,
@@ -97,7 +89,7 @@ def _take(
     at = first
     while at < count:
         p, size, flag = at * SLOT, lengths[at], 0
-        if size > 3 and _packed(slots, p):
+        if size > 3 and slots[p] == _Z and zlib_head(slots[p + 1], slots[p + 2]):
             flag = _INFLATED
         else:
             size = trimmed(slots, p, p + size) - p

@@ -44,6 +44,12 @@ def carry_limit(max_message: int) -> int:
 
 
 @kernel
+def zlib_head(first: int, second: int) -> bool:
+    """Whether two octets begin a zlib stream as senders make it: a 32 KiB window, a valid check, no preset dictionary."""
+    return first == 0x78 and (0x7800 + second) % 31 == 0 and second & 0x20 == 0
+
+
+@kernel
 def _counted(buf: Bytes, pos: int, end: int) -> int:
     """Digits of the count of a counted frame's head at ``pos``, ``_TEXT`` when there is none, ``_UNDECIDED`` when cut off."""
     if buf[pos] < 49 or buf[pos] > 57:
@@ -65,8 +71,7 @@ def _counted(buf: Bytes, pos: int, end: int) -> int:
         return _TEXT
     if i + 3 >= end:
         return _UNDECIDED
-    check = buf[i + 3]
-    return i - pos if (0x7800 + check) % 31 == 0 and check & 0x20 == 0 else _TEXT
+    return i - pos if zlib_head(buf[i + 2], buf[i + 3]) else _TEXT
 
 
 @kernel

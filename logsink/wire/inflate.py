@@ -25,6 +25,7 @@ import numpy as np
 
 from logsink.flags import Flag
 from logsink.wire.batch import Batch
+from logsink.wire.framing import zlib_head
 
 if TYPE_CHECKING:
     from backports.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
@@ -51,18 +52,13 @@ _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _TRUNCATED, _INFLATED = int(Flag.TRUNCATED), int(Flag.INFLATED)
 
 
-def _zlib_head(data: bytes) -> bool:
-    """Two octets that begin a zlib stream as senders make it: a 32 KiB window, a valid check, no preset dictionary."""
-    return data[0] == 0x78 and int.from_bytes(data[:2]) % 31 == 0 and not data[1] & 0x20
-
-
 def stream_kind(first: bytes, *, ended: bool = False) -> str | None:
     """``zlib``, ``zstd`` or '' by the first octets of a stream; None while they are too few (and not all: ``ended``)."""
     if first.startswith(_ZSTD):
         return "zstd"
     if _ZSTD.startswith(first):
         return "" if ended else None
-    if not first.startswith(b"\x78") or (len(first) > 1 and not _zlib_head(first)):
+    if not first.startswith(b"\x78") or (len(first) > 1 and not zlib_head.py(*first[:2])):
         return ""
     if len(first) < _TELLING and not ended:
         return None
