@@ -14,6 +14,15 @@ from logsink.errors import ArgumentError
 
 _UNITS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 _DURATION = re.compile("".join(rf"(?:(\d+){unit})?" for unit in _UNITS))
+_SPELLED = {
+    **dict.fromkeys(("w", "wk", "wks", "week", "weeks"), "w"),
+    **dict.fromkeys(("d", "day", "days"), "d"),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), "h"),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), "m"),
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "s"),
+    **dict.fromkeys(("ms", "msec", "msecs", "millisecond", "milliseconds"), "ms"),
+}
+_PART = re.compile(r"(\d+(?:\.\d+)?|an? )\s*([A-Za-z]+)(?:\s*,\s*|\s+and\s+|\s*)")
 _BINARY = {"TiB": 1 << 40, "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
 _SIZE = re.compile(r"(\d+)(TiB|GiB|MiB|KiB|B)")
 
@@ -25,6 +34,27 @@ def parse_duration(text: str) -> float:
         hint = f"write {text}s, {text}m or {text}h" if text.isdigit() else "write 20ms, 60s, 5m, 1h30m, 30d or 2w"
         raise ArgumentError(f"cannot read duration {text!r}", hint=hint)
     return sum(int(n or 0) * unit for n, unit in zip(match.groups(), _UNITS.values(), strict=True)) / 1000
+
+
+def parse_span(text: str) -> float:
+    """Seconds in a duration as people type it: ``10 min``, ``1hour 30 minutes``, ``1.5h``, ``2 days``, ``an hour``.
+
+    Everything that ``parse_duration`` reads means the same. ``ArgumentError`` for anything else.
+    """
+    total, at, last = 0.0, 0, -1
+    order = list(_UNITS)
+    while at < len(text):
+        match = _PART.match(text, at)
+        word = match[2] if match else ""
+        unit = _SPELLED.get(word if word == "M" else word.lower())  # M may be minutes or months
+        if match is None or unit is None or order.index(unit) <= last:
+            break
+        last, at = order.index(unit), match.end()
+        total += _UNITS[unit] * (1 if match[1][0] == "a" else float(match[1]) if "." in match[1] else int(match[1]))
+    if not text or at < len(text):
+        hint = f"write {text}s, {text}m or {text}h" if text.isdigit() else "write 30s, 5m, '10 min', 1h30m or '2 days'"
+        raise ArgumentError(f"cannot read duration {text!r}", hint=hint)
+    return total / 1000
 
 
 def format_duration(seconds: float) -> str:

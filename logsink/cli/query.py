@@ -35,8 +35,10 @@ every message matches. The newest 1000 matches are printed, oldest first, unless
   logsink query -S 1d -p err --patterns -n 20    the most frequent kinds of errors since yesterday
   logsink query -S today --hist 1h --by severity how many in each hour
 
-Times: 90s 15m 2h 3d 1h30m 1w (that long ago), now, today, yesterday, 2026-11-22, '2026-11-22 03:12', 03:12, RFC 3339 with
-a zone, @1700000000. Exit code 0: something was found; 1: nothing; 2: an error, or something is unreadable; 130: interrupted.
+Times: 15m, 1h30m or '2 days ago', now, today, 'yesterday 3:10', 2026-11-28, '2026-11-28 03:10', 3:10, 'Nov 28 14:58', as
+syslog, web servers, journalctl and RFC 3339 write them (Z, +01:00, CET), seconds or milliseconds since 1970.
+
+Exit code 0: something was found; 1: nothing; 2: an error, or something is unreadable; 130: interrupted.
 """
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from logsink.cli.zones import shown
+
 if TYPE_CHECKING:
     from logsink.query import Query, Report
     from logsink.query.context import Rule
@@ -77,7 +79,7 @@ def unreadable(report: Report) -> None:
 def when(seconds: float, zone: dt.tzinfo) -> str:
     """An instant to the second, where Python knows its year."""
     with contextlib.suppress(ValueError, OverflowError, OSError):
-        return dt.datetime.fromtimestamp(seconds, dt.UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+        return shown(dt.datetime.fromtimestamp(seconds, dt.UTC), zone)
     return f"@{seconds:.0f}"
 
 

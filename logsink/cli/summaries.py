@@ -10,6 +10,7 @@ import click
 
 from logsink.cli import completion
 from logsink.cli.output import column
+from logsink.cli.zones import shown
 from logsink.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def summaries(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def summary_of(given: Mapping[str, Any], zone: dt.tzinfo) -> Summary | None:
     """The summary that is asked for, if one is. ``ArgumentError``."""
-    from logsink.kinds import parse_duration
+    from logsink.kinds import parse_span
     from logsink.query.summary import Counts, Histogram, Patterns
 
     asked = [kind for kind in KINDS if given[kind]]
@@ -72,7 +73,7 @@ def summary_of(given: Mapping[str, Any], zone: dt.tzinfo) -> Summary | None:
         return None
     if given["hist"]:
         return Histogram(
-            max(1, round(parse_duration(given["hist"]) * 1_000_000)), zone, column(given["by"]) if given["by"] else None
+            max(1, round(parse_span(given["hist"]) * 1_000_000)), zone, column(given["by"]) if given["by"] else None
         )
     if given["stats"]:
         names = [name.strip() for name in given["stats"].removeprefix("by=").split(",")]
@@ -145,7 +146,7 @@ def _shown(name: str, value: Any, zone: dt.tzinfo) -> str:
     if value is None:
         return "-"
     if isinstance(value, dt.datetime):
-        return value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+        return shown(value, zone)
     if name in ("severity", "facility"):
         return str((SEVERITIES if name == "severity" else FACILITIES)[value])
     text = value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)

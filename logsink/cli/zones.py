@@ -21,6 +21,13 @@ def zone_of(name: str | None, *, utc: bool) -> dt.tzinfo:
         raise ArgumentError(f"cannot find time zone {name!r}", hint=hint) from error
 
 
+def shown(moment: dt.datetime, zone: dt.tzinfo) -> str:
+    """A moment in the zone, to the second, with its offset from UTC where clocks show that time twice."""
+    here = moment.astimezone(zone)
+    first, last = (here.replace(fold=fold).utcoffset() or dt.timedelta() for fold in (0, 1))
+    return (here if first > last else here.replace(tzinfo=None)).isoformat(" ", "seconds")
+
+
 class SystemZone(dt.tzinfo):
     """This machine's local time as the C library has it (TZ, /etc/localtime), daylight saving and history included."""
 

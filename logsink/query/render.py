@@ -23,7 +23,7 @@ from logsink.parse.schema import FILE
 from logsink.query.escape import for_json, for_terminal
 from logsink.query.filters import as_array, one_chunk
 from logsink.query.levels import FACILITIES, SEVERITIES
-from logsink.query.stamps import Int64, local, stamps
+from logsink.query.stamps import Int64, local, repeated, stamps
 
 SHOWN = tuple(name for name in FILE.names if name not in ("wire", "raw"))
 """Columns that are shown unless others are asked for."""
@@ -84,7 +84,7 @@ class Blocks:
 class Text:
     """``2026-11-22 03:12:05.123 host app[procid]: message``: local time, to be read, and to be pasted into ``--since``.
 
-    zone     in which times are shown; None: UTC, with a ``Z``
+    zone     in which times are shown; None: UTC, with a ``Z``. A time that occurs twice has its offset from UTC: ``+02:00``
     colour   by severity, for a terminal
     iso      times as RFC 3339 has them, with microseconds and zone
     """
@@ -114,7 +114,11 @@ class Text:
             return *_rfc_3339(time, self._zone), pa.scalar(" ")
         if self._zone is None:
             return (stamps(time, "{date} {clock}.{milli}Z "),)
-        return (stamps(local(time, self._zone), "{date} {clock}.{milli} "),)
+        moved = local(time, self._zone)
+        twice = as_array(repeated(time, self._zone))
+        if not pc.any(twice).as_py():
+            return (stamps(moved, "{date} {clock}.{milli} "),)
+        return stamps(moved, "{date} {clock}.{milli}"), pc.if_else(twice, _offsets(time, moved), ""), pa.scalar(" ")
 
 
 class Verbose:
@@ -257,9 +261,14 @@ def _rfc_3339(instants: Int64, zone: dt.tzinfo | None) -> tuple[pa.Array, ...]:
     if zone is None:
         return (stamps(instants, "{date}T{clock}.{milli}{micro}Z"),)
     moved = local(instants, zone)
+    return stamps(moved, "{date}T{clock}.{milli}{micro}"), _offsets(instants, moved)
+
+
+def _offsets(instants: Int64, moved: Int64) -> pa.Array:
+    """``+01:00`` for each instant, of which ``moved`` are the local ones."""
     minutes = as_array((moved - instants) // 60_000_000).dictionary_encode()
     offsets = [f"{'-' if m < 0 else '+'}{abs(m) // 60:02d}:{abs(m) % 60:02d}" for m in minutes.dictionary.to_pylist()]
-    return stamps(moved, "{date}T{clock}.{milli}{micro}"), pa.array(offsets, pa.string()).take(minutes.indices)
+    return pa.array(offsets, pa.string()).take(minutes.indices)
 
 
 def _as_text(column: pa.Array, name: str) -> pa.Array:

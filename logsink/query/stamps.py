@@ -46,6 +46,23 @@ def local(instants: Int64, zone: dt.tzinfo) -> Int64:
     return moved
 
 
+def repeated(instants: Int64, zone: dt.tzinfo) -> npt.NDArray[np.bool_]:
+    """Which instants have a local time that clocks of the zone show twice, because they are put back."""
+    quarters, place = _distinct(instants // _QUARTER)
+    twice = np.array([_twice(int(quarter) * 900, zone) for quarter in quarters], np.bool_)
+    found: npt.NDArray[np.bool_] = twice[place]
+    return found
+
+
+def _twice(second: int, zone: dt.tzinfo) -> bool:
+    try:
+        here = dt.datetime.fromtimestamp(second, zone)
+        first, last = (here.replace(fold=fold).utcoffset() or dt.timedelta() for fold in (0, 1))
+    except (OverflowError, ValueError, OSError):
+        return False
+    return first > last
+
+
 def _offset(second: int, zone: dt.tzinfo) -> int:
     """Microseconds by which the zone is ahead of UTC then; 0 beyond the years that Python knows."""
     try:

@@ -61,7 +61,7 @@ class Wanted(NamedTuple):
 
     def _in_time(self, now: int, zone: dt.tzinfo) -> Iterator[Condition]:
         since = _instant(self.since, now, zone)
-        until = _instant(self.until, now, zone, since)
+        until = _instant(self.until, now, zone, since, latest=True)
         if since is not None and until is not None and since >= until:
             raise ArgumentError(f"cannot search from {str(self.since)!r} until {str(self.until)!r}: the range is empty")
         if since is not None or until is not None:
@@ -108,11 +108,13 @@ class Wanted(NamedTuple):
         return [Not(condition) for condition in found] if self.invert_match else found
 
 
-def _instant(given: str | dt.datetime | None, now: int, zone: dt.tzinfo, after: int | None = None) -> int | None:
+def _instant(
+    given: str | dt.datetime | None, now: int, zone: dt.tzinfo, after: int | None = None, *, latest: bool = False
+) -> int | None:
     if isinstance(given, dt.datetime):
         moment = given if given.tzinfo else given.replace(tzinfo=zone)
         return (moment - dt.datetime.fromtimestamp(0, dt.UTC)) // dt.timedelta(microseconds=1)
-    return None if given is None else parse_time(given, now, zone, after)
+    return None if given is None else parse_time(given, now, zone, after, latest=latest)
 
 
 def _split(texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

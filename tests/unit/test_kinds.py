@@ -14,6 +14,7 @@ from logsink.kinds import (
     parse_address,
     parse_duration,
     parse_size,
+    parse_span,
 )
 
 
@@ -41,6 +42,28 @@ def test_duration(text: str, seconds: float) -> None:
 def test_not_a_duration(text: str) -> None:
     with pytest.raises(ArgumentError) as caught:
         parse_duration(text)
+    assert repr(text) in str(caught.value)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        *(("10 min", 600), ("1hour", 3600), ("1 hour 30 minutes", 5400), ("1 hour, 30 min", 5400), ("2 days", 172_800)),
+        *(("1.5h", 5400), ("30S", 30), ("an hour", 3600), ("2 weeks and 1 day", 1_296_000), ("250 msec", 0.25)),
+        *(("1w2d3h4m5s6ms", 788_645.006), ("0s", 0)),
+    ],
+)
+def test_a_span_as_people_type_it(text: str, seconds: float) -> None:
+    assert parse_span(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "20", "-1s", "30m1h", "1h1h", "5M", "1 month", "s", "1h30", "1s ago", "hour", "a few"]
+)
+def test_not_a_span(text: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        parse_span(text)
     assert repr(text) in str(caught.value)
     assert caught.value.hint
 

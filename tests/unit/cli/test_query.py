@@ -132,8 +132,11 @@ def test_a_notice_when_the_limit_cut_something(url: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("-S", "noon"), "logsink: cannot read 'noon' as a time (write 15m,"),
-        (("-U", "5"), "logsink: cannot read '5' as a time"),
+        (
+            ("-S", "soonish"),
+            "logsink: cannot read 'soonish' as a time: 'soonish' is not understood (write 15m, '2 days ago',",
+        ),
+        (("-U", "5"), "logsink: cannot read '5' as a time: 5 of what"),
         (("-E", "("), "logsink: cannot use regular expression '(': missing ): ("),
         (("-p", "fatal"), "logsink: cannot read 'fatal' as a priority"),
         (("-H", "web[9-0]"), "logsink: cannot use glob 'web[9-0]': "),
