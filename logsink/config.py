@@ -42,6 +42,7 @@ from logsink.kinds import (
     format_size,
     size,
 )
+from logsink.place import redacted
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
@@ -365,7 +366,7 @@ def resolve(path: Path | None, environ: Mapping[str, str], overrides: Mapping[st
         problems += _contradictions(config, sources) if config else ()
         if config and not problems:
             return Loaded(config, sources)
-    raise ConfigError("\n".join(problems))
+    raise ConfigError(redacted("\n".join(problems)))
 
 
 def _from_file(path: Path, problems: list[str]) -> dict[str, _Given]:
@@ -435,7 +436,7 @@ def _build(values: Mapping[str, Any], environ: Mapping[str, str], problems: list
         chosen["store"] = store
     configured = any(SETTINGS[key].kind.name == "address" for key in chosen)
     chosen = ({} if configured else _ZERO_CONFIGURATION) | chosen
-    chosen.setdefault("journal.ack_delay", 0.2 if chosen["store"].lower().startswith("s3:") else 0.02)
+    chosen.setdefault("journal.ack_delay", 0.2 if chosen["store"].startswith("s3://") else 0.02)
     sections = {
         section: cls(**{key.partition(".")[2]: v for key, v in chosen.items() if key.startswith(f"{section}.")})
         for section, cls in SECTIONS.items()

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from logsink.errors import ArgumentError
+from logsink import place
+from logsink.errors import ArgumentError, ConfigError
 
 _UNITS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 _DURATION = re.compile("".join(rf"(?:(\d+){unit})?" for unit in _UNITS))
@@ -142,7 +143,8 @@ class Kind(NamedTuple):
         text = str(raw) if isinstance(raw, int | float) and not isinstance(raw, bool) else raw
         if not isinstance(text, str):
             hint = "write digits only" if self.bare else "write it in quotes"
-            raise ArgumentError(f"cannot read {raw!r} as {self.name}", hint=hint)
+            shown = "a list" if isinstance(raw, list) else "a table" if isinstance(raw, dict) else repr(raw)
+            raise ArgumentError(f"cannot read {shown} as {self.name}", hint=hint)
         value = self.read(text)
         if self.low is not None and not self.low <= value <= self.high:
             raise ArgumentError(f"cannot take {text}: outside {self.limits}", hint=f"write {self._nearest(value)}")
@@ -164,10 +166,10 @@ def _read_count(text: str) -> int:
 
 
 def _read_store(text: str) -> str:
-    if not text.strip():
-        raise ArgumentError(
-            f"cannot use {text!r} as a store", hint="write file:///directory, a path, or s3://bucket/prefix"
-        )
+    try:
+        place.parse(text)
+    except ConfigError as error:
+        raise ArgumentError(str(error), hint=error.hint) from error
     return text
 
 

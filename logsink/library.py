@@ -27,6 +27,7 @@ import pyarrow as pa
 
 from logsink.errors import ArgumentError
 from logsink.parse.schema import FILE
+from logsink.place import parse
 from logsink.query import Query, search
 from logsink.query.formats import plain
 from logsink.query.render import SHOWN
@@ -38,9 +39,10 @@ _AHEAD: Final = 4
 
 
 class Archive:
-    """A store, read only. ``url``: as ``--store`` takes it."""
+    """A store, read only. ``url``: as ``--store`` takes it; ``ConfigError`` for what it does not."""
 
     def __init__(self, url: str) -> None:
+        parse(url)
         self.url = url
 
     def __repr__(self) -> str:

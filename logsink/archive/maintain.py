@@ -27,8 +27,8 @@ from logsink.archive.rounds import Limits, Rounds
 from logsink.archive.snapshot import HINT, ROOT, Snapshot, checkpoint_key, read_checkpoint
 from logsink.errors import Conflict, FormatError, LogsinkError, Unavailable
 from logsink.journal.reader import list_segments
+from logsink.place import Bucket, Directory, parse
 from logsink.store.base import Store
-from logsink.store.url import Bucket, Directory, parse
 
 
 class Upkeep(Sizes, Protocol):

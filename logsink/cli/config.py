@@ -24,10 +24,7 @@ def check(config_file: Path | None, **given: object) -> None:
 
     Everything that is wrong is reported, a line each, with exit code 2.
     """
-    from logsink.store.url import parse
-
     config = loaded(config_file, given).config
-    parse(config.store)
     click.echo("OK")
     click.echo(f"store   {config.store}")
     for name, addresses in _listeners(config):

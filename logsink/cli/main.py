@@ -13,6 +13,7 @@ import click
 
 from logsink import __version__
 from logsink.errors import LogsinkError
+from logsink.place import redacted
 
 VERBS = {
     "serve": "Receive syslog and keep it.",
@@ -87,7 +88,7 @@ def _usage(error: click.ClickException) -> int:
         error.show()
     else:
         context = getattr(error, "ctx", None)
-        message = error.format_message().rstrip(".").replace("\n", " ")
+        message = redacted(error.format_message().rstrip(".").replace("\n", " "))
         see = f" (see `{context.command_path} --help`)" if context else ""
         click.echo(f"logsink: {message[:1].lower()}{message[1:]}{see}", err=True)
     return error.exit_code

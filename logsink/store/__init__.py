@@ -10,9 +10,9 @@
 
 from __future__ import annotations
 
+from logsink.place import Directory, parse
 from logsink.store.base import Bytes, Entry, Store
 from logsink.store.retry import Retrying, put_once
-from logsink.store.url import Directory, parse
 
 __all__ = ["Bytes", "Entry", "Retrying", "Store", "open_store", "put_once"]
 

@@ -10,10 +10,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from logsink.place import Directory
 from logsink.store.base import Bytes, Entry, Store, check_key, check_prefix, check_range
 from logsink.store.disk import Disk
 from logsink.store.probe import prove
-from logsink.store.url import Directory
 
 THREADS = 16
 """Files read and written at the same time: enough for all parallel puts to wait for the disk together, and readers beside."""

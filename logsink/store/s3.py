@@ -25,10 +25,10 @@ from botocore.exceptions import ClientError
 from botocore.handlers import add_expect_header
 
 from logsink.errors import NotFound, Refused
+from logsink.place import Bucket, has_credentials
 from logsink.store.base import Bytes, Entry, Store, check_key, check_prefix, check_range, is_key
 from logsink.store.probe import prove
 from logsink.store.s3_errors import CREDENTIAL_CODES, FAILURES, code_of, status_of, translated
-from logsink.store.url import Bucket
 
 CONNECTIONS = 32
 """Connections to the server, so requests at the same time; more wait for one."""
@@ -275,6 +275,12 @@ class _Clients:
         client = await stack.enter_async_context(
             session.create_client("s3", region_name=region, endpoint_url=self._endpoint, config=self._config)
         )
+        if has_credentials(client.meta.endpoint_url):
+            await stack.aclose()
+            raise Refused(
+                "cannot use AWS_ENDPOINT_URL, which is not shown: it has a user, a password or parameters in it",
+                hint="leave them out; the server takes AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            )
         # It would have bodies wait for a reply to their headers, a second round trip for each put.
         client.meta.events.unregister("before-call.s3", add_expect_header)
         self._stacks.append(stack)

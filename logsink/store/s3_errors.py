@@ -7,6 +7,7 @@ from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
 from logsink.errors import NotFound, Refused, StoreError, Unavailable
+from logsink.place import redacted
 
 _CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or another source of the AWS credential chain"
 _EXPIRED = "renew the session's credentials; logsink reads them anew by itself"
@@ -122,7 +123,7 @@ def translated(error: Exception, verb: str, where: str) -> StoreError:
     what = f"cannot {verb} {where}: "
     if isinstance(error, boto.ClientError):
         return _from_reply(error, what)
-    cause = str(error).rstrip(".") or type(error).__name__
+    cause = redacted(str(error)).rstrip(".") or type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in cause:
         return Refused(what + cause, hint="set AWS_CA_BUNDLE to the certificate of the server's authority")
     for kind, hint in _LOCAL_HINTS:

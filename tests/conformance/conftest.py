@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from logsink.place import Bucket, parse
 from logsink.store.base import Store
 from logsink.store.local import LocalStore
 from logsink.store.memory import MemoryStore
 from logsink.store.retry import Retrying
 from logsink.store.s3 import S3Store
-from logsink.store.url import Bucket, parse
 from tests.support.faulty import FaultyStore
 from tests.support.s3 import enter
 from tests.support.s3 import moto_server as moto_server

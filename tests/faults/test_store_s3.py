@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from logsink.errors import Conflict, NotFound, Unavailable
+from logsink.place import Bucket
 from logsink.store.retry import Retrying, put_once
 from logsink.store.s3 import S3Store
-from logsink.store.url import Bucket
 from tests.support.proxy import Action, Forward, Land, Lose, Proxy, Reply, Request, Reset, chaos
 from tests.support.s3 import BUCKET, Server
 

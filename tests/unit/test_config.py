@@ -76,7 +76,7 @@ def test_command_line_over_environment_over_file(
 
 def test_every_setting_says_where_it_came_from(tmp_path: Path) -> None:
     path = write(tmp_path, '[listen]\ntcp = ["0.0.0.0:514"]\n')
-    sources = resolve(path, HOME | {"LOGSINK_STORE": "s3://a"}, {"listen.udp": ("[::]:514",)}).sources
+    sources = resolve(path, HOME | {"LOGSINK_STORE": "s3://logs"}, {"listen.udp": ("[::]:514",)}).sources
     assert sources["listen.tcp"] == f"{path}: listen.tcp"
     assert sources["store"] == "LOGSINK_STORE"
     assert sources["listen.udp"] == "--udp"
@@ -97,7 +97,7 @@ def test_flags_replace_lists() -> None:
     assert len(load(None, environ, {"listen.tcp": ()}).listen.tcp) == 2
 
 
-@pytest.mark.parametrize(("store", "delay"), [("file:///a", 0.02), ("/a", 0.02), ("s3://b", 0.2), ("S3://b", 0.2)])
+@pytest.mark.parametrize(("store", "delay"), [("file:///a", 0.02), ("/a", 0.02), ("s3://logs", 0.2)])
 def test_acknowledgements_wait_longer_where_a_write_costs_money(store: str, delay: float) -> None:
     assert load(None, {"LOGSINK_STORE": store}, {}).journal.ack_delay == delay
     given = {"LOGSINK_STORE": store, "LOGSINK_JOURNAL__ACK_DELAY": "50ms"}
@@ -173,7 +173,7 @@ def test_variables_of_a_kubernetes_service_are_not_ours(variable: str) -> None:
         ),
         (
             "store = ''",
-            "{path}: store: cannot use '' as a store (write file:///directory, a path, or s3://bucket/prefix)",
+            "{path}: store: cannot use '' as a store: it is empty (write file:///directory, a path, or s3://bucket/prefix)",
         ),
     ],
 )
@@ -189,7 +189,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_unknown_variable() -> None:
-    told = problems(None, {"LOGSINK_STORE_URL": "s3://a"})
+    told = problems(None, {"LOGSINK_STORE_URL": "s3://logs"})
     assert told == ["environment: unknown variable LOGSINK_STORE_URL (did you mean LOGSINK_STORE?)"]
 
 

@@ -51,7 +51,7 @@ def test_check_tells_every_mistake_on_a_line_and_exits_2(tmp_path: Path) -> None
 def test_check_knows_what_a_store_is() -> None:
     result = run("check", "--store", "ftp://a/b")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith("logsink: cannot use 'ftp://a/b' as a store: ")
+    assert result.stderr.startswith("logsink: --store: cannot use 'ftp://a/b' as a store: ")
 
 
 def test_show_can_be_used_as_a_file(tmp_path: Path) -> None:

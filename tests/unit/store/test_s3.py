@@ -9,10 +9,10 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, SSLError
 
 from logsink.errors import NotFound, Refused, StoreError, Unavailable
+from logsink.place import Bucket
 from logsink.store.base import Store
 from logsink.store.s3 import CONFLICTS, RENEW, S3Store
 from logsink.store.s3_errors import translated
-from logsink.store.url import Bucket
 from tests.support.proxy import Action, Forward, Proxy, Reply, Request, Reset
 from tests.support.s3 import ACCESS_KEY, BUCKET, Server, enter
 
