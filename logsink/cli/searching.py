@@ -32,7 +32,7 @@ from logsink.query.counted import Counted
 from logsink.query.formats import Output
 from logsink.query.plan import Plan, plan
 from logsink.query.scan import fold
-from logsink.query.summary import Summary
+from logsink.query.summary import Histogram, Summary
 from logsink.store import Store, open_store
 
 CONTACT = 10.0
@@ -82,7 +82,8 @@ class _Run:
     async def run(self) -> int:
         """The exit code."""
         given = self._given
-        summary = summary_of(given, self._zone)
+        filter = wanted(given, self._zone)
+        summary = summary_of(given, self._zone, filter)
         rule = rule_of(given)
         plain = {**given, "output": "text"} if summary else given
         output = output_of(plain, self._zone, terminal=self._terminal, blocks=isinstance(rule, Around))
@@ -90,7 +91,7 @@ class _Run:
             check(given)
         columns = tuple(summary.columns if summary else output.columns)
         limit = None if summary else self._limit
-        query = Query(wanted(given, self._zone), columns, limit, given["reverse"], given["dedupe"])
+        query = Query(filter, columns, limit, given["reverse"], given["dedupe"])
         self._check(summary, rule)
         report, tuning = Report(), Tuning(stop=lambda: self._stopped, planned=self._plans.append)
         began = time.monotonic()
@@ -231,10 +232,13 @@ class _Run:
                 await fold(store, query, summary.part, report, tuning, parts)
         with self._destination() as write:
             if parts and (report.rows or self._given["count"]):
+                quiet = self._given["quiet"]
                 found = arranged(summary.whole(parts), self._given)
                 show(found.slice(0, self._limit), self._given, self._zone, write)
-                if self._limit is not None and found.num_rows > self._limit and not self._given["quiet"]:
+                if self._limit is not None and found.num_rows > self._limit and not quiet:
                     reporting.say(f"only the first {self._limit} of {found.num_rows:,} are shown; -n all shows all")
+                if isinstance(summary, Histogram) and summary.shortened and not quiet:
+                    reporting.say("of empty steps in a row only the first and last are shown; longer steps show all")
             elif self._given["count"]:
                 write(b"0\n")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from logsink.errors import ArgumentError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from logsink.query import Filter
     from logsink.query.summary import Summary
 
 BAR = 50
@@ -59,8 +61,8 @@ def summaries(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def summary_of(given: Mapping[str, Any], zone: dt.tzinfo) -> Summary | None:
-    """The summary that is asked for, if one is. ``ArgumentError``."""
+def summary_of(given: Mapping[str, Any], zone: dt.tzinfo, filter: Filter) -> Summary | None:
+    """The summary that is asked for, if one is, of the rows that meet ``filter``. ``ArgumentError``."""
     from logsink.kinds import parse_span
     from logsink.query.summary import Counts, Histogram, Patterns
 
@@ -72,15 +74,29 @@ def summary_of(given: Mapping[str, Any], zone: dt.tzinfo) -> Summary | None:
     if not asked:
         return None
     if given["hist"]:
-        return Histogram(
-            max(1, round(parse_span(given["hist"]) * 1_000_000)), zone, column(given["by"]) if given["by"] else None
-        )
+        step = round(parse_span(given["hist"]) * 1_000_000)
+        if step <= 0:
+            raise ArgumentError(f"cannot count in steps of {given['hist']!r}", hint="write 5m, 1h or '2 days'")
+        return Histogram(step, zone, column(given["by"]) if given["by"] else None, _range(filter))
     if given["stats"]:
         names = [name.strip() for name in given["stats"].removeprefix("by=").split(",")]
         return Counts([column(name) for name in names])
     if given["top"] or given["values"]:
         return Counts([column(given["top"] or given["values"])])
     return Patterns() if given["patterns"] else Counts()
+
+
+def _range(filter: Filter) -> tuple[int | None, int | None]:
+    """The time that is looked at, as far as it is known: from a beginning on it is until now."""
+    from logsink.query import Between
+
+    for condition in filter.conditions:
+        if isinstance(condition, Between) and condition.column == "time":
+            if condition.low is None:
+                return None, condition.high
+            now = max(condition.low, time.time_ns() // 1000) + 1
+            return condition.low, now if condition.high is None else min(now, condition.high)
+    return None, None
 
 
 def arranged(found: pa.Table, given: Mapping[str, Any]) -> pa.Table:
@@ -125,7 +141,7 @@ def _as_text(found: pa.Table, given: Mapping[str, Any], zone: dt.tzinfo, write: 
     if given["hist"]:
         most = max(found.column("count").to_pylist(), default=0)
         for row, count in zip(rows, found.column("count").to_pylist(), strict=True):
-            row.append("█" * max(1, round(BAR * count / most)))
+            row.append("█" * max(1, round(BAR * count / most)) if count else "")
         names = [*names, ""]
     if names[-1] == "count":  # the number first, the long text last
         names = [names[-1], *names[:-1]]

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from logsink.query.collapse import collapsed
 from logsink.query.filters import as_array, one_chunk
@@ -24,6 +25,13 @@ _DENSE = 1 << 20
 
 _MOST = 1 << 62
 """Combinations that fit into a number, with room."""
+
+_EMPTY = 10_000
+"""Rows of a histogram that empty steps may fill up."""
+
+_INSTANT = pa.timestamp("us", tz="UTC")
+_HOUR, _WEEK = 3600 * 1_000_000, 7 * 86_400 * 1_000_000
+_MONDAY = 4 * 86_400 * 1_000_000  # 5 January 1970
 
 _SMALL = 1000
 """Messages that become patterns without the compiled kernel, which takes 0.07 s to load."""
@@ -59,25 +67,93 @@ class Counts:
 
 
 class Histogram:
-    """How many rows fall into each ``step`` microseconds, by ``field`` if there is one; oldest first, empty steps left out.
+    """How many rows fall into each ``step`` microseconds, by ``field`` if there is one; oldest first.
 
-    Steps begin at midnight in ``zone``.
+    Steps begin at midnight in ``zone``, those of weeks on Monday. Steps without rows are there too, with 0 for each value of
+    ``field``: those of ``within`` (since and until; None is the first or last row). Where that makes more than ``_EMPTY`` rows,
+    of empty steps that follow one another only the first and the last are there (``shortened`` says so).
     """
 
-    def __init__(self, step: int, zone: dt.tzinfo, field: str | None = None) -> None:
-        self.step, self.field, self._zone = step, field, zone
+    def __init__(
+        self,
+        step: int,
+        zone: dt.tzinfo,
+        field: str | None = None,
+        within: tuple[int | None, int | None] = (None, None),
+    ) -> None:
+        self.step, self.field, self._zone, self._within = step, field, zone, within
         self.columns = ("time",) if field is None else ("time", field)
+        self.shortened = False
 
     def part(self, rows: pa.Table) -> pa.Table:
         times: Int64 = one_chunk(rows.column("time")).cast(pa.int64()).to_numpy(zero_copy_only=False)
-        begun = times - local(times, self._zone) % self.step
-        keys = {"time": as_array(begun).cast(pa.timestamp("us", tz="UTC"))}
+        keys = {"time": as_array(self._begin(times)).cast(_INSTANT)}
         if self.field is not None:
             keys[self.field] = one_chunk(rows.column(self.field))
         return _counted(keys, rows.num_rows)
 
     def whole(self, parts: Sequence[pa.Table]) -> pa.Table:
-        return _summed(parts, self.columns).sort_by([(name, "ascending") for name in self.columns])
+        found = _summed(parts, self.columns)
+        times, counts = (one_chunk(found.column(n)).cast(pa.int64()).to_numpy() for n in ("time", COUNT))
+        if self.field is None:
+            values, group = None, np.zeros(len(times), np.int64)
+        else:
+            column = one_chunk(found.column(self.field))
+            values = pa.table({"value": pc.unique(column)}).sort_by("value").column("value").combine_chunks()
+            values = one_chunk(values)
+            group = pc.index_in(column, value_set=values).to_numpy(zero_copy_only=False).astype(np.int64)
+        empty, of = self._empty(times, group, 1 if values is None else len(values))
+        times, group = np.concatenate((times, empty)), np.concatenate((group, of))
+        counts = np.concatenate((counts, np.zeros(len(empty), np.int64)))
+        order = np.lexsort((-counts, group, times))
+        times, group, counts = times[order], group[order], counts[order]
+        same = (times[1:] == times[:-1]) & (group[1:] == group[:-1])  # steps that are not empty after all
+        kept = np.flatnonzero(np.append(True, ~same)) if len(times) else order
+        columns = {"time": as_array(times[kept]).cast(_INSTANT)}
+        if values is not None:
+            columns[str(self.field)] = values.take(as_array(group[kept]))
+        return pa.table({**columns, COUNT: as_array(counts[kept])})
+
+    def _empty(self, times: Int64, group: Int64, groups: int) -> tuple[Int64, Int64]:
+        """Steps and groups that may be empty."""
+        since, until = self._within
+        known = [end for end in (since, None if until is None else until - 1) if end is not None]
+        ends = [*times.tolist(), *self._begin(np.array(known, np.int64)).tolist()]
+        if not groups or len(ends) < 2:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        first, last = min(ends), max(ends)
+        if (last - first) // self.step * groups <= _EMPTY:
+            inside = np.append(np.arange(first, last, max(1, self.step // 2)), last)  # a day may have 23 hours
+            steps = np.unique(self._begin(inside))
+            return np.repeat(steps, groups), np.tile(np.arange(groups), len(steps))
+        self.shortened = True
+        return self._edges(times, group, groups, first, last)
+
+    def _edges(self, times: Int64, group: Int64, groups: int, first: int, last: int) -> tuple[Int64, Int64]:
+        """Of each run of empty steps the first and the last."""
+        order = np.lexsort((times, group))
+        times, group = times[order], group[order]
+        edge = np.searchsorted(group, np.arange(groups + 1))  # where groups begin
+        before = np.insert(times, edge[1:], last + 1)  # each is followed by the next of its group, or the end
+        after = np.insert(times, edge[:-1], first - 1)
+        of = np.insert(group, edge[:-1], np.arange(groups))
+        low = np.where(after < first, first, self._next(after))
+        high = np.where(before > last, last, self._begin(before - 1))
+        gap = low <= high
+        return np.concatenate((low[gap], high[gap])), np.tile(of[gap], 2)
+
+    def _next(self, begun: Int64) -> Int64:
+        """When the steps that follow these begin."""
+        following = self._begin(begun + self.step)
+        return np.where(following > begun, following, self._begin(begun + self.step + _HOUR))
+
+    def _begin(self, times: Int64) -> Int64:
+        """When the steps begin in which these instants are."""
+        wall = local(times, self._zone)
+        begun = times - (wall - _MONDAY) % self.step if self.step % _WEEK == 0 else times - wall % self.step
+        ahead = local(begun, self._zone) - begun
+        moved: Int64 = begun + (wall - times) - ahead  # clocks were changed since
+        return np.where(moved <= times, moved, begun)
 
 
 class Patterns:

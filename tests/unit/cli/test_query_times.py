@@ -106,3 +106,18 @@ def test_steps_of_a_histogram_in_that_hour_are_told_apart(autumn: str) -> None:
         "2026-10-25 02:00:00+01:00",
         "2026-10-25 03:00:00",
     ]
+
+
+def test_a_histogram_shows_silence(tmp_path: Path) -> None:
+    url = store_of(tmp_path, "2020-10-25T00:00:00Z", 13)
+    arguments = ("--utc", "-S", "2020-10-25 00:10", "--hist", "10 min", "-H", "web1")
+    found = run(url, *arguments, "-U", "2020-10-25 02:20").stdout
+    assert [line.split()[2] for line in found.splitlines()[1:]] == ["1"] * 12 + ["0"] * 1
+    found = run(url, "--utc", "-U", "2020-10-25 00:20", "--hist", "5 min").stdout
+    assert [line.split()[2] for line in found.splitlines()[1:]] == ["1", "0", "1", "0"]
+
+
+def test_a_histogram_of_many_empty_steps_says_that_it_is_shortened(autumn: str) -> None:
+    found = CliRunner().invoke(main, ["query", "--store", autumn, "--hist", "100ms", "-o", "csv"])
+    assert len(found.stdout.splitlines()) == 1 + 13 + 12 * 2
+    assert ": of empty steps in a row only the first and last are shown; longer" in found.stderr

@@ -83,6 +83,86 @@ def test_days_begin_at_midnight_in_the_zone() -> None:
     assert [row["time"] for row in found] == [dt.datetime(2026, 11, 21, 18, 30, tzinfo=dt.UTC)]
 
 
+def at(*minutes: int, **values: Any) -> list[dict[str, Any]]:
+    return [row(minute * 60 * SECOND, **values) for minute in minutes]
+
+
+def steps(rows: list[dict[str, Any]], summary: Histogram) -> list[tuple[Any, ...]]:
+    """Minutes after the beginning, values and counts."""
+    found = summary.whole([summary.part(as_rows(table(rows), SCHEMA.names))]).to_pylist()
+    return [((int(each.pop("time").timestamp()) - START // SECOND) // 60, *each.values()) for each in found]
+
+
+def test_a_silence_is_a_gap_that_can_be_seen() -> None:
+    rows = at(0, 1, 30, 31, 32)
+    assert steps(rows, Histogram(600 * SECOND, dt.UTC)) == [(0, 2), (10, 0), (20, 0), (30, 3)]
+    within = (START - 600 * SECOND, START + 3000 * SECOND)
+    assert steps(rows, Histogram(600 * SECOND, dt.UTC, within=within)) == [
+        *((-10, 0), (0, 2), (10, 0), (20, 0), (30, 3), (40, 0))
+    ]
+
+
+def test_each_of_several_groups_has_its_gaps() -> None:
+    rows = at(0, 20, 21, host="web1") + at(0, 10, host="web2") + at(5)
+    assert steps(rows, Histogram(600 * SECOND, dt.UTC, "host")) == [
+        *((0, "web1", 1), (0, "web2", 1), (0, None, 1), (10, "web1", 0), (10, "web2", 1), (10, None, 0)),
+        *((20, "web1", 2), (20, "web2", 0), (20, None, 0)),
+    ]
+
+
+def test_of_many_empty_steps_the_first_and_last_are_there() -> None:
+    rows = at(0, 1, 3, 100_000, host="a") + at(2, host="b")
+    summary = Histogram(60 * SECOND, dt.UTC, "host")
+    assert steps(rows, summary) == [
+        *((0, "a", 1), (0, "b", 0), (1, "a", 1), (1, "b", 0), (2, "a", 0), (2, "b", 1), (3, "a", 1), (3, "b", 0)),
+        *((4, "a", 0), (99_999, "a", 0), (100_000, "a", 1), (100_000, "b", 0)),
+    ]
+    assert summary.shortened
+
+
+@pytest.mark.parametrize(("step", "count"), [(3600, 25 + 24), (86_400, 2), (1800, 98), (14_400, 12)])
+def test_the_day_on_which_clocks_are_put_back_has_every_step_once(step: int, count: int) -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    begin = int(dt.datetime(2026, 10, 25, tzinfo=zone).timestamp())
+    rows = [row() | {"time": (begin + n * 600) * SECOND} for n in range(49 * 6)]
+    summary = Histogram(step * SECOND, zone)
+    parts = summary.whole([summary.part(as_rows(table(rows), SCHEMA.names))]).to_pylist()
+    assert (len(parts), sum(part["count"] for part in parts)) == (count, len(rows))
+    assert all(part["count"] for part in parts)
+    sparse = Histogram(step * SECOND, zone, within=(begin * SECOND, (begin + 49 * 3600) * SECOND))
+    filled = sparse.whole([sparse.part(as_rows(table(rows[7:8]), SCHEMA.names))]).to_pylist()
+    assert [part["time"] for part in filled] == [part["time"] for part in parts]
+
+
+def test_weeks_begin_on_monday() -> None:
+    found = whole(Histogram(7 * 86_400 * SECOND, dt.UTC))
+    assert [row["time"] for row in found] == [dt.datetime(2026, 11, 16, tzinfo=dt.UTC)]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2000), st.sampled_from(["a", "b", None])), min_size=1, max_size=12),
+    st.sampled_from([1, 7, 60]),
+    st.sampled_from([0, 10_000]),
+)
+def test_empty_steps_change_no_count(rows: list[tuple[int, str | None]], step: int, most: int) -> None:
+    zone, expected = ZoneInfo("America/New_York"), Counter((minute // step * step, host) for minute, host in rows)
+    summary = Histogram(step * 60 * SECOND, dt.UTC if step == 7 else zone, "host")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("logsink.query.summary._EMPTY", most)
+        found = steps([each for minute, host in rows for each in at(minute, host=host)], summary)
+    if step != 7:
+        assert {(minute, host): count for minute, host, count in found if count} == expected
+    assert sum(count for *_, count in found) == len(rows)
+    assert len({step[:2] for step in found}) == len(found)
+    hosts = {host for _, host in rows}
+    first, last = found[0][0], found[-1][0]
+    for host in hosts:
+        there = [minute for minute, of, _ in found if of == host]
+        assert (there[0], there[-1]) == (first, last)
+        if most:
+            assert there == list(range(first, last + 1, step))
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize(
     ("message", "pattern"),
