@@ -7,7 +7,8 @@
     │   ├── NotFound           no object under this key
     │   ├── Unavailable        may work if tried again: time-out, reset, throttled, 5xx; the outcome may be unknown
     │   │   └── Moved          what was being read was archived, compacted or retired meanwhile; read again
-    │   └── Refused            will not work until somebody changes something: credentials, bucket, permissions, a full disk
+    │   └── Refused            will not work until somebody changes something: the bucket's name, the endpoint, a path
+    │       └── Withheld       may be granted while the program runs: credentials, permissions, space on a full disk
     ├── FormatError            persisted bytes that this version cannot read: a segment, a data file, the table's log
     └── Conflict               another writer's commit won; plan again from a fresh snapshot
 
@@ -52,6 +53,10 @@ class Moved(Unavailable):
 
 class Refused(StoreError):
     """Trying again will not help until somebody changes something."""
+
+
+class Withheld(Refused):
+    """Trying again helps once the other side grants it: new rights and keys take a while to be known everywhere."""
 
 
 class FormatError(LogsinkError):

@@ -219,6 +219,11 @@ ARCHIVE_FAILED = Event("archive_failed", _W, "archive round failed, trying again
 COMMITTED = Event(
     "committed", _I, "committed version {version}: {rows} rows of {segments} segments in {files} files, {bytes} bytes"
 )
+SINGLE_DELETES = Event(
+    "single_deletes",
+    _W,
+    "the store refuses to delete many objects by one request, so each is deleted by its own: {error}",
+)
 QUARANTINE = Event("quarantine", _E, "segment {key} cannot be read and was moved to quarantine: {error}")
 ADOPTION = Event("adopted", _I, "archived {segments} segments of receiver {receiver}, which is gone")
 COMPACTION = Event(

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from operator import itemgetter
 
-from logsink.errors import NotFound, Refused, StoreError, Unavailable
+from logsink.errors import NotFound, Refused, StoreError, Unavailable, Withheld
 from logsink.store.base import Bytes, Entry, is_key
 
 TEMPORARIES = ".tmp"
@@ -44,6 +44,8 @@ _ANEW = frozenset({errno.EIO, errno.ENOENT, errno.ESTALE})
 
 _NOT_OURS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL})
 """What fsync of a directory above the root may answer: whoever cannot open it did not make a directory in it either."""
+
+_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 _HINTS = {
     errno.ENOSPC: "free some space on this file system: writing goes on by itself",
@@ -334,5 +336,7 @@ def _trouble(verb: str, path: str) -> Iterator[None]:
         yield
     except OSError as error:
         cause = os.strerror(error.errno).lower() if error.errno else str(error)
-        kind: type[StoreError] = Refused if error.errno in _HINTS else Unavailable
+        kind: type[StoreError] = Unavailable
+        if error.errno in _HINTS:
+            kind = Withheld if error.errno in _SPACE else Refused
         raise kind(f"cannot {verb} {path}: {cause}", hint=_HINTS.get(error.errno or 0, "")) from error

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from email.utils import parsedate_to_datetime
 from itertools import islice
@@ -24,11 +24,21 @@ from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
 from botocore.handlers import add_expect_header
 
-from logsink.errors import NotFound, Refused
+from logsink import telemetry
+from logsink.errors import NotFound, Refused, Withheld
 from logsink.place import Bucket, has_credentials
 from logsink.store.base import Bytes, Entry, Store, check_key, check_prefix, check_range, is_key
-from logsink.store.probe import prove
-from logsink.store.s3_errors import CREDENTIAL_CODES, FAILURES, code_of, status_of, translated
+from logsink.store.probe import PREFIX, prove
+from logsink.store.s3_errors import (
+    CREDENTIAL_CODES,
+    DENIALS,
+    FAILURES,
+    code_of,
+    least_policy,
+    passes,
+    status_of,
+    translated,
+)
 
 CONNECTIONS = 32
 """Connections to the server, so requests at the same time; more wait for one."""
@@ -53,8 +63,6 @@ WHOLE = 1 << 20
 
 RENEW = 20.0
 """Seconds between new clients when the server finds fault with the credentials."""
-
-_NO_BATCHES = frozenset({"NotImplemented", "MethodNotAllowed", "MissingContentMD5", "InvalidRequest", "MalformedXML"})
 
 _REMEDY = (
     "use a server that honours conditional writes: Amazon S3, Cloudflare R2, Ceph RGW, MinIO since 2024, versitygw since 1.8; "
@@ -100,7 +108,7 @@ class S3Store(Store):
                         return False
                     if status_of(error) != 409 or not left:
                         raise
-                if await self._present(client, key):
+                if await self._listed(client, key):
                     return False
         raise AssertionError("unreachable")
 
@@ -113,6 +121,8 @@ class S3Store(Store):
             except ClientError as error:
                 if status_of(error) == 416:
                     return b""
+                if code_of(error) in DENIALS and not await self._listed(client, key):
+                    raise NotFound(f"cannot get s3://{self._bucket}/{self._prefix}{key}: no such object") from error
                 raise
             async with reply["Body"] as stream:
                 body: bytes = await stream.read()
@@ -140,11 +150,15 @@ class S3Store(Store):
     async def delete(self, keys: Iterable[str]) -> None:
         rest = iter(tuple(map(check_key, keys)))
         while some := tuple(islice(rest, PAGE)):
+            refusal: ClientError | None = None
             if self._batches:
                 async with self._calling("delete", some[0]) as client:
-                    await self._delete_batch(client, some)
-            if not self._batches:
+                    refusal = await self._delete_batch(client, some)
+            if not self._batches or refusal is not None:
                 await self._delete_singly(some)
+                if self._batches:
+                    self._batches = False  # what was refused was the request, not the deletion
+                    telemetry.SINGLE_DELETES.log(error=refusal)
 
     async def exists(self) -> bool:
         async with self._calling("list", "") as client:
@@ -152,15 +166,27 @@ class S3Store(Store):
         return bool(page.get("Contents"))
 
     async def now(self) -> float:
-        try:
-            async with self._calling("ask the time of", "") as client:
+        async with self._calling("ask the time of", "") as client:
+            try:
                 reply = await client.head_bucket(Bucket=self._bucket)
-        except NotFound:
-            hint = "create the bucket, or look at the credentials"
-            raise Refused(f"cannot ask the time of {self.url}: no such bucket {self._bucket}", hint=hint) from None
-        return parsedate_to_datetime(reply["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+            except ClientError as error:
+                if status_of(error) == 404:
+                    hint = "create the bucket, or look at the credentials"
+                    cause = f"cannot ask the time of {self.url}: no such bucket {self._bucket}"
+                    raise Refused(cause, hint=hint) from None
+                # A policy for one prefix forbids to look at the bucket: the refusal says what time it is as well.
+                if passes(error):
+                    raise
+                reply = error.response
+        date = reply["ResponseMetadata"].get("HTTPHeaders", {}).get("date", "")
+        try:
+            return parsedate_to_datetime(date).timestamp()
+        except ValueError:
+            cause = f"cannot ask the time of {self.url}: its reply has {f'the date {date!r}' if date else 'no date'}"
+            raise Refused(cause, hint="whatever stands in front of the store must pass the header Date on") from None
 
     async def probe(self) -> None:
+        await self._check_rights()
         await prove(self, _REMEDY)
 
     async def aclose(self) -> None:
@@ -178,32 +204,60 @@ class S3Store(Store):
                 self._clients.doubt(client)
             raise translated(error, verb, f"s3://{self._bucket}/{self._prefix}{key}") from error
 
+    async def _check_rights(self) -> None:
+        """Try what a receiver needs to be permitted. ``Withheld`` names all that is not, and the least policy that is enough.
+
+        Under one key for all receivers and times, so that little is left where deleting is not permitted.
+        """
+        key = f"{PREFIX}rights"
+        needs: dict[str, Callable[[], Awaitable[object]]] = {
+            "s3:ListBucket": self.exists,
+            "s3:PutObject": lambda: self.put(key, b""),
+            "s3:GetObject": lambda: self.get(key),
+            "s3:DeleteObject": lambda: self.delete([key]),
+        }
+        denied = []
+        for action, call in needs.items():
+            try:
+                await call()
+            except NotFound:
+                continue  # another receiver, which starts as well, has deleted it
+            except Withheld as error:
+                if not (isinstance(error.__cause__, ClientError) and code_of(error.__cause__) in DENIALS):
+                    raise
+                denied.append(action)
+        if denied:
+            hint = f"the least policy that is enough: {least_policy(self._bucket, self._prefix)}"
+            raise Withheld(f"cannot use {self.url}: its credentials are not permitted {', '.join(denied)}", hint=hint)
+
     def _object(self, key: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + key}
 
-    async def _present(self, client: Any, key: str) -> bool:
-        try:
-            await client.head_object(**self._object(key))
-        except ClientError as error:
-            if status_of(error) != 404:
-                raise
-            return False
-        return True
+    async def _listed(self, client: Any, key: str) -> bool:
+        """Whether there is an object under ``key``. Asked for one that is missing, S3 says 403 where it may not be listed
+        without a prefix; the listing itself tells, and raises where that is not allowed either.
+        """
+        page = await client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix + key, MaxKeys=1)
+        return any(item["Key"] == self._prefix + key for item in page.get("Contents", []))
 
-    async def _delete_batch(self, client: Any, keys: tuple[str, ...]) -> None:
-        """Delete with one request. A server that knows no such request is not asked again."""
+    async def _delete_batch(self, client: Any, keys: tuple[str, ...]) -> ClientError | None:
+        """Delete with one request. Returns why the server refuses it, as a whole or for some of the keys: other servers, and
+        what stands in front of them, refuse it for many reasons (a checksum they do not know, a signature, the method).
+        """
         objects = [{"Key": self._prefix + key} for key in keys]
         try:
             reply = await client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
         except ClientError as error:
-            if status_of(error) not in (405, 501) and code_of(error) not in _NO_BATCHES:
+            if passes(error) or status_of(error) == 404 or not 400 <= status_of(error) <= 501:
                 raise
-            self._batches = False
-            return
+            return error
         for failed in reply.get("Errors", []):
             if failed.get("Code") != "NoSuchKey":
-                status = 403 if failed.get("Code") == "AccessDenied" else 500
-                raise ClientError({"Error": failed, "ResponseMetadata": {"HTTPStatusCode": status}}, "DeleteObjects")
+                refusal = ClientError({"Error": failed, "ResponseMetadata": {"HTTPStatusCode": 400}}, "DeleteObjects")
+                if passes(refusal):
+                    raise refusal
+                return refusal
+        return None
 
     async def _delete_singly(self, keys: tuple[str, ...]) -> None:
         rest = iter(keys)

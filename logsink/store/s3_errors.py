@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import aiohttp
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
-from logsink.errors import NotFound, Refused, StoreError, Unavailable
+from logsink.errors import NotFound, Refused, StoreError, Unavailable, Withheld
 from logsink.place import redacted
 
 _CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or another source of the AWS credential chain"
@@ -27,6 +29,11 @@ CREDENTIAL_CODES = frozenset(
     }
 )
 """Codes after which other credentials, read anew, may help."""
+
+DENIALS = frozenset({"AccessDenied", "AllAccessDisabled", "Forbidden", "Unauthorized", "401", "403"})
+"""Codes by which a server says that it knows the credentials and that they are not enough."""
+
+_SPACE_CODES = frozenset({"QuotaExceeded", "XMinioStorageFull"})
 
 _HINTS = {
     "NoSuchBucket": "create the bucket, or correct its name in the store's URL",
@@ -66,6 +73,8 @@ _LOCAL_HINTS: tuple[tuple[type[Exception], str], ...] = (
 
 _PASSING_CODES = frozenset(
     {
+        "InternalError",
+        "ServiceUnavailable",
         "RequestTimeout",
         "RequestTimeoutException",
         "SlowDown",
@@ -118,6 +127,26 @@ def status_of(error: boto.ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
+def least_policy(bucket: str, prefix: str) -> str:
+    """The IAM policy, as JSON, that permits what a receiver does below ``prefix`` ('' or ending at a ``/``), and no more."""
+    arn = f"arn:aws:s3:::{bucket}"
+    objects = {
+        "Effect": "Allow",
+        "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+        "Resource": f"{arn}/{prefix}*",
+    }
+    names: dict[str, object] = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": arn}
+    if prefix:
+        names["Condition"] = {"StringLike": {"s3:prefix": f"{prefix}*"}}
+    return json.dumps({"Version": "2012-10-17", "Statement": [objects, names]})
+
+
+def passes(error: boto.ClientError) -> bool:
+    """Whether the server says that the same request may work later."""
+    status = status_of(error)
+    return status in (408, 429) or (status >= 500 and status != 501) or code_of(error) in _PASSING_CODES
+
+
 def translated(error: Exception, verb: str, where: str) -> StoreError:
     """``error`` as a ``StoreError`` with a message of the usual form."""
     what = f"cannot {verb} {where}: "
@@ -138,10 +167,12 @@ def _from_reply(error: boto.ClientError, what: str) -> StoreError:
     code, status = code_of(error), status_of(error)
     message = error.response.get("Error", {}).get("Message", "")
     cause = f"{code}: {message}".rstrip(".: ") if code else f"status {status}"
+    withheld = status in (401, 403) or code in CREDENTIAL_CODES or code in _SPACE_CODES
     if code in _HINTS:
-        return Refused(what + cause, hint=_HINTS[code])
+        return (Withheld if withheld else Refused)(what + cause, hint=_HINTS[code])
     if status == 404 and code in ("NoSuchKey", "404", ""):
         return NotFound(what + "no such object")
-    if status == 429 or (status >= 500 and status != 501) or code in _PASSING_CODES:
+    if passes(error):
         return Unavailable(what + cause)
-    return Refused(what + cause, hint=_PERMISSION if status in (401, 403, 404) else "")
+    hint = _PERMISSION if status in (401, 403, 404) else ""
+    return (Withheld if withheld else Refused)(what + cause, hint=hint)

@@ -16,9 +16,11 @@ import random
 import socket
 import struct
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from email.utils import formatdate
+from types import MappingProxyType
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -27,6 +29,9 @@ HEAD = 1 << 16
 
 PIECE = 1 << 16
 """Bytes of a body moved at a time."""
+
+INJECTED = 1_800_000_000
+"""Seconds since 1970 that replies of the proxy itself are dated."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +46,25 @@ class Request:
 
 @dataclass(frozen=True)
 class Forward:
-    """Pass it on, after ``gate`` is set (and ``delay`` seconds), without the headers named."""
+    """Pass it on, after ``gate`` is set (and ``delay`` seconds), without the headers named.
+
+    A reply with a status in ``instead`` is kept back, and that is answered.
+    """
 
     gate: asyncio.Event | None = None
     delay: float = 0.0
     without: tuple[str, ...] = ()
+    instead: Mapping[int, Reply] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """Answer ``status`` with an S3 error body, or with ``body``; the server never hears of the request."""
+    """Answer ``status`` with an S3 error body, or with ``body``; the server never hears of the request. '' is no ``date``."""
 
     status: int = 503
     code: str = "SlowDown"
     body: bytes | None = None
+    date: str = formatdate(INJECTED, usegmt=True)
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,8 @@ class Land:
 
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
+
+NOTHING: Mapping[int, Reply] = MappingProxyType({})
 
 Action = Forward | Reply | Lose | Reset | Land
 Decide = Callable[[Request], Action]
@@ -172,21 +184,21 @@ class Proxy:
             head = head.without(("expect",))
             client.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         match action:
-            case Forward(gate, delay, without):
+            case Forward(gate, delay, without, instead):
                 if gate is not None:
                     await gate.wait()
                 await asyncio.sleep(delay)
-                return await server.relay(method, head.without(without), client, client)
-            case Reply(status, code, body):
+                return await server.relay(method, head.without(without), client, client, instead)
+            case Reply():
                 await client.skip(head)
-                client.writer.write(_reply(method, status, code, body))
+                client.writer.write(_reply(method, action))
                 return not head.closes
             case Lose(None):
                 await server.relay(method, head, client, None)
                 return client.reset()
             case Lose(status):
                 await server.relay(method, head, client, None)
-                client.writer.write(_reply(method, status or 0, "InternalError"))
+                client.writer.write(_reply(method, Reply(status or 0, "InternalError")))
                 return not head.closes
             case Reset():
                 return client.reset()
@@ -339,7 +351,9 @@ class _Upstream:
         self._address = (host, port)
         self._side: _Side | None = None
 
-    async def relay(self, method: str, head: _Head, source: _Side, target: _Side | None) -> bool:
+    async def relay(
+        self, method: str, head: _Head, source: _Side, target: _Side | None, instead: Mapping[int, Reply] = NOTHING
+    ) -> bool:
         """Send a request with its body from ``source``, and the reply to ``target`` or nowhere; False: close."""
         if self._side is None or self._side.reader.at_eof():
             self.close()
@@ -351,6 +365,10 @@ class _Upstream:
             while reply.start.split(" ")[1].startswith("1"):
                 reply = await server.head()
             whole = sending.done()
+            replaced = instead.get(int(reply.start.split(" ")[1]))
+            if target is not None and replaced is not None:
+                target.writer.write(_reply(method, replaced))
+                target = None
             if target is not None:
                 target.writer.write(reply.raw)
             bare = method == "HEAD" or reply.start.split(" ")[1] in ("204", "304")
@@ -381,8 +399,10 @@ async def _send(head: _Head, source: _Side, target: asyncio.StreamWriter) -> Non
         await target.drain()
 
 
-def _reply(method: str, status: int, code: str, body: bytes | None = None) -> bytes:
+def _reply(method: str, reply: Reply) -> bytes:
+    status, body = reply.status, reply.body
     if body is None:
-        body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>injected</Message></Error>".encode()
-    head = f"HTTP/1.1 {status} Injected\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + (b"" if method == "HEAD" or status in (204, 304) else body)
+        body = f"<?xml version='1.0'?><Error><Code>{reply.code}</Code><Message>injected</Message></Error>".encode()
+    head = f"HTTP/1.1 {status} Injected\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n"
+    date = f"Date: {reply.date}\r\n" if reply.date else ""
+    return f"{head}{date}\r\n".encode() + (b"" if method == "HEAD" or status in (204, 304) else body)

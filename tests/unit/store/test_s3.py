@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, SSLError
 
-from logsink.errors import NotFound, Refused, StoreError, Unavailable
+from logsink import telemetry
+from logsink.errors import NotFound, Refused, StoreError, Unavailable, Withheld
 from logsink.place import Bucket
 from logsink.store.base import Store
 from logsink.store.s3 import CONFLICTS, RENEW, S3Store
 from logsink.store.s3_errors import translated
-from tests.support.proxy import Action, Forward, Proxy, Reply, Request, Reset
+from tests.support.policy import Policy
+from tests.support.proxy import INJECTED, Action, Forward, Proxy, Reply, Request, Reset
 from tests.support.s3 import ACCESS_KEY, BUCKET, Server, enter
 
 
@@ -31,7 +34,7 @@ async def store(s3_environment: Server, proxy: Proxy) -> AsyncIterator[S3Store]:
 
 
 async def everything(store: Store) -> list[StoreError]:
-    """The error of each kind of call; the test fails if one succeeds."""
+    """The error of each kind of call but ``now``; the test fails if one succeeds."""
 
     async def listed() -> None:
         [entry async for entry in store.list()]
@@ -43,7 +46,6 @@ async def everything(store: Store) -> list[StoreError]:
         listed,
         lambda: store.delete(["a/b"]),
         store.exists,
-        store.now,
         store.probe,
     ]
     errors = []
@@ -91,7 +93,7 @@ async def test_a_conflict_is_looked_at(store: S3Store, proxy: Proxy) -> None:
 
     proxy.decide = conflicts(2)
     assert await store.put_absent("a", b"one") is True
-    assert [request.method for request in proxy.requests] == ["PUT", "HEAD", "PUT", "HEAD", "PUT"]
+    assert [request.method for request in proxy.requests] == ["PUT", "GET", "PUT", "GET", "PUT"]
     proxy.decide = conflicts(1)
     assert await store.put_absent("a", b"two") is False
     assert await store.get("a") == b"one"
@@ -130,19 +132,146 @@ async def test_deleting_where_the_server_knows_no_batches(store: S3Store, proxy:
     assert [request.method for request in proxy.requests] == ["POST", *["DELETE"] * 4, "GET"]
 
 
-async def test_a_deletion_that_fails_in_part(store: S3Store, proxy: Proxy) -> None:
-    def part(code: str) -> Reply:
-        entry = f"<Error><Key>a</Key><Code>{code}</Code><Message>m</Message></Error>"
-        return Reply(200, body=f"<DeleteResult>{entry}</DeleteResult>".encode())
+REFUSALS = [
+    (400, "InvalidArgument"),  # "Unsupported header 'x-amz-sdk-checksum-algorithm' received for this API call"
+    (400, "InvalidDigest"),
+    (400, "BadRequest"),
+    (400, "MissingContentMD5"),
+    (400, "InvalidRequest"),
+    (400, "MalformedXML"),
+    (403, "SignatureDoesNotMatch"),  # Google, for a header that its front end drops
+    (403, "AccessDenied"),  # what filters requests by method
+    (405, "MethodNotAllowed"),
+    (411, "MissingContentLength"),
+    (415, "UnsupportedMediaType"),
+    (501, "NotImplemented"),
+]
 
-    proxy.decide = lambda _: part("InternalError")
-    with pytest.raises(Unavailable, match=r"cannot delete .*/a: InternalError: m"):
+
+@pytest.mark.parametrize(("status", "code"), REFUSALS)
+async def test_a_refused_batch_is_deleted_one_by_one_and_that_is_said_once(
+    store: S3Store, proxy: Proxy, capsys: pytest.CaptureFixture[str], status: int, code: str
+) -> None:
+    telemetry.setup()
+    for key in ("a", "b", "c"):
+        await store.put(key, b"")
+    proxy.requests.clear()
+    proxy.decide = lambda request: Reply(status, code) if request.method == "POST" else Forward()
+    await store.delete(["a", "nothing"])
+    await store.delete(["b"])
+    assert [entry.key async for entry in store.list()] == ["c"]
+    assert [request.method for request in proxy.requests] == ["POST", "DELETE", "DELETE", "DELETE", "GET"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "each is deleted by its own: " in line
+    assert code in line
+
+
+async def test_a_refused_deletion_is_no_refused_batch(store: S3Store, proxy: Proxy) -> None:
+    """Not permitted singly either: that is the error, and the next deletion is a batch again."""
+    await store.put("a", b"")
+    proxy.decide = lambda request: Reply(403, "AccessDenied") if request.method in ("POST", "DELETE") else Forward()
+    with pytest.raises(Withheld, match=r"cannot delete .*/a: AccessDenied"):
         await store.delete(["a"])
-    proxy.decide = lambda _: part("AccessDenied")
-    with pytest.raises(Refused, match="AccessDenied"):
-        await store.delete(["a"])
-    proxy.decide = lambda _: part("NoSuchKey")
+    proxy.decide = lambda _: Forward()
+    proxy.requests.clear()
     await store.delete(["a"])
+    assert [request.method for request in proxy.requests] == ["POST"]
+
+
+@pytest.mark.parametrize(("status", "code"), [(503, "SlowDown"), (500, "InternalError"), (400, "RequestTimeout")])
+async def test_a_batch_that_may_work_later_stays_a_batch(store: S3Store, proxy: Proxy, status: int, code: str) -> None:
+    proxy.decide = lambda _: Reply(status, code)
+    with pytest.raises(Unavailable, match=code):
+        await store.delete(["a"])
+    assert [request.method for request in proxy.requests] == ["POST"]
+
+
+async def test_a_deletion_that_fails_in_part(store: S3Store, proxy: Proxy) -> None:
+    """A reply with status 200 that names keys which are still there."""
+
+    def part(code: str) -> None:
+        entry = f"<Error><Key>a</Key><Code>{code}</Code><Message>m</Message></Error>"
+        reply = Reply(200, body=f"<DeleteResult>{entry}</DeleteResult>".encode())
+        proxy.decide = lambda request: reply if request.method == "POST" else Forward()
+
+    await store.put("a", b"")
+    for code in ("InternalError", "SlowDown"):
+        part(code)
+        with pytest.raises(Unavailable, match=rf"cannot delete .*/a: {code}: m"):
+            await store.delete(["a"])
+    part("NoSuchKey")
+    await store.delete(["a"])
+    assert await store.exists()
+    part("NotImplemented")
+    await store.delete(["a"])
+    assert not await store.exists()
+
+
+async def test_a_deletion_that_is_forbidden_in_part(store: S3Store, proxy: Proxy) -> None:
+    entry = "<Error><Key>a</Key><Code>AccessDenied</Code><Message>m</Message></Error>"
+    whole = Reply(200, body=f"<DeleteResult>{entry}</DeleteResult>".encode())
+    proxy.decide = lambda request: whole if request.method == "POST" else Reply(403, "AccessDenied")
+    with pytest.raises(Withheld, match="AccessDenied"):
+        await store.delete(["a"])
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 405, 501])
+async def test_the_time_is_that_of_any_reply(store: S3Store, proxy: Proxy, status: int) -> None:
+    """A policy for one prefix forbids HeadBucket; some servers do not know it."""
+    proxy.decide = lambda request: Reply(status) if request.method == "HEAD" else Forward()
+    assert await store.now() == INJECTED
+
+
+@pytest.mark.parametrize("date", ["", "yesterday"])
+async def test_a_reply_without_a_date(store: S3Store, proxy: Proxy, date: str) -> None:
+    proxy.decide = lambda _: Reply(403, date=date)
+    with pytest.raises(Refused, match="cannot ask the time of ") as caught:
+        await store.now()
+    assert "header Date" in caught.value.hint
+
+
+async def test_a_policy_for_one_prefix_is_enough(s3_environment: Server, proxy: Proxy) -> None:
+    """As S3 has it: HeadBucket is refused, and so is to read what is not there."""
+    prefix = s3_environment.fresh_url().rpartition("/")[2] + "/"
+    policy = Policy(BUCKET, prefix)
+    proxy.decide = policy
+    async with S3Store(Bucket(BUCKET, prefix), endpoint=proxy.url) as store:
+        await store.probe()
+        assert await store.now() > 0
+        assert not await store.exists()
+        with pytest.raises(NotFound):
+            await store.get("a")
+        assert await store.put_absent("a", b"x") is True
+        assert await store.put_absent("a", b"y") is False
+        assert await store.get("a") == b"x"
+        await store.delete(["a"])
+        assert [entry async for entry in store.list()] == []
+    async with S3Store(Bucket(BUCKET, "elsewhere/"), endpoint=proxy.url) as other:
+        with pytest.raises(Withheld):
+            await other.get("a")
+
+
+@pytest.mark.parametrize("denied", ["s3:ListBucket", "s3:PutObject", "s3:GetObject", "s3:DeleteObject"])
+async def test_the_probe_says_what_is_not_permitted_and_the_policy(
+    s3_environment: Server, proxy: Proxy, denied: str
+) -> None:
+    prefix = s3_environment.fresh_url().rpartition("/")[2] + "/"
+    policy = Policy(BUCKET, prefix)
+    policy.actions.remove(denied)
+    proxy.decide = policy
+    async with S3Store(Bucket(BUCKET, prefix), endpoint=proxy.url) as store:
+        for _ in range(3):
+            with pytest.raises(Withheld, match=rf"not permitted {denied}$") as caught:
+                await store.probe()
+        proxy.decide = lambda _: Forward()
+        assert len([entry async for entry in store.list()]) <= 1  # what could not be deleted is not more each time
+    told = json.loads(caught.value.hint.partition(": ")[2])
+    assert [one["Action"] for one in told["Statement"]] == [
+        ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+        "s3:ListBucket",
+    ]
+    assert told["Statement"][0]["Resource"] == f"arn:aws:s3:::{BUCKET}/{prefix}*"
+    assert told["Statement"][1]["Condition"] == {"StringLike": {"s3:prefix": f"{prefix}*"}}
 
 
 async def test_no_bucket(s3_environment: Server) -> None:
@@ -255,16 +384,17 @@ def _answer(code: str, status: int) -> ClientError:
         (_answer("404", 404), NotFound, "no such object", ""),
         (_answer("XAdminUserNotFound", 404), Refused, "XAdminUserNotFound: m", "credentials"),
         (_answer("NoSuchBucket", 404), Refused, "NoSuchBucket: m", "create the bucket"),
-        (_answer("AccessDenied", 403), Refused, "AccessDenied: m", "s3:PutObject"),
-        (_answer("403", 403), Refused, "403: m", "credentials"),
-        (_answer("InvalidAccessKeyId", 403), Refused, "InvalidAccessKeyId: m", "AWS_ACCESS_KEY_ID"),
-        (_answer("SignatureDoesNotMatch", 403), Refused, "SignatureDoesNotMatch: m", "secret access key"),
-        (_answer("ExpiredToken", 400), Refused, "ExpiredToken: m", "renew"),
-        (_answer("RequestTimeTooSkewed", 403), Refused, "RequestTimeTooSkewed: m", "clock"),
+        (_answer("AccessDenied", 403), Withheld, "AccessDenied: m", "s3:PutObject"),
+        (_answer("403", 403), Withheld, "403: m", "credentials"),
+        (_answer("InvalidAccessKeyId", 403), Withheld, "InvalidAccessKeyId: m", "AWS_ACCESS_KEY_ID"),
+        (_answer("SignatureDoesNotMatch", 403), Withheld, "SignatureDoesNotMatch: m", "secret access key"),
+        (_answer("ExpiredToken", 400), Withheld, "ExpiredToken: m", "renew"),
+        (_answer("RequestTimeTooSkewed", 403), Withheld, "RequestTimeTooSkewed: m", "clock"),
         (_answer("InvalidArgument", 400), Refused, "InvalidArgument: m", ""),
         (_answer("NotImplemented", 501), Refused, "NotImplemented: m", "another server"),
-        (_answer("XMinioStorageFull", 507), Refused, "XMinioStorageFull: m", "space"),
-        (_answer("", 403), Refused, "status 403", "credentials"),
+        (_answer("XMinioStorageFull", 507), Withheld, "XMinioStorageFull: m", "space"),
+        (_answer("", 403), Withheld, "status 403", "credentials"),
+        (_answer("Unauthorized", 401), Withheld, "Unauthorized: m", "credentials"),
         (_answer("SlowDown", 503), Unavailable, "SlowDown: m", ""),
         (_answer("InternalError", 500), Unavailable, "InternalError: m", ""),
         (_answer("RequestTimeout", 400), Unavailable, "RequestTimeout: m", ""),
