@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from logsink.cli.belonging import belonging
+from logsink.cli.belonging import belonging, span_of
 from logsink.cli.conditions import conditions, patterns
 from logsink.cli.light import Command, light_imports, without_idle_memory
 from logsink.cli.output import shown
@@ -76,7 +76,8 @@ Exit code 0: something was found; 1: nothing; 2: an error, or something is unrea
 @click.option("--no-pager", is_flag=True, help="Straight to the terminal.")
 @click.option("-q", "--quiet", is_flag=True, help="No summary, no notices, no progress on stderr.")
 def command(config_file: Path | None, store: str | None, **given: Any) -> int:
-    usual = next((limit for option, limit in LIMITS.items() if given[option]), "1000")
+    near = given["around"] is not None and span_of(given["around"]) is None
+    usual = "40" if near else next((limit for option, limit in LIMITS.items() if given[option]), "1000")
     limit = limit_of(given["lines"] or usual)
     zone = zone_of(given["timezone"], utc=given["utc"])
     config = effective(config_file, {"store": store})

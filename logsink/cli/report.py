@@ -16,6 +16,7 @@ from logsink.cli.zones import shown
 
 if TYPE_CHECKING:
     from logsink.query import Query, Report
+    from logsink.query.around import Moment, Span
     from logsink.query.context import Rule
     from logsink.query.plan import Plan
 
@@ -101,7 +102,7 @@ def size(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
-def explain(plan: Plan, query: Query, rule: Rule | None, url: str) -> str:
+def explain(plan: Plan, query: Query, rule: Rule | Moment | Span | None, url: str) -> str:
     """The plan of a query that is not run."""
     files = plan.snapshot.files.values()
     conditions = query.filter.conditions
@@ -120,7 +121,7 @@ def explain(plan: Plan, query: Query, rule: Rule | None, url: str) -> str:
             "limit",
             "none" if query.limit is None else f"the newest {query.limit}; stops when no file can hold newer ones",
         ),
-        *([("besides", str(rule))] if rule else []),
+        *([("besides", str(rule))] if rule is not None else []),
         *((("files" if n == 0 else ""), f"{file.path} {size(file.size)}") for n, file in enumerate(plan.files)),
     ]
     return "".join(f"{head:<8} {text}\n" for head, text in lines)

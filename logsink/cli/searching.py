@@ -27,6 +27,7 @@ from logsink.cli.printing import Printer, Write
 from logsink.cli.summaries import arranged, check, show, summary_of
 from logsink.errors import ArgumentError, NotFound, Unavailable
 from logsink.query import Follower, Place, Query, Report, Tuning, search
+from logsink.query.around import Moment, Span, around, spanned
 from logsink.query.context import Around, Rule, surrounded
 from logsink.query.counted import Counted
 from logsink.query.formats import Output
@@ -84,9 +85,9 @@ class _Run:
         given = self._given
         filter = wanted(given, self._zone)
         summary = summary_of(given, self._zone, filter)
-        rule = rule_of(given)
+        rule = rule_of(given, self._zone)
         plain = {**given, "output": "text"} if summary else given
-        output = output_of(plain, self._zone, terminal=self._terminal, blocks=isinstance(rule, Around))
+        output = output_of(plain, self._zone, terminal=self._terminal, blocks=isinstance(rule, Around | Span))
         if summary:
             check(given)
         columns = tuple(summary.columns if summary else output.columns)
@@ -142,14 +143,20 @@ class _Run:
             if not self._stopped:
                 raise
 
-    async def _explain(self, store: Store, query: Query, rule: Rule | None) -> int:
+    async def _explain(self, store: Store, query: Query, rule: Rule | Moment | Span | None) -> int:
         sys.stdout.write(reporting.explain(await plan(store, query.filter), query, rule, self._url))
         return 0
 
     async def _rows(
-        self, store: Store, query: Query, rule: Rule | None, output: Output, report: Report, tuning: Tuning
+        self,
+        store: Store,
+        query: Query,
+        rule: Rule | Moment | Span | None,
+        output: Output,
+        report: Report,
+        tuning: Tuning,
     ) -> None:
-        rows_of = partial(surrounded, rule=rule) if rule else search
+        rows_of = _source(rule)
         with self._destination() as write:
             printer = self._printer = Printer(output, write)
             async with (
@@ -211,7 +218,7 @@ class _Run:
         if self._given["show_cursor"] and (self._stopped or not self._given["follow"]):
             reporting.say(f"cursor: {place.cursor}")
 
-    def _check(self, summary: Summary | None, rule: Rule | None) -> None:
+    def _check(self, summary: Summary | None, rule: Rule | Moment | Span | None) -> None:
         """``ArgumentError`` for options that do not go together."""
         given = self._given
         following = "--follow" if given["follow"] else "--cursor-file" if given["cursor_file"] else ""
@@ -219,9 +226,10 @@ class _Run:
         for name, other in (("--reverse", given["reverse"]), ("--explain", given["explain"]), ("a summary", summary)):
             if following and other:
                 raise ArgumentError(f"cannot use {name} with {following}")
+        options = "--around" if given["around"] else "-A, -B, -C, -M"
         for name, other in ((following, following), ("--dedupe", given["dedupe"]), ("a summary", summary)):
-            if rule and other:
-                raise ArgumentError(f"cannot show what belongs to a match with {name}", hint="leave out -A, -B, -C, -M")
+            if rule is not None and other:
+                raise ArgumentError(f"cannot show what belongs to a match with {name}", hint=f"leave out {options}")
         if given["follow"] and given["output"] in BINARY:
             raise ArgumentError(f"cannot follow with -o {given['output']}", hint="it has an end; write json or csv")
 
@@ -261,6 +269,15 @@ class _Run:
                 self._ended = time.monotonic()  # what comes is somebody reading
                 with suppress(BrokenPipeError):
                     process.stdin.close()
+
+
+def _source(rule: Rule | Moment | Span | None) -> Callable[..., AsyncGenerator[Any, None]]:
+    """What finds the rows."""
+    if isinstance(rule, Moment):
+        return partial(around, moment=rule)
+    if isinstance(rule, Span):
+        return partial(spanned, span=rule)
+    return search if rule is None else partial(surrounded, rule=rule)
 
 
 async def _each_while_the_next_comes(

@@ -30,7 +30,7 @@ class Between(NamedTuple):
     def __str__(self) -> str:
         """As people say it; so of all of them."""
         low, high = (
-            None if end is None else _instant(end) if self.column == "time" else end for end in (self.low, self.high)
+            None if end is None else instant(end) if self.column == "time" else end for end in (self.low, self.high)
         )
         return " and ".join(
             [
@@ -329,7 +329,8 @@ def _quoted(text: str) -> str:
     return escaped("".join(rf"\{c}" if c in '"\\]' else c for c in text))
 
 
-def _instant(microseconds: int) -> str:
+def instant(microseconds: int) -> str:
+    """An instant as it stands in the description of a condition."""
     return str(np.datetime64(microseconds, "us")) + "Z"
 
 

@@ -106,17 +106,17 @@ class Rule(Protocol):
 
 
 class Around:
-    """So many lines before and behind each match, of its host and app; in the order of the search."""
+    """So many lines before and behind each match, of its ``stream``; in the order of the search."""
 
-    stream = ("host", "app")
     looks_at = ()
     windows = (60 * _SECOND, 1800 * _SECOND, 86_400 * _SECOND, _EVER)
 
-    def __init__(self, before: int, behind: int) -> None:
-        self.before, self.behind = before, behind
+    def __init__(self, before: int, behind: int, stream: Sequence[str] = ("host", "app")) -> None:
+        self.before, self.behind, self.stream = before, behind, stream
 
     def __str__(self) -> str:
-        return f"of each match's {' and '.join(self.stream)} {self.before} lines before it and {self.behind} behind it"
+        of = f"of each match's {' and '.join(self.stream)} " if self.stream else "of each match "
+        return f"{of}{self.before} lines before it and {self.behind} behind it"
 
     @property
     def room(self) -> int:
@@ -233,7 +233,7 @@ class _Blocks:
 
     async def _places(self, matches: pa.Table) -> tuple[Places, Mask, list[pa.Table]]:
         """The matches' neighbours, which of them are to be shown, and those whole that are in the journal."""
-        streams = _Streams(self._rule.stream, matches)
+        streams = Streams(self._rule.stream, matches)
         shown = [] if self._last is None else [self._as_places(streams, self._last.rows, shown=True)]
         base = self._ordered(self._as_places(streams, matches, np.arange(matches.num_rows)), *shown)
         at = np.flatnonzero(base.match >= 0)
@@ -264,7 +264,7 @@ class _Blocks:
         return places, self._rule.chosen(places) & ~_until_shown(places), tail
 
     def _as_places(
-        self, streams: _Streams, rows: pa.Table, match: Int64 | None = None, *, shown: bool = False
+        self, streams: Streams, rows: pa.Table, match: Int64 | None = None, *, shown: bool = False
     ) -> Places:
         """Rows of the streams, in the order that they come in."""
         plain_rows = plain(rows, self._columns)
@@ -273,7 +273,7 @@ class _Blocks:
         places = Places(plain_rows, stream, time, match, np.full(len(stream), shown))
         return places if (stream >= 0).all() else places.at(stream >= 0)
 
-    def _sifted(self, base: Places, streams: _Streams, rows: pa.Table) -> Places:
+    def _sifted(self, base: Places, streams: Streams, rows: pa.Table) -> Places:
         """Those of a row group that matter."""
         places = self._ordered(base, self._as_places(streams, rows))
         return places.at(self._rule.near(places) & (places.match < 0))
@@ -344,7 +344,7 @@ class _Blocks:
         last = shown[np.diff(places.stream[shown], append=-1) != 0]
         fresh = places.at(last)
         if self._last is not None:
-            streams = _Streams(self._rule.stream, fresh.rows)
+            streams = Streams(self._rule.stream, fresh.rows)
             fresh = _concatenated(fresh, self._last.at(streams.of(self._last.rows) < 0))
         self._last = fresh
 
@@ -361,14 +361,10 @@ class _Blocks:
                     if rows.num_rows:
                         yield rows
         finally:
-            whole = self._report
-            whole.requests, whole.listings = whole.requests + report.requests, whole.listings + report.listings
-            whole.bytes_read += report.bytes_read
-            whole.interrupted |= report.interrupted
-            whole.unreadable += [error for error in report.unreadable if error not in whole.unreadable]
+            self._report.add(report)
 
 
-class _Streams:
+class Streams:
     """Numbers for the streams that some rows are of."""
 
     def __init__(self, columns: Sequence[str], rows: pa.Table) -> None:

@@ -51,6 +51,13 @@ class Report:
         self.unreadable: list[str] = []
         """Why objects could not be read: their rows are missing."""
 
+    def add(self, other: Report) -> None:
+        """Count what another query has read for this one."""
+        self.requests, self.listings = self.requests + other.requests, self.listings + other.listings
+        self.bytes_read += other.bytes_read
+        self.interrupted |= other.interrupted
+        self.unreadable += [error for error in other.unreadable if error not in self.unreadable]
+
 
 class Tuning(NamedTuple):
     """Bounds of a running query. ``ahead``: units filtered before their turn; ``threads`` + 1 of them may hold whole rows."""

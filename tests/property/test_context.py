@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from logsink.journal.segment import SegmentName
 from logsink.query import Between, Filter, Query, Report, Tuning, context, tail
+from logsink.query.around import Moment, Span, around, spanned
 from logsink.query.context import GAP, Around, Record, Rule, surrounded
 from logsink.store.memory import MemoryStore
 from tests.support.examples import examples
@@ -97,25 +99,38 @@ def _continues(row: Row) -> bool:
 
 
 async def found(
-    rows: Sequence[Row], places: Sequence[int], rule: Rule, limit: int | None, reverse: bool, group: int
+    rows: Sequence[Row], places: Sequence[int], rule: Rule | Span | Moment, limit: int | None, reverse: bool, group: int
 ) -> tuple[list[tuple[bool, Row]], Report]:
-    store, report = MemoryStore(), Report()
+    store, report = await stored(rows, places, group), Report()
+    filter = Filter((Between("severity", 3, 4), Between("time", START + 5 * SECOND, None)))
+    query = Query(filter, ("host", "app", "severity", "message", "procid"), limit, reverse)
+    gaps, out = list[bool](), list[Row]()
+    if isinstance(rule, Span):
+        source = spanned(store, query, rule, report, Tuning(threads=2))
+    elif isinstance(rule, Moment):
+        source = around(store, query, rule, report, Tuning(threads=2))
+    else:
+        source = surrounded(store, query, rule, report, Tuning(threads=2))
+    async with aclosing(source) as tables:
+        async for table in tables:
+            gaps += table.column(GAP).to_pylist() if GAP in table.column_names else [False] * table.num_rows
+            out += rows_of([table.drop_columns([*({GAP, "sender"} & set(table.column_names))])])
+    return list(zip(gaps, out, strict=True)), report
+
+
+async def stored(rows: Sequence[Row], places: Sequence[int], group: int) -> MemoryStore:
+    """A store with the rows in three files and two segments."""
+    store = MemoryStore()
     await archive(
         store, [f for k in range(3) if (f := [r for r, at in zip(rows, places, strict=True) if at == k])], group=group
     )
     for k in range(3, 5):
         await journal(store, SegmentName("new", k, 1), [r for r, at in zip(rows, places, strict=True) if at == k])
-    filter = Filter((Between("severity", 3, 4), Between("time", START + 5 * SECOND, None)))
-    query = Query(filter, ("host", "app", "severity", "message", "procid"), limit, reverse)
-    gaps, out = list[bool](), list[Row]()
-    async with aclosing(surrounded(store, query, rule, report, Tuning(threads=2))) as tables:
-        async for table in tables:
-            gaps += table.column(GAP).to_pylist()
-            out += rows_of([table.drop_columns([GAP, *({"sender"} & set(table.column_names))])])
-    return list(zip(gaps, out, strict=True)), report
+    return store
 
 
-RULES = st.builds(Around, st.integers(0, 3), st.integers(0, 3)) | st.just(Record())
+STREAMS = st.sampled_from((("host", "app"), ("host",), ()))
+RULES = st.builds(Around, st.integers(0, 3), st.integers(0, 3), STREAMS) | st.just(Record())
 
 
 @settings(max_examples=examples(40))
@@ -146,3 +161,75 @@ def test_a_few_matches_at_a_time_give_the_same_lines(
         patch.setattr(context, "_ROOM", 1)
         parts, _ = asyncio.run(found(rows, places, rule, None, reverse, 4))
     assert sorted((place(row) for _, row in parts)) == sorted(place(row) for _, row in whole)
+
+
+def _kept(row: Row) -> Row:
+    return {k: v for k, v in row.items() if v is not None}
+
+
+def near(rows: Sequence[Row], span: Span, limit: int | None, reverse: bool) -> list[tuple[bool, Row]]:
+    """What must come out for a span, with the gaps."""
+    ordered = sorted(rows, key=place)
+    matches = [row for row in ordered if row["severity"] == 3 and row["time"] >= START + 5 * SECOND]
+    matches = matches[len(matches) - min(limit, len(matches)) :] if limit is not None else matches
+    shown = [
+        row
+        for row in ordered
+        if any(
+            abs(row["time"] - match["time"]) <= span.reach and all(row.get(n) == match.get(n) for n in span.stream)
+            for match in matches
+        )
+    ]
+    half = SECOND // 2
+    covered = {t for match in matches for t in range(match["time"] - span.reach, match["time"] + span.reach + 1, half)}
+    shown = shown[::-1] if reverse else shown
+    gaps = [False] + [
+        any(t not in covered for t in range(min(a["time"], b["time"]), max(a["time"], b["time"]), half))
+        for a, b in itertools.pairwise(shown)
+    ]
+    return list(zip(gaps, shown, strict=False))
+
+
+@settings(max_examples=examples(40))
+@given(
+    stored_rows(),
+    st.integers(0, 4),
+    STREAMS,
+    st.none() | st.integers(1, 6),
+    st.booleans(),
+    st.integers(1, 9),
+    st.data(),
+)
+def test_what_is_within_some_seconds_of_a_match_is_what_a_look_at_every_row_finds(
+    rows: list[Row],
+    reach: int,
+    stream: tuple[str, ...],
+    limit: int | None,
+    reverse: bool,
+    group: int,
+    data: st.DataObject,
+) -> None:
+    places = data.draw(st.lists(st.integers(0, 4), min_size=len(rows), max_size=len(rows)))
+    span = Span(reach * SECOND, stream)
+    out, report = asyncio.run(found(rows, places, span, limit, reverse, group))
+    assert [row for _, row in out] == [_kept(row) for _, row in near(rows, span, limit, reverse)]
+    matches = sum(row["severity"] == 3 and row["time"] >= START + 5 * SECOND for row in rows)
+    assert report.rows == (matches if limit is None else min(limit, matches))
+    assert [gap for gap, _ in out] == [gap for gap, _ in near(rows, span, limit, reverse)]
+
+
+@settings(max_examples=examples(40))
+@given(stored_rows(), st.integers(-1, 22), st.none() | st.integers(1, 8), st.booleans(), st.integers(1, 9), st.data())
+def test_around_a_moment_are_the_last_before_it_and_the_first_behind_it(
+    rows: list[Row], second: int, limit: int | None, reverse: bool, group: int, data: st.DataObject
+) -> None:
+    places = data.draw(st.lists(st.integers(0, 4), min_size=len(rows), max_size=len(rows)))
+    at = START + second * SECOND
+    ordered = [row for row in sorted(rows, key=place) if row["severity"] == 3 and row["time"] >= START + 5 * SECOND]
+    before, after = [row for row in ordered if row["time"] < at], [row for row in ordered if row["time"] >= at]
+    if limit is not None:
+        before, after = before[max(0, len(before) - limit // 2) :], after[: limit - limit // 2]
+    out, report = asyncio.run(found(rows, places, Moment(at), limit, reverse, group))
+    both = [_kept(row) for row in before + after]
+    assert [row for _, row in out] == (both[::-1] if reverse else both)
+    assert report.rows == len(both)
