@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FORMATS = ("text", "iso", "verbose", "json", "json-pretty", "csv", "raw", "cat", "syslog", "parquet", "arrow")
 WITH_FIELDS = ("verbose", "json", "json-pretty", "csv", "parquet", "arrow")
 BINARY = ("parquet", "arrow")
+FOR_PEOPLE = ("text", "iso", "verbose", "cat")
 SYNONYMS = {"short": "text", "short-iso": "iso", "default": "text", "jsonl": "json"}
 """What journalctl and logcli call them."""
 

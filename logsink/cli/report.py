@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from logsink.query.around import Moment, Span
     from logsink.query.context import Rule
     from logsink.query.plan import Plan
+    from logsink.query.similar import Absent
 
 PATIENCE = 1.0
 """Seconds until there is a progress bar."""
@@ -69,6 +70,33 @@ def _range(query: Query, zone: dt.tzinfo) -> Iterator[str]:
                 None if end is None else when(end / 1_000_000, zone) for end in (condition.low, condition.high)
             )
             yield " ".join([*(["from", since] if since else []), *(["until", until] if until else [])])
+
+
+def absent(value: Absent) -> None:
+    """A value that no row has, and those that rows have instead."""
+    rows = [
+        f"{_harmless(name)} ({'' if value.whole else 'at least '}{counted(count, 'row')})"
+        for name, count in value.there
+    ]
+    there = f"there {'is' if len(rows) == 1 else 'are'}" if value.alike else "the most frequent:"
+    say(f"no {value.column} {value.glob!r}; {there} {', '.join(rows)}")
+
+
+def beyond(query: Query, times: tuple[int, int], zone: dt.tzinfo) -> None:
+    """That the archive ends before the range that was searched begins, or begins after its end."""
+    from logsink.query import Between
+
+    first, last = (when(end / 1_000_000, zone) for end in times)
+    for condition in query.filter.conditions:
+        if isinstance(condition, Between) and condition.column == "time":
+            if condition.low is not None and times[1] < condition.low:
+                say(f"the archive's newest row is of {last}, before the time that was searched")
+            elif condition.high is not None and times[0] >= condition.high:
+                say(f"the archive's oldest row is of {first}, after the time that was searched")
+
+
+def _harmless(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def unreadable(report: Report) -> None:

@@ -22,10 +22,10 @@ from typing import Any
 from logsink.cli import report as reporting
 from logsink.cli.belonging import rule_of
 from logsink.cli.conditions import wanted
-from logsink.cli.output import BINARY, output_of
+from logsink.cli.output import BINARY, FOR_PEOPLE, output_of
 from logsink.cli.printing import Printer, Write
 from logsink.cli.summaries import arranged, check, show, summary_of
-from logsink.errors import ArgumentError, NotFound, Unavailable
+from logsink.errors import ArgumentError, FormatError, NotFound, StoreError, Unavailable
 from logsink.query import Follower, Place, Query, Report, Tuning, search
 from logsink.query.around import Moment, Span, around, spanned
 from logsink.query.context import Around, Rule, surrounded
@@ -33,6 +33,7 @@ from logsink.query.counted import Counted
 from logsink.query.formats import Output
 from logsink.query.plan import Plan, plan
 from logsink.query.scan import fold
+from logsink.query.similar import absent, archived
 from logsink.query.summary import Histogram, Summary
 from logsink.store import Store, open_store
 
@@ -108,6 +109,9 @@ class _Run:
                     await self._beyond(store, query, output, report, Place.of(self._cursor))
                 else:
                     await self._rows(store, query, rule, output, report, tuning)
+                if not (report.rows or self._stopped or self._cursor):
+                    self._ended = self._ended or time.monotonic()
+                    await self._say_why_nothing(store, query)
         reporting.unreadable(report)
         if not given["quiet"]:
             ended = self._ended or time.monotonic()
@@ -146,6 +150,16 @@ class _Run:
     async def _explain(self, store: Store, query: Query, rule: Rule | Moment | Span | None) -> int:
         sys.stdout.write(reporting.explain(await plan(store, query.filter), query, rule, self._url))
         return 0
+
+    async def _say_why_nothing(self, store: Store, query: Query) -> None:
+        """Tell people which values are not there, and what is there instead."""
+        if self._given["quiet"] or self._given["output"] not in FOR_PEOPLE:
+            return
+        with suppress(StoreError, FormatError):  # the answer has been given, and is right
+            for each in await absent(store, query.filter):
+                reporting.absent(each)
+            if self._plans and (times := archived(self._plans[-1])):
+                reporting.beyond(query, times, self._zone)
 
     async def _rows(
         self,
