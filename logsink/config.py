@@ -33,6 +33,7 @@ from logsink.kinds import (
     PEERS,
     SD_ID,
     STORE,
+    SWITCH,
     TIMEZONE,
     Address,
     Kind,
@@ -137,6 +138,12 @@ class Listen(NamedTuple):
         usual="127.0.0.1:9514 while no listener is configured",
         flag="--http",
     )
+    share_ports: bool = _setting(
+        SWITCH,
+        "Let other processes that say so, too, listen on the same addresses: the kernel deals out what comes to all of them.",
+        "false",
+        flag="--share-ports",
+    )
 
 
 @_section
@@ -164,6 +171,17 @@ class Receive(NamedTuple):
     )
     opening_timeout: float = _setting(
         duration("100ms", "5m"), "How long a client may take over its TLS handshake, or its PROXY header.", "10s"
+    )
+    keepalive: float = _setting(
+        duration("3s", "1d"),
+        "How long a peer that gives no sign of life, as after its link went down, is waited for before its connection ends.",
+        "3m",
+    )
+    max_connection_age: float | None = _setting(
+        duration("1s", "36500d"),
+        "How long a sender may keep a connection, up to a quarter less by chance: then RELP clients are told `serverclose`, "
+        "TCP and TLS connections are half-closed, so that senders connect again, to any of the receivers behind a name.",
+        usual="no limit",
     )
     max_inflation: int = _setting(
         count(2, 1_000_000),

@@ -140,6 +140,8 @@ class Kind(NamedTuple):
         return "" if self.low is None else f"{self.show(self.low)} to {self.show(self.high)}"
 
     def _one(self, raw: object) -> Any:
+        if isinstance(raw, bool) and self.name == "switch":
+            return raw
         text = str(raw) if isinstance(raw, int | float) and not isinstance(raw, bool) else raw
         if not isinstance(text, str):
             hint = "write digits only" if self.bare else "write it in quotes"
@@ -163,6 +165,12 @@ def _read_count(text: str) -> int:
     if not re.fullmatch(r"\d{1,18}", text):
         raise ArgumentError(f"cannot read {text!r} as a whole number", hint="write digits only")
     return int(text)
+
+
+def _read_switch(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ArgumentError(f"cannot read {text!r} as a switch", hint="write true or false")
+    return text == "true"
 
 
 def _read_store(text: str) -> str:
@@ -246,6 +254,7 @@ def count(low: int, high: int) -> Kind:
     return Kind("number", _read_count, str, low, high, bare=True)
 
 
+SWITCH = Kind("switch", _read_switch, lambda on: str(on).lower(), bare=True)
 ADDRESS = Kind("address", parse_address, str)
 ADDRESSES = Kind("address", parse_address, str, many=True)
 STORE = Kind("URL", _read_store, str)

@@ -32,11 +32,12 @@ from logsink.journal.tenure import Tenure
 from logsink.journal.writer import Journal
 from logsink.kernel import compile_all
 from logsink.kinds import Address
-from logsink.net.http import Http, Readiness, Report
+from logsink.net.accepting import Acceptor, alert
+from logsink.net.http import CONNECTIONS, Http, Readiness, Report
 from logsink.net.intake import LULL, Intake
-from logsink.net.listening import KINDS, cannot_listen
+from logsink.net.ports import KINDS, Ports
 from logsink.net.relp import RelpConnection, small_segments
-from logsink.net.stream import Port
+from logsink.net.stream import Port, StreamConnection
 from logsink.net.tcp import TcpConnection
 from logsink.net.tls import REFRESH, Certificates
 from logsink.net.udp import UdpListener
@@ -45,11 +46,10 @@ from logsink.store import open_store
 from logsink.store.base import Store
 from logsink.wire import datagrams, framing, relp, resend
 
-BACKLOG = 1024
-"""Connections that the kernel may hold until they are accepted."""
-
 FILES = 256
-"""Files that a receiver has open besides its connections, at most."""
+"""Files that a receiver has open besides connections to it, at most: 32 connections to the store, data files, kernels, its log.
+
+They are kept in reserve: connections are refused before these are used up, or nothing could be acknowledged any more."""
 
 HELD_ROUNDS = 2
 """Archive rounds whose frames may wait in memory; segments beyond that are read again from the journal."""
@@ -82,21 +82,23 @@ Announce = Callable[[Mapping[str, Sequence[str]], str | None], None]
 class Receiver:
     """One receiver on a store. ``await run()`` from a fresh event loop, and ``stop`` it."""
 
-    def __init__(self, config: Config, *, announce: Announce | None = None) -> None:
+    def __init__(self, config: Config, *, announce: Announce | None = None, ports: Ports | None = None) -> None:
         self._config, self._announce = config, announce
+        self._ports = ports or Ports(config.listen)
         self._loop = asyncio.get_running_loop()
         self._stop: asyncio.Future[str] = self._loop.create_future()
         self._hurry = asyncio.Event()
-        self._servers: list[asyncio.AbstractServer] = []
+        self._acceptors: list[Acceptor] = []
         self._udp: list[UdpListener] = []
-        self._http = Http(self._report)
+        connections, http = allow_files(config.receive.max_connections)
+        self._http = Http(self._report, connections=http)
         self._addresses: dict[str, list[str]] = {kind: [] for kind in KINDS}
         self._certificates: Certificates | None = None
         self._paused_at = 0.0
         receive = config.receive
         self._intake = Intake(
             max_message=receive.max_message,
-            max_connections=receive.max_connections,
+            max_connections=connections,
             memory_limit=receive.memory_limit,
             max_per_sender=receive.max_connections_per_sender,
             lull=min(LULL, config.journal.ack_delay),
@@ -104,7 +106,7 @@ class Receiver:
 
     async def run(self) -> int:
         """Receive until ``stop``; the exit code: 0 when everything received is stored, 1 when not."""
-        _allow_files(self._config.receive.max_connections)
+        self._loop.set_exception_handler(unexpected)
         _keep_memory()
         async with open_store(self._config.store) as store:
             await store.probe()
@@ -117,7 +119,7 @@ class Receiver:
             duties = (self._archiver.run(), self._maintain(), self._watch(), self._tenure.watch())
             upkeep = [self._loop.create_task(duty) for duty in duties]
             try:
-                http = await self._listen()
+                http = self._listen()
                 telemetry.READY.log()
                 if self._announce is not None:
                     self._announce(self._addresses, http)
@@ -129,6 +131,7 @@ class Receiver:
                     task.cancel()
                 await asyncio.gather(*upkeep, return_exceptions=True)
                 await self._close()
+                telemetry.settle(at_the_end=True)
 
     @property
     def stopping(self) -> bool:
@@ -169,17 +172,21 @@ class Receiver:
         )
         self._intake.attach(self._journal)
 
-    async def _listen(self) -> str | None:
+    def _listen(self) -> str | None:
         listen = self._config.listen
         if listen.tls or listen.relp_tls:
             self._certificates = Certificates(self._config.tls)
-        await self._listen_stream("tcp", listen.tcp, TcpConnection)
-        await self._listen_stream("relp", listen.relp, RelpConnection)
-        await self._listen_stream("tls", listen.tls, TcpConnection)
-        await self._listen_stream("relp_tls", listen.relp_tls, RelpConnection)
+        self._listen_stream("tcp", listen.tcp, TcpConnection)
+        self._listen_stream("relp", listen.relp, RelpConnection)
+        self._listen_stream("tls", listen.tls, TcpConnection)
+        self._listen_stream("relp_tls", listen.relp_tls, RelpConnection)
         for address in listen.udp:
-            await self._listen_udp(address)
-        return await self._http.listen(listen.http) if listen.http else None
+            for sock in self._ports.open("udp", address):
+                self._udp.append(UdpListener(self._intake, sock))
+                self._opened("udp", sock)
+        http = self._http.listen(self._ports.open("http", listen.http)) if listen.http else None
+        self._ports.prove()
+        return http
 
     async def _watch(self) -> None:
         """Look after what changes outside of this process."""
@@ -189,38 +196,27 @@ class Receiver:
                 self._certificates.refresh()
             self._intake.losses.refresh()
             self._intake.losses.report(self._loop.time())
+            telemetry.settle()
 
-    async def _listen_stream(
+    def _listen_stream(
         self, kind: str, addresses: Sequence[Address], connection: type[TcpConnection] | type[RelpConnection]
     ) -> None:
         listen, receive = self._config.listen, self._config.receive
         proxies = listen.proxy_protocol_from if kind in listen.proxy_protocol_on else ()
         certificates = self._certificates if kind.endswith("tls") else None
-        port = Port(certificates, receive.opening_timeout, proxies, receive.max_inflation)
+        port = Port(certificates, receive.opening_timeout, proxies, receive.max_inflation, receive.max_connection_age)
+
+        def connect(sender: str | None) -> StreamConnection | None:
+            one = connection(self._intake, port)
+            return one if one.accepted(sender) else None
+
         for address in addresses:
-            try:
-                server = await self._loop.create_server(
-                    lambda: connection(self._intake, port),
-                    address.host,
-                    address.port,
-                    reuse_port=True,
-                    backlog=BACKLOG,
-                )
-            except OSError as error:
-                raise cannot_listen(kind, address, error) from error
-            self._servers.append(server)
-            for sock in server.sockets:
+            for sock in self._ports.open(kind, address):
+                alert(sock, receive.keepalive)
                 if kind.startswith("relp"):
                     small_segments(sock)
+                self._acceptors.append(Acceptor(kind, sock, connect))
                 self._opened(kind, sock)
-
-    async def _listen_udp(self, address: Address) -> None:
-        try:
-            listener = await UdpListener.bound(self._intake, address)
-        except OSError as error:
-            raise cannot_listen("udp", address, error) from error
-        self._udp.append(listener)
-        self._opened("udp", listener.socket)
 
     def _opened(self, kind: str, sock: socket.socket) -> None:
         host, port = sock.getsockname()[:2]
@@ -253,8 +249,8 @@ class Receiver:
         began = self._loop.time()
         timeout, open_now = self._config.receive.drain_timeout, len(self._intake.connections)
         telemetry.DRAINING.log(why=self._stop.result(), seconds=timeout, connections=open_now)
-        for server in self._servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         for listener in self._udp:
             listener.close()
         self._intake.drain()
@@ -287,7 +283,9 @@ class Receiver:
         return done
 
     async def _close(self) -> None:
-        await self._http.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self._http.close()
         await self._journal.aclose()
         self._journal.failed.cancel()
         self._rounds.close()
@@ -312,15 +310,30 @@ class Receiver:
         return Readiness(not (self._intake.draining or journal.paused or failing or journal.failed.done()), detail)
 
 
-def _allow_files(connections: int) -> None:
-    """Raise the limit of open files, which often is 1,024, to what the system allows without privileges."""
+def allow_files(connections: int) -> tuple[int, int]:
+    """How many connections there may be, of senders (at most so many) and to HTTP, so that ``FILES`` are left for all else.
+
+    Raises the limit of open files, which often is 1,024, to what the system allows without privileges.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + FILES
-    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    needed = connections + CONNECTIONS + FILES
+    limit = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     if soft != resource.RLIM_INFINITY and soft < limit:
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-    if limit < wanted:
-        telemetry.FEW_FILES.log(limit=limit, connections=connections)
+    if limit == needed:
+        return connections, CONNECTIONS
+    most = max(limit - FILES, limit // 4)
+    http = min(CONNECTIONS, max(most // 8, 1))
+    telemetry.FEW_FILES.log(limit=limit, connections=most - http)
+    return most - http, http
+
+
+def unexpected(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what nobody else has caught. A connection's own trouble is the connection's: see ``connection_lost``."""
+    error = context.get("exception")
+    if isinstance(error, OSError) and "transport" in context:
+        return
+    telemetry.CRASHED.log(where=context["message"], error=error or "", trace=error)
 
 
 def _keep_memory() -> None:

@@ -2,7 +2,8 @@
 
 Metrics live in ``REGISTRY`` (Prometheus); counters end in ``_total``, units are base units (seconds, bytes).
 An event has a name, a level and a text with ``{fields}``; ``setup`` decides whether lines are text or JSON. Fields are kept
-apart from the text, so a JSON line has them as values.
+apart from the text, so a JSON line has them as values. An event that senders or a failing store can cause in a loop says
+what makes two of its lines one matter (``matter``): see ``logsink.notices``. ``settle`` writes what was counted.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import time
 import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +23,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from logsink import __version__
 from logsink.flags import Flag, names
+from logsink.notices import Due, Notices
 
 REGISTRY = CollectorRegistry()
 
@@ -149,12 +152,50 @@ class Event:
     name: str
     level: int
     text: str
+    matter: tuple[str, ...] | None = None
+    """Fields that tell apart what is written once and then counted; None: every line is written."""
+    again: float = 3600.0
+    """Seconds after which a matter is new again."""
 
-    def log(self, **fields: object) -> None:
-        """Emit. An ``error`` field that is an exception is shown as its message (and its hint)."""
-        if _LOGGER.isEnabledFor(self.level):
-            shown = {k: _shown(v) for k, v in fields.items()}
-            _LOGGER.log(self.level, self.text.format(**shown), extra={"event": self.name, "fields": shown})
+    def log(self, *, trace: BaseException | None = None, **fields: object) -> None:
+        """Emit. An ``error`` field that is an exception is shown as its message (and hint), ``trace`` with its traceback."""
+        if not _LOGGER.isEnabledFor(self.level):
+            return
+        shown = {k: _shown(v) for k, v in fields.items()}
+        due: Due | None = Due(shown)
+        if self.matter is not None:
+            _REPEATING[self.name] = self
+            matter = tuple(str(shown.get(field)) for field in self.matter)
+            due = _NOTICES.take(self.name, matter, shown, time.monotonic(), self.again)
+        if due is not None:
+            self.write(due, trace)
+
+    def write(self, due: Due, trace: BaseException | None = None) -> None:
+        """Write one line that may stand for several."""
+        text, fields = self.text.format(**due.fields), due.fields
+        if due.times > 1:
+            most = due.senders.most_common(3)
+            whose = ", ".join(f"{sender} {times}" for sender, times in most) + (", ..." if len(due.senders) > 3 else "")
+            text += f" (one of {due.times} in {due.seconds:.0f} s" + (f", by sender: {whose})" if whose else ")")
+            fields = fields | {"times": due.times, "seconds_counted": round(due.seconds), "by_sender": dict(most)}
+        _LOGGER.log(self.level, text, exc_info=trace, extra={"event": self.name, "fields": fields})
+
+
+_NOTICES = Notices()
+_REPEATING: dict[str, Event] = {}
+
+
+def start_over() -> None:
+    """Forget what was told and counted: a log begins."""
+    global _NOTICES
+    _NOTICES = Notices()
+    _REPEATING.clear()
+
+
+def settle(*, at_the_end: bool = False) -> None:
+    """Write a line for each event that was counted long enough without one, at the end for all. Call it now and then."""
+    for name, due in _NOTICES.overdue(time.monotonic(), all_of_it=at_the_end):
+        _REPEATING[name].write(due)
 
 
 def _shown(value: object) -> object:
@@ -179,18 +220,34 @@ NOT_ARCHIVED = Event(
     "not_archived", _W, "stopped with {segments} segments in the journal; another receiver archives them"
 )
 FATAL = Event("fatal", _E, "cannot go on: {error}")
-CRASHED = Event("crashed", _E, "unexpected error in {where}: {error}")
+CRASHED = Event("crashed", _E, "unexpected error in {where}: {error}", ("where", "error"))
 FEW_FILES = Event(
     "few_files",
     _W,
-    "may open only {limit} files, too few for receive.max_connections {connections} (raise LimitNOFILE or ulimit -n)",
+    "may open only {limit} files, so at most {connections} connections, for all receive.max_connections (raise LimitNOFILE)",
 )
-REFUSED_FULL = Event("refused_full", _W, "refused a connection from {sender}: max_connections {limit} reached")
-REJECTION = Event("rejected", _W, "closed a {transport} connection of {sender}: {reason}")
+REFUSED_FULL = Event(
+    "refused_full",
+    _W,
+    "refused a connection from {sender}: {limit} are open, the most that receive.max_connections and the limit of files allow",
+    ("sender",),
+)
+ACCEPT_FAILED = Event(
+    "accept_failed",
+    _W,
+    "cannot accept connections on {address} ({transport}), trying again: {error}",
+    ("address",),
+    again=60.0,
+)
+REJECTION = Event(
+    "rejected", _W, "closed a {transport} connection of {sender}: {reason}", ("transport", "sender", "kind")
+)
+BROKEN = Event("connection_broken", _W, "a {transport} connection of {sender} broke: {error}", ("transport", "sender"))
 SHARE = Event(
     "share",
     _W,
     "reading of {sender} paused: it holds more than its share of receive.memory_limit, until more is stored",
+    ("sender",),
 )
 CERTIFICATES_LOADED = Event("certificates_loaded", _I, "new connections use the changed TLS files ({cert})")
 CERTIFICATES_BROKEN = Event(
@@ -201,21 +258,28 @@ CERTIFICATE_EXPIRING = Event(
     _W,
     "the certificate of the TLS listeners ({cert}) is valid until {date}; senders refuse it then",
 )
-SESSION_FAILED = Event("session_failed", _W, "closed the {transport} session of {sender}: {error}")
-PAUSE = Event("pause", _W, "reading paused: {bytes} bytes are not stored yet, memory_limit is {limit}")
-RESUME = Event("resume", _I, "reading resumed after {seconds:.1f} s")
+SESSION_FAILED = Event(
+    "session_failed", _W, "closed the {transport} session of {sender}: {error}", ("transport", "sender")
+)
+PAUSE = Event("pause", _W, "reading paused: {bytes} bytes are not stored yet, memory_limit is {limit}", (), again=60.0)
+RESUME = Event("resume", _I, "reading resumed after {seconds:.1f} s", (), again=60.0)
 UNFINISHED_CUT = Event(
     "unfinished_cut",
     _W,
     "cut an unfinished frame of {bytes} bytes from {sender}: {total} bytes of unfinished frames, limit {limit}",
+    ("sender",),
 )
 UDP_LOST = Event("udp_lost", _W, "lost {datagrams} datagrams ({where})")
 RENEWED = Event(
-    "renewed", _W, "the store's clock has moved on by {seconds:g} s unseen; going on as receiver {receiver}"
+    "renewed",
+    _W,
+    "the store's clock has moved on by {seconds:g} s unseen; going on as receiver {receiver}",
+    (),
+    again=60.0,
 )
-PUT_FAILED = Event("put_failed", _W, "cannot store segment {key}, trying again: {error}")
-PUT_RECOVERED = Event("put_recovered", _I, "segment {key} stored after {tries} tries")
-ARCHIVE_FAILED = Event("archive_failed", _W, "archive round failed, trying again: {error}")
+PUT_FAILED = Event("put_failed", _W, "cannot store segment {key}, trying again: {error}", (), again=60.0)
+PUT_RECOVERED = Event("put_recovered", _I, "segment {key} stored after {tries} tries", (), again=60.0)
+ARCHIVE_FAILED = Event("archive_failed", _W, "archive round failed, trying again: {error}", (), again=60.0)
 COMMITTED = Event(
     "committed", _I, "committed version {version}: {rows} rows of {segments} segments in {files} files, {bytes} bytes"
 )
@@ -229,10 +293,10 @@ ADOPTION = Event("adopted", _I, "archived {segments} segments of receiver {recei
 COMPACTION = Event(
     "compacted", _I, "committed version {version}: {files} files became {path}, {rows} rows, {bytes} bytes"
 )
-COMPACTION_PASSED = Event("compaction_passed", _W, "a data file is left as it is: {error}")
+COMPACTION_PASSED = Event("compaction_passed", _W, "a data file is left as it is: {error}", ("error",))
 RETIRED = Event("retired", _I, "took {files} files, {bytes} bytes, of {first} to {last} out of the table")
 REMOVED = Event("removed", _I, "deleted {files} data files that no reader needs, {bytes} bytes")
-MAINTENANCE_FAILED = Event("maintenance_failed", _W, "maintenance failed, trying again: {error}")
+MAINTENANCE_FAILED = Event("maintenance_failed", _W, "maintenance failed, trying again: {error}", (), again=60.0)
 CHECKPOINTED = Event("checkpointed", _I, "checkpoint of version {version} written")
 
 
@@ -265,6 +329,7 @@ def setup(worker: int = 0, *, level: str = "info", as_json: bool = False, stream
 
     The lines of one of several ``worker``s say which.
     """
+    start_over()
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_Lines(as_json=as_json, worker=worker))
     _LOGGER.handlers[:] = [handler]

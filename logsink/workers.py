@@ -27,7 +27,8 @@ from logsink import telemetry
 from logsink.config import Config
 from logsink.errors import LogsinkError
 from logsink.net.http import Http, Readiness, Report
-from logsink.net.listening import chosen, write_ready_file
+from logsink.net.listening import write_ready_file
+from logsink.net.ports import Ports, Reservation
 
 PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds until a worker that has ended is replaced: twice as many each time that it has not come to listen."""
@@ -60,7 +61,9 @@ class Workers:
     """``config.workers`` receivers. ``await run()`` from a fresh event loop, and ``stop`` them."""
 
     def __init__(self, config: Config, setup: Setup, *, ready_file: Path | None = None) -> None:
-        self._listen, self._holding = chosen(config.listen)
+        self._reserved = Reservation(config.listen)
+        self._listen = self._reserved.listen
+        self._ports = Ports(self._listen)
         self._ready_file = ready_file
         config = config._replace(listen=self._listen._replace(http=None))
         self._workers = [_Worker(config, setup, number + 1) for number in range(config.workers)]
@@ -68,12 +71,14 @@ class Workers:
 
     async def run(self) -> int:
         """Receive until ``stop``; the exit code: 0 when everything received is stored, 1 when not."""
+        open_http = self._ports.open("http", self._listen.http) if self._listen.http else []
         running = [asyncio.create_task(worker.run()) for worker in self._workers]
+        settling = asyncio.create_task(_settle())
         try:
             listening = await asyncio.gather(*(worker.listening for worker in self._workers))
-            for one in self._holding:
-                one.close()
-            http = await self._http.listen(self._listen.http) if self._listen.http else None
+            self._reserved.listening()
+            self._ports.prove()
+            http = self._http.listen(open_http) if open_http else None
             telemetry.WORKING.log(workers=len(running))
             if self._ready_file is not None:
                 write_ready_file(self._ready_file, listening[0].addresses, http)
@@ -82,7 +87,10 @@ class Workers:
             raise
         finally:
             codes = await asyncio.gather(*running)
-            await self._http.close()
+            self._http.close()
+            self._reserved.close()
+            settling.cancel()
+            telemetry.settle(at_the_end=True)
         return int(any(codes))
 
     @property
@@ -108,6 +116,13 @@ class Workers:
         ready = bool(told) and not missing and all(report.readiness.ready for report in told.values())
         detail = {str(number): report.readiness.detail for number, report in told.items()}
         return Report(Readiness(ready, {"workers": detail, "no_answer": missing}), _together(told))
+
+
+async def _settle() -> None:
+    """Have what is counted for the log written now and then, until cancelled."""
+    while True:
+        await asyncio.sleep(ANSWER)
+        telemetry.settle()
 
 
 def _together(reports: Mapping[int, Report]) -> list[Metric]:
@@ -257,7 +272,11 @@ async def _receive(pipe: Connection, config: Config) -> int:
     from logsink.serve import Receiver  # 0.4 s that the first process need not wait for
 
     loop = asyncio.get_running_loop()
-    receiver = Receiver(config, announce=lambda addresses, _: pipe.send(Listening(addresses)))
+    receiver = Receiver(
+        config,
+        announce=lambda addresses, _: pipe.send(Listening(addresses)),
+        ports=Ports(config.listen, member=True),
+    )
 
     def heed() -> None:
         try:

@@ -7,6 +7,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from logsink import telemetry
+
 # A slow machine is no bug; what is too slow is measured by benchmarks/.
 hypothesis.settings.register_profile("logsink", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("logsink")
@@ -16,3 +18,9 @@ hypothesis.settings.load_profile("logsink")
 def root() -> Path:
     """The project's directory."""
     return Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> None:
+    """No test is told less because another one was told it before."""
+    telemetry.start_over()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -11,16 +12,28 @@ from typing import TYPE_CHECKING
 import click
 
 from logsink.cli.light import without_pandas
-from logsink.cli.settings import effective, options
+from logsink.cli.settings import effective, options, parameter
+from logsink.errors import ConfigError
 
 if TYPE_CHECKING:
     from logsink.config import Config
+    from logsink.net.ports import Handed
     from logsink.serve import Receiver
     from logsink.workers import Workers
 
 
 @click.command()
-@options("store", "workers", "listen.tcp", "listen.udp", "listen.relp", "listen.tls", "listen.relp_tls", "listen.http")
+@options(
+    "store",
+    "workers",
+    "listen.tcp",
+    "listen.udp",
+    "listen.relp",
+    "listen.tls",
+    "listen.relp_tls",
+    "listen.http",
+    "listen.share_ports",
+)
 @click.option(
     "--ready-file",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -38,14 +51,23 @@ def command(config_file: Path | None, ready_file: Path | None, log_format: str, 
     """Receive syslog, make it durable, archive it.
 
     Without any listener configured, TCP and UDP open on 127.0.0.1:5514, RELP on 127.0.0.1:2514, and HTTP (/metrics, /healthz,
-    /readyz) on 127.0.0.1:9514. SIGTERM and SIGINT drain and stop; a second one stops at once.
+    /readyz) on 127.0.0.1:9514. SIGTERM and SIGINT drain and stop; another one, a second or more later, stops at once. Sockets
+    that systemd hands over (LISTEN_FDS) take the place of the addresses of their kind.
 
     \b
     Examples:
       logsink serve
       logsink serve --store s3://my-logs/prod --relp 0.0.0.0:2514 --tcp 0.0.0.0:5514 --http 127.0.0.1:9514
     """
-    config = effective(config_file, given)
+    from logsink.net.activation import handed
+
+    sockets = handed(os.environ, os.getpid())
+    config = effective(config_file, given | _handed_addresses(sockets))
+    if sockets and config.workers > 1:
+        raise ConfigError(
+            "cannot share the sockets of LISTEN_FDS among workers: there is one for each address",
+            hint="write workers = 1, or have logsink open the addresses itself",
+        )
     import asyncio
 
     import uvloop
@@ -57,21 +79,38 @@ def command(config_file: Path | None, ready_file: Path | None, log_format: str, 
 
     async def serve() -> int:
         several = config.workers > 1
-        running = _workers(config, partial(_worker, setup), ready_file) if several else _receiver(config, ready_file)
+        running: Receiver | Workers
+        if several:
+            running = _workers(config, partial(_worker, setup), ready_file)
+        else:
+            running = _receiver(config, sockets, ready_file)
+        loop = asyncio.get_running_loop()
+        signals = Signals(running, loop.time)
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, _signalled, running, number.name)
+            loop.add_signal_handler(number, signals.take, number.name)
         return await running.run()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(serve())
 
 
-def _receiver(config: Config, ready_file: Path | None) -> Receiver:
+def _handed_addresses(sockets: Handed) -> dict[str, tuple[str, ...]]:
+    """Addresses of sockets that were handed over, as the settings that they replace."""
+    found: dict[str, tuple[str, ...]] = {}
+    for kind, address in sockets:
+        key = parameter(f"listen.{kind}")
+        found[key] = (*found.get(key, ()), str(address))
+    return found
+
+
+def _receiver(config: Config, sockets: Handed, ready_file: Path | None) -> Receiver:
     without_pandas()
     from logsink.net.listening import write_ready_file
+    from logsink.net.ports import Ports
     from logsink.serve import Receiver
 
-    return Receiver(config, announce=partial(write_ready_file, ready_file) if ready_file else None)
+    announce = partial(write_ready_file, ready_file) if ready_file else None
+    return Receiver(config, announce=announce, ports=Ports(config.listen, sockets))
 
 
 def _workers(config: Config, setup: Callable[..., None], ready_file: Path | None) -> Workers:
@@ -86,8 +125,23 @@ def _worker(setup: Callable[..., None], number: int) -> None:
     without_pandas()
 
 
-def _signalled(running: Receiver | Workers, name: str) -> None:
-    if running.stopping:
-        running.hurry()
-    else:
-        running.stop(name)
+class Signals:
+    """Stops what is running when it is told to, and at once when it is told again.
+
+    Signals within ``ONE`` second are one: `timeout`, terminals and service managers signal a process, and then its group.
+    """
+
+    ONE = 1.0
+
+    def __init__(self, running: Receiver | Workers, clock: Callable[[], float]) -> None:
+        self._running, self._clock = running, clock
+        self._first: float | None = None
+
+    def take(self, name: str) -> None:
+        """A signal has come."""
+        now = self._clock()
+        if self._first is None:
+            self._first = now
+            self._running.stop(name)
+        elif now - self._first >= self.ONE:
+            self._running.hurry()

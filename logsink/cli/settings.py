@@ -50,4 +50,6 @@ def _option(setting: Setting) -> Callable[[Callable[..., Any]], Callable[..., An
         raise ValueError(f"setting {setting.key} has no flag")
     many, metavar = setting.kind.many, {"address": "ADDR", "URL": "URL", "number": "N"}.get(setting.kind.name, "VALUE")
     text = setting.doc.replace("`", "") + (" May be repeated." if many else "")
+    if setting.kind.name == "switch":
+        return click.option(setting.flag, parameter(setting.key), is_flag=True, default=None, help=text)
     return click.option(setting.flag, parameter(setting.key), multiple=many, metavar=metavar, help=text)

@@ -1,19 +1,46 @@
-"""HTTP for machines: ``/metrics`` (Prometheus), ``/healthz`` (the process lives), ``/readyz`` (it can make logs durable)."""
+"""HTTP for machines: ``/metrics`` (Prometheus), ``/healthz`` (the process lives), ``/readyz`` (it can make logs durable).
+
+::
+
+    accepted -> request line and headers, at most HEAD octets within ``opening``  -> answer, within ``answering``  -> closed
+                too many connections: the one that has waited longest for its headers gives way
+
+One request a connection. A client that sends anything else than a GET or HEAD is answered with what was wrong, counted, and
+never named in more than a few lines of the log.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import NamedTuple
+import asyncio
+import re
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from http import HTTPStatus
+from typing import Final, NamedTuple, cast
 
 import orjson
-from aiohttp import web
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from logsink import telemetry
 from logsink.kinds import Address
-from logsink.net.listening import cannot_listen
+from logsink.net.accepting import Acceptor
+
+CONNECTIONS: Final = 64
+"""Connections at a time: a Prometheus or two, a balancer's checks, people."""
+
+HEAD: Final = 16 << 10
+"""Octets of a request line and its headers at most."""
+
+OPENING: Final = 10.0
+"""Seconds for the headers to come."""
+
+ANSWERING: Final = 30.0
+"""Seconds for the answer to be made and taken."""
+
+_REQUEST = re.compile(rb"([!-~]+) ([!-~]+) HTTP/1\.[01]\r?\n")
+_TEXT = "text/plain; charset=utf-8"
 
 
 class Readiness(NamedTuple):
@@ -30,47 +57,197 @@ class Report(NamedTuple):
     metrics: list[Metric]
 
 
+class Answer(NamedTuple):
+    """What a client is sent."""
+
+    body: bytes
+    status: HTTPStatus = HTTPStatus.OK
+    kind: str = _TEXT
+
+    def octets(self, *, bodiless: bool) -> bytes:
+        """As they are sent, without its body for HEAD."""
+        head = (
+            f"HTTP/1.1 {self.status.value} {self.status.phrase}\r\nContent-Type: {self.kind}\r\n"
+            f"Content-Length: {len(self.body)}\r\nConnection: close\r\n"
+        ) + ("Allow: GET, HEAD\r\n" if self.status is HTTPStatus.METHOD_NOT_ALLOWED else "")
+        return head.encode("ascii") + b"\r\n" + (b"" if bodiless else self.body)
+
+
+class Request(NamedTuple):
+    """A request as far as it matters here; ``path`` is without a query."""
+
+    method: str
+    path: str
+
+
+def read_request(data: bytes) -> Request | HTTPStatus | None:
+    """The request at the beginning of ``data``; why it cannot be answered; None while its headers are not all there."""
+    end = re.search(rb"\r?\n\r?\n", data)
+    if len(data) > HEAD and (end is None or end.start() > HEAD):
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    line = _REQUEST.match(data)
+    if line is None and b"\n" in data:
+        return HTTPStatus.BAD_REQUEST
+    if line is None or end is None:
+        return None
+    return Request(line[1].decode("ascii"), line[2].decode("ascii").partition("?")[0])
+
+
 class Http:
     """The three endpoints, of what ``report`` tells whenever one is asked."""
 
-    def __init__(self, report: Callable[[], Awaitable[Report]]) -> None:
-        self._report = report
-        self._runner: web.AppRunner | None = None
+    def __init__(
+        self,
+        report: Callable[[], Awaitable[Report]],
+        *,
+        connections: int = CONNECTIONS,
+        opening: float = OPENING,
+        answering: float = ANSWERING,
+    ) -> None:
+        self._report, self._most = report, connections
+        self.opening, self.answering = opening, answering
+        self._acceptors: list[Acceptor] = []
+        self._open: dict[Exchange, None] = {}
+        """Oldest first."""
 
-    async def listen(self, address: Address) -> str:
-        """Open ``address``; where that is, the port that the system chose in it. ``ConfigError``: it cannot be had."""
-        app = web.Application()
-        app.add_routes(
-            [web.get("/metrics", self._metrics), web.get("/healthz", self._healthz), web.get("/readyz", self._readyz)]
-        )
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, address.host, address.port, reuse_port=True)
-        try:
-            await site.start()
-        except OSError as error:
-            raise cannot_listen("http", address, error) from error
-        at = str(Address(*self._runner.addresses[0][:2]))
+    def listen(self, sockets: Sequence[socket.socket]) -> str:
+        """Accept from these listening sockets; where that is."""
+        self._acceptors += [Acceptor("http", sock, self._connect) for sock in sockets]
+        at = str(Address(*sockets[0].getsockname()[:2]))
         telemetry.LISTENING.log(address=at, transport="http")
         return at
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Answer no more."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        for acceptor in self._acceptors:
+            acceptor.close()
+        for exchange in list(self._open):
+            exchange.abort()
 
-    async def _metrics(self, _: web.Request) -> web.Response:
-        registry = CollectorRegistry()
-        registry.register(_Collected((await self._report()).metrics))
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    def leave(self, exchange: Exchange) -> None:
+        """A connection is closed."""
+        self._open.pop(exchange, None)
 
-    async def _healthz(self, _: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+    async def answer(self, request: Request) -> Answer:
+        """What to answer."""
+        if request.method not in ("GET", "HEAD"):
+            return Answer(b"only GET and HEAD\n", HTTPStatus.METHOD_NOT_ALLOWED)
+        match request.path:
+            case "/metrics":
+                registry = CollectorRegistry()
+                registry.register(_Collected((await self._report()).metrics))
+                return Answer(generate_latest(registry), kind=CONTENT_TYPE_LATEST)
+            case "/healthz":
+                return Answer(b"ok\n")
+            case "/readyz":
+                ready, detail = (await self._report()).readiness
+                status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+                return Answer(
+                    orjson.dumps({"ready": ready} | detail) + b"\n", status, "application/json; charset=utf-8"
+                )
+        return Answer(b"there are /metrics, /healthz and /readyz\n", HTTPStatus.NOT_FOUND)
 
-    async def _readyz(self, _: web.Request) -> web.Response:
-        ready, detail = (await self._report()).readiness
-        body = orjson.dumps({"ready": ready} | detail) + b"\n"
-        return web.Response(body=body, status=200 if ready else 503, content_type="application/json")
+    def _connect(self, sender: str | None) -> Exchange | None:
+        if len(self._open) >= self._most:
+            waiting = next((one for one in self._open if not one.busy), None)
+            if waiting is None:
+                telemetry.REFUSED.labels("http").inc()
+                telemetry.REFUSED_FULL.log(sender=sender, limit=self._most)
+                return None
+            waiting.reject(
+                "connections", f"{self._most} connections are open, and it keeps one without asking for anything"
+            )
+            self.leave(waiting)
+        exchange = Exchange(self, sender)
+        self._open[exchange] = None
+        return exchange
+
+
+class Exchange(asyncio.Protocol):
+    """One connection of a client: a request, its answer, the end."""
+
+    def __init__(self, http: Http, sender: str | None) -> None:
+        self._asked = self._sent = self._heard = False
+        """The request is there; the answer is given to the system; the client has sent its last."""
+        self._http, self._sender = http, sender
+        self._loop = asyncio.get_running_loop()
+        self._data = b""
+        self._transport: asyncio.Transport | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._aborted = False
+        self._deadline = self._loop.call_later(http.opening, self._late)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if self._aborted:
+            self.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self._asked:
+            return  # what comes with or after the request is read, or closing would take the answer back
+        self._data += data
+        request = read_request(self._data)
+        if request is None:
+            return
+        self._asked, self._data = True, b""
+        self._deadline.cancel()
+        self._deadline = self._loop.call_later(self._http.answering, self.abort)
+        if isinstance(request, Request):
+            self._work = self._loop.create_task(self._answer(request))
+            return
+        self._count("request", f"what it sent is no HTTP request ({request.value} {request.phrase})")
+        self._send(Answer(f"{request.phrase}\n".encode(), request), bodiless=False)
+
+    def eof_received(self) -> bool:
+        self._heard = True
+        return self._asked and not self._sent  # a client may half-close after its request
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline.cancel()
+        if self._work:
+            self._work.cancel()
+        self._http.leave(self)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is being made."""
+        return self._asked and not self._sent
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._aborted = True
+        if self._transport:
+            self._transport.abort()
+
+    def reject(self, kind: str, reason: str) -> None:
+        """Close at once, count it, and say why."""
+        self._count(kind, reason)
+        self.abort()
+
+    def _late(self) -> None:
+        self.reject("request_timeout", f"it did not send its request within {self._http.opening:g} s")
+
+    def _count(self, kind: str, reason: str) -> None:
+        telemetry.REJECTED.labels("http", kind).inc()
+        telemetry.REJECTION.log(transport="http", sender=self._sender, kind=kind, reason=reason)
+
+    async def _answer(self, request: Request) -> None:
+        try:
+            answer = await self._http.answer(request)
+        except Exception as error:  # noqa: BLE001  the client is told, and the log
+            telemetry.CRASHED.log(where=f"http {request.path}", error=error, trace=error)
+            answer = Answer(b"", HTTPStatus.INTERNAL_SERVER_ERROR)
+        self._send(answer, bodiless=request.method == "HEAD")
+
+    def _send(self, answer: Answer, *, bodiless: bool) -> None:
+        """Answer, and close once the client has: to close on what was not read would take the answer back."""
+        if self._transport and not self._transport.is_closing():
+            self._transport.write(answer.octets(bodiless=bodiless))
+            self._sent = True
+            if self._heard:
+                self._transport.close()
+            else:
+                self._transport.write_eof()
 
 
 class _Collected(Collector):

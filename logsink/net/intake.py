@@ -17,7 +17,6 @@ from logsink.flags import Flag
 from logsink.journal.fill import ROW
 from logsink.journal.writer import CLOCK, Journal
 from logsink.net.losses import Losses
-from logsink.net.notices import Notices
 from logsink.net.senders import Senders
 from logsink.net.shares import Shares
 from logsink.parse.frames import Origin
@@ -99,8 +98,6 @@ class Intake:
         self._unfinished: dict[Connection, int] = {}
         self._unfinished_total = 0
         self._unfinished_limit = int(memory_limit * _UNFINISHED_SHARE)
-        self._full = False
-        self._notices = Notices()
         self.senders = Senders(int(memory_limit * _OPENING_SHARE))
 
     def attach(self, journal: Journal) -> None:
@@ -125,8 +122,7 @@ class Intake:
         self._stored()
         if self._shares.take(ordinal, origin.sender, weight):
             telemetry.SHARE_EXCEEDED.inc()
-            if self._notices.due((origin.sender, "share"), asyncio.get_running_loop().time()):
-                telemetry.SHARE.log(sender=origin.sender)
+            telemetry.SHARE.log(sender=origin.sender)
             for connection in self._by_sender.get(origin.sender, ()):
                 connection.pause()
             self.watch(self._shares.oldest or ordinal, self._stored)
@@ -161,11 +157,8 @@ class Intake:
         transport, full = connection.origin.transport, len(self.connections) >= self._max_connections
         if full:
             telemetry.REFUSED.labels(transport).inc()
-            if not self._full:
-                telemetry.REFUSED_FULL.log(sender=connection.origin.sender, limit=self._max_connections)
-            self._full = True
+            telemetry.REFUSED_FULL.log(sender=connection.origin.sender, limit=self._max_connections)
             return False
-        self._full = False
         self.connections.add(connection)
         self.empty.clear()
         telemetry.ACCEPTED.labels(transport).inc()
@@ -186,10 +179,9 @@ class Intake:
         return None
 
     def rejected(self, origin: Origin, kind: str, reason: str) -> None:
-        """A connection is closed for what its peer did: count it, and say ``reason`` if that is news of this sender."""
+        """A connection is closed for what its peer did: count it, and log ``reason``."""
         telemetry.REJECTED.labels(origin.transport, kind).inc()
-        if self._notices.due((origin.sender, origin.transport, kind), asyncio.get_running_loop().time()):
-            telemetry.REJECTION.log(transport=origin.transport, sender=origin.sender, reason=reason)
+        telemetry.REJECTION.log(transport=origin.transport, sender=origin.sender, kind=kind, reason=reason)
 
     def leave(self, connection: Connection) -> None:
         """A connection is closed; nothing happens when it was not admitted or has left."""

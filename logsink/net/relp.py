@@ -64,7 +64,7 @@ class RelpConnection(StreamConnection):
         """(ordinal of a fill, frames taken by the time it got its batch): oldest first."""
         self._acknowledged = 0
         self._taken = 0
-        self._left = self._parted = self._closed = False
+        self._left = self._closed = False
         self._sender: Sender | None = None
         self._first: Opening | None = None
         self._history = History()
@@ -167,7 +167,6 @@ class RelpConnection(StreamConnection):
 
     def part(self) -> None:
         """Take nothing more; when all that was taken is acknowledged, say ``serverclose`` and leave."""
-        self._parted = True
         self._relp.shutdown()
         if self._first:
             self._first.end(closed=True)
@@ -204,7 +203,7 @@ class RelpConnection(StreamConnection):
         if not self._relp.finished or self._left:
             return
         self._left = True
-        if self.intake.draining and transport.can_write_eof():
+        if self._parted and transport.can_write_eof():
             # Closing on octets that were not read would reset the connection, and the acknowledgements on their way with it.
             transport.write_eof()
             asyncio.get_running_loop().call_later(LINGER, self.close)

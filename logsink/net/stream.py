@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import random
 import ssl
 from typing import NamedTuple, Protocol, cast
 
@@ -54,6 +55,8 @@ class Port(NamedTuple):
     """Connections from here begin with a PROXY header, others must not."""
     max_inflation: int = 1000
     """How many times its size a compressed stream may become."""
+    max_age: float | None = None
+    """Seconds after which a session is asked to end, up to a quarter earlier; None: never."""
 
     def proxied(self, sender: str | None) -> bool:
         """Whether ``sender`` is a load balancer that names its clients."""
@@ -107,7 +110,8 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._inflater: StreamInflater | None = None
         self._over = self._lost = False
         """Nothing more is read, and the connection is closed: only what is pending in the inflater may still come."""
-        self._ended = self._aborted = self._rejected = False
+        self._ended = self._aborted = self._rejected = self._parted = False
+        self._age: asyncio.TimerHandle | None = None
         self._holds = 0
         self._read_at = 0.0
 
@@ -130,15 +134,16 @@ class StreamConnection(asyncio.BufferedProtocol):
         """Say that nothing more is wanted; called once, with a transport that is not closing."""
         raise NotImplementedError
 
+    def accepted(self, sender: str | None) -> bool:
+        """A connection from this address was accepted, and will be made: whether it may, or is to be closed."""
+        self.origin = Origin(sender, None, self.kind)
+        return self.intake.admit(self)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._raw = cast(asyncio.Transport, transport)
-        peer = transport.get_extra_info("peername")
-        sender = str(peer[0]).removeprefix("::ffff:") if isinstance(peer, tuple) and peer else None
-        self.origin = Origin(sender, None, self.kind)
-        if not self.intake.admit(self):
-            self._ended = True
+        if self._aborted:
             self._raw.abort()
-        elif self._port.proxied(sender):
+        elif self._port.proxied(self.origin.sender):
             self._header = ProxyHeader()
             loop = asyncio.get_running_loop()
             self._deadline = loop.call_later(self._port.opening_timeout, self._header_late)
@@ -202,8 +207,11 @@ class StreamConnection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
-        if self._deadline:
-            self._deadline.cancel()
+        for timer in (self._deadline, self._age):
+            if timer:
+                timer.cancel()
+        if exc is not None and not self._rejected and not isinstance(exc, ConnectionError | ssl.SSLError):
+            telemetry.BROKEN.log(transport=self.kind, sender=self.origin.sender, error=exc)
         self._end()
 
     def pause(self) -> None:
@@ -221,9 +229,12 @@ class StreamConnection(asyncio.BufferedProtocol):
 
     def drain(self) -> None:
         """Say that nothing more is wanted; go on reading to the peer's end. Nothing was taken yet: close."""
+        if self._raw is None:
+            return  # it was accepted and is not made yet: it begins with this
         if self.transport is None:
             self.abort()
-        elif not self.transport.is_closing():
+        elif not self.transport.is_closing() and not self._parted:
+            self._parted = True
             self.part()
 
     def abort(self) -> None:
@@ -373,6 +384,9 @@ class StreamConnection(asyncio.BufferedProtocol):
         if self._holds:
             self._hold(transport, True)
         self.begun()
+        if self._port.max_age is not None:
+            age = self._port.max_age * random.uniform(0.75, 1.0)
+            self._age = asyncio.get_running_loop().call_later(age, self.drain)
         if self.intake.draining:
             self.drain()
 

@@ -10,9 +10,7 @@ import ctypes
 import errno
 import os
 import socket
-from collections.abc import Sequence
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +18,7 @@ from logsink import telemetry
 from logsink.flags import Flag
 from logsink.kinds import Address
 from logsink.net.intake import READ, Intake
+from logsink.net.ports import bound
 from logsink.parse.frames import Origin
 from logsink.wire.batch import Batch
 from logsink.wire.datagrams import SLOT, Datagrams
@@ -90,17 +89,8 @@ class UdpListener:
 
     @classmethod
     async def bound(cls, intake: Intake, address: Address) -> UdpListener:
-        """One at ``address``, which others may listen on as well. ``OSError``: it cannot be had."""
-        loop = asyncio.get_running_loop()
-        errors = []
-        for *of, _, where in await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM):
-            try:
-                sock = _bound(of, where)
-            except OSError as error:
-                errors.append(error)
-            else:
-                return cls(intake, sock)
-        raise errors[0]
+        """A listener at ``address``, alone there. ``ConfigError``: it cannot be had."""
+        return cls(intake, bound("udp", address)[0])
 
     def close(self) -> None:
         """Take what has arrived, and receive nothing more."""
@@ -184,15 +174,3 @@ class UdpListener:
             text = socket.inet_ntop(self.socket.family, address[4:] if six else address[:4])
             origin = self._origins[address] = Origin(text.removeprefix("::ffff:"), None, self.kind)
         return origin
-
-
-def _bound(of: Sequence[int], where: Any) -> socket.socket:
-    """A socket of this family, type and protocol at this address."""
-    sock = socket.socket(*of)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind(where)
-    except OSError:
-        sock.close()
-        raise
-    return sock

@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 from logsink.config import Journal as Limits
 from logsink.journal.segment import Segment
 from logsink.journal.writer import Journal
+from logsink.kinds import Address
+from logsink.net.accepting import Acceptor
 from logsink.net.intake import Connection, Intake
+from logsink.net.ports import bound
+from logsink.net.stream import StreamConnection
 from logsink.parse.frames import Origin, Settings
 from logsink.store.base import Bytes
 from logsink.store.memory import MemoryStore
@@ -38,12 +42,19 @@ class Bench:
     intake: Intake
     journal: Journal
     released: list[Segment] = field(default_factory=list)
-    servers: list[asyncio.AbstractServer] = field(default_factory=list)
+    acceptors: list[Acceptor] = field(default_factory=list)
 
-    async def listen(self, kind: Callable[[Intake], asyncio.BufferedProtocol]) -> int:
-        server = await asyncio.get_running_loop().create_server(lambda: kind(self.intake), "127.0.0.1", 0)
-        self.servers.append(server)
-        return int(server.sockets[0].getsockname()[1])
+    async def listen(self, kind: Callable[[Intake], StreamConnection]) -> int:
+        """Accept connections that ``kind`` makes; the port."""
+
+        def connect(sender: str | None) -> StreamConnection | None:
+            connection = kind(self.intake)
+            return connection if connection.accepted(sender) else None
+
+        (sock,) = bound("tcp", Address("127.0.0.1", 0))
+        sock.listen()
+        self.acceptors.append(Acceptor("tcp", sock, connect))
+        return int(sock.getsockname()[1])
 
     async def origins(self) -> list[tuple[bytes, Origin]]:
         """Each frame with its origin."""
@@ -97,8 +108,8 @@ async def make(
 
 
 async def close(bench: Bench) -> None:
-    for server in bench.servers:
-        server.close()
+    for acceptor in bench.acceptors:
+        acceptor.close()
     for connection in list(bench.intake.connections):
         connection.abort()
     await bench.intake.empty.wait()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import json
 import os
 import re
@@ -118,6 +119,15 @@ class Receiver:
         """SIGTERM, and wait for the end. Idempotent; the exit code."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def again(self, number: signal.Signals) -> int:
+        """Signal it again and again until it ends, as somebody does who cannot wait; the exit code."""
+        assert self.process is not None
+        while self.process.poll() is None:
+            self.process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.1)
         return self.wait()
 
     def kill(self) -> None:

@@ -32,7 +32,8 @@ def test_on_the_same_port(window: int, tmp_path: Path) -> None:
                 time.sleep(0.01)  # a rate that rsyslogd keeps up with
 
     (tmp_path / "rsyslog").mkdir()
-    old = Receiver(url, tmp_path / "serve-0", archive__max_age="1s")
+    settings = {"archive__max_age": "1s", "listen__share_ports": "true"}
+    old = Receiver(url, tmp_path / "serve-0", **settings)
     with old:
         port = old.port("relp")
         with Rsyslog(tmp_path / "rsyslog", relp(port, window=window)) as rsyslog:
@@ -40,7 +41,7 @@ def test_on_the_same_port(window: int, tmp_path: Path) -> None:
             feeding.start()
             for n in range(REPLACEMENTS):
                 old.wait_for("logsink_frames_total", 1000)
-                new = Receiver(url, tmp_path / f"serve-{n + 1}", archive__max_age="1s")
+                new = Receiver(url, tmp_path / f"serve-{n + 1}", **settings)
                 new.listen["relp"] = port
                 new.__enter__()
                 assert old.stop() == 0, old.log

@@ -145,9 +145,8 @@ def test_a_second_signal_cuts_the_drain_short(tmp_path: Path) -> None:
     with Workers(tmp_path, receive__drain_timeout="10m") as receiver:
         socks = [socket.create_connection(("127.0.0.1", receiver.port("tcp"))) for _ in range(10)]
         receiver.wait_for("logsink_connections_accepted_total", 10)
-        receiver.send_signal(signal.SIGTERM)
-        receiver._wait(lambda: receiver.log.count("draining") == 2)
-        assert receiver.stop() == 0, receiver.log
+        receiver.again(signal.SIGTERM)
+        assert receiver.exit_code == 0, receiver.log
     for sock in socks:
         sock.close()
     assert receiver.log.count("connections that were still sending") == 2
@@ -174,3 +173,32 @@ def test_what_one_of_them_cannot_do_none_does(tmp_path: Path) -> None:
     lines = done.stderr.decode().splitlines()
     assert lines[-1].startswith(f"logsink: cannot listen on {address} (tcp): ")
     assert sum(line.startswith("logsink: ") for line in lines) == 1
+
+
+def test_signals_within_a_second_are_one(tmp_path: Path) -> None:
+    """As `timeout` sends it: to the process, and at once to its group. What a sender still has is waited for."""
+    with Receiver(f"file://{tmp_path}/store", tmp_path / "serve", receive__drain_timeout="10m") as receiver:
+        with socket.create_connection(("127.0.0.1", receiver.port("tcp"))) as sock:
+            receiver.wait_for("logsink_connections", 1)
+            receiver.send_signal(signal.SIGTERM)
+            receiver.send_signal(signal.SIGINT)
+            assert sock.recv(1) == b""  # it drains
+            sock.sendall(b"<13>late\n")
+        assert receiver.wait() == 0, receiver.log
+    assert "draining" in receiver.log
+    assert "still sending" not in receiver.log
+    found_once(receiver.store, [b"<13>late"])
+
+
+@pytest.mark.parametrize("settings", [{}, {"workers": "2"}])
+def test_a_second_receiver_on_the_same_address_does_not_start(settings: dict[str, str], tmp_path: Path) -> None:
+    with Receiver(f"file://{tmp_path}/store", tmp_path / "serve", **settings) as receiver:
+        for kind in ("tcp", "udp", "relp", "http"):
+            address = f"127.0.0.1:{receiver.port(kind)}"
+            others = () if kind != "http" else ("--tcp", "127.0.0.1:0")
+            for how in ((), ("--workers", "2"), ("--share-ports",)):
+                done = run("serve", "--store", f"file://{tmp_path}/other", f"--{kind}", address, *others, *how)
+                assert done.returncode == 2
+                last = done.stderr.decode().splitlines()[-1]
+                assert last.startswith(f"logsink: cannot listen on {address} ({kind}): the address is in use"), last
+                assert "share_ports" in last

@@ -97,6 +97,7 @@ def _read(data: bytes) -> Callable[[], object]:
     intake = Intake(max_message=8192, max_connections=1, memory_limit=1 << 30, lull=-1.0)
     intake.attach(Taken())  # type: ignore[arg-type]
     connection = TcpConnection(intake)
+    connection.accepted(None)
     connection.connection_made(Transport())
 
     def read() -> None:

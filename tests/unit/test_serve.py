@@ -8,24 +8,27 @@ import resource
 import pytest
 
 from logsink import kernel, serve
+from logsink.net.http import CONNECTIONS
+
+ALL = 10_000 + CONNECTIONS + serve.FILES
 
 
 @pytest.mark.parametrize(
-    ("soft", "hard", "wanted", "now", "warned"),
+    ("soft", "hard", "now", "allowed"),
     [
-        (1024, 1 << 20, 10_000, 10_000 + serve.FILES, False),
-        (1024, resource.RLIM_INFINITY, 10_000, 10_000 + serve.FILES, False),
-        (65536, 65536, 10_000, 65536, False),
-        (1024, 4096, 10_000, 4096, True),
-        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 10_000, resource.RLIM_INFINITY, False),
+        (1024, 1 << 20, ALL, (10_000, CONNECTIONS)),
+        (1024, resource.RLIM_INFINITY, ALL, (10_000, CONNECTIONS)),
+        (65536, 65536, 65536, (10_000, CONNECTIONS)),
+        (1024, 4096, 4096, (4096 - serve.FILES - CONNECTIONS, CONNECTIONS)),
+        (256, 256, 256, (56, 8)),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, resource.RLIM_INFINITY, (10_000, CONNECTIONS)),
     ],
 )
-def test_files_for_all_connections(
+def test_files_are_kept_back_from_connections(
     soft: int,
     hard: int,
-    wanted: int,
     now: int,
-    warned: bool,
+    allowed: tuple[int, int],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -33,9 +36,9 @@ def test_files_for_all_connections(
     monkeypatch.setattr(resource, "getrlimit", lambda _: tuple(limits))
     monkeypatch.setattr(resource, "setrlimit", lambda _, given: limits.__setitem__(slice(None), given))
     with caplog.at_level(logging.WARNING):
-        serve._allow_files(wanted)
+        assert serve.allow_files(10_000) == allowed
     assert limits == [now, hard]
-    assert ("LimitNOFILE" in caplog.text) == warned
+    assert ("LimitNOFILE" in caplog.text) == (allowed != (10_000, CONNECTIONS))
 
 
 def test_whatever_the_event_loop_calls_is_compiled() -> None:

@@ -11,6 +11,7 @@ from typing import cast
 
 import pytest
 
+from logsink.errors import ConfigError
 from logsink.flags import Flag
 from logsink.journal.writer import Journal
 from logsink.kinds import Address
@@ -324,7 +325,7 @@ async def test_udp_that_has_arrived_when_it_closes_is_taken(bench: Bench) -> Non
 async def test_an_address_that_others_have_cannot_be_had(bench: Bench) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))
-        with pytest.raises(OSError, match="Address already in use"):
+        with pytest.raises(ConfigError, match="the address is in use"):
             await UdpListener.bound(bench.intake, Address("127.0.0.1", other.getsockname()[1]))
 
 

@@ -1,0 +1,108 @@
+"""Accepts the connections of one listening socket.
+
+asyncio's own servers name no peer that has left again before its turn, and tell nobody when the process has no file left to
+accept with; libuv then closes whatever connects. Here the peer's address comes with the connection, who makes the protocol can
+refuse before anything is built, and without files nothing is accepted for a while: connections wait in the kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from logsink import telemetry
+from logsink.kinds import Address
+
+TURN: Final = 64
+"""Connections accepted before others have their turn."""
+
+REST: Final = 0.5
+"""Seconds for which nothing is accepted after the system had no file or memory left for a connection."""
+
+_FULL: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+Connect = Callable[[str | None], asyncio.BaseProtocol | None]
+"""Makes the protocol for a connection from an address; None refuses it."""
+
+
+class Acceptor:
+    """Accepts from ``sock`` until ``close``, which closes it."""
+
+    def __init__(self, kind: str, sock: socket.socket, connect: Connect) -> None:
+        self.socket = sock
+        self._kind, self._connect = kind, connect
+        self._loop = asyncio.get_running_loop()
+        self._rest: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        sock.setblocking(False)
+        self._loop.add_reader(sock.fileno(), self._readable)
+
+    def close(self) -> None:
+        """Take what the kernel has accepted already, and accept nothing more."""
+        if self.socket.fileno() < 0:
+            return
+        if self._rest is None:
+            self._readable()
+        if self._rest is not None:
+            self._rest.cancel()
+        self._loop.remove_reader(self.socket.fileno())
+        self.socket.close()
+
+    def _readable(self) -> None:
+        for _ in range(TURN):
+            try:
+                sock, peer = self.socket.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in _FULL:
+                    self._wait(error)
+                    return
+                continue  # that one has gone again
+            sender = str(peer[0]).removeprefix("::ffff:") if isinstance(peer, tuple) and peer else None
+            protocol = self._connect(sender)
+            if protocol is None:
+                sock.close()
+                continue
+            sock.setblocking(False)
+            task = self._loop.create_task(self._begin(sock, protocol))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _begin(self, sock: socket.socket, protocol: asyncio.BaseProtocol) -> None:
+        try:
+            await self._loop.connect_accepted_socket(lambda: protocol, sock)
+        except OSError as error:
+            sock.close()
+            protocol.connection_lost(error)
+
+    def _wait(self, error: OSError) -> None:
+        """Nothing can be accepted now: try again later, without asking for it all the time."""
+        telemetry.ACCEPT_FAILED.log(
+            address=str(Address(*self.socket.getsockname()[:2])), transport=self._kind, error=error
+        )
+        self._loop.remove_reader(self.socket.fileno())
+        self._rest = self._loop.call_later(REST, self._again)
+
+    def _again(self) -> None:
+        self._rest = None
+        self._loop.add_reader(self.socket.fileno(), self._readable)
+
+
+def alert(sock: socket.socket, seconds: float) -> None:
+    """Have connections to a listening socket end whose peer gives no sign of life for so long.
+
+    The kernel asks after half of that, and then every sixth of it; what was sent and not acknowledged meanwhile counts, too.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", max(1, int(seconds / 2))),
+        ("TCP_KEEPINTVL", max(1, int(seconds / 6))),
+        ("TCP_KEEPCNT", 3),
+        ("TCP_USER_TIMEOUT", int(1000 * seconds)),
+    ):
+        if hasattr(socket, option):  # Linux has them all
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
