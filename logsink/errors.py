@@ -9,6 +9,8 @@
     │   │   └── Moved          what was being read was archived, compacted or retired meanwhile; read again
     │   └── Refused            will not work until somebody changes something: the bucket's name, the endpoint, a path
     │       └── Withheld       may be granted while the program runs: credentials, permissions, space on a full disk
+    ├── OutputError            standard output is closed, full, or cannot be written for another reason
+    │   └── ReaderGone         nobody reads it any more, as behind ``| head``: no failure
     ├── FormatError            persisted bytes that this version cannot read: a segment, a data file, the table's log
     └── Conflict               another writer's commit won; plan again from a fresh snapshot
 
@@ -57,6 +59,14 @@ class Refused(StoreError):
 
 class Withheld(Refused):
     """Trying again helps once the other side grants it: new rights and keys take a while to be known everywhere."""
+
+
+class OutputError(LogsinkError):
+    """Standard output cannot be written."""
+
+
+class ReaderGone(OutputError):
+    """Whoever read standard output, or a pager, has seen enough."""
 
 
 class FormatError(LogsinkError):

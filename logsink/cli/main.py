@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import io
-import os
 import sys
 import traceback
 from typing import Any
@@ -12,7 +10,8 @@ from typing import Any
 import click
 
 from logsink import __version__
-from logsink.errors import LogsinkError
+from logsink.cli import streams
+from logsink.errors import LogsinkError, ReaderGone
 from logsink.place import redacted
 
 VERBS = {
@@ -24,6 +23,9 @@ VERBS = {
     "completion": "Make a shell complete all this.",
 }
 """Verb to its line in ``logsink --help``; ``logsink.cli.<verb>`` holds the click command ``command``."""
+
+SILENT = ("serve",)
+"""Verbs that print nothing on stdout: it may be closed."""
 
 _INTERRUPTED = 130
 
@@ -45,15 +47,24 @@ class _Lazy(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(VERBS.items()))
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb that ``args`` begin with, if there is a place for what it prints."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name not in SILENT:
+            streams.refuse_closed()
+        return name, command, rest
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:  # caught here, or click makes it exit code 1, which means "nothing found"
-            return _closed_pipe()
+        except OSError as error:  # a temporary file on a full disk; click makes of some exit code 1: "nothing found"
+            raise LogsinkError(f"cannot go on: {error}") from error
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run and exit: 0 or what the verb returns, 2 for errors, 130 for an interrupt. Never a traceback for these."""
-        _whole_writes()
+        streams.take()
         try:
             code = super().main(*args, **kwargs | {"standalone_mode": False})
         except click.exceptions.Abort:
@@ -62,6 +73,8 @@ class _Lazy(click.Group):
             code = _usage(error)
         except KeyboardInterrupt:
             code = _INTERRUPTED
+        except ReaderGone:
+            code = 0
         except LogsinkError as error:
             report(error)
             code = 2
@@ -94,26 +107,16 @@ def _usage(error: click.ClickException) -> int:
     return error.exit_code
 
 
-def _whole_writes() -> None:
-    """Have a buffer before stdout, also with PYTHONUNBUFFERED: without one a write that a signal cuts short loses the rest."""
-    out = sys.stdout
-    if isinstance(out.buffer, io.RawIOBase):
-        sys.stdout = open(out.fileno(), "w", 1, encoding=out.encoding, errors=out.errors, closefd=False)  # noqa: SIM115
-
-
 def _flushed(code: int) -> int:
-    """``code``, once what was printed has left; the reader may have gone meanwhile."""
+    """``code``, once what was printed has left."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        return _closed_pipe()
+    except ReaderGone:
+        return code
+    except LogsinkError as error:
+        report(error)
+        return 2
     return code
-
-
-def _closed_pipe() -> int:
-    """Exit code when whoever read our output has gone (``| head``): success, and the interpreter finds nothing to flush."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,8 @@ Exit code 0: something was found; 1: nothing; 2: an error, or something is unrea
     help="The newest N only (1000), of a sum the first; 0 or all: all.",
 )
 @click.option("-r", "--reverse", is_flag=True, help="Newest first.")
-@click.option(
-    "-f", "--follow", "--tail", "follow", is_flag=True, help="Then show what comes, until interrupted; -n 10."
-)
+@click.option("-f", "--follow", is_flag=True, help="Then show what comes, until interrupted; -n 10, 0: nothing old.")
+@click.option("--tail", is_flag=True, help="The same as --follow.")
 @click.option("--after-cursor", metavar="CURSOR", help="What was stored after the place that a cursor names.")
 @click.option(
     "--cursor-file",
@@ -76,9 +76,11 @@ Exit code 0: something was found; 1: nothing; 2: an error, or something is unrea
 @click.option("--no-pager", is_flag=True, help="Straight to the terminal.")
 @click.option("-q", "--quiet", is_flag=True, help="No summary, no notices, no progress on stderr.")
 def command(config_file: Path | None, store: str | None, **given: Any) -> int:
+    _check(config_file, given)
+    given["follow"] = given["follow"] or given["tail"]
     near = given["around"] is not None and span_of(given["around"]) is None
     usual = "40" if near else next((limit for option, limit in LIMITS.items() if given[option]), "1000")
-    limit = limit_of(given["lines"] or usual)
+    limit = limit_of(given["lines"] or usual, follow=given["follow"])
     zone = zone_of(given["timezone"], utc=given["utc"])
     config = effective(config_file, {"store": store})
     with light_imports():
@@ -88,10 +90,25 @@ def command(config_file: Path | None, store: str | None, **given: Any) -> int:
         return searched(config.store, given, zone, limit)
 
 
-def limit_of(text: str) -> int | None:
-    """What ``-n`` says: None is no limit."""
+def limit_of(text: str, *, follow: bool = False) -> int | None:
+    """What ``-n`` says: None is no limit. With ``follow`` 0 is no old line, else it is no limit."""
     if text == "all":
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise ArgumentError(f"cannot read {text!r} as a number of lines", hint="write digits, or all")
-    return int(text) or None
+    return int(text) if follow else int(text) or None
+
+
+def _check(config_file: Path | None, given: Mapping[str, Any]) -> None:
+    """``ArgumentError`` for options that mean something else in other programs, where that is probably meant."""
+    number = next((pattern for pattern in given["pattern"] if pattern.isdigit()), None)
+    if given["tail"] and number is not None:
+        raise ArgumentError(
+            f"cannot tell what {number} is for: --tail takes no number, and {number} would be searched for",
+            hint=f"-n {number} shows the newest {number}, -f -n {number} follows them, --follow {number} searches for it",
+        )
+    if config_file is not None and not config_file.exists():
+        raise ArgumentError(
+            f"cannot find settings file {str(config_file)!r}, which -c names",
+            hint="--count counts; grep's -c is not ours",
+        )

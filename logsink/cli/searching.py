@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import os
-import shlex
-import shutil
 import signal
 import stat
-import subprocess
 import sys
 import time
 from collections import deque
@@ -23,9 +20,11 @@ from logsink.cli import report as reporting
 from logsink.cli.belonging import rule_of
 from logsink.cli.conditions import wanted
 from logsink.cli.output import BINARY, FOR_PEOPLE, output_of
+from logsink.cli.pager import Pager, pager_command
 from logsink.cli.printing import Printer, Write
+from logsink.cli.streams import reader_gone
 from logsink.cli.summaries import arranged, check, show, summary_of
-from logsink.errors import ArgumentError, FormatError, NotFound, StoreError, Unavailable
+from logsink.errors import ArgumentError, FormatError, NotFound, ReaderGone, StoreError, Unavailable
 from logsink.query import Follower, Place, Query, Report, Tuning, search
 from logsink.query.around import Moment, Span, around, spanned
 from logsink.query.context import Around, Rule, surrounded
@@ -56,6 +55,8 @@ def searched(url: str, given: Mapping[str, Any], zone: dt.tzinfo, limit: int | N
         return asyncio.run(run.run())
     except asyncio.CancelledError:
         return INTERRUPTED
+    except ReaderGone:  # an interrupt ends the pager as well
+        return INTERRUPTED if run.stopped else 0
     finally:
         run.close()
 
@@ -66,7 +67,7 @@ class _Run:
     def __init__(self, url: str, given: Mapping[str, Any], zone: dt.tzinfo, limit: int | None) -> None:
         self._url, self._given, self._zone, self._limit = url, given, zone, limit
         self._terminal = sys.stdout.isatty()
-        self._stopped = False
+        self.stopped = False
         self._ended = 0.0
         self._plans: list[Plan] = []
         self._kept = ""
@@ -95,7 +96,7 @@ class _Run:
         limit = None if summary else self._limit
         query = Query(filter, columns, limit, given["reverse"], given["dedupe"])
         self._check(summary, rule)
-        report, tuning = Report(), Tuning(stop=lambda: self._stopped, planned=self._plans.append)
+        report, tuning = Report(), Tuning(stop=lambda: self.stopped, planned=self._plans.append)
         began = time.monotonic()
         self._listen_for_interrupts(report)
         async with open_store(self._url) as store:
@@ -109,14 +110,14 @@ class _Run:
                     await self._beyond(store, query, output, report, Place.of(self._cursor))
                 else:
                     await self._rows(store, query, rule, output, report, tuning)
-                if not (report.rows or self._stopped or self._cursor):
+                if not (report.rows or self.stopped or self._cursor):
                     self._ended = self._ended or time.monotonic()
                     await self._say_why_nothing(store, query)
         reporting.unreadable(report)
         if not given["quiet"]:
             ended = self._ended or time.monotonic()
             reporting.summary(report, query, ended - began, url=self._url, zone=self._zone)
-        if self._stopped:
+        if self.stopped:
             return INTERRUPTED
         return 2 if report.unreadable else 0 if report.rows else 1
 
@@ -127,10 +128,10 @@ class _Run:
         self._wakened = asyncio.Event()
 
         def interrupted() -> None:
-            if self._stopped or not report.began:
+            if self.stopped or not report.began:
                 task.cancel()
             else:
-                self._stopped = True
+                self.stopped = True
                 report.interrupted = not self._given["follow"]
                 self._wakened.set()
                 loop.call_later(GRACE, task.cancel)
@@ -144,7 +145,7 @@ class _Run:
         try:
             yield
         except asyncio.CancelledError:
-            if not self._stopped:
+            if not self.stopped:
                 raise
 
     async def _explain(self, store: Store, query: Query, rule: Rule | Moment | Span | None) -> int:
@@ -173,13 +174,17 @@ class _Run:
         rows_of = _source(rule)
         with self._destination() as write:
             printer = self._printer = Printer(output, write)
-            async with (
-                reporting.progress(report, wanted=not self._given["quiet"]) as end_bar,
-                aclosing(rows_of(store, query, report=report, tuning=tuning)) as found,
-            ):
-                await _each_while_the_next_comes(found, printer, end_bar)
+            if query.limit == 0:  # nothing old, only where it ends
+                report.began = time.time()
+                self._plans.append(await plan(store, query.filter))
+            else:
+                async with (
+                    reporting.progress(report, wanted=not self._given["quiet"]) as end_bar,
+                    aclosing(rows_of(store, query, report=report, tuning=tuning)) as found,
+                ):
+                    await _each_while_the_next_comes(found, printer, end_bar)
             place = Place.at(self._plans[-1])
-            if self._given["follow"] and not self._stopped:
+            if self._given["follow"] and not self.stopped:
                 follower = Follower(Counted(store, report), query, place, report)
                 await follower.settle(self._plans[-1])
                 await self._follow(follower, printer)
@@ -201,8 +206,10 @@ class _Run:
     async def _follow(self, follower: Follower, printer: Printer) -> None:
         """Show what comes until told to stop. Trouble of the store is said once, and it is tried again."""
         interval = INTERVALS[self._url.startswith("s3:")]
+        if sys.stderr.isatty() and not self._given["quiet"]:
+            reporting.say("waiting for new lines; Ctrl-C ends it")
         trouble = ""
-        while not self._stopped:
+        while not self.stopped:
             began = time.monotonic()
             try:
                 await self._new(follower, printer)
@@ -213,6 +220,8 @@ class _Run:
                     reporting.say(f"{error}; trying again")
                 trouble = str(error)
             left = interval - (time.monotonic() - began)
+            if reader_gone():
+                raise ReaderGone("cannot write to standard output: nobody reads it")
             if left > 0:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wakened.wait(), left)
@@ -229,7 +238,7 @@ class _Run:
             self._kept = place.cursor
             draft = file.with_name(f".{file.name}.{os.getpid()}")
             await asyncio.to_thread(_replace, draft, file, self._kept + "\n")
-        if self._given["show_cursor"] and (self._stopped or not self._given["follow"]):
+        if self._given["show_cursor"] and (self.stopped or not self._given["follow"]):
             reporting.say(f"cursor: {place.cursor}")
 
     def _check(self, summary: Summary | None, rule: Rule | Moment | Span | None) -> None:
@@ -266,23 +275,19 @@ class _Run:
 
     @contextmanager
     def _destination(self) -> Iterator[Write]:
-        """Where output goes: stdout, or a pager in front of the terminal."""
-        pager = (
-            _pager() if self._terminal and not self._given["no_pager"] and self._given["output"] not in BINARY else None
-        )
-        if pager is None:
+        """Where output goes: stdout, or a pager in front of the terminal; never a pager for what has no end."""
+        given = self._given
+        paged = self._terminal and not (given["no_pager"] or given["follow"] or given["output"] in BINARY)
+        command = pager_command(os.environ) if paged else None
+        if command is None:
             yield sys.stdout.buffer.write
             sys.stdout.buffer.flush()
             return
-        environ = {"LESS": "FRSXMK"} | os.environ
-        with subprocess.Popen(pager, stdin=subprocess.PIPE, env=environ) as process:
-            assert process.stdin is not None
+        with Pager(command) as pager:
             try:
-                yield process.stdin.write
+                yield pager.write
             finally:
                 self._ended = time.monotonic()  # what comes is somebody reading
-                with suppress(BrokenPipeError):
-                    process.stdin.close()
 
 
 def _source(rule: Rule | Moment | Span | None) -> Callable[..., AsyncGenerator[Any, None]]:
@@ -321,13 +326,6 @@ def _into_a_file() -> bool:
 def _replace(draft: Path, file: Path, text: str) -> None:
     draft.write_text(text, encoding="ascii")
     draft.replace(file)
-
-
-def _pager() -> list[str] | None:
-    """The pager that PAGER names, or less; None without any."""
-    named = os.environ.get("PAGER")
-    command = shlex.split(named) if named is not None else ["less"]
-    return command if command and command[0] != "cat" and shutil.which(command[0]) else None
 
 
 async def _reached(store: Store) -> None:

@@ -146,7 +146,11 @@ def test_a_notice_when_the_limit_cut_something(url: str) -> None:
         (("--nonsense",), "logsink: no such option"),
         (("--store", "gopher://x"), "logsink: "),
         (("--store", "/nonexistent/logsink"), "logsink: "),
-        (("-c", "/nonexistent/logsink.toml"), "logsink: "),
+        (("-c", "timeout"), "logsink: cannot find settings file 'timeout', which -c names (--count counts;"),
+        (
+            ("--tail", "5"),
+            "logsink: cannot tell what 5 is for: --tail takes no number, and 5 would be searched for (-n 5 ",
+        ),
     ],
 )
 def test_errors_are_one_line_and_exit_code_2(url: str, arguments: tuple[str, ...], said: str) -> None:
@@ -284,6 +288,7 @@ def test_help_shows_every_option() -> None:
 
 def test_limits() -> None:
     assert [limit_of(text) for text in ("all", "0", "1", "1000")] == [None, None, 1, 1000]
+    assert [limit_of(text, follow=True) for text in ("all", "0", "1")] == [None, 0, 1]
     for text in ("", "-1", "1.5", "ten", "٣", "9" * 19):
         with pytest.raises(ArgumentError):
             limit_of(text)
