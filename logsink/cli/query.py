@@ -56,6 +56,12 @@ Exit code 0: something was found; 1: nothing; 2: an error, or something is unrea
     metavar="N",
     help="The newest N only (1000), of a sum the first; 0 or all: all.",
 )
+@click.option(
+    "--sort",
+    type=click.Choice(("time", "received")),
+    default="time",
+    help="Order, and what is newest, by the messages' own time or by when they were received.",
+)
 @click.option("-r", "--reverse", is_flag=True, help="Newest first.")
 @click.option("-f", "--follow", is_flag=True, help="Then show what comes, until interrupted; -n 10, 0: nothing old.")
 @click.option("--tail", is_flag=True, help="The same as --follow.")

@@ -16,6 +16,7 @@ from logsink.cli.zones import shown
 
 if TYPE_CHECKING:
     from logsink.query import Query, Report
+    from logsink.query.ahead import Ahead
     from logsink.query.around import Moment, Span
     from logsink.query.context import Rule
     from logsink.query.plan import Plan
@@ -82,6 +83,19 @@ def absent(value: Absent) -> None:
     say(f"no {value.column} {value.glob!r}; {there} {', '.join(rows)}")
 
 
+def ahead(found: Ahead) -> None:
+    """Rows that lead for ever, because a clock is wrong."""
+    of = (
+        f" (host {', '.join(map(_harmless, sorted(found.hosts)))}{', ...' if found.more else ''})"
+        if found.hosts
+        else ""
+    )
+    say(
+        f"{counted(found.rows, 'row')}{of} shown as newest {'has a time' if found.rows == 1 else 'have times'} in the future, "
+        "more than a day after being received: a clock is wrong; --sort received orders by arrival, -U now leaves them out"
+    )
+
+
 def beyond(query: Query, times: tuple[int, int], zone: dt.tzinfo) -> None:
     """That the archive ends before the range that was searched begins, or begins after its end."""
     from logsink.query import Between
@@ -144,7 +158,11 @@ def explain(plan: Plan, query: Query, rule: Rule | Moment | Span | None, url: st
         ("", f"{_segments(len(plan.segments))}, {size(sum(s.size for s in plan.segments))}"),
         *((("where" if n == 0 else ""), str(condition)) for n, condition in enumerate(conditions)),
         ("columns", ", ".join(query.columns)),
-        ("order", "newest first" if query.reverse or query.limit is not None else "oldest first"),
+        (
+            "order",
+            ("newest first" if query.reverse or query.limit is not None else "oldest first")
+            + (f", by {query.sort}" if query.sort != "time" else ""),
+        ),
         (
             "limit",
             "none" if query.limit is None else f"the newest {query.limit}; stops when no file can hold newer ones",

@@ -26,6 +26,7 @@ from logsink.cli.streams import reader_gone
 from logsink.cli.summaries import arranged, check, show, summary_of
 from logsink.errors import ArgumentError, FormatError, NotFound, ReaderGone, StoreError, Unavailable
 from logsink.query import Follower, Place, Query, Report, Tuning, search
+from logsink.query.ahead import Ahead
 from logsink.query.around import Moment, Span, around, spanned
 from logsink.query.context import Around, Rule, surrounded
 from logsink.query.counted import Counted
@@ -69,6 +70,7 @@ class _Run:
         self._terminal = sys.stdout.isatty()
         self.stopped = False
         self._ended = 0.0
+        self._notes: list[Callable[[], None]] = []
         self._plans: list[Plan] = []
         self._kept = ""
         self._printer: Printer | None = None
@@ -94,7 +96,7 @@ class _Run:
             check(given)
         columns = tuple(summary.columns if summary else output.columns)
         limit = None if summary else self._limit
-        query = Query(filter, columns, limit, given["reverse"], given["dedupe"])
+        query = Query(filter, columns, limit, given["reverse"], given["dedupe"], given["sort"])
         self._check(summary, rule)
         report, tuning = Report(), Tuning(stop=lambda: self.stopped, planned=self._plans.append)
         began = time.monotonic()
@@ -114,6 +116,7 @@ class _Run:
                     self._ended = self._ended or time.monotonic()
                     await self._say_why_nothing(store, query)
         reporting.unreadable(report)
+        self._tell()
         if not given["quiet"]:
             ended = self._ended or time.monotonic()
             reporting.summary(report, query, ended - began, url=self._url, zone=self._zone)
@@ -152,6 +155,11 @@ class _Run:
         sys.stdout.write(reporting.explain(await plan(store, query.filter), query, rule, self._url))
         return 0
 
+    def _tell(self) -> None:
+        """Say what is to be noted of the rows that were shown."""
+        while self._notes:
+            self._notes.pop()()
+
     async def _say_why_nothing(self, store: Store, query: Query) -> None:
         """Tell people which values are not there, and what is there instead."""
         if self._given["quiet"] or self._given["output"] not in FOR_PEOPLE:
@@ -178,11 +186,16 @@ class _Run:
                 report.began = time.time()
                 self._plans.append(await plan(store, query.filter))
             else:
+                ahead = Ahead()
                 async with (
                     reporting.progress(report, wanted=not self._given["quiet"]) as end_bar,
                     aclosing(rows_of(store, query, report=report, tuning=tuning)) as found,
                 ):
-                    await _each_while_the_next_comes(found, printer, end_bar)
+                    await _each_while_the_next_comes(ahead.watched(found), printer, end_bar)
+                if ahead.rows and query.limit is not None and query.sort == "time" and not self._given["quiet"]:
+                    self._notes.append(partial(reporting.ahead, ahead))
+                    if self._given["follow"]:
+                        self._tell()
             place = Place.at(self._plans[-1])
             if self._given["follow"] and not self.stopped:
                 follower = Follower(Counted(store, report), query, place, report)
@@ -253,6 +266,9 @@ class _Run:
         for name, other in ((following, following), ("--dedupe", given["dedupe"]), ("a summary", summary)):
             if rule is not None and other:
                 raise ArgumentError(f"cannot show what belongs to a match with {name}", hint=f"leave out {options}")
+        for name, other in ((f"--around or {options}", rule), ("--dedupe", given["dedupe"]), ("a summary", summary)):
+            if given["sort"] != "time" and other:
+                raise ArgumentError(f"cannot use --sort {given['sort']} with {name}")
         if given["follow"] and given["output"] in BINARY:
             raise ArgumentError(f"cannot follow with -o {given['output']}", hint="it has an end; write json or csv")
 

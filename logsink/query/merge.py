@@ -23,6 +23,9 @@ from logsink.query.spill import Spill, compact
 KEY = ("time", "received", "receiver", "nth")
 """The columns of the order; together they name a row."""
 
+ORDERS = {"time": KEY, "received": ("received", "nth", "receiver", "time")}
+"""What rows can be sorted by, and the columns of that order in the places of ``KEY``."""
+
 MEMORY = 64 << 20
 """Bytes of found rows that wait in memory; more are written to a temporary file."""
 
@@ -35,7 +38,10 @@ Int64 = npt.NDArray[np.int64]
 
 
 class Position(NamedTuple):
-    """A row's place in the order; values as in the table, instants in microseconds since the epoch."""
+    """A row's place in the order; values as in the table, instants in microseconds since the epoch.
+
+    In another order than that of time they are the values of its columns (``ORDERS``).
+    """
 
     time: int
     received: int | None
@@ -43,11 +49,12 @@ class Position(NamedTuple):
     nth: int | None
 
 
-def position(rows: pa.Table, index: int) -> Position:
-    """The place of row ``index`` (may be negative)."""
+def position(rows: pa.Table, index: int, sort: str = "time") -> Position:
+    """The place of row ``index`` (may be negative) in one of ``ORDERS``."""
     row = rows.select(KEY).slice(index % rows.num_rows, 1)
-    time, received = (one_chunk(row.column(c)).cast(pa.int64())[0].as_py() for c in ("time", "received"))
-    return Position(time, received, row.column("receiver")[0].as_py(), row.column("nth")[0].as_py())
+    first, second, receiver, last = (one_chunk(row.column(name)) for name in ORDERS[sort])
+    time, *others = (column.cast(pa.int64())[0].as_py() for column in (first, second, last))
+    return Position(_NULL if time is None else time, others[0], receiver[0].as_py(), others[1])
 
 
 class _Keys(NamedTuple):
@@ -145,14 +152,21 @@ class Pending:
     limit        only so many rows will be asked for: those that cannot be among them are dropped (``dropped`` tells)
     after        rows at this place or before it are dropped silently: they have been shown already
     memory       bytes held in memory before rows are spilled
+    sort         which of ``ORDERS``: where this class says time, it means the first column of that
     """
 
     def __init__(
-        self, *, descending: bool = False, limit: int | None = None, after: Position | None = None, memory: int = MEMORY
+        self,
+        *,
+        descending: bool = False,
+        limit: int | None = None,
+        after: Position | None = None,
+        memory: int = MEMORY,
+        sort: str = "time",
     ) -> None:
         self._sign = -1 if descending else 1
         self._names = _Names(self._sign)
-        self._after, self._memory = after, memory
+        self._after, self._memory, self._order = after, memory, ORDERS[sort]
         self._runs: list[_Run] = []
         self._floor: int | None = None
         self.descending, self.room, self.resumed = descending, limit, after is not None
@@ -214,7 +228,7 @@ class Pending:
         return self._keys(rows), rows
 
     def _keys(self, rows: pa.Table) -> _Keys:
-        time, received, receiver, nth = (one_chunk(rows.column(name)) for name in KEY)
+        time, received, receiver, nth = (one_chunk(rows.column(name)) for name in self._order)
         numbers = [self._sign * _numbers(column) for column in (time, received, nth)]
         return _Keys(numbers[0], numbers[1], self._names.codes(receiver), numbers[2])
 

@@ -18,6 +18,7 @@ class Query(NamedTuple):
     columns   columns wanted; those of the order (``merge.KEY``) always come too
     limit     only the newest so many; None: all
     reverse   newest first
+    sort      by the message's own ``time``, or by when it was ``received``: the newest are the last of that order
     dedupe    without rows that are probably copies (see ``dedupe``); the limit counts what is left
     """
 
@@ -26,6 +27,7 @@ class Query(NamedTuple):
     limit: int | None = None
     reverse: bool = False
     dedupe: bool = False
+    sort: str = "time"
 
 
 class Report:

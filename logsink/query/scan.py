@@ -34,7 +34,7 @@ from logsink.errors import FormatError, Moved, NotFound, Unavailable
 from logsink.journal.reader import Stored
 from logsink.journal.segment import Segment
 from logsink.query import tail
-from logsink.query.conditions import Between
+from logsink.query.conditions import Between, Not
 from logsink.query.counted import Counted
 from logsink.query.datafile import SCHEMA, Chunks, OpenFile, RowGroup, open_file
 from logsink.query.dedupe import COLUMNS, Dedupe
@@ -67,8 +67,9 @@ async def search(
 ) -> AsyncGenerator[pa.Table, None]:
     """The rows that ``query`` finds, in order (time, received, receiver, nth), each once; tables of at most 16,384 rows.
 
-    Everything acknowledged before the call is found. Raises ``NotFound`` when there is no store, ``FormatError`` for an
-    object that cannot be read, ``StoreError`` when the store fails. Close it (``aclosing``) to stop early.
+    ``query.sort`` may say another order. Everything acknowledged before the call is found. Raises ``NotFound`` when there is no
+    store, ``FormatError`` for an object that cannot be read, ``StoreError`` when the store fails.
+    Close it (``aclosing``) to stop early.
     """
     report, tuning = report or Report(), tuning or Tuning()
     source = _deduped if query.dedupe else _resumed
@@ -177,14 +178,14 @@ async def _resumed(store: Store, query: Query, report: Report, tuning: Tuning) -
     try:
         for _ in range(tuning.attempts):
             left = None if query.limit is None else query.limit - report.rows
-            pending = Pending(descending=descending, limit=left, after=after, memory=tuning.memory)
-            filter = query.filter if after is None else _beyond(query.filter, after.time, descending)
+            pending = Pending(descending=descending, limit=left, after=after, memory=tuning.memory, sort=query.sort)
+            filter = query.filter if after is None else _beyond(query, after.time, descending)
             scan = _Scan(store, query._replace(filter=filter), pending, report, tuning, pool)
             await scan.plan()
             try:
                 async with aclosing(scan.rows()) as found:
                     async for rows in found:
-                        after = position(rows, -1)
+                        after = position(rows, -1, query.sort)
                         report.rows += rows.num_rows
                         yield rows
                 return
@@ -251,7 +252,7 @@ class _Scan:
         report.bytes = sum(file.size for file in snapshot.files.values()) + sum(segment.size for segment in segments)
         report.passed = sum(file.size for file in snapshot.files.values()) - sum(file.size for file in files)
         for file in files:
-            self._push(file, self._query.filter, bounds(file, "time"))
+            self._push(file, self._query.filter, bounds(file, self._query.sort))
 
     async def rows(self) -> AsyncGenerator[pa.Table, None]:
         """Every row, in the order of ``pending``."""
@@ -370,8 +371,10 @@ class _Scan:
             self._report.passed += file.size
             return await self._unreadable(error)
 
-    def _push(self, source: DataFile | RowGroup, filter: Filter, time: Bounds) -> None:
-        low, high, _ = time
+    def _push(self, source: DataFile | RowGroup, filter: Filter, order: Bounds) -> None:
+        low, high, nulls = order
+        if nulls and self._sign > 0:  # they come first
+            low = None
         near = (
             -high if self._sign < 0 and high is not None else low if self._sign > 0 and low is not None else -math.inf
         )
@@ -409,12 +412,12 @@ class _Scan:
         return self._least if floor is None else max(self._least, floor)
 
     def _take_in_file(self, file: OpenFile, unit: _Unit) -> None:
-        for group in file.row_groups(("time", *unit.filter.columns())):
+        for group in file.row_groups((self._query.sort, *unit.filter.columns())):
             left = unit.filter.within(partial(_group_bounds, group))
             if left is None:
                 self._report.passed += file.size * group.rows // file.metadata.num_rows
             else:
-                self._push(group, left, group.bounds.get("time", UNKNOWN))
+                self._push(group, left, group.bounds.get(self._query.sort, UNKNOWN))
 
     async def _group(self, group: RowGroup, unit: _Unit) -> pa.Table | None:
         try:
@@ -439,8 +442,8 @@ class _Scan:
             await selection.chunks.fetch(self._fetch, (HEAVY,))
             await self._threaded(selection.hold, heavy)
         if self._query.limit is not None and selection.mask.any():
-            await selection.chunks.fetch(self._fetch, ("time",))
-            selection.mask &= self._newest(await self._threaded(selection.column, "time"), selection.mask)
+            await selection.chunks.fetch(self._fetch, (self._query.sort,))
+            selection.mask &= self._newest(await self._threaded(selection.column, self._query.sort), selection.mask)
         count = int(np.count_nonzero(selection.mask))
         if not count:
             return None
@@ -462,7 +465,7 @@ class _Scan:
 
         Other units know what is found here from now on, long before its rows are read.
         """
-        instants = times.cast(pa.int64()).to_numpy(zero_copy_only=False)
+        instants = times.cast(pa.int64()).fill_null(_EVER).to_numpy(zero_copy_only=False)
         room, found = self._pending.room, instants[mask]
         if room and len(found) >= room and not self._pending.resumed:  # those shown already must not count
             self._least = max(self._least, int(np.partition(found, len(found) - room)[len(found) - room]))
@@ -484,10 +487,12 @@ def _group_bounds(group: RowGroup, column: str) -> Bounds:
     return group.bounds.get(column, UNKNOWN)
 
 
-def _beyond(filter: Filter, time: int, descending: bool) -> Filter:
+def _beyond(query: Query, time: int, descending: bool) -> Filter:
     """The filter, and nothing that stands before ``time`` in the order."""
-    rest = Between("time", None, time + 1) if descending else Between("time", time, None)
-    return Filter((*filter.conditions, rest))
+    if time == _EVER:
+        return query.filter
+    rest = Not(Between(query.sort, time + 1, None)) if descending else Between(query.sort, time, None)
+    return Filter((*query.filter.conditions, rest))
 
 
 async def ahead(

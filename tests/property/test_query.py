@@ -66,6 +66,7 @@ def questions(draw: st.DrawFn) -> dict[str, Any]:
         "ignore_case": draw(st.booleans()),
         "limit": draw(st.none() | st.integers(1, 12)),
         "reverse": draw(st.booleans()),
+        "sort": draw(st.sampled_from(("time", "received"))),
     }
 
 
@@ -102,7 +103,7 @@ def test_a_query_finds_what_a_look_at_every_row_finds(
         await journal(store, SegmentName("old", 0, 1), rows)  # covered by the table: must not count
         for number, segment in enumerate(segments):
             await journal(store, SegmentName("new", number, 1), segment)
-        query = Query(filter_of(asked), tuple(FILE.names), asked["limit"], asked["reverse"])
+        query = Query(filter_of(asked), tuple(FILE.names), asked["limit"], asked["reverse"], sort=asked["sort"])
         async with aclosing(search(store, query, report, Tuning(memory=memory, ahead=ahead, threads=2))) as found:
             return rows_of([part async for part in found]), report
 

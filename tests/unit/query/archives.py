@@ -139,9 +139,11 @@ def json_parse(found: Frames, settings: Settings, receiver: str, *, compiled: bo
     return JsonRows(found)
 
 
-def expected(rows: Sequence[Row], *, limit: int | None = None, reverse: bool = False, **wanted: Any) -> list[Row]:
+def expected(
+    rows: Sequence[Row], *, limit: int | None = None, reverse: bool = False, sort: str = "time", **wanted: Any
+) -> list[Row]:
     """What a query must find among ``rows``, and in which order."""
-    found = sorted((r for r in rows if meets(r, **wanted)), key=place)
+    found = sorted((r for r in rows if meets(r, **wanted)), key=place if sort == "time" else arrival)
     found = found if limit is None else found[len(found) - min(limit, len(found)) :]
     return [{k: v for k, v in r.items() if v is not None} for r in (found[::-1] if reverse else found)]
 
@@ -177,6 +179,12 @@ def meets(
 def place(row: Row) -> tuple[Any, ...]:
     """The order of rows; nulls first."""
     key = [row.get(name) for name in ("time", "received", "receiver", "nth")]
+    return tuple((value is not None, 0 if value is None else value) for value in key)
+
+
+def arrival(row: Row) -> tuple[Any, ...]:
+    """The order of rows by when they were received; nulls first."""
+    key = [row.get(name) for name in ("received", "nth", "receiver", "time")]
     return tuple((value is not None, 0 if value is None else value) for value in key)
 
 

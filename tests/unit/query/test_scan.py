@@ -201,6 +201,8 @@ async def test_a_segment_archived_between_the_listing_and_the_reading() -> None:
         (Query(reverse=True), list(range(12))[::-1]),
         (Query(limit=9, reverse=True), list(range(3, 12))[::-1]),
         (Query(limit=9), list(range(3, 12))),
+        (Query(sort="received"), list(range(12))),
+        (Query(sort="received", limit=9, reverse=True), list(range(3, 12))[::-1]),
     ],
 )
 async def test_a_file_compacted_away_while_rows_are_handed_out(query: Query, wanted: list[int]) -> None:
