@@ -188,6 +188,12 @@ class Receive(NamedTuple):
         "How many times its size a compressed stream may become; one that becomes more is closed. zlib cannot pass 1032.",
         1000,
     )
+    relp_window: int = _setting(
+        count(1, 10_000_000),
+        "Most frames that a RELP client leaves unacknowledged: the largest `windowSize` of all clients (omrelp's default is "
+        "128). So many frames at the beginning of a session can be sent again, and are flagged `maybe_resent`.",
+        10_000,
+    )
     default_timezone: str = _setting(TIMEZONE, "Zone of timestamps that name none (flag `zone_assumed`).", "UTC")
     deploy_sd_id: str = _setting(
         SD_ID,

@@ -1,7 +1,7 @@
 """What can be said of a frame: one closed set of bits, persisted in segments and in the table's column ``flags``.
 
-A bit's number is part of the storage format and is never given a second meaning. Framing sets the first four, the parser
-the others. Names are what ``-o json`` prints, in the order of the bits.
+A bit's number is part of the storage format and is never given a second meaning. Framing sets the first four and
+``SENT_TWICE``, the parser the others. Names are what ``-o json`` prints, in the order of the bits.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class Flag(IntFlag):
     SD_INVALID = 1 << 9  # malformed structured data: it is the beginning of `message`
     NOT_UTF8 = 1 << 10  # bytes that are not UTF-8, shown as U+FFFD; `raw` has them as they came
     UNPARSED = 1 << 11  # no header was recognised: everything after the PRI is the message
+    SENT_TWICE = 1 << 13  # the same bytes as the first frame of its RELP session, which rsyslog may send twice
 
 
 def names(value: int) -> list[str]:

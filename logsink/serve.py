@@ -101,6 +101,7 @@ class Receiver:
             max_connections=connections,
             memory_limit=receive.memory_limit,
             max_per_sender=receive.max_connections_per_sender,
+            relp_window=receive.relp_window,
             lull=min(LULL, config.journal.ack_delay),
         )
 

@@ -261,6 +261,12 @@ CERTIFICATE_EXPIRING = Event(
 SESSION_FAILED = Event(
     "session_failed", _W, "closed the {transport} session of {sender}: {error}", ("transport", "sender")
 )
+RELP_WINDOW = Event(
+    "relp_window",
+    _W,
+    "{sender} has {frames} frames unacknowledged, receive.relp_window is {limit}: set it to the largest windowSize of all RELP "
+    "clients, or what one of them sends again may be stored without the flag maybe_resent",
+)
 PAUSE = Event("pause", _W, "reading paused: {bytes} bytes are not stored yet, memory_limit is {limit}", (), again=60.0)
 RESUME = Event("resume", _I, "reading resumed after {seconds:.1f} s", (), again=60.0)
 UNFINISHED_CUT = Event(

@@ -39,7 +39,7 @@ QUARANTINE = "quarantine/"
 _PUTS = 4
 """Data files put at once; there is one for each date, so nearly always there is one."""
 
-FRAMING = int(Flag.TRUNCATED | Flag.INCOMPLETE | Flag.INFLATED | Flag.MAYBE_RESENT)
+FRAMING = int(Flag.TRUNCATED | Flag.INCOMPLETE | Flag.INFLATED | Flag.MAYBE_RESENT | Flag.SENT_TWICE)
 """Flags that are counted where frames are received; the parser's are counted here."""
 
 

@@ -40,6 +40,11 @@ def summary(report: Report, query: Query, seconds: float, *, url: str, zone: dt.
         say(f"only the newest {query.limit} are shown, there may be more; -n all shows all")
     if report.interrupted:
         say("interrupted: not everything was looked at")
+    if report.apart:
+        say(
+            f"{counted(report.apart, 'row')} may be copies and are shown: another receiver has the same frame, but received it "
+            "more than ten minutes earlier or later; check the clocks of the receivers"
+        )
     hidden = [f"{report.hidden:,} hidden as copies"] if query.dedupe else []
     skipped = max(0, report.bytes - report.bytes_read)
     planned = report.files or report.segments  # what follows a cursor has no plan

@@ -17,7 +17,7 @@ from logsink.flags import Flag
 from logsink.journal.fill import ROW
 from logsink.journal.writer import CLOCK, Journal
 from logsink.net.losses import Losses
-from logsink.net.senders import Senders
+from logsink.net.senders import WINDOW, Senders
 from logsink.net.shares import Shares
 from logsink.parse.frames import Origin
 from logsink.wire import framing, relp
@@ -74,6 +74,7 @@ class Intake:
         max_connections: int,
         memory_limit: int,
         max_per_sender: int | None = None,
+        relp_window: int = WINDOW,
         lull: float = LULL,
     ) -> None:
         self.max_message = max_message
@@ -98,7 +99,7 @@ class Intake:
         self._unfinished: dict[Connection, int] = {}
         self._unfinished_total = 0
         self._unfinished_limit = int(memory_limit * _UNFINISHED_SHARE)
-        self.senders = Senders(int(memory_limit * _OPENING_SHARE))
+        self.senders = Senders(int(memory_limit * _OPENING_SHARE), relp_window)
 
     def attach(self, journal: Journal) -> None:
         """The journal that takes the batches from now on."""
@@ -113,7 +114,7 @@ class Intake:
         """Hand a read's frames to the journal; the ordinal to wait for (see ``Journal.append``)."""
         assert self._journal is not None, "connections are accepted only after attach"
         if np.count_nonzero(batch.flags):
-            for flag in (Flag.TRUNCATED, Flag.INCOMPLETE, Flag.MAYBE_RESENT):
+            for flag in (Flag.TRUNCATED, Flag.INCOMPLETE, Flag.MAYBE_RESENT, Flag.SENT_TWICE):
                 telemetry.count_flags({int(flag): int(np.count_nonzero(batch.flags & flag))})
         before = self._journal.unstored
         ordinal = self._journal.append(batch, origin, waiter)

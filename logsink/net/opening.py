@@ -6,10 +6,9 @@
                 -> held until the lists of its broken sessions say what they are       (bounded in octets and time)
                        resent: acknowledged with the first copies, not stored again
                        other:  stored, flagged ``maybe_resent``
-                -> flagged as long as they could be resends of which this receiver knows nothing
+                -> flagged as long as they could be resends of which this receiver knows nothing (see ``Doubt``)
 
-Sessions of one sender that its system still has open are not waited for: it may well have several. Only a sender whose last
-session ended as agreed a moment ago is believed to have nothing to send again.
+Sessions of one sender that its system still has open are not waited for: it may well have several.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ from logsink.wire.resend import Digests, Unanswered, Verdict, judge
 OLDER: Final = 5.0
 """Seconds to wait for the end of older sessions that the sender has closed: all there is to read is in this system already."""
 
-QUIET: Final = 2.0
-"""Seconds without a frame after which a sender has sent again all it had: it does that without waiting for anything."""
+QUIET: Final = 5.0
+"""Seconds without a frame after which a sender has sent again all it had: it does that without waiting for anything.
+
+Longer than TCP needs to repeat a segment that was lost four times in a row (0.2, 0.4, 0.8 and 1.6 s).
+"""
 
 LONGEST: Final = 30.0
-"""Seconds of a session in which frames are held back, or flagged, at most."""
-
-MOST: Final = 1 << 16
-"""Frames of a session that are flagged at most: more than any window that is of use."""
+"""Seconds of a session in which frames are held back at most."""
 
 _MAYBE_RESENT: Final = int(Flag.MAYBE_RESENT)
 
@@ -57,6 +56,9 @@ class Session(Peer, Protocol):
     def stalled(self) -> bool:
         """Whether reading is held back by others than the opening."""
 
+    def idle(self) -> bool:
+        """Whether the client's system has an answer to all that it sent, and nothing of the next frame is here."""
+
     def resent(self, read: Read, ordinal: int) -> None:
         """These frames are known, the last of them is in the fill of this ordinal."""
 
@@ -65,32 +67,63 @@ class Session(Peer, Protocol):
 
 
 class Doubt:
-    """Flags the frames that could be resends: those right after ``open``, until the sender pauses."""
+    """Flags the frames of a session that could be resends of frames which another receiver has stored.
 
-    def __init__(self, now: float) -> None:
-        self._left = MOST
-        self._until = now + LONGEST
-        self._read = now
+    A client sends those first, in order, as fast as it can, and cannot have more of them than its window of unacknowledged
+    frames. So the doubt ends
+
+    - behind ``senders.window`` frames;
+    - where the client had an answer to everything, and then sent nothing for ``QUIET`` seconds. A link that is down for so long
+      does not look like that: the client's system would not have confirmed the answers;
+    - with ``waive``, when this receiver knows that there is nothing, or that it was all.
+
+    Call ``answered`` when everything taken is answered, and ``close`` with the session.
+    """
+
+    def __init__(self, senders: Senders, session: Session) -> None:
+        self._senders, self._session = senders, session
+        self._frames = 0
+        self._over = False
+        self._timer: asyncio.TimerHandle | None = None
 
     def waive(self) -> None:
-        """There is none."""
-        self._left = 0
+        """Stop flagging: what comes now is no resend."""
+        self._over = True
+        self.close()
 
-    def resumed(self, now: float) -> None:
-        """It was not the sender who paused."""
-        self._read = now
+    def recognised(self, frames: int) -> None:
+        """Count resends that are not stored again: the client's window held them, too."""
+        self._frames += frames
 
-    def flag(self, batch: Batch, now: float) -> None:
-        """Flag what has to be flagged of a read."""
-        if not self._left:
-            return
-        if now > self._until or now - self._read > QUIET:
-            self._left = 0
-            return
-        self._read = now
-        count = min(self._left, len(batch))
-        self._left -= count
-        batch.flags[:count] |= _MAYBE_RESENT
+    def flag(self, batch: Batch) -> None:
+        """Flag the frames of a read that could be resends. ``senders.window`` has to be that of the moment."""
+        if not self._over:
+            count = min(max(0, self._senders.window - self._frames), len(batch))
+            batch.flags[:count] |= _MAYBE_RESENT
+            self._frames += len(batch)
+
+    def answered(self) -> None:
+        """Everything taken is answered: see whether the client is quiet from now on."""
+        if not (self._over or self._timer or self._frames >= self._senders.window):
+            self._watch(QUIET)
+
+    def close(self) -> None:
+        """Watch the session no longer."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _watch(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._look, self._frames)
+
+    def _look(self, frames: int) -> None:
+        self._timer = None
+        if frames != self._frames:
+            self.answered()
+        elif self._session.idle():
+            self._over = True
+        else:
+            self._watch(QUIET / 8)
 
 
 class Opening:
@@ -100,7 +133,7 @@ class Opening:
         self.over = False
         self._senders, self._sender, self._session = senders, sender, session
         self._loop = asyncio.get_running_loop()
-        self.doubt = Doubt(self._loop.time())
+        self.doubt = Doubt(senders, session)
         self._held: list[Read] = []
         self._octets = 0
         self._begun = 0.0
@@ -135,8 +168,8 @@ class Opening:
         for known in self._senders.broken(self._sender, self._loop.time()):
             judged = judge(known, opening)
             if judged.verdict is Verdict.RESENT:
-                if judged.clear:
-                    self.doubt.waive()
+                if judged.clear and self._begun - known.since < REOPENED:
+                    self.doubt.waive()  # it was with no other receiver in between, which may have more of its frames
                 self._senders.settle(self._sender, known)
                 self._resent(known, judged.frames)
                 return
@@ -168,7 +201,7 @@ class Opening:
             return True
         if self._senders.broken(self._sender, now):
             return True
-        if not others and now - self._sender.closed < REOPENED:
+        if self._senders.reopens(self._sender, now):
             self.doubt.waive()
         self.over = True
         return False
@@ -192,6 +225,7 @@ class Opening:
 
     def _resent(self, known: Unanswered, frames: int) -> None:
         telemetry.RESENT.inc(frames)
+        self.doubt.recognised(frames)
         done = 0
         for read in self._release():
             again = min(frames - done, len(read.batch))
@@ -210,7 +244,6 @@ class Opening:
     def _release(self) -> list[Read]:
         """It is over; what was held."""
         self.over = True
-        self.doubt.resumed(self._loop.time())
         if self._timer:
             self._timer.cancel()
         if self._older is not None:

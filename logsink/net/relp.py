@@ -7,11 +7,15 @@ held when the client closed was not written; after a reset that cannot be asked 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
+import sys
+import termios
 from collections import deque
 from typing import NamedTuple
 
 from logsink import telemetry
+from logsink.flags import Flag
 from logsink.net.intake import Intake
 from logsink.net.opening import Opening, Read
 from logsink.net.senders import Sender
@@ -19,7 +23,9 @@ from logsink.net.stream import LINGER, PLAIN, Port, StreamConnection
 from logsink.wire.batch import Batch
 from logsink.wire.foreign import ON_RELP
 from logsink.wire.relp import RelpSession, State
-from logsink.wire.resend import History, Taken, digests
+from logsink.wire.resend import Digests, History, Taken, digests
+
+_REPEATS = int(Flag.MAYBE_RESENT | Flag.SENT_TWICE)
 
 UNSENT = 1 << 20
 """Octets of answers that a client may leave unread (about 50,000 acknowledgements) before nothing more is read from it."""
@@ -41,6 +47,15 @@ _OPEN_THERE = frozenset({1, 2, 3, 4, 5})
 def small_segments(listener: socket.socket) -> None:
     """Have all that connect to ``listener`` send segments of ``SEGMENT`` octets at most."""
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
+
+
+def _unconfirmed(sock: socket.socket) -> int:
+    """How many octets the peer's system has not confirmed, and how many are here to be read."""
+    try:
+        counts = [fcntl.ioctl(sock, request, bytes(4)) for request in (termios.TIOCOUTQ, termios.FIONREAD)]
+    except OSError:  # it is closed, or not Linux: nobody knows
+        return 1
+    return sum(int.from_bytes(count, sys.byteorder) for count in counts)
 
 
 class _Written(NamedTuple):
@@ -67,6 +82,9 @@ class RelpConnection(StreamConnection):
         self._left = self._closed = False
         self._sender: Sender | None = None
         self._first: Opening | None = None
+        self._begins: Digests | None = None
+        """The digest of the session's first frame."""
+        self._repeated = False
         self._history = History()
         self._written: deque[_Written] = deque()
         self._reached: int | None = None
@@ -85,6 +103,8 @@ class RelpConnection(StreamConnection):
     def received(self, batch: Batch) -> None:
         read = Read(batch, self._taken, self._relp.taken, digests(batch, self.intake.senders.key))
         self._taken = self._relp.taken
+        self.intake.senders.unacknowledged(self._taken - self._relp.answered, self.origin)
+        self._mark_repeat(batch, read.digests)
         if self._relp.state is State.CLOSING and not self._parted:
             self._closed = True
         if read.after > read.before and self._first and not self._first.take(read):
@@ -97,7 +117,7 @@ class RelpConnection(StreamConnection):
         """Frames that are not known: to the journal. Empty ones are not stored: they wait for those before them."""
         if len(read.batch):
             if self._first:
-                self._first.doubt.flag(read.batch, asyncio.get_running_loop().time())
+                self._first.doubt.flag(read.batch)
             ordinal = self.intake.take(read.batch, self.origin, self._stored)
             self._remember(read, ordinal)
         else:
@@ -129,10 +149,11 @@ class RelpConnection(StreamConnection):
     def stalled(self) -> bool:
         return self.intake.waits(self.origin.sender)
 
-    def resume(self) -> None:
-        super().resume()
-        if self._first:
-            self._first.doubt.resumed(asyncio.get_running_loop().time())
+    def idle(self) -> bool:
+        if self._socket is None or self.transport is None or self._holds or self._relp.carry:
+            return False
+        unsent = self.transport.get_write_buffer_size() + (self._raw.get_write_buffer_size() if self._raw else 0)
+        return not unsent and self._relp.answered == self._taken and not _unconfirmed(self._socket)
 
     def eof_received(self) -> bool:
         self._reached = self._reach()
@@ -147,6 +168,9 @@ class RelpConnection(StreamConnection):
         super().connection_lost(exc)
         if self._socket:
             self._socket.detach()
+            self._socket = None
+        if self._first:
+            self._first.doubt.close()
         if self._sender:
             self._history.answered(self._relp.answered if self._reached is None else self._reached)
             now = asyncio.get_running_loop().time()
@@ -200,6 +224,8 @@ class RelpConnection(StreamConnection):
             transport.write(output)
             self._written.append(_Written(before, len(output)))
             before = self._relp.answered
+        if self._first and before == self._taken:
+            self._first.doubt.answered()
         if not self._relp.finished or self._left:
             return
         self._left = True
@@ -209,6 +235,22 @@ class RelpConnection(StreamConnection):
             asyncio.get_running_loop().call_later(LINGER, self.close)
         else:
             self.close()
+
+    def _mark_repeat(self, batch: Batch, known: Digests) -> None:
+        """Mark the frame that repeats the session's first one, once.
+
+        After a connection that failed, rsyslog may have a message twice: among librelp's unacknowledged frames, which open the
+        session, and still in the queue of the action, behind whatever is in that.
+        """
+        if self._repeated or not len(batch):
+            return
+        first, self._begins = self._begins, known[:2].copy() if self._begins is None else self._begins
+        same = (known[::2] == self._begins[0]) & (known[1::2] == self._begins[1])
+        if first is None:
+            same[0] = False
+        if same.any():
+            self._repeated = True
+            batch.flags[same.argmax()] |= _REPEATS
 
     def _remember(self, read: Read, ordinal: int) -> None:
         self._history.add(Taken(read.before, read.after, ordinal, read.digests))

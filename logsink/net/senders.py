@@ -26,6 +26,9 @@ LISTS: Final = 64
 SENDERS: Final = 10_000
 """Senders without a session that are remembered."""
 
+WINDOW: Final = 10_000
+"""Frames that a client is taken to have unacknowledged at most, unless ``receive.relp_window`` says otherwise."""
+
 AGE: Final = 600.0
 """Seconds for which a broken session is remembered."""
 
@@ -54,9 +57,13 @@ class Sender:
 
 
 class Senders:
-    """All senders of one event loop. Times are the loop's. ``room`` bounds the octets of frames held back."""
+    """All senders of one event loop. Times are the loop's. ``room`` bounds the octets of frames held back.
 
-    def __init__(self, room: int) -> None:
+    ``window`` is how many frames a client can have unacknowledged, and so send again when it connects anew.
+    """
+
+    def __init__(self, room: int, window: int = WINDOW) -> None:
+        self.window = window
         self.key = secrets.randbits(62) | 1 << 62
         """For ``digests``."""
         self._room = room
@@ -113,6 +120,21 @@ class Senders:
     def release(self, frames: int) -> None:
         """So many frames of a history were let go."""
         self._frames -= frames
+
+    def unacknowledged(self, frames: int, origin: Origin) -> None:
+        """A client has this many frames unacknowledged. If that is more than ``window``, double ``window``, and say so."""
+        if frames > self.window:
+            telemetry.RELP_WINDOW.log(sender=origin.sender, frames=frames, limit=self.window)
+            self.window = max(frames, 2 * self.window)
+
+    def reopens(self, sender: Sender, now: float) -> bool:
+        """Whether a session that begins is the one that a client opens right after its ``close``; true once a ``close``.
+
+        Another client of the same address may come from another receiver at any time, with frames to send again.
+        """
+        soon = now - sender.closed < REOPENED
+        sender.closed = float("-inf")
+        return soon and len(sender.sessions) == 1
 
     def hold(self, octets: int) -> bool:
         """Whether so many octets of frames may be held back; they are until they are given back as a negative number."""

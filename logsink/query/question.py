@@ -35,6 +35,8 @@ class Report:
 
     def __init__(self) -> None:
         self.rows = self.hidden = 0
+        self.apart = 0
+        """Rows shown that would be hidden as copies, were they not received more than ten minutes from each other."""
         self.began = 0.0
         """Everything acknowledged before this (seconds since the epoch, this machine's clock) is included."""
         self.files = self.files_read = self.segments = 0

@@ -157,7 +157,7 @@ async def _deduped(store: Store, query: Query, report: Report, tuning: Tuning) -
     async with aclosing(_resumed(store, everything, report, tuning)) as found:
         async for rows in found:
             shown = dedupe(rows)
-            report.hidden = dedupe.hidden
+            report.hidden, report.apart = dedupe.hidden, dedupe.apart
             report.rows -= rows.num_rows - min(shown.num_rows, rows.num_rows if left is None else left)
             if left is not None:
                 report.cut = shown.num_rows > left

@@ -11,11 +11,12 @@ import pytest
 
 from logsink import telemetry
 from logsink.flags import Flag
-from logsink.net import opening, senders
+from logsink.net import opening, relp, senders
 from logsink.net.relp import RelpConnection
 from tests.support.bench import Bench, close, connected, make, until
 
 AGAIN = int(Flag.MAYBE_RESENT)
+TWICE = AGAIN | int(Flag.SENT_TWICE)
 OPEN = b"1 open 30 relp_version=0\ncommands=syslog\n"
 
 
@@ -314,3 +315,124 @@ async def test_a_drain_does_not_wait_for_the_rest_of_a_list(scene: Scene) -> Non
     assert await client.reader.read() == b""
     assert len(await scene.stored()) == 3
     client.writer.close()
+
+
+async def test_what_no_window_holds_is_not_flagged(scene: Scene) -> None:
+    scene.bench.intake.senders.window = 5
+    client = await scene.client()
+    for n in range(0, 9, 3):
+        client.send(*(b"<13>%d" % (n + i) for i in range(3)))
+        await client.answers(3)
+    assert await scene.stored() == [(b"<13>%d" % n, AGAIN if n < 5 else 0) for n in range(9)]
+    await client.farewell()
+
+
+async def test_known_resends_are_part_of_the_window(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session comes late: it may have been with another receiver, and what it sends behind the known ones is flagged."""
+    monkeypatch.setattr(opening, "REOPENED", -1.0)
+    scene.bench.intake.senders.window = 4
+    await broken(scene, b"<13>a", b"<13>b")
+    scene.bench.store.free.set()
+    client = await scene.client()
+    client.send(b"<13>a", b"<13>b", b"<13>c")
+    await client.answers(3)
+    client.send(b"<13>d", b"<13>e")
+    await client.answers(2)
+    assert (await scene.stored())[2:] == [(b"<13>c", AGAIN), (b"<13>d", AGAIN), (b"<13>e", 0)]
+    await client.farewell()
+
+
+async def test_a_client_that_has_more_unacknowledged_shows_its_window(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All that it sends before it can have an answer may be resends; so many of its next session may be, too."""
+    scene.bench.intake.senders.window = 5
+    scene.bench.store.free.clear()
+    client = await scene.client()
+    for n in range(12):
+        client.send(b"<13>%02d" % n)
+        await scene.taken(n + 1)
+    scene.bench.store.free.set()
+    await client.answers(12)
+    assert [flags for _, flags in await scene.stored()] == [AGAIN] * 12
+    assert scene.bench.intake.senders.window >= 12
+    assert "has 6 frames unacknowledged, receive.relp_window is 5" in caplog.text
+    await client.farewell()
+
+
+async def test_a_pause_before_the_answers_ends_no_doubt(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither while an acknowledgement is due, nor in the middle of a frame: the link may be down."""
+    monkeypatch.setattr(opening, "QUIET", 0.02)
+    scene.bench.store.free.clear()
+    client = await scene.client()
+    client.send(b"<13>a")
+    await scene.taken(1)
+    await asyncio.sleep(0.1)
+    client.send(b"<13>b")
+    await scene.taken(2)
+    client.writer.write(b"4 syslog 5 <1")
+    await asyncio.sleep(0)
+    scene.bench.store.free.set()
+    await client.answers(2)
+    await asyncio.sleep(0.1)
+    client.writer.write(b"3>c\n")
+    await client.answers(1)
+    assert await scene.stored() == [(b"<13>a", AGAIN), (b"<13>b", AGAIN), (b"<13>c", AGAIN)]
+    client.writer.close()
+
+
+async def test_a_client_that_has_not_confirmed_its_answers_may_be_cut_off(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "QUIET", 0.02)
+    monkeypatch.setattr(relp, "_unconfirmed", lambda _: 1)
+    client = await scene.client()
+    client.send(b"<13>a")
+    await client.answers(1)
+    await asyncio.sleep(0.1)
+    client.send(b"<13>b")
+    await client.answers(1)
+    assert await scene.stored() == [(b"<13>a", AGAIN), (b"<13>b", AGAIN)]
+    await client.farewell()
+
+
+async def test_a_close_vouches_for_one_session(scene: Scene) -> None:
+    """The next one of the same address is another client's, which may come from another receiver."""
+    client = await scene.client()
+    await client.farewell()
+    await scene.gone()
+    for frame in (b"<13>a", b"<13>b"):
+        client = await scene.client()
+        client.send(frame)
+        await client.answers(1)
+        client.reset()
+        await scene.gone()
+    assert await scene.stored() == [(b"<13>a", 0), (b"<13>b", AGAIN)]
+
+
+async def test_the_first_frame_a_second_time_is_marked_once(scene: Scene) -> None:
+    scene.bench.intake.senders.window = 2
+    client = await scene.client()
+    for pair in ((b"<13>a", b"<13>b"), (b"<13>b", b"<13>c"), (b"<13>a", b"<13>a")):
+        client.send(*pair)
+        await client.answers(2)
+    expected = [(b"a", AGAIN), (b"b", AGAIN), (b"b", 0), (b"c", 0), (b"a", TWICE), (b"a", 0)]
+    assert await scene.stored() == [(b"<13>" + text, flags) for text, flags in expected]
+    await client.farewell()
+
+
+async def test_the_first_frame_twice_at_once(scene: Scene) -> None:
+    """As rsyslog does with a message alone; the first one may be known from a broken session."""
+    client = await scene.client()
+    client.send(b"", b"<13>a", b"<13>a")
+    await client.answers(3)
+    assert await scene.stored() == [(b"<13>a", AGAIN), (b"<13>a", TWICE)]
+    await client.farewell()
+    await scene.gone()
+    await broken(scene, b"<13>x", b"<13>y")
+    scene.bench.store.free.set()
+    client = await scene.client()
+    client.send(b"<13>x", b"<13>y", b"<13>z", b"<13>x")
+    await client.answers(4)
+    assert [flags for frame, flags in await scene.stored() if frame == b"<13>x"][1:] == [TWICE]
+    await client.farewell()

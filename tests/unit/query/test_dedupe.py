@@ -29,6 +29,14 @@ def same_instant(receiver: str, received: int, text: str = "a", *, again: bool =
     return sent(receiver, received, text, again=again, **more) | {"time": row(0)["time"]}
 
 
+def timed(receiver: str, received: int, *, again: bool = True, twice: bool = False, **more: Any) -> Row:
+    """A frame with a time of its own, in fractions of a second."""
+    flags = (AGAIN if again else 0) | (int(Flag.SENT_TWICE) if twice else 0)
+    return sent(receiver, received, **more) | {"time": row(123_456)["time"], "flags": flags}
+
+
+DAY = 86_400_000_000
+
 CASES: dict[str, tuple[list[Row], int]] = {  # rows in order, and how many are left
     "resent to another receiver": ([sent("a", 0), sent("b", 1, again=True)], 1),
     "nothing is flagged": ([sent("a", 0), sent("b", 1)], 2),
@@ -50,6 +58,40 @@ CASES: dict[str, tuple[list[Row], int]] = {  # rows in order, and how many are l
     "from receiver to receiver": ([sent(r, n, again=n > 0) for n, r in enumerate("abcd")], 1),
     "one instant": ([same_instant("a", 0), same_instant("b", 5 * MINUTE, again=True)], 1),
     "a clock behind": ([sent("b", 0, again=True), sent("a", MINUTE)], 1),
+    "a clock that is hours wrong": ([timed("a", 0, again=False), timed("b", 5 * 60 * MINUTE)], 1),
+    "a clock that is days wrong": ([timed("a", 0, again=False), timed("b", 5 * DAY)], 1),
+    "a clock that is hours wrong, and nothing is flagged": (
+        [timed("a", 0, again=False), timed("b", 5 * 60 * MINUTE, again=False)],
+        2,
+    ),
+    "a sender whose clock stands still": ([timed("a", 5 * DAY, again=False), timed("b", 5 * DAY + APART + 1)], 2),
+    "its first second again": ([same_instant("a", 0), same_instant("b", APART + 1, again=True)], 2),
+    "a time that is only when it was received": (
+        [
+            timed("a", 0) | {"flags": AGAIN | int(Flag.TIME_INFERRED)},
+            timed("b", 2 * APART) | {"flags": AGAIN | int(Flag.TIME_INFERRED)},
+        ],
+        2,
+    ),
+    "sent again an hour later to one receiver": ([timed("a", 0, again=False), timed("a", 60 * MINUTE)], 1),
+    "twice in one session": ([timed("a", 0), timed("a", 1, twice=True)], 1),
+    "twice in one session that was believed": ([timed("a", 0, again=False), timed("a", 1, twice=True)], 1),
+    "twice in one session, an hour later": ([timed("a", 0), timed("a", 60 * MINUTE, twice=True)], 1),
+    "twice, and then once more": ([timed("a", 0), timed("a", 1, twice=True), timed("a", 2)], 2),
+    "twice without a time": ([sent("a", 0, again=True), sent("a", 1, flags=AGAIN | int(Flag.SENT_TWICE))], 2),
+    "twice in a second": (
+        [same_instant("a", 0, again=True), same_instant("a", 1, flags=AGAIN | int(Flag.SENT_TWICE))],
+        2,
+    ),
+    "twice to one receiver, and sent again to another": (
+        [timed("a", 0), timed("a", 5, twice=True), timed("b", 9), timed("b", 12, twice=True)],
+        1,
+    ),
+    "twice to two receivers, their clocks apart": (
+        [timed("a", 0), timed("a", 5, twice=True), timed("b", 3), timed("b", 4, twice=True)],
+        1,
+    ),
+    "a true repeat at the beginning of a session": ([timed("a", 0), timed("a", 1)], 2),
     "no sender": ([sent("a", 0, sender=None), sent("b", 1, again=True, sender=None)], 1),
 }
 
@@ -68,6 +110,21 @@ def left(rows: list[Row], *, descending: bool, cut: int) -> int:
 def test_what_is_hidden(case: str, descending: bool, cut: int) -> None:
     rows, expected = CASES[case]
     assert left(rows, descending=descending, cut=cut) == expected
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_what_only_the_clocks_of_receivers_speak_against_is_counted(descending: bool) -> None:
+    def apart(*rows: Row) -> int:
+        dedupe = Dedupe(descending=descending)
+        dedupe(table(sorted(rows, key=place, reverse=descending)))
+        return dedupe.apart
+
+    assert apart(sent("a", 0), sent("b", APART + 1, again=True)) == 1
+    assert apart(same_instant("a", 0), same_instant("b", APART + 1, again=True)) == 1
+    assert apart(sent("a", 0), sent("b", APART, again=True)) == 0
+    assert apart(sent("a", 0), sent("b", APART + 1)) == 0
+    assert apart(sent("a", 0), sent("a", APART + 1, again=True)) == 0
+    assert apart(timed("a", 0), timed("b", APART + 1)) == 0
 
 
 def test_no_rows() -> None:
