@@ -23,7 +23,7 @@ _SPELLED = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "s"),
     **dict.fromkeys(("ms", "msec", "msecs", "millisecond", "milliseconds"), "ms"),
 }
-_PART = re.compile(r"(\d+(?:\.\d+)?|an? )\s*([A-Za-z]+)(?:\s*,\s*|\s+and\s+|\s*)")
+_PART = r"(?a)(\d+(?:\.\d+)?|an? )\s*([A-Za-z]+)(?:\s*,\s*|\s+and\s+|\s*)"
 _BINARY = {"TiB": 1 << 40, "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
 _SIZE = re.compile(r"(\d+)(TiB|GiB|MiB|KiB|B)")
 
@@ -45,7 +45,7 @@ def parse_span(text: str) -> float:
     total, at, last = 0.0, 0, -1
     order = list(_UNITS)
     while at < len(text):
-        match = _PART.match(text, at)
+        match = re.compile(_PART).match(text, at)
         word = match[2] if match else ""
         unit = _SPELLED.get(word if word == "M" else word.lower())  # M may be minutes or months
         if match is None or unit is None or order.index(unit) <= last:

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import datetime as dt
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -88,6 +89,12 @@ def absent(value: Absent) -> None:
     say(f"no {value.column} {value.glob!r}; {there} {', '.join(rows)}")
 
 
+def in_other_case(patterns: Sequence[str], rows: int, whole: bool) -> None:
+    """That patterns are there in other letters."""
+    least = "" if whole else "at least "
+    say(f"no {' or '.join(map(repr, patterns))} in these letters; -i finds it in {least}{counted(rows, 'row')}")
+
+
 def ahead(found: Ahead) -> None:
     """Rows that lead for ever, because a clock is wrong."""
     of = (
@@ -106,9 +113,12 @@ def beyond(query: Query, times: tuple[int, int], zone: dt.tzinfo) -> None:
     from logsink.query import Between
 
     first, last = (when(end / 1_000_000, zone) for end in times)
+    now = time.time_ns() // 1000
     for condition in query.filter.conditions:
         if isinstance(condition, Between) and condition.column == "time":
-            if condition.low is not None and times[1] < condition.low:
+            if condition.low is not None and condition.low > now:
+                say(f"the time that was searched begins in the future, {when(condition.low / 1_000_000, zone)}")
+            elif condition.low is not None and times[1] < condition.low:
                 say(f"the archive's newest row is of {last}, before the time that was searched")
             elif condition.high is not None and times[0] >= condition.high:
                 say(f"the archive's oldest row is of {first}, after the time that was searched")

@@ -33,7 +33,7 @@ from logsink.query.counted import Counted
 from logsink.query.formats import Output
 from logsink.query.plan import Plan, plan
 from logsink.query.scan import fold
-from logsink.query.similar import absent, archived
+from logsink.query.similar import absent, archived, in_other_case
 from logsink.query.summary import Histogram, Summary
 from logsink.store import Store, open_store
 
@@ -165,8 +165,11 @@ class _Run:
         if self._given["quiet"] or self._given["output"] not in FOR_PEOPLE:
             return
         with suppress(StoreError, FormatError):  # the answer has been given, and is right
-            for each in await absent(store, query.filter):
+            missing = await absent(store, query.filter)
+            for each in missing:
                 reporting.absent(each)
+            if not missing and (found := await in_other_case(store, query.filter)):
+                reporting.in_other_case(*found)
             if self._plans and (times := archived(self._plans[-1])):
                 reporting.beyond(query, times, self._zone)
 

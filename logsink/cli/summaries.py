@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from logsink.cli import completion
+from logsink.cli.conditions import GLOBS
 from logsink.cli.output import column
 from logsink.cli.zones import shown
 from logsink.errors import ArgumentError
@@ -77,7 +78,10 @@ def summary_of(given: Mapping[str, Any], zone: dt.tzinfo, filter: Filter) -> Sum
         step = round(parse_span(given["hist"]) * 1_000_000)
         if step <= 0:
             raise ArgumentError(f"cannot count in steps of {given['hist']!r}", hint="write 5m, 1h or '2 days'")
-        return Histogram(step, zone, column(given["by"]) if given["by"] else None, _range(filter))
+        by = column(given["by"]) if given["by"] else None
+        named = given[by] if by in GLOBS else ()  # those that are silent, too
+        values = [value for value in named if value[:1] != "!" and not any(c in value for c in "*?[")]
+        return Histogram(step, zone, by, _range(filter), values)
     if given["stats"]:
         names = [name.strip() for name in given["stats"].removeprefix("by=").split(",")]
         return Counts([column(name) for name in names])

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import pyarrow as pa
 
-from logsink.query.conditions import Between, OneOf
+from logsink.query.conditions import Between, Holds, OneOf
 from logsink.query.filters import Filter
 from logsink.query.plan import Plan, bounds
 from logsink.query.question import Query, Report, Tuning
@@ -70,6 +70,28 @@ async def absent(store: Store, filter: Filter) -> list[Absent]:
         if len(values) and not condition.mask(values).any():
             found += [_absent(condition.column, glob, counts[condition.column], report) for glob in condition.globs]
     return found
+
+
+async def in_other_case(store: Store, filter: Filter) -> tuple[tuple[str, ...], int, bool] | None:
+    """The patterns of the filter that rows hold in capital or small letters otherwise; how many rows; whether these are all.
+
+    Rows are counted for a bounded time. None when there are none, or the filter has no such pattern.
+    """
+    held = [condition for condition in filter.conditions if isinstance(condition, Holds) and not condition.ignore_case]
+    if len(held) != 1 or not any(c.isalpha() for pattern in held[0].patterns for c in pattern):
+        return None
+    loose = Holds(held[0].column, held[0].patterns, held[0].regex, ignore_case=True, words=held[0].words)
+    rest = tuple(condition for condition in filter.conditions if condition is not held[0])
+    ends, report = time.monotonic() + PATIENCE, Report()
+    await fold(
+        store,
+        Query(Filter((*rest, loose)), ("severity",)),
+        Counts().part,
+        report,
+        Tuning(stop=lambda: time.monotonic() > ends),
+    )
+    whole = not report.interrupted and not report.unreadable
+    return (held[0].patterns, report.rows, whole) if report.rows else None
 
 
 def archived(plan: Plan) -> tuple[int, int] | None:

@@ -70,8 +70,9 @@ class Histogram:
     """How many rows fall into each ``step`` microseconds, by ``field`` if there is one; oldest first.
 
     Steps begin at midnight in ``zone``, those of weeks on Monday. Steps without rows are there too, with 0 for each value of
-    ``field``: those of ``within`` (since and until; None is the first or last row). Where that makes more than ``_EMPTY`` rows,
-    of empty steps that follow one another only the first and the last are there (``shortened`` says so).
+    ``field`` that there is, and for ``values``: those of ``within`` (since and until; None is the first or last row).
+    Where that makes more than ``_EMPTY`` rows, of empty steps that follow one another only the first and the last are there
+    (``shortened`` says so).
     """
 
     def __init__(
@@ -80,8 +81,9 @@ class Histogram:
         zone: dt.tzinfo,
         field: str | None = None,
         within: tuple[int | None, int | None] = (None, None),
+        values: Sequence[str] = (),
     ) -> None:
-        self.step, self.field, self._zone, self._within = step, field, zone, within
+        self.step, self.field, self._zone, self._within, self._values = step, field, zone, within, values
         self.columns = ("time",) if field is None else ("time", field)
         self.shortened = False
 
@@ -99,8 +101,8 @@ class Histogram:
             values, group = None, np.zeros(len(times), np.int64)
         else:
             column = one_chunk(found.column(self.field))
-            values = pa.table({"value": pc.unique(column)}).sort_by("value").column("value").combine_chunks()
-            values = one_chunk(values)
+            there = pc.unique(pa.concat_arrays([column, pa.array(self._values, pa.string()).cast(column.type)]))
+            values = one_chunk(pa.table({"value": there}).sort_by("value").column("value"))
             group = pc.index_in(column, value_set=values).to_numpy(zero_copy_only=False).astype(np.int64)
         empty, of = self._empty(times, group, 1 if values is None else len(values))
         times, group = np.concatenate((times, empty)), np.concatenate((group, of))

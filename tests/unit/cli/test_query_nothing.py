@@ -67,6 +67,11 @@ def said(url: str, *arguments: str) -> list[str]:
         (("-u", "openssh", "-u", "sshd", "nowhere"), []),
         (("-u", "openssh", "-H", "db1"), []),
         (("nowhere",), []),
+        (("HELLO",), ["no 'HELLO' in these letters; -i finds it in 9 rows"]),
+        (("-E", "H[ae]llo", "-u", "nginx", "--count"), ["no 'H[ae]llo' in these letters; -i finds it in 3 rows"]),
+        (("-v", "hello"), []),
+        (("-i", "NOWHERE"), []),
+        (("-S", "2999-01-01"), ["the time that was searched begins in the future, 2999-01-01 00:00:00"]),
         (("-u", "!openssh", "-u", "!nginx", "nowhere"), []),
         (
             ("-S", "2026-11-23"),

@@ -110,6 +110,11 @@ def test_each_of_several_groups_has_its_gaps() -> None:
     ]
 
 
+def test_a_group_that_is_asked_for_has_its_gaps_although_it_was_silent_all_the_time() -> None:
+    summary = Histogram(600 * SECOND, dt.UTC, "host", values=["web9", "web1"])
+    assert steps(at(0, 11, host="web1"), summary) == [(0, "web1", 1), (0, "web9", 0), (10, "web1", 1), (10, "web9", 0)]
+
+
 def test_of_many_empty_steps_the_first_and_last_are_there() -> None:
     rows = at(0, 1, 3, 100_000, host="a") + at(2, host="b")
     summary = Histogram(60 * SECOND, dt.UTC, "host")
