@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from logsink import __version__
+from logsink.characters import harmless
 from logsink.cli import streams
 from logsink.errors import LogsinkError, ReaderGone
 from logsink.place import redacted
@@ -92,7 +93,7 @@ def report(error: LogsinkError) -> None:
     if error.hint:
         lines[-1] += f" ({error.hint})"
     for line in lines:
-        click.echo(f"logsink: {line}", err=True)
+        click.echo(f"logsink: {harmless(line)}", err=True)
 
 
 def _usage(error: click.ClickException) -> int:
@@ -103,7 +104,7 @@ def _usage(error: click.ClickException) -> int:
         context = getattr(error, "ctx", None)
         message = redacted(error.format_message().rstrip(".").replace("\n", " "))
         see = f" (see `{context.command_path} --help`)" if context else ""
-        click.echo(f"logsink: {message[:1].lower()}{message[1:]}{see}", err=True)
+        click.echo(f"logsink: {harmless(f'{message[:1].lower()}{message[1:]}')}{see}", err=True)
     return error.exit_code
 
 

@@ -48,6 +48,11 @@ def shown(function: Callable[..., Any]) -> Callable[..., Any]:
             default="lf",
             help="Of -o raw and -o syslog: LF after each, or its length before.",
         ),
+        click.option(
+            "--spreadsheet",
+            is_flag=True,
+            help="With -o csv: put ' before text that spreadsheets run as a formula (= + - @, tab, CR).",
+        ),
         click.option("--color", type=colours, default="auto", help="By severity, in text."),
         click.option(
             "--force-color",
@@ -86,10 +91,10 @@ def output_of(given: Mapping[str, Any], zone: dt.tzinfo, *, terminal: bool, bloc
         "verbose": lambda: lines(render.Verbose(columns, shown_zone)),
         "json": lambda: render.Lines(render.Json(columns)),
         "json-pretty": lambda: render.Lines(render.JsonPretty(columns)),
-        "csv": lambda: formats.Csv(columns),
+        "csv": lambda: formats.Csv(columns, terminal=terminal, spreadsheet=given["spreadsheet"]),
         "raw": lambda: render.Lines(render.Raw(octet=octet)),
         "cat": lambda: lines(render.Cat(terminal=terminal)),
-        "syslog": lambda: render.Lines(render.Syslog(octet=octet)),
+        "syslog": lambda: render.Lines(render.Syslog(octet=octet, terminal=terminal)),
         "parquet": lambda: formats.Parquet(columns),
         "arrow": lambda: formats.Arrow(columns),
     }

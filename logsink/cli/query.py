@@ -118,3 +118,5 @@ def _check(config_file: Path | None, given: Mapping[str, Any]) -> None:
             f"cannot find settings file {str(config_file)!r}, which -c names",
             hint="--count counts; grep's -c is not ours",
         )
+    if given["spreadsheet"] and given["output"] != "csv":
+        raise ArgumentError(f"cannot use --spreadsheet with -o {given['output']}", hint="write -o csv")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from logsink.characters import harmless
 from logsink.cli.zones import shown
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ GET, LIST = 0.4e-6, 5e-6
 
 def say(text: str) -> None:
     """A line on stderr."""
-    click.echo(f"logsink: {text}", err=True)
+    click.echo(f"logsink: {harmless(text)}", err=True)
 
 
 def summary(report: Report, query: Query, seconds: float, *, url: str, zone: dt.tzinfo) -> None:
@@ -81,10 +82,7 @@ def _range(query: Query, zone: dt.tzinfo) -> Iterator[str]:
 
 def absent(value: Absent) -> None:
     """A value that no row has, and those that rows have instead."""
-    rows = [
-        f"{_harmless(name)} ({'' if value.whole else 'at least '}{counted(count, 'row')})"
-        for name, count in value.there
-    ]
+    rows = [f"{name} ({'' if value.whole else 'at least '}{counted(count, 'row')})" for name, count in value.there]
     there = f"there {'is' if len(rows) == 1 else 'are'}" if value.alike else "the most frequent:"
     say(f"no {value.column} {value.glob!r}; {there} {', '.join(rows)}")
 
@@ -97,11 +95,7 @@ def in_other_case(patterns: Sequence[str], rows: int, whole: bool) -> None:
 
 def ahead(found: Ahead) -> None:
     """Rows that lead for ever, because a clock is wrong."""
-    of = (
-        f" (host {', '.join(map(_harmless, sorted(found.hosts)))}{', ...' if found.more else ''})"
-        if found.hosts
-        else ""
-    )
+    of = f" (host {', '.join(sorted(found.hosts))}{', ...' if found.more else ''})" if found.hosts else ""
     say(
         f"{counted(found.rows, 'row')}{of} shown as newest {'has a time' if found.rows == 1 else 'have times'} in the future, "
         "more than a day after being received: a clock is wrong; --sort received orders by arrival, -U now leaves them out"
@@ -122,10 +116,6 @@ def beyond(query: Query, times: tuple[int, int], zone: dt.tzinfo) -> None:
                 say(f"the archive's newest row is of {last}, before the time that was searched")
             elif condition.high is not None and times[0] >= condition.high:
                 say(f"the archive's oldest row is of {first}, after the time that was searched")
-
-
-def _harmless(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def unreadable(report: Report) -> None:
@@ -185,7 +175,7 @@ def explain(plan: Plan, query: Query, rule: Rule | Moment | Span | None, url: st
         *([("besides", str(rule))] if rule is not None else []),
         *((("files" if n == 0 else ""), f"{file.path} {size(file.size)}") for n, file in enumerate(plan.files)),
     ]
-    return "".join(f"{head:<8} {text}\n" for head, text in lines)
+    return "".join(f"{head:<8} {harmless(text)}\n" for head, text in lines)
 
 
 @asynccontextmanager

@@ -284,7 +284,7 @@ class _Run:
             if parts and (report.rows or self._given["count"]):
                 quiet = self._given["quiet"]
                 found = arranged(summary.whole(parts), self._given)
-                show(found.slice(0, self._limit), self._given, self._zone, write)
+                show(found.slice(0, self._limit), self._given, self._zone, write, terminal=self._terminal)
                 if self._limit is not None and found.num_rows > self._limit and not quiet:
                     reporting.say(f"only the first {self._limit} of {found.num_rows:,} are shown; -n all shows all")
                 if isinstance(summary, Histogram) and summary.shortened and not quiet:

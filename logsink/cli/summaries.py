@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from logsink.characters import harmless, harmless_json
 from logsink.cli import completion
 from logsink.cli.conditions import GLOBS
 from logsink.cli.output import column
@@ -111,19 +112,24 @@ def arranged(found: pa.Table, given: Mapping[str, Any]) -> pa.Table:
     return found
 
 
-def show(found: pa.Table, given: Mapping[str, Any], zone: dt.tzinfo, write: Callable[[bytes], object]) -> None:
-    """Write a summary as text, json or csv. ``ArgumentError`` for other formats."""
+def show(
+    found: pa.Table, given: Mapping[str, Any], zone: dt.tzinfo, write: Callable[[bytes], object], *, terminal: bool
+) -> None:
+    """Write a summary as text, json or csv, to a terminal or not. ``ArgumentError`` for other formats."""
     kind = given["output"]
     if kind == "json":
         import orjson
 
         for row in found.to_pylist():
-            write(orjson.dumps(row, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
+            write(harmless_json(orjson.dumps(row, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)))
     elif kind == "csv":
         import pyarrow as pa
         import pyarrow.csv
 
+        from logsink.query.formats import dressed
+
         sink = pa.BufferOutputStream()
+        found = dressed(found, terminal=terminal, spreadsheet=given["spreadsheet"])
         pyarrow.csv.write_csv(found, sink, pyarrow.csv.WriteOptions(quoting_style="needed"))
         write(sink.getvalue())
     else:
@@ -170,4 +176,4 @@ def _shown(name: str, value: Any, zone: dt.tzinfo) -> str:
     if name in ("severity", "facility"):
         return str((SEVERITIES if name == "severity" else FACILITIES)[value])
     text = value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return harmless(text)

@@ -7,10 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
 from logsink.parse.schema import FILE
+from logsink.query.escape import for_terminal
+from logsink.query.filters import one_chunk
 from logsink.query.render import SHOWN, instants_of
 from logsink.query.stamps import stamps
 
@@ -37,19 +40,25 @@ class Output(Protocol):
 
 
 class Csv:
-    """RFC 4180 with a head line. Null is nothing, an empty string ``""``; instants in RFC 3339 with microseconds and Z."""
+    """RFC 4180 with a head line. Null is nothing, an empty string ``""``; instants in RFC 3339 with microseconds and Z.
+
+    terminal      what would drive it, or is not seen, is escaped
+    spreadsheet   what one would take for a formula begins with ``'``
+    """
 
     independent = False
 
-    def __init__(self, columns: Sequence[str] = SHOWN) -> None:
+    def __init__(self, columns: Sequence[str] = SHOWN, *, terminal: bool = False, spreadsheet: bool = False) -> None:
         self.columns = tuple(columns)
+        self._terminal, self._spreadsheet = terminal, spreadsheet
         self._headed = False
 
     def write(self, rows: pa.Table) -> Iterator[memoryview | bytes]:
         yield from self._head()
         sink = pa.BufferOutputStream()
         options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
-        pyarrow.csv.write_csv(plain(rows, self.columns, instants=True), sink, options)
+        shown = plain(rows, self.columns, instants=True)
+        pyarrow.csv.write_csv(dressed(shown, terminal=self._terminal, spreadsheet=self._spreadsheet), sink, options)
         yield memoryview(sink.getvalue())
 
     def finish(self) -> bytes:
@@ -156,6 +165,22 @@ def plain(rows: pa.Table, columns: Sequence[str], *, instants: bool = False) -> 
             column = column.dictionary_decode()
         if instants and pa.types.is_timestamp(column.type):
             texts = stamps(instants_of(rows, name), "{date}T{clock}.{milli}{micro}Z")
-            column = texts if not column.null_count else pa.compute.if_else(column.is_valid(), texts, None)
+            column = texts if not column.null_count else pc.if_else(column.is_valid(), texts, None)
         arrays.append(column)
     return pa.table(arrays, names=list(columns))
+
+
+_FORMULA = r"\A([=+\-@\t\r\n\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}])"
+"""What a cell begins with that spreadsheets run, full-width forms too (OWASP, "CSV Injection")."""
+
+
+def dressed(table: pa.Table, *, terminal: bool, spreadsheet: bool) -> pa.Table:
+    """A table to be written as CSV: its strings harmless in a terminal, or in a spreadsheet."""
+    for place, field in enumerate(table.schema):
+        if not (terminal or spreadsheet) or not pa.types.is_string(field.type):
+            continue
+        values = one_chunk(table.column(place))
+        if spreadsheet:
+            values = pc.replace_substring_regex(values, _FORMULA, r"'\1")
+        table = table.set_column(place, field, for_terminal(values) if terminal else values)
+    return table

@@ -1,8 +1,8 @@
 """Found rows as lines, of all formats for people and for syslog. A table in, bytes out; no Python object for a row.
 
 A line is joined from fragments, one array for each column: what a dictionary holds is escaped and dressed once for each of
-its entries, instants become digits by table look-up. Control characters never reach a terminal: ``text`` shows them as
-``\\x1b``, ``json`` as ``\\u001b``; so do the characters that reorder text (U+202A to U+202E, U+2066 to U+2069).
+its entries, instants become digits by table look-up. What drives a terminal, reorders text or is not seen
+(``logsink.characters``) never reaches one: ``text`` shows it as ``\\x1b``, ``json`` as ``\\u001b``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from logsink.characters import harmless_json
 from logsink.flags import names
 from logsink.parse import RAW_COLUMNS, raw_frames
 from logsink.parse.schema import FILE
@@ -29,6 +30,7 @@ SHOWN = tuple(name for name in FILE.names if name not in ("wire", "raw"))
 """Columns that are shown unless others are asked for."""
 
 _NAMES = {"severity": SEVERITIES, "facility": FACILITIES}
+_INDENTED = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 _BYTES = 64 << 20  # of rows rendered at once: even escaped, lines stay below Arrow's 2 GiB for an array
 _RFC_3339 = '"{date}T{clock}.{milli}{micro}Z"'
 _RESET = "\x1b[0m"
@@ -151,25 +153,25 @@ class Syslog:
 
     columns = ("time", "host", "app", "procid", "msgid", "facility", "severity", "structured_data", "message")
 
-    def __init__(self, *, octet: bool = False) -> None:
-        self._octet = octet
+    def __init__(self, *, octet: bool = False, terminal: bool = False) -> None:
+        self._octet, self._harmless = octet, for_terminal if terminal else _as_it_is
 
     def lines(self, rows: pa.Table) -> pa.Array:
         facility, severity = (one_chunk(rows.column(name)).cast(pa.int32()) for name in ("facility", "severity"))
         pri = pc.fill_null(pc.add(pc.multiply(facility, 8), severity), 13).cast(pa.string())
-        escaped = (lambda values: values) if self._octet else _in_a_line
+        escaped = _as_it_is if self._octet else _in_a_line
         message = one_chunk(rows.column("message"))
         message = pc.replace_substring_regex(message, r"([\n\x00])\z", "\\1\n") if self._octet else _in_a_line(message)
-        structured = _dressed(one_chunk(rows.column("structured_data")), escaped, " ")
+        structured = _dressed(one_chunk(rows.column("structured_data")), lambda v: self._harmless(escaped(v)), " ")
         line = _join(
             pc.binary_join_element_wise("<", pri, ">1 ", ""),
             stamps(instants_of(rows, "time"), "{date}T{clock}.{milli}{micro}Z"),
             *(
-                pc.fill_null(_dressed(one_chunk(rows.column(name)), lambda v: v, " "), " -")
+                pc.fill_null(_dressed(one_chunk(rows.column(name)), self._harmless, " "), " -")
                 for name in self.columns[1:5]
             ),
             pc.fill_null(structured, " -"),
-            pc.binary_join_element_wise(" ", message, ""),
+            pc.binary_join_element_wise(" ", self._harmless(message), ""),
         )
         if not self._octet:
             return _join(line, "\n")
@@ -215,9 +217,7 @@ class JsonPretty:
 
     def lines(self, rows: pa.Table) -> pa.Array:
         objects = (orjson.loads(line) for line in self._json.lines(rows).to_pylist())
-        return pa.array(
-            [orjson.dumps(each, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE) for each in objects]
-        )
+        return pa.array([harmless_json(orjson.dumps(each, option=_INDENTED)) for each in objects])
 
 
 class Raw:
@@ -247,6 +247,10 @@ class Cat:
     def lines(self, rows: pa.Table) -> pa.Array:
         messages = one_chunk(rows.column("message"))
         return _join(for_terminal(messages) if self._terminal else messages, "\n")
+
+
+def _as_it_is(values: pa.Array) -> pa.Array:
+    return values
 
 
 def _in_a_line(values: pa.Array) -> pa.Array:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from logsink.cli.output import FORMATS
+from logsink.cli.output import BINARY, FORMATS
 from logsink.store import open_store
 from tests.support.receiver import COMMAND, PATIENCE, Receiver
 from tests.support.terminal import INTERRUPT, Terminal, plain
@@ -158,6 +158,47 @@ def test_no_pager_for_nothing(url: str) -> None:
         code, shown = terminal.end()
     assert code == 1
     assert "the pager ran" not in shown
+
+
+# --- what is shown
+
+
+EVIL = "".join(map(chr, (0x1B, 0x9B, 0x61C, 0x200B, 0x200F, 0x202E, 0x2066, 0xFEFF, 0xE0041)))
+
+
+@pytest.fixture(scope="module")
+def evil(tmp_path_factory: pytest.TempPathFactory) -> str:
+    place = f"file://{tmp_path_factory.mktemp('evil')}/store"
+    texts = {name: f"{name}{EVIL}" for name in ("host", "app", "procid", "msgid", "message", "identity")}
+    rows = [row(**texts, structured_data=f'[a b="{EVIL}"]', severity=3, facility=1)]
+
+    async def build() -> None:
+        async with open_store(place) as store:
+            await archive(store, [rows])
+
+    asyncio.run(build())
+    return place
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(("-o", kind) for kind in FORMATS if kind not in ("raw", *BINARY)),
+        ("-o", "syslog", "--framing", "octet"),
+        *(("--top", "message", "-o", kind) for kind in ("text", "json", "csv")),
+        ("--patterns",),
+        ("-u", f"none{EVIL}"),
+        ("--explain", f"none{EVIL}"),
+        ("-S", f"when{EVIL}"),
+        ("-o", f"how{EVIL}"),
+    ],
+    ids=ascii,
+)
+def test_nothing_that_is_shown_drives_the_terminal(evil: str, arguments: tuple[str, ...]) -> None:
+    with query(evil, "--no-pager", "--color", "never", *arguments) as terminal:
+        _, shown = terminal.end()
+    assert not [ascii(character) for character in EVIL if character in shown]
+    assert "Traceback" not in shown
 
 
 # --- no terminal: closed, full

@@ -150,6 +150,7 @@ def test_what_is_found(url: str, arguments: tuple[str, ...], wanted: list[int]) 
         (("--continues", "^x"), "cannot use --continues without --multiline"),
         (("-M", "--continues", "("), "cannot use regular expression '('"),
         (("-A", "-1"), "invalid value for '-A'"),
+        (("--spreadsheet",), "cannot use --spreadsheet with -o text (write -o csv)"),
         (("--count", "-o", "arrow"), "cannot show a summary with -o arrow (write text, json or csv)"),
     ],
 )
@@ -252,6 +253,24 @@ def test_csv_gives_the_same_rows(url: str) -> None:
     assert nothing.stdout == "host,message\n"
     nulls = query(url, "-q", "-o", "csv", "--fields", "host,message", "-n", "2").stdout
     assert nulls == 'host,message\n,""\n"web1","upstream timeout 99"\n'
+
+
+def test_csv_for_spreadsheets_holds_no_formulas(tmp_path: Path) -> None:
+    texts = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\uff1d1", "a=1", "'", ""]
+    expected = ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\tx", "'\rx", "'\uff1d1", "a=1", "'", ""]
+
+    async def build() -> None:
+        async with open_store(f"file://{tmp_path}/store") as store:
+            await archive(store, [[row(n, host=text, message=text, nth=n) for n, text in enumerate(texts)]])
+
+    asyncio.run(build())
+    fields = ("-q", "-o", "csv", "--fields", "host,message,nth")
+    for arguments, shown in ((fields, texts), ((*fields, "--spreadsheet"), expected)):
+        text = query(f"file://{tmp_path}/store", *arguments).stdout_bytes.decode()
+        found = list(csv.reader(io.StringIO(text, newline="")))[1:]
+        assert found == [[value, value, str(n)] for n, value in enumerate(shown)]
+    top = query(f"file://{tmp_path}/store", "-q", "--top", "message", "-n", "all", "-o", "csv", "--spreadsheet").stdout
+    assert '"\'=1+1",1' in top
 
 
 def test_json_gives_the_same_rows(url: str) -> None:
