@@ -173,7 +173,7 @@ class Receive(NamedTuple):
         duration("100ms", "5m"), "How long a client may take over its TLS handshake, or its PROXY header.", "10s"
     )
     keepalive: float = _setting(
-        duration("3s", "1d"),
+        duration("3s", "12h"),
         "How long a peer that gives no sign of life, as after its link went down, is waited for before its connection ends.",
         "3m",
     )

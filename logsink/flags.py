@@ -13,7 +13,7 @@ class Flag(IntFlag):
     """Each member's comment is its documentation; docs/storage.md is checked against this list."""
 
     TRUNCATED = 1 << 0  # longer than max_message (or cut for memory): only its beginning is kept
-    INCOMPLETE = 1 << 1  # the connection ended inside this counted frame
+    INCOMPLETE = 1 << 1  # the connection ended inside this counted frame, or broke inside this line
     INFLATED = 1 << 2  # came as a compressed block; the frame kept is the inflated message
     MAYBE_RESENT = 1 << 3  # could be a second copy of a frame whose acknowledgement was lost
     TIME_INFERRED = 1 << 4  # no usable timestamp in the frame: `time` is `received`

@@ -29,11 +29,11 @@ Connect = Callable[[str | None], asyncio.BaseProtocol | None]
 
 
 class Acceptor:
-    """Accepts from ``sock`` until ``close``, which closes it."""
+    """Accepts from ``sock`` until ``close``, which closes it; without files for that, tries again after ``rest`` seconds."""
 
-    def __init__(self, kind: str, sock: socket.socket, connect: Connect) -> None:
+    def __init__(self, kind: str, sock: socket.socket, connect: Connect, *, rest: float = REST) -> None:
         self.socket = sock
-        self._kind, self._connect = kind, connect
+        self._kind, self._connect, self._pause = kind, connect, rest
         self._loop = asyncio.get_running_loop()
         self._rest: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -85,7 +85,7 @@ class Acceptor:
             address=str(Address(*self.socket.getsockname()[:2])), transport=self._kind, error=error
         )
         self._loop.remove_reader(self.socket.fileno())
-        self._rest = self._loop.call_later(REST, self._again)
+        self._rest = self._loop.call_later(self._pause, self._again)
 
     def _again(self) -> None:
         self._rest = None

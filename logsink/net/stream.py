@@ -108,8 +108,9 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._unjudged: bytes | None = b""
         """What was read of the session and not judged yet; None once it is."""
         self._inflater: StreamInflater | None = None
-        self._over = self._lost = False
-        """Nothing more is read, and the connection is closed: only what is pending in the inflater may still come."""
+        self._over = self._lost = self._broke = False
+        """Nothing more is read; the connection is closed; it was not its peer that closed it. What is pending in the
+        inflater may still come."""
         self._ended = self._aborted = self._rejected = self._parted = False
         self._age: asyncio.TimerHandle | None = None
         self._holds = 0
@@ -206,7 +207,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lost = True
+        self._lost, self._broke = True, exc is not None
         for timer in (self._deadline, self._age):
             if timer:
                 timer.cancel()

@@ -35,7 +35,7 @@ class TcpConnection(StreamConnection):
             self.intake.take(part, self.origin)
 
     def ended(self) -> None:
-        self.received(self._framer.close())
+        self.received(self._framer.close(broken=self._broke))
 
     def cut(self) -> None:
         self.judge(ended=True)

@@ -13,7 +13,7 @@ are dropped.
 
 A frame longer than ``max_message`` is delivered as its first ``max_message`` octets, flagged TRUNCATED; the rest of it is
 discarded as it arrives, and counted. At the end of the stream an unfinished line is a frame, an unfinished counted frame is
-one flagged INCOMPLETE.
+one flagged INCOMPLETE, and so is an unfinished line where the connection broke.
 """
 
 from __future__ import annotations
@@ -229,9 +229,15 @@ class Framer:
         self.carry = buffer[consumed:end].tobytes() if consumed < end else b""
         return out.batch(buffer, n)
 
-    def close(self) -> Batch:
-        """The frame that the end of the stream leaves unfinished, if any, as a batch over a buffer of its own."""
-        return self._give_up(_INCOMPLETE)
+    def close(self, *, broken: bool = False) -> Batch:
+        """The frame that the end of the stream leaves unfinished, if any, as a batch over a buffer of its own.
+
+        A last line needs no LF: only a ``broken`` stream may have ended inside it.
+        """
+        batch = self._give_up(_INCOMPLETE)
+        if broken and len(batch):
+            batch.flags[0] = _INCOMPLETE
+        return batch
 
     def cut(self) -> Batch:
         """Give up waiting for the rest of the unfinished frame: what is there, flagged TRUNCATED. The rest is discarded."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receiver import Receiver, found_once, until
+from tests.support.receiver import Receiver, found_once, query_frames, until
 from tests.support.relp_client import RelpClient
 
 MIB = 1 << 20
@@ -128,3 +128,77 @@ async def test_clients_that_claim_a_gigabyte(receiver: Receiver) -> None:
     assert receiver.stop() == 0
     huge = b"<13>huge " + bytes(256 * 1024 - 9)
     found_once(receiver.store, sent + [huge] * len(writers))
+
+
+FEW = 512
+"""Files that a receiver may open, for tests of what happens when clients want more."""
+
+
+@pytest.fixture
+def narrow(tmp_path: Path) -> Iterator[Receiver]:
+    """A receiver with ``FEW`` files."""
+    limits = ["prlimit", f"--nofile={FEW}:{FEW}", "--"]
+    receiver = Receiver(f"file://{tmp_path}/store", tmp_path / "serve", receive__max_connections_per_sender="100000")
+    receiver.command = [*limits, *receiver.command]
+    with receiver:
+        yield receiver
+    assert receiver.exit_code == 0, receiver.log
+    assert "Traceback" not in receiver.log
+    assert len(receiver.log) < 20_000
+
+
+async def half_open(port: int, sent: bytes, count: int) -> list[asyncio.StreamWriter]:
+    """Clients that send that and nothing more. The receiver may close them."""
+    writers = []
+    for _ in range(count // 100):
+        for reader, writer in await asyncio.gather(*(asyncio.open_connection("127.0.0.1", port) for _ in range(100))):
+            writer.write(sent)
+            writers.append(writer)
+            reader._transport.pause_reading()  # type: ignore[attr-defined]
+    return writers
+
+
+@pytest.mark.parametrize(("kind", "sent"), [("http", b"GET /metrics HTT"), ("tcp", b"<13>half"), ("relp", OPEN[:9])])
+async def test_no_number_of_connections_stops_acknowledgements(kind: str, sent: bytes, narrow: Receiver) -> None:
+    client = RelpClient(narrow.port("relp"))  # it was there before
+    await client.send(b"<13>1 - web a - - - first")
+    await client.settle()
+    writers = await half_open(narrow.port(kind), sent, 3000)
+    frames = [b"<13>1 - web a - - - message %d" % n for n in range(500)]
+    async with asyncio.timeout(30):
+        await client.send(*frames)
+        await client.settle()
+        assert (await asyncio.to_thread(narrow.readiness))[0] == 200
+        if kind == "http":
+            frames += await well(narrow, "another")  # HTTP takes no connection away from senders
+    for writer in writers:
+        writer.transport.abort()
+    await until(lambda: narrow.metric("logsink_connections") <= 1)
+    frames += await well(narrow, "after")
+    await client.close()
+    assert narrow.stop() == 0
+    halves = 0 if kind != "tcp" else len(query_frames(narrow.store)) - len(frames) - 1
+    found_once(narrow.store, [*frames, b"<13>1 - web a - - - first", *[b"<13>half"] * halves])
+
+
+async def test_garbage_is_a_few_lines_in_the_log(receiver: Receiver) -> None:
+    """Connections that send what is no RELP, or go again before they are accepted."""
+    count = 2000
+    for turn in range(count // 100):
+        pairs = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", receiver.port("relp")) for _ in range(100)))
+        for number, (_, writer) in enumerate(pairs):
+            if (number + turn) % 2:
+                writer.write(b"\x00\x01garbage %d\n" % number)
+                writer.close()
+            else:
+                writer.write(b"1 open 5 hello\n")
+                writer.transport.abort()
+    sent = await well(receiver, "well")
+    await until(lambda: receiver.metric("logsink_connections_accepted_total") > count)
+    assert receiver.stop() == 0
+    lines = [line for line in receiver.log.splitlines() if "WARNING" in line]
+    assert 1 <= len(lines) <= 6
+    assert all("127.0.0.1" in line for line in lines)
+    assert any("(one of " in line and "by sender: 127.0.0.1 " in line for line in lines)
+    assert "None" not in receiver.log
+    found_once(receiver.store, sent)

@@ -46,6 +46,7 @@ class Receiver:
         own = {f"LOGSINK_{key.upper()}": value for key, value in settings.items()}
         self._environ = clean | dict(environ or {}) | own
         self._ports: dict[str, list[str] | str] = {}
+        self.host = "127.0.0.1"
         self.command, self.listen = COMMAND, dict.fromkeys(("tcp", "udp", "relp", "http"), 0)
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -53,7 +54,7 @@ class Receiver:
         """Start it; entering the object waits until it is ready, too."""
         command = [*self.command, "serve", "--store", self.store, "--ready-file", str(self._ready)]
         for kind, port in self.listen.items():
-            command += [f"--{kind}", f"127.0.0.1:{port}"]
+            command += [f"--{kind}", f"{self.host}:{port}"]
         self._ready.unlink(missing_ok=True)
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log, env=self._environ)
@@ -87,14 +88,14 @@ class Receiver:
 
     def metric(self, name: str) -> float:
         """Sum of one metric over its labels."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port('http')}/metrics", timeout=PATIENCE) as reply:
+        with urllib.request.urlopen(f"http://{self.host}:{self.port('http')}/metrics", timeout=PATIENCE) as reply:
             text = reply.read().decode()
         return sum(float(m) for m in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))
 
     def readiness(self) -> tuple[int, dict[str, object]]:
         """Status and detail of ``/readyz``."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port('http')}/readyz", timeout=PATIENCE) as reply:
+            with urllib.request.urlopen(f"http://{self.host}:{self.port('http')}/readyz", timeout=PATIENCE) as reply:
                 return reply.status, json.load(reply)
         except urllib.error.HTTPError as error:
             with error:

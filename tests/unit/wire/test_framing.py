@@ -230,3 +230,15 @@ def test_plain_and_compiled_agree(stream: bytes) -> None:
         n = cut(buffer, len(stream), 16, state, starts, ends, flags)
         results.append((n, starts[:n].tolist(), ends[:n].tolist(), flags[:n].tolist(), state.tolist()))
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize(("stream", "flags"), [(b"<13>hal", 0), (b"9 <13>hal", Flag.INCOMPLETE), (b"", None)])
+def test_a_last_line_is_whole_unless_the_connection_broke(stream: bytes, flags: int | None) -> None:
+    for broken in (False, True):
+        framer = Framer(Scratch(ROOM), 16)
+        buffer = np.zeros(ROOM, np.uint8)
+        buffer[: len(stream)] = np.frombuffer(stream, np.uint8)
+        framer.receive(buffer, len(stream))
+        rest = framer.close(broken=broken)
+        wanted = Flag.INCOMPLETE if broken else flags
+        assert rest.flags.tolist() == ([] if flags is None else [wanted])

@@ -1,0 +1,88 @@
+"""Two machines with a cable between them, which can be pulled: network namespaces. Needs root and Linux.
+
+::
+
+    with Cable() as cable:
+        cable.run(cable.far, socket.create_connection, (cable.NEAR, 514))   # a function, run over there
+        cable.pull()                                                        # nothing gets through, and nobody is told
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+import pytest
+
+from tests.support.programs import require
+
+P, T = ParamSpec("P"), TypeVar("T")
+_NEW_NETWORK = 0x40000000
+"""CLONE_NEWNET of setns(2)."""
+
+
+class Cable:
+    """``near`` and ``far`` are names of namespaces, ``NEAR`` and ``FAR`` their addresses on the cable."""
+
+    NEAR, FAR = "192.0.2.1", "192.0.2.2"
+
+    def __init__(self) -> None:
+        if os.geteuid():
+            pytest.skip("network namespaces need root")
+        self.near, self.far = (f"logsink-{side}-{os.getpid()}" for side in ("near", "far"))
+        self._threads: dict[str, ThreadPoolExecutor] = {}
+
+    def command(self, where: str) -> list[str]:
+        """What stands before a command that is to run there; it becomes that command."""
+        return [require("ip"), "netns", "exec", where]
+
+    def run(self, where: str, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+        """Call a function there; sockets that it makes stay there."""
+        return self._threads[where].submit(function, *args, **options).result()
+
+    def pull(self) -> None:
+        """Take down the far end: no FIN, no RST, no packet any more."""
+        self._ip("-n", self.far, "link", "set", "cable", "down")
+
+    def __enter__(self) -> Self:
+        try:
+            for where in (self.near, self.far):
+                self._ip("netns", "add", where)
+                self._ip("-n", where, "link", "set", "lo", "up")
+            self._ip(
+                "-n", self.near, *["link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns"], self.far
+            )
+            for where, address in ((self.near, self.NEAR), (self.far, self.FAR)):
+                self._ip("-n", where, "address", "add", f"{address}/24", "dev", "cable")
+                self._ip("-n", where, "link", "set", "cable", "up")
+                self._threads[where] = ThreadPoolExecutor(1, f"at {where}", self._move, (where,))
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        for thread in self._threads.values():
+            thread.shutdown()
+        for name in (self.near, self.far):
+            if Path(f"/run/netns/{name}").exists():
+                self._ip("netns", "delete", name)
+
+    @staticmethod
+    def _move(where: str) -> None:
+        libc: Any = ctypes.CDLL(None, use_errno=True)
+        with Path(f"/run/netns/{where}").open("rb") as namespace:
+            if libc.setns(namespace.fileno(), _NEW_NETWORK):
+                raise OSError(ctypes.get_errno(), f"cannot enter network namespace {where}")
+
+    @staticmethod
+    def _ip(*arguments: str) -> None:
+        subprocess.run([require("ip"), *arguments], check=True)

@@ -1,0 +1,135 @@
+"""Accepting connections: who they are from, when there is no file for them, and at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import io
+import resource
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from logsink import telemetry
+from logsink.kinds import Address
+from logsink.net.accepting import Acceptor, alert
+from logsink.net.ports import bound
+from tests.support.bench import until
+
+
+class Peers:
+    """What an acceptor was told of."""
+
+    def __init__(self) -> None:
+        self.senders: list[str | None] = []
+        self.lost = 0
+        self.refuse = False
+
+    def connect(self, sender: str | None) -> asyncio.BaseProtocol | None:
+        self.senders.append(sender)
+        return None if self.refuse else Noted(self)
+
+
+class Noted(asyncio.Protocol):
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._peers.lost += 1
+
+
+def listening() -> socket.socket:
+    (sock,) = bound("tcp", Address("127.0.0.1", 0))
+    sock.listen()
+    return sock
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """Nothing can be opened meanwhile."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def test_a_peer_that_is_gone_again_has_a_name() -> None:
+    sock, peers = listening(), Peers()
+    with socket.create_connection(sock.getsockname()) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    acceptor = Acceptor("tcp", sock, peers.connect)
+    await until(lambda: peers.lost)
+    assert peers.senders == ["127.0.0.1"]
+    acceptor.close()
+
+
+async def test_one_that_is_refused_is_closed() -> None:
+    sock, peers = listening(), Peers()
+    peers.refuse = True
+    acceptor = Acceptor("tcp", sock, peers.connect)
+    reader, writer = await asyncio.open_connection(*sock.getsockname())
+    assert await reader.read() == b""
+    writer.close()
+    acceptor.close()
+
+
+async def test_without_files_it_rests_and_goes_on() -> None:
+    """It is told once; the loop turns many times before it tries again."""
+    sock, peers = listening(), Peers()
+    acceptor_port = sock.getsockname()[1]
+    out = io.StringIO()
+    telemetry.setup(stream=out)
+    acceptor = Acceptor("tcp", sock, peers.connect, rest=0.05)
+    client = socket.socket()
+    client.setblocking(False)
+    turns = 0
+    with no_more_files():
+        assert client.connect_ex(sock.getsockname()) == errno.EINPROGRESS
+        await until(out.getvalue)
+        resting = acceptor._rest
+        while acceptor._rest is resting or acceptor._rest is None:
+            turns += 1
+            await asyncio.sleep(0)
+        assert peers.senders == []
+    assert turns > 10
+    await until(lambda: peers.senders)
+    client.close()
+    await until(lambda: peers.lost)
+    acceptor.close()
+    telemetry.settle(at_the_end=True)
+    telemetry.setup()
+    first, *rest = out.getvalue().splitlines()
+    assert f"cannot accept connections on 127.0.0.1:{acceptor_port} (tcp), trying again: [Errno 24]" in first
+    assert len(rest) <= 1
+
+
+async def test_at_the_end_it_takes_what_had_connected() -> None:
+    sock, peers = listening(), Peers()
+    acceptor = Acceptor("tcp", sock, peers.connect)
+    with socket.create_connection(sock.getsockname()):
+        acceptor.close()
+        assert peers.senders == ["127.0.0.1"]
+        acceptor.close()
+    await until(lambda: peers.lost)
+    assert sock.fileno() < 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "idle", "interval", "most"),
+    [(180.0, 90, 30, 180_000), (3.0, 1, 1, 3000), (43200.0, 21600, 7200, 43_200_000)],
+)
+def test_what_the_kernel_is_asked_for(seconds: float, idle: int, interval: int, most: int) -> None:
+    with listening() as sock:
+        alert(sock, seconds)
+        with socket.create_connection(sock.getsockname()):
+            sock.setblocking(True)
+            accepted, _ = sock.accept()
+            with accepted:
+                assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                of = [socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT]
+                assert [accepted.getsockopt(socket.IPPROTO_TCP, one) for one in of] == [idle, interval, 3, most]
