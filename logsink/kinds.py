@@ -15,7 +15,7 @@ from logsink.errors import ArgumentError, ConfigError
 
 _UNITS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 _DURATION = re.compile("".join(rf"(?:(\d+){unit})?" for unit in _UNITS))
-_SPELLED = {
+SPELLED = {
     **dict.fromkeys(("w", "wk", "wks", "week", "weeks"), "w"),
     **dict.fromkeys(("d", "day", "days"), "d"),
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), "h"),
@@ -23,6 +23,8 @@ _SPELLED = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "s"),
     **dict.fromkeys(("ms", "msec", "msecs", "millisecond", "milliseconds"), "ms"),
 }
+"""Units of durations as people write them, and how ``parse_duration`` does."""
+
 _PART = r"(?a)(\d+(?:\.\d+)?|an? )\s*([A-Za-z]+)(?:\s*,\s*|\s+and\s+|\s*)"
 _BINARY = {"TiB": 1 << 40, "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
 _SIZE = re.compile(r"(\d+)(TiB|GiB|MiB|KiB|B)")
@@ -47,7 +49,7 @@ def parse_span(text: str) -> float:
     while at < len(text):
         match = re.compile(_PART).match(text, at)
         word = match[2] if match else ""
-        unit = _SPELLED.get(word if word == "M" else word.lower())  # M may be minutes or months
+        unit = SPELLED.get(word if word == "M" else word.lower())  # M may be minutes or months
         if match is None or unit is None or order.index(unit) <= last:
             break
         last, at = order.index(unit), match.end()

@@ -91,7 +91,7 @@ async def _first(store: Store, query: Query, report: Report, tuning: Tuning) -> 
                 break
     report.add(own)
     report.files, report.segments, report.bytes = own.files, own.segments, own.bytes
-    report.files_read += own.files_read
+    report.files_read = min(own.files, report.files_read + own.files_read)  # some were read for both sides
 
 
 async def _turned(source: AsyncGenerator[pa.Table, None]) -> AsyncGenerator[pa.Table, None]:

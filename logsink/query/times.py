@@ -28,7 +28,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from logsink.errors import ArgumentError
-from logsink.kinds import parse_span
+from logsink.kinds import SPELLED, parse_span
 
 MICROSECONDS = 1_000_000
 """In a second; instants are integers of microseconds since the epoch everywhere in ``query``."""
@@ -51,32 +51,21 @@ _MONTHS = (
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
 _CLOCKS = {"midnight": (0, 0), "noon": (12, 0)}
-_WORDS = (*_DAYS, *_CLOCKS, *_WEEKDAYS, *_MONTHS, "seconds", "minutes", "hours", "days", "weeks", "months")
+_WORDS = (*_DAYS, *_CLOCKS, *_WEEKDAYS, *_MONTHS, "ago", "seconds", "minutes", "hours", "days", "weeks", "months")
 _HOURS = {
     name: hours
-    for hours, names in (
-        *(
-            (0.0, "z ut utc gmt wet"),
-            (1.0, "cet met west"),
-            (2.0, "cest mest eet sast"),
-            (3.0, "eest msk"),
-            (5.0, "pkt"),
-        ),
-        *((8.0, "sgt hkt awst"), (9.0, "jst kst"), (9.5, "acst"), (10.0, "aest"), (10.5, "acdt"), (11.0, "aedt")),
-        *(
-            (12.0, "nzst"),
-            (13.0, "nzdt"),
-            (-2.5, "ndt"),
-            (-3.0, "brt"),
-            (-3.5, "nst"),
-            (-4.0, "edt"),
-            (-5.0, "est cdt"),
-        ),
-        *((-6.0, "mdt"), (-7.0, "mst pdt"), (-8.0, "pst akdt"), (-9.0, "akst"), (-10.0, "hst")),
-    )
+    for hours, names in {
+        0: "z ut utc gmt wet", 1: "bst cet mez met west", 2: "cest eet mest mesz sast", 3: "eest msk", 5: "pkt",
+        8: "awst hkt sgt", 9: "jst kst", 9.5: "acst", 10: "aest", 10.5: "acdt", 11: "aedt", 12: "nzst", 13: "nzdt",
+        -2.5: "ndt", -3: "brt", -3.5: "nst", -4: "edt", -5: "cdt est", -6: "cst mdt", -7: "mst pdt", -8: "akdt pst",
+        -9: "akst", -10: "hst",
+    }.items()
     for name in names.split()
-}
-"""Hours ahead of UTC of the abbreviations that name one zone only. BST, IST, CST and the like do not."""
+}  # fmt: skip
+"""Hours ahead of UTC of abbreviations that name one zone, and of some more what ``parse.clock`` takes them for (BST, CST).
+
+In a zone that has such an abbreviation of its own, it is that one.
+"""
 
 _RELATIVE = r"(?ias)(?:now\s*(?=[+-]))?([+-]|in |(?:the )?(?:last|past) )?\s*(.*?)(?:\s+(ago|from now))?"
 _CALENDAR = r"(?ia)(\d{1,5}|an?)\s*(mo|mons?|months?|y|yrs?|years?)(?![a-z])[\s,]*"
@@ -91,7 +80,7 @@ def parse_time(text: str, now: int, zone: dt.tzinfo, after: int | None = None, *
     ``after``: a clock alone is the first such time after it instead of today's. ``latest``: a time that occurs twice is the
     second. ``ArgumentError`` for what cannot be read; it names the part that was not understood.
     """
-    plain = re.sub(r"\(.*?\)|[\[\]]", " ", text).strip(" \t\n\r\"'`,;*:")
+    plain = re.sub(r"\(.*?\)|[\[\]]", " ", text).strip(" \t\n\r\"'`,;*:.")
     try:
         instant = _since_epoch(plain)
         instant = _relative(plain, now, zone) if instant is None else instant
@@ -212,7 +201,10 @@ class _Moment:
         from difflib import get_close_matches  # costs 3 ms, and is rarely asked
 
         alike = get_close_matches(stray.lower(), _WORDS, 1, 0.8)
-        return _NotUnderstood(f"{stray!r} is not understood" + (f"; did you mean {alike[0]}?" if alike else ""))
+        return _NotUnderstood(
+            f"{stray!r} is not understood"
+            + (f"; did you mean {alike[0]}?" if alike and alike[0] != stray.lower() else "")
+        )
 
     def once(self, **values: object) -> bool:
         """Set what was not set before."""
@@ -271,7 +263,8 @@ class _Moment:
             _named(word.lower(), _MONTHS) is not None for word in re.findall(r"[A-Za-z]+", self.text)
         ):
             return self.once(day=int(digits))
-        stray = self.zone or next(iter(re.findall(rf"^{digits} *([A-Za-z]+)", self.text)), "")
+        words = (word for word in re.findall(r"[A-Za-z]+", self.text) if word.lower() not in SPELLED)
+        stray = self.zone or next(words, "")
         if stray:
             raise self.not_understood(stray)
         return False
@@ -282,6 +275,8 @@ class _Moment:
         where = _zone(self, zone)
         today = _local(now, where).date()
         latest = latest and self.clock is not None
+        if self.text.isdigit() and self.month is None:
+            raise self.not_understood(self.text)
         if (self.month is None) != (self.day is None) or (self.year is not None and self.month is None):
             raise _NotUnderstood("the date has no " + ("month" if self.month is None else "day"))
         if self.month is not None:
@@ -389,8 +384,6 @@ def _zone(moment: _Moment, zone: dt.tzinfo) -> dt.tzinfo:
         return dt.timezone(moment.offset)
     if moment.zone is None:
         return zone
-    if name in _HOURS:
-        return dt.timezone(dt.timedelta(hours=_HOURS[name]))
     if "/" in name:
         import zoneinfo
 
@@ -402,6 +395,8 @@ def _zone(moment: _Moment, zone: dt.tzinfo) -> dt.tzinfo:
         here = dt.datetime(moment.year or 2000, month, 1, tzinfo=zone)
         if name == (here.tzname() or "").lower():
             return dt.timezone(here.utcoffset() or dt.timedelta())
+    if name in _HOURS:
+        return dt.timezone(dt.timedelta(hours=_HOURS[name]))
     raise moment.not_understood(moment.zone)
 
 

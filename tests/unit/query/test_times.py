@@ -131,6 +131,7 @@ CASES = [
     ("1793195917123", "2026-10-28T14:58:37.123+01:00"),
     ("2026-10-28T14", "2026-10-28T14:00:00+01:00"),
     ("2026-10-28Z", "2026-10-28T00:00:00+00:00"),
+    ("2026-10-28 08:58:37 CST", "2026-10-28T14:58:37+00:00"),
     ("2026-07-01 12:00 CET", "2026-07-01T12:00:00+01:00"),
 ]
 
@@ -154,6 +155,12 @@ def test_a_clock_alone_after_a_beginning(text: str, after: str, meant: str) -> N
     assert parse_time(text, instant(NOW.isoformat()), BERLIN, instant(after)) == instant(meant)
 
 
+def test_an_abbreviation_is_the_zone_s_own() -> None:
+    assert parse_time("2026-10-28 08:58 CST", 0, ZoneInfo("Asia/Shanghai")) == instant("2026-10-28T08:58:00+08:00")
+    assert parse_time("2026-10-28 08:58 IST", 0, ZoneInfo("Asia/Kolkata")) == instant("2026-10-28T08:58:00+05:30")
+    assert parse_time("2026-07-28 08:58 IST", 0, ZoneInfo("Europe/Dublin")) == instant("2026-07-28T08:58:00+01:00")
+
+
 def test_today_is_the_zone_s_today() -> None:
     late = instant("2026-11-22T23:30:00+00:00")
     assert parse_time("today", late, dt.UTC) == instant("2026-11-22T00:00:00+00:00")
@@ -165,6 +172,7 @@ REFUSED = {
     "": "it is empty",
     "yesterdy 3:10": "'yesterdy' is not understood; did you mean yesterday?",
     "5 bananas ago": "'bananas' is not understood",
+    "2 days agoo": "'agoo' is not understood; did you mean ago?",
     "5 minuts ago": "'minuts' is not understood; did you mean minutes?",
     "Foo 28": "'Foo' is not understood",
     "5": "5 of what: 5m, 5h?",
@@ -186,7 +194,8 @@ REFUSED = {
     "Mon 2026-11-22": "2026-11-22 is a Sunday, not a Monday",
     "11/28/2026": "'11/28/2026' does not say which is the month",
     "26-11-22": "'26-11-22' does not say which is the month",
-    "2026-11-22 3:10 CST": "zone 'CST' is not known, or there are several; write its offset, such as +01:00",
+    "0310": "0310 of what: 0310m, 0310h?",
+    "2026-11-22 3:10 IST": "zone 'IST' is not known, or there are several; write its offset, such as +01:00",
     "2026-11-22 3:10 Europe/Berln": "there is no time zone 'Europe/Berln'",
     "2026-11-22 3:10 +01:00 sharp": "'sharp' is not understood",
     "2026-11-22T03:12:05+01:60": "there is no such offset, +01:60",
