@@ -30,6 +30,11 @@ PATIENCE = 1.0
 GET, LIST = 0.4e-6, 5e-6
 """Dollars for a GET and for a LIST of S3 Standard (us-east-1); bytes within the region cost nothing."""
 
+WORTH_SAYING = 0.005
+"""Dollars."""
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
 
 def say(text: str) -> None:
     """A line on stderr."""
@@ -47,25 +52,40 @@ def summary(report: Report, query: Query, seconds: float, *, url: str, zone: dt.
             f"{counted(report.apart, 'row')} may be copies and are shown: another receiver has the same frame, but received it "
             "more than ten minutes earlier or later; check the clocks of the receivers"
         )
-    hidden = [f"{report.hidden:,} hidden as copies"] if query.dedupe else []
-    skipped = max(0, report.bytes - report.bytes_read)
-    planned = report.files or report.segments  # what follows a cursor has no plan
     cost = report.requests * GET + report.listings * LIST
     parts = [
-        f"{report.rows:,} found in {seconds:.2f} s",
-        *hidden,
+        f"{report.rows:,} found in {_seconds(seconds)}",
+        *([f"{report.hidden:,} hidden as copies"] if query.dedupe else []),
         *_range(query, zone),
-        *(
-            [f"{report.files_read:,} of {counted(report.files, 'file')} and {_segments(report.segments)} read"]
-            if planned
-            else []
-        ),
-        f"{size(report.bytes_read)} in {counted(report.requests + report.listings, 'request')}"
-        + (f", {size(skipped)} skipped" if planned else ""),
-        *([f"about ${cost:.6f}"] if url.startswith("s3:") else []),
-        f"complete to {when(report.began, zone)}",
+        f"read {_share(report.bytes_read, report.bytes)}",
+        *([f"about ${cost:.2f}"] if url.startswith("s3:") and cost >= WORTH_SAYING else []),
+        f"includes everything acknowledged by {_clock(report.began, zone)}",
     ]
     say("; ".join(parts))
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s" if seconds < 100 else f"{seconds:,.0f} s"
+
+
+def _share(part: int, whole: int) -> str:
+    """``130 of 182 MiB``; without a whole, as behind a cursor, the part alone."""
+    if not whole:
+        return size(part)
+    part = min(part, whole)  # what is read anew because a plan changed counts once
+    number, unit = size(whole).split()
+    scale = 1024 ** UNITS.index(unit)
+    shown = f"{part / scale:.{0 if unit == 'B' or part >= 10 * scale else 1}f}"
+    whole_shown = f"{float(number):.0f}" if float(number) >= 10 else number
+    shown = shown if float(shown) else size(part) if part else "0"
+    return f"{shown} of {whole_shown} {unit}"
+
+
+def _clock(seconds: float, zone: dt.tzinfo) -> str:
+    """The time of day, and the zone's name: that of all times that are shown."""
+    moment = dt.datetime.fromtimestamp(seconds, dt.UTC).astimezone(zone)
+    name = moment.tzname() or "UTC"
+    return f"{moment:%H:%M:%S} {name if name[:1].isalpha() else f'UTC{name}'}"
 
 
 def _range(query: Query, zone: dt.tzinfo) -> Iterator[str]:
@@ -142,11 +162,11 @@ def _segments(count: int) -> str:
 
 def size(count: float) -> str:
     """Bytes, to be read."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
+    for unit in UNITS[:-1]:
         if count < 1024:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
-    return f"{count:.1f} TiB"
+    return f"{count:.1f} {UNITS[-1]}"
 
 
 def explain(plan: Plan, query: Query, rule: Rule | Moment | Span | None, url: str) -> str:

@@ -45,5 +45,7 @@ class SystemZone(dt.tzinfo):
     def dst(self, when: dt.datetime | None) -> dt.timedelta | None:
         return None
 
-    def tzname(self, when: dt.datetime | None) -> str:
-        return "local"
+    def tzname(self, when: dt.datetime | None) -> str | None:
+        if when is None:
+            return None
+        return when.replace(tzinfo=None).astimezone().tzname()  # of two equal local times, the one that ``fold`` says

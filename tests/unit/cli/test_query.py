@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,10 +21,11 @@ from click.testing import CliRunner, Result
 from logsink.cli.later import STANDARD
 from logsink.cli.main import main
 from logsink.cli.query import command, limit_of
+from logsink.cli.report import summary
 from logsink.cli.zones import SystemZone
 from logsink.errors import ArgumentError
 from logsink.journal.segment import SegmentName
-from logsink.query import tail
+from logsink.query import Query, Report, tail
 from logsink.store import open_store
 from tests.unit.query.archives import START, archive, journal, json_parse, row
 
@@ -118,9 +120,53 @@ def test_output_formats(url: str) -> None:
 
 def test_the_summary_on_stderr(url: str) -> None:
     result = query(url, "-p", "err")
-    assert result.stderr.startswith("logsink: 2 found in ")
-    assert "1 of 2 files and 1 journal segment read" in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+    form = r"logsink: 2 found in \d+\.\d+ s; read [\d.]+ of [\d.]+ KiB; includes everything .* by \d\d:\d\d:\d\d \S+\n"
+    assert re.fullmatch(form, result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("zone", "name"),
+    [("UTC", "UTC"), ("Europe/Berlin", "CES?T"), ("America/Sao_Paulo", "UTC-03"), ("local", "(NZST|NZDT)")],
+)
+def test_the_summary_names_the_zone(url: str, monkeypatch: pytest.MonkeyPatch, zone: str, name: str) -> None:
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    time.tzset()
+    try:
+        assert re.search(rf" acknowledged by \S+ {name}$", query(url, "-z", zone).stderr)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_what_requests_cost_is_told_when_it_is_a_cent() -> None:
+    report = Report()
+    for requests, said in ((12_000, ""), (12_500_000, "about $5.00; ")):
+        report.requests = requests
+        with CliRunner().isolation() as (_, stderr, _):
+            summary(report, Query(), 1.0, url="s3://bucket", zone=dt.UTC)
+        assert f"read 0 B; {said}includes" in stderr.getvalue().decode()
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "shown"),
+    [
+        (130 << 20, 182 << 20, "130 of 182 MiB"),
+        (7 << 20, 8_800_000, "7.0 of 8.4 MiB"),
+        (5000, 200 << 20, "4.9 KiB of 200 MiB"),
+        (0, 200 << 20, "0 of 200 MiB"),
+        (5000, 4700, "4.6 of 4.6 KiB"),
+        (500, 900, "500 of 900 B"),
+        (519_000, 0, "506.8 KiB"),
+        (0, 0, "0 B"),
+    ],
+)
+def test_what_was_read_is_a_share(part: int, whole: int, shown: str) -> None:
+    report = Report()
+    report.bytes_read, report.bytes = part, whole
+    with CliRunner().isolation() as (_, stderr, _):
+        summary(report, Query(), 1.53, url="file:///x", zone=dt.UTC)
+    expected = f"logsink: 0 found in 1.5 s; read {shown}; includes everything acknowledged by 00:00:00 UTC\n"
+    assert stderr.getvalue().decode() == expected
 
 
 def test_a_notice_when_the_limit_cut_something(url: str) -> None:

@@ -207,7 +207,7 @@ def test_settings_and_cursors_by_their_long_names(url: str, tmp_path: Path) -> N
         cursor = result.stderr.rpartition("cursor: ")[2].splitlines()[0]
     nothing = query(url, "--after-cursor", cursor)
     assert nothing.exit_code == 1
-    assert re.fullmatch(r"logsink: 0 found in .* s; .*B in [1-9][0-9]* requests; complete to .*\n", nothing.stderr)
+    assert re.fullmatch(r"logsink: 0 found in \S+ s; read \S+ \S+; includes everything .*\n", nothing.stderr)
     for option in ("-f", "--follow", "--tail"):
         assert "--follow" in query(url, option, "--explain").stderr
 
@@ -451,8 +451,6 @@ def test_conditions_are_explained(url: str, arguments: tuple[str, ...], said: st
 def test_what_was_searched(url: str) -> None:
     said = query(url, "-H", "db*", "--utc").stderr
     assert said.startswith("logsink: 1 found in ")
-    assert "1 of 2 files and 0 journal segments read; " in said
-    assert " skipped; complete to 20" in said
     assert "$" not in said
     assert " from " not in said
     limits = ("-S", "2026-11-22T00:00:01Z", "-U", "2026-11-22T00:00:03.5Z")
