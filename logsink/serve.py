@@ -5,7 +5,8 @@
     listeners -> Intake -> Journal -> Archiver          pressure: Journal pauses Intake at memory_limit
                                    -> maintenance       readiness: all of them, at /readyz
 
-Start: the store is proved to honour put-if-absent and the table is created before anything listens.
+Start: HTTP listens; the store is proved to honour put-if-absent and the table is created (``archive.start``: again and again
+where that may help); then syslog is listened for.
 Stop: no new connections; peers are told; what they still send is read until they end or ``drain_timeout``; then everything
 is stored, acknowledged and archived. What could not be archived is in the journal, where queries and other receivers find it.
 """
@@ -26,6 +27,7 @@ from logsink.archive.archiver import Archiver
 from logsink.archive.log import DeltaLog
 from logsink.archive.maintain import Maintenance
 from logsink.archive.rounds import Rounds
+from logsink.archive.start import Start
 from logsink.config import Config
 from logsink.journal import fill
 from logsink.journal.tenure import Tenure
@@ -63,6 +65,9 @@ HEAPS = {-8: 2, -3: 16 << 20, -1: 64 << 20}
 threads free here and there does not come back (70 MB); and what is smaller than 16 MiB is used again, up to 64 MiB of it:
 as fresh pages, the octets of an object that is read take longer to come than over the network (15 ms for 4 MB, not 7)."""
 
+GIVING_UP = 2.0
+"""Seconds that a request to a store which does not answer may take to end, when told to stop before it could be used."""
+
 REST = 1.0
 """Compaction rests as long as it works: receiving has at least half of the core that it would take."""
 
@@ -95,6 +100,7 @@ class Receiver:
         self._addresses: dict[str, list[str]] = {kind: [] for kind in KINDS}
         self._certificates: Certificates | None = None
         self._paused_at = 0.0
+        self._ready = False
         receive = config.receive
         self._intake = Intake(
             max_message=receive.max_message,
@@ -110,29 +116,53 @@ class Receiver:
         self._loop.set_exception_handler(unexpected)
         _keep_memory()
         async with open_store(self._config.store) as store:
-            await store.probe()
             log = DeltaLog(store)
-            await log.create()
             self._tenure = Tenure(store, new_receiver, limit=self._config.maintain.orphan_after / 2)
+            self._start = Start(log)
             telemetry.STARTED.log(version=__version__, receiver=self._tenure.id, store=store.url)
-            await self._loop.run_in_executor(None, compile_all, *LOOP)
-            self._begin(store, log)
-            duties = (self._archiver.run(), self._maintain(), self._watch(), self._tenure.watch())
-            upkeep = [self._loop.create_task(duty) for duty in duties]
             try:
-                http = self._listen()
-                telemetry.READY.log()
-                if self._announce is not None:
-                    self._announce(self._addresses, http)
-                ends: set[asyncio.Future[Any]] = {self._stop, self._journal.failed}
-                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-                return await self._drain()
+                at = self._config.listen.http
+                http = self._http.listen(self._ports.open("http", at)) if at else None
+                return await self._receive(store, log, http) if await self._usable() else 0
             finally:
-                for task in upkeep:
-                    task.cancel()
-                await asyncio.gather(*upkeep, return_exceptions=True)
-                await self._close()
+                self._http.close()
                 telemetry.settle(at_the_end=True)
+
+    async def _usable(self) -> bool:
+        """Whether the store could be used before it was told to stop. Raises what cannot mend itself."""
+        started = self._loop.create_task(self._start.run())
+        ends: set[asyncio.Future[Any]] = {started, self._stop}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if started.done():
+            started.result()
+            return True
+        if self._start.error:
+            telemetry.GIVEN_UP.log(why=self._stop.result(), error=self._start.error)
+        started.cancel()
+        await asyncio.wait({started}, timeout=GIVING_UP)
+        telemetry.STOPPED.log()
+        return False
+
+    async def _receive(self, store: Store, log: DeltaLog, http: str | None) -> int:
+        """Receive until ``stop``, on a store that can be used."""
+        await self._loop.run_in_executor(None, compile_all, *LOOP)
+        self._begin(store, log)
+        duties = (self._archiver.run(), self._maintain(), self._watch(), self._tenure.watch())
+        upkeep = [self._loop.create_task(duty) for duty in duties]
+        try:
+            self._listen()
+            telemetry.READY.log()
+            self._ready = True
+            if self._announce is not None:
+                self._announce(self._addresses, http)
+            ends: set[asyncio.Future[Any]] = {self._stop, self._journal.failed}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            return await self._drain()
+        finally:
+            for task in upkeep:
+                task.cancel()
+            await asyncio.gather(*upkeep, return_exceptions=True)
+            await self._close()
 
     @property
     def stopping(self) -> bool:
@@ -149,9 +179,10 @@ class Receiver:
         self._hurry.set()
 
     def report(self) -> Report:
-        """How it is; from when it listens."""
-        self._intake.losses.refresh()
-        telemetry.UNSTORED.set(self._journal.unstored)
+        """How it is."""
+        if self._ready:
+            self._intake.losses.refresh()
+            telemetry.UNSTORED.set(self._journal.unstored)
         return Report(self._readiness(), list(telemetry.REGISTRY.collect()))
 
     def _begin(self, store: Store, log: DeltaLog) -> None:
@@ -173,7 +204,7 @@ class Receiver:
         )
         self._intake.attach(self._journal)
 
-    def _listen(self) -> str | None:
+    def _listen(self) -> None:
         listen = self._config.listen
         if listen.tls or listen.relp_tls:
             self._certificates = Certificates(self._config.tls)
@@ -185,9 +216,7 @@ class Receiver:
             for sock in self._ports.open("udp", address):
                 self._udp.append(UdpListener(self._intake, sock))
                 self._opened("udp", sock)
-        http = self._http.listen(self._ports.open("http", listen.http)) if listen.http else None
         self._ports.prove()
-        return http
 
     async def _watch(self) -> None:
         """Look after what changes outside of this process."""
@@ -286,7 +315,6 @@ class Receiver:
     async def _close(self) -> None:
         for acceptor in self._acceptors:
             acceptor.close()
-        self._http.close()
         await self._journal.aclose()
         self._journal.failed.cancel()
         self._rounds.close()
@@ -296,6 +324,9 @@ class Receiver:
         return self.report()
 
     def _readiness(self) -> Readiness:
+        if not self._ready:
+            error = self._start.error
+            return Readiness(False, {"receiver": self._tenure.id, "store_error": str(error) if error else None})
         archive, journal = self._archiver.health, self._journal
         failing = journal.failing
         detail: dict[str, object] = {

@@ -75,16 +75,17 @@ class Workers:
         running = [asyncio.create_task(worker.run()) for worker in self._workers]
         settling = asyncio.create_task(_settle())
         try:
+            http = self._http.listen(open_http) if open_http else None
             listening = await asyncio.gather(*(worker.listening for worker in self._workers))
             self._reserved.listening()
             self._ports.prove()
-            http = self._http.listen(open_http) if open_http else None
             telemetry.WORKING.log(workers=len(running))
             if self._ready_file is not None:
                 write_ready_file(self._ready_file, listening[0].addresses, http)
-        except BaseException:
-            self.stop("cannot begin")
-            raise
+        except BaseException as error:
+            if not (isinstance(error, asyncio.CancelledError) and self.stopping):
+                self.stop("cannot begin")
+                raise
         finally:
             codes = await asyncio.gather(*running)
             self._http.close()
@@ -110,9 +111,10 @@ class Workers:
 
     async def _report(self) -> Report:
         """Of all of them. Those that are being replaced take no connections: they do not count, while there are others."""
-        reports = await asyncio.gather(*(worker.report() for worker in self._workers))
-        told = {worker.number: report for worker, report in zip(self._workers, reports, strict=True) if report}
-        missing = [worker.number for worker in self._workers if worker.listens and worker.number not in told]
+        asked = [worker for worker in self._workers if worker.listens] or self._workers
+        reports = await asyncio.gather(*(worker.report() for worker in asked))
+        told = {worker.number: report for worker, report in zip(asked, reports, strict=True) if report}
+        missing = [worker.number for worker in asked if worker.number not in told]
         ready = bool(told) and not missing and all(report.readiness.ready for report in told.values())
         detail = {str(number): report.readiness.detail for number, report in told.items()}
         return Report(Readiness(ready, {"workers": detail, "no_answer": missing}), _together(told))
@@ -155,6 +157,8 @@ class _Worker:
         pause = PAUSE
         while True:
             code, error = await self._process()
+            if self.stopping and code == 0:
+                self.listening.cancel()  # told to stop before it came to listen
             if not self.listening.done():
                 self.listening.set_exception(error)
             if self.stopping or self.listening.exception():
@@ -180,9 +184,7 @@ class _Worker:
         self._tell("hurry")
 
     async def report(self) -> Report | None:
-        """How it is; None: it does not listen, or does not say."""
-        if not self.listens:
-            return None
+        """How it is; None: it does not say."""
         if self._answer is None or self._answer.done():
             self._answer = self._loop.create_future()
             self._tell("report")

@@ -25,7 +25,7 @@ from logsink.archive.log import DeltaLog
 from logsink.archive.retire import Removed, Retired, doomed, expired, remove, retire, retired
 from logsink.archive.rounds import Limits, Rounds
 from logsink.archive.snapshot import HINT, ROOT, Snapshot, checkpoint_key, read_checkpoint
-from logsink.errors import Conflict, FormatError, LogsinkError, Unavailable
+from logsink.errors import Conflict, FormatError, LogsinkError, StoreError, Unavailable, Withheld
 from logsink.journal.reader import list_segments
 from logsink.place import Bucket, Directory, parse
 from logsink.store.base import Store
@@ -173,7 +173,7 @@ def _write_checkpoint(table: str, options: dict[str, str], version: int) -> None
     try:
         DeltaTable(table, version=version, storage_options=options).create_checkpoint()
     except (DeltaError, OSError) as error:
-        raise Unavailable(f"cannot write a checkpoint of version {version}: {error}") from error
+        raise _trouble(f"cannot write a checkpoint of version {version}", error) from error
 
 
 def _clean_up(table: str, options: dict[str, str]) -> None:
@@ -183,7 +183,16 @@ def _clean_up(table: str, options: dict[str, str]) -> None:
     try:
         DeltaTable(table, storage_options=options).cleanup_metadata()
     except (DeltaError, OSError) as error:
-        raise Unavailable(f"cannot clean up the table's log: {error}") from error
+        raise _trouble("cannot clean up the table's log", error) from error
+
+
+def _trouble(what: str, error: Exception) -> StoreError:
+    """What deltalake says, without the colours and the body of the reply in it."""
+    cause = (str(error).splitlines() or [type(error).__name__])[0]
+    if "necessary privileges" in cause:
+        hint = "s3:ListBucket needs the condition StringLikeIfExists: see the policy in docs/storage.md"
+        return Withheld(f"{what}: {cause}", hint=hint)
+    return Unavailable(f"{what}: {cause}")
 
 
 def _force_to_disk(root: Path, version: int) -> None:

@@ -27,8 +27,7 @@ class Retrying(Store):
     """``inner``, with reads, lists, deletes and plain puts tried again while they are ``Unavailable``.
 
     Waits are random parts of an exponentially growing time (full jitter), so that many receivers do not come back in step.
-    ``put_absent`` passes through: what a conditional put means after a lost reply, only its caller knows. ``probe`` is many
-    requests, of which one that fails spoils all: it has twice the tries, each for a key of its own. The last error is
+    ``put_absent`` passes through: what a conditional put means after a lost reply, only its caller knows. The last error is
     raised when the tries are used up. Owns ``inner``: ``aclose`` closes it.
     """
 
@@ -86,7 +85,7 @@ class Retrying(Store):
         return await self._again(self.inner.now)
 
     async def probe(self) -> None:
-        await self._again(self.inner.probe, 2 * self._tries)
+        await self._again(self.inner.probe)
 
     async def aclose(self) -> None:
         await self.inner.aclose()
@@ -95,19 +94,19 @@ class Retrying(Store):
         async for entry in self.inner.list(prefix, after):
             yield entry
 
-    async def _again(self, call: Callable[[], Awaitable[_T]], tries: int | None = None) -> _T:
+    async def _again(self, call: Callable[[], Awaitable[_T]]) -> _T:
         failed = 0
         while True:
             try:
                 return await call()
             except Unavailable:
                 failed += 1
-                if not await self._paused(failed, tries):
+                if not await self._paused(failed):
                     raise
 
-    async def _paused(self, failed: int, tries: int | None = None) -> bool:
+    async def _paused(self, failed: int) -> bool:
         """Whether there is another try after this many failures; if so, it is time for it now."""
-        if failed >= (tries or self._tries):
+        if failed >= self._tries:
             return False
         await self._sleep(self._uniform(0, min(self._cap, self._base * 2 ** (failed - 1))))
         return True

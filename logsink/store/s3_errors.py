@@ -128,7 +128,11 @@ def status_of(error: boto.ClientError) -> int:
 
 
 def least_policy(bucket: str, prefix: str) -> str:
-    """The IAM policy, as JSON, that permits what a receiver does below ``prefix`` ('' or ending at a ``/``), and no more."""
+    """The IAM policy, as JSON, that permits what a receiver does below ``prefix`` ('' or ending at a ``/``).
+
+    "IfExists": where S3 looks whether a missing object may be told from a forbidden one, there is no prefix. Without, it
+    answers 403 instead of 404, with which this store can live, and deltalake, which writes checkpoints, cannot.
+    """
     arn = f"arn:aws:s3:::{bucket}"
     objects = {
         "Effect": "Allow",
@@ -137,7 +141,7 @@ def least_policy(bucket: str, prefix: str) -> str:
     }
     names: dict[str, object] = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": arn}
     if prefix:
-        names["Condition"] = {"StringLike": {"s3:prefix": f"{prefix}*"}}
+        names["Condition"] = {"StringLikeIfExists": {"s3:prefix": f"{prefix}*"}}
     return json.dumps({"Version": "2012-10-17", "Statement": [objects, names]})
 
 

@@ -1,8 +1,9 @@
 """What an S3 server permits to credentials with an IAM policy for one prefix, as decisions of ``proxy.Proxy``.
 
 ``Policy(bucket, prefix)`` permits what logsink documents as enough; take actions out of ``actions`` to forbid more.
-As at Amazon S3, ``s3:ListBucket`` below a prefix permits neither HeadBucket nor to learn that an object is missing: 403 instead
-of 404.
+
+A ``strict`` one has the condition StringLike instead of StringLikeIfExists: then, as at Amazon S3, ``s3:ListBucket`` permits
+neither HeadBucket nor to learn that an object is missing, which is answered with 403 instead of 404.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ OBJECT_ACTIONS = {"GET": "s3:GetObject", "HEAD": "s3:GetObject", "PUT": "s3:PutO
 class Policy:
     """Permits ``actions`` on objects below ``prefix``, and to list them."""
 
-    def __init__(self, bucket: str, prefix: str) -> None:
-        self._bucket, self._prefix = bucket, prefix
+    def __init__(self, bucket: str, prefix: str, *, strict: bool = False) -> None:
+        self._bucket, self._prefix, self._strict = bucket, prefix, strict
         self.actions = {"s3:ListBucket", *OBJECT_ACTIONS.values()}
         self.denied: list[tuple[str, str]] = []
         """Method and target of each request that was not permitted."""
 
     def __call__(self, request: Request) -> Action:
         if self._permits(request):
-            return Forward(instead={404: DENIED} if request.method in ("GET", "HEAD") else {})
+            lists = "s3:ListBucket" in self.actions and not self._strict
+            return Forward(instead={404: DENIED} if request.method in ("GET", "HEAD") and not lists else {})
         self.denied.append((request.method, request.target))
         return DENIED
 
@@ -43,5 +45,5 @@ class Policy:
             request.method == "POST" and "delete" in query
         ):  # each key is looked at by the server: here they are all ours
             return "s3:DeleteObject" in self.actions
-        listed = query.get("prefix", [""])[0]
-        return request.method == "GET" and "s3:ListBucket" in self.actions and listed.startswith(self._prefix)
+        below = query["prefix"][0].startswith(self._prefix) if "prefix" in query else not self._strict
+        return "s3:ListBucket" in self.actions and below

@@ -62,9 +62,13 @@ class Receiver:
 
     def __enter__(self) -> Self:
         self.launch()
+        self.await_ready()
+        return self
+
+    def await_ready(self) -> None:
+        """Wait until it is ready."""
         self._wait(self._ready.exists)
         self._ports = json.loads(self._ready.read_text())
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None

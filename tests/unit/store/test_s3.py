@@ -230,11 +230,11 @@ async def test_a_reply_without_a_date(store: S3Store, proxy: Proxy, date: str) -
     assert "header Date" in caught.value.hint
 
 
-async def test_a_policy_for_one_prefix_is_enough(s3_environment: Server, proxy: Proxy) -> None:
-    """As S3 has it: HeadBucket is refused, and so is to read what is not there."""
+@pytest.mark.parametrize("strict", [False, True])
+async def test_a_policy_for_one_prefix_is_enough(s3_environment: Server, proxy: Proxy, strict: bool) -> None:
+    """As S3 has it: with a strict one HeadBucket is refused, and so is to read what is not there."""
     prefix = s3_environment.fresh_url().rpartition("/")[2] + "/"
-    policy = Policy(BUCKET, prefix)
-    proxy.decide = policy
+    proxy.decide = Policy(BUCKET, prefix, strict=strict)
     async with S3Store(Bucket(BUCKET, prefix), endpoint=proxy.url) as store:
         await store.probe()
         assert await store.now() > 0
@@ -271,7 +271,7 @@ async def test_the_probe_says_what_is_not_permitted_and_the_policy(
         "s3:ListBucket",
     ]
     assert told["Statement"][0]["Resource"] == f"arn:aws:s3:::{BUCKET}/{prefix}*"
-    assert told["Statement"][1]["Condition"] == {"StringLike": {"s3:prefix": f"{prefix}*"}}
+    assert told["Statement"][1]["Condition"] == {"StringLikeIfExists": {"s3:prefix": f"{prefix}*"}}
 
 
 async def test_no_bucket(s3_environment: Server) -> None:
