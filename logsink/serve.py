@@ -297,6 +297,7 @@ class Receiver:
         await self._until(self._archiver.drain(time.monotonic() + timeout), timeout)
         if left := self._archiver.health.segments:
             telemetry.NOT_ARCHIVED.log(segments=left)
+        telemetry.settle(at_the_end=True)
         telemetry.STOPPED.log()
         return 0
 

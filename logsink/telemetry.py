@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import threading
 import time
 import traceback
 from dataclasses import dataclass
@@ -166,7 +167,8 @@ class Event:
         if self.matter is not None:
             _REPEATING[self.name] = self
             matter = tuple(str(shown.get(field)) for field in self.matter)
-            due = _NOTICES.take(self.name, matter, shown, time.monotonic(), self.again)
+            with _DECIDING:
+                due = _NOTICES.take(self.name, matter, shown, time.monotonic(), self.again)
         if due is not None:
             self.write(due, trace)
 
@@ -183,6 +185,7 @@ class Event:
 
 _NOTICES = Notices()
 _REPEATING: dict[str, Event] = {}
+_DECIDING = threading.Lock()  # merging logs from a thread of its own
 
 
 def start_over() -> None:
@@ -194,7 +197,9 @@ def start_over() -> None:
 
 def settle(*, at_the_end: bool = False) -> None:
     """Write a line for each event that was counted long enough without one, at the end for all. Call it now and then."""
-    for name, due in _NOTICES.overdue(time.monotonic(), all_of_it=at_the_end):
+    with _DECIDING:
+        overdue = _NOTICES.overdue(time.monotonic(), all_of_it=at_the_end)
+    for name, due in overdue:
         _REPEATING[name].write(due)
 
 
@@ -269,6 +274,7 @@ RELP_WINDOW = Event(
     _W,
     "{sender} has {frames} frames unacknowledged, receive.relp_window is {limit}: set it to the largest windowSize of all RELP "
     "clients, or what one of them sends again may be stored without the flag maybe_resent",
+    ("sender",),
 )
 PAUSE = Event("pause", _W, "reading paused: {bytes} bytes are not stored yet, memory_limit is {limit}", (), again=60.0)
 RESUME = Event("resume", _I, "reading resumed after {seconds:.1f} s", (), again=60.0)
@@ -288,7 +294,7 @@ RENEWED = Event(
 )
 PUT_FAILED = Event("put_failed", _W, "cannot store segment {key}, trying again: {error}", (), again=60.0)
 PUT_RECOVERED = Event("put_recovered", _I, "segment {key} stored after {tries} tries", (), again=60.0)
-ARCHIVE_FAILED = Event("archive_failed", _W, "archive round failed, trying again: {error}", (), again=60.0)
+ARCHIVE_FAILED = Event("archive_failed", _W, "archive round failed, trying again: {error}", ("error",), again=60.0)
 COMMITTED = Event(
     "committed", _I, "committed version {version}: {rows} rows of {segments} segments in {files} files, {bytes} bytes"
 )
@@ -305,7 +311,9 @@ COMPACTION = Event(
 COMPACTION_PASSED = Event("compaction_passed", _W, "a data file is left as it is: {error}", ("error",))
 RETIRED = Event("retired", _I, "took {files} files, {bytes} bytes, of {first} to {last} out of the table")
 REMOVED = Event("removed", _I, "deleted {files} data files that no reader needs, {bytes} bytes")
-MAINTENANCE_FAILED = Event("maintenance_failed", _W, "maintenance failed, trying again: {error}", (), again=60.0)
+MAINTENANCE_FAILED = Event(
+    "maintenance_failed", _W, "maintenance failed, trying again: {error}", ("error",), again=60.0
+)
 CHECKPOINTED = Event("checkpointed", _I, "checkpoint of version {version} written")
 
 

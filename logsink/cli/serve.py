@@ -13,6 +13,7 @@ import click
 
 from logsink.cli.light import without_pandas
 from logsink.cli.settings import effective, options, parameter
+from logsink.config import SETTINGS
 from logsink.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -94,13 +95,12 @@ def command(config_file: Path | None, ready_file: Path | None, log_format: str, 
         return runner.run(serve())
 
 
-def _handed_addresses(sockets: Handed) -> dict[str, tuple[str, ...]]:
+def _handed_addresses(sockets: Handed) -> dict[str, object]:
     """Addresses of sockets that were handed over, as the settings that they replace."""
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, list[str]] = {}
     for kind, address in sockets:
-        key = parameter(f"listen.{kind}")
-        found[key] = (*found.get(key, ()), str(address))
-    return found
+        found.setdefault(f"listen.{kind}", []).append(str(address))
+    return {parameter(key): one if SETTINGS[key].kind.many else one[0] for key, one in found.items()}
 
 
 def _receiver(config: Config, sockets: Handed, ready_file: Path | None) -> Receiver:

@@ -41,6 +41,7 @@ async def _run(config: Config, *, once: bool, dry_run: bool) -> int:
         finally:
             maintenance.close()
             rounds.close()
+            telemetry.settle(at_the_end=True)
 
 
 async def _everything(maintenance: Maintenance) -> int:
@@ -72,6 +73,7 @@ async def _until_told(maintenance: Maintenance, every: float) -> int:
             await asyncio.gather(work, return_exceptions=True)
             break
         _print(report(work.result()))
+        telemetry.settle()
         thorough = False
         await asyncio.wait([told], timeout=every)
     told.cancel()
