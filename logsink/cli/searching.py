@@ -114,7 +114,7 @@ class _Run:
                     await self._rows(store, query, rule, output, report, tuning)
                 if not (report.rows or self.stopped or self._cursor):
                     self._ended = self._ended or time.monotonic()
-                    await self._say_why_nothing(store, query)
+                    await self._say_why_nothing(store, query, report)
         reporting.unreadable(report)
         self._tell()
         if not given["quiet"]:
@@ -160,15 +160,15 @@ class _Run:
         while self._notes:
             self._notes.pop()()
 
-    async def _say_why_nothing(self, store: Store, query: Query) -> None:
+    async def _say_why_nothing(self, store: Store, query: Query, report: Report) -> None:
         """Tell people which values are not there, and what is there instead."""
         if self._given["quiet"] or self._given["output"] not in FOR_PEOPLE:
             return
         with suppress(StoreError, FormatError):  # the answer has been given, and is right
-            missing = await absent(store, query.filter)
+            missing = await absent(store, query.filter, report)
             for each in missing:
                 reporting.absent(each)
-            if not missing and (found := await in_other_case(store, query.filter)):
+            if not missing and (found := await in_other_case(store, query.filter, report)):
                 reporting.in_other_case(*found)
             if self._plans and (times := archived(self._plans[-1])):
                 reporting.beyond(query, times, self._zone)

@@ -56,11 +56,15 @@ class Report:
         """Why objects could not be read: their rows are missing."""
 
     def add(self, other: Report) -> None:
-        """Count what another query has read for this one."""
-        self.requests, self.listings = self.requests + other.requests, self.listings + other.listings
-        self.bytes_read += other.bytes_read
+        """Take in what another query has read for this one, and what it could not."""
+        self.add_reads(other)
         self.interrupted |= other.interrupted
         self.unreadable += [error for error in other.unreadable if error not in self.unreadable]
+
+    def add_reads(self, other: Report) -> None:
+        """Count what another query has read."""
+        self.requests, self.listings = self.requests + other.requests, self.listings + other.listings
+        self.bytes_read += other.bytes_read
 
 
 class Tuning(NamedTuple):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import pyarrow as pa
@@ -45,21 +45,17 @@ class Absent(NamedTuple):
     whole: bool
 
 
-async def absent(store: Store, filter: Filter) -> list[Absent]:
-    """The globs of the filter that no row meets within its range of time, as far as rows were counted."""
+async def absent(store: Store, filter: Filter, report: Report) -> list[Absent]:
+    """The globs of the filter that no row meets within its range of time, as far as rows were counted.
+
+    What is read is counted in ``report``.
+    """
     asked = [condition for condition in filter.conditions if isinstance(condition, OneOf)]
     if not asked:
         return []
     within = Filter(tuple(c for c in filter.conditions if isinstance(c, Between) and c.column == "time"))
     columns = tuple(dict.fromkeys(condition.column for condition in asked))
-    ends, report = time.monotonic() + PATIENCE, Report()
-    parts = await fold(
-        store,
-        Query(within, columns),
-        lambda rows: _counts(rows, columns),
-        report,
-        Tuning(stop=lambda: time.monotonic() > ends),
-    )
+    parts, own = await _briefly(store, Query(within, columns), lambda rows: _counts(rows, columns), report)
     counts: dict[str, Counter[str]] = {column: Counter() for column in columns}
     for part in parts:
         for column, value, count in zip(*(part.column(n).to_pylist() for n in part.column_names), strict=True):
@@ -68,30 +64,32 @@ async def absent(store: Store, filter: Filter) -> list[Absent]:
     for condition in asked:
         values = pa.array(list(counts[condition.column]), pa.string())
         if len(values) and not condition.mask(values).any():
-            found += [_absent(condition.column, glob, counts[condition.column], report) for glob in condition.globs]
+            found += [_absent(condition.column, glob, counts[condition.column], own) for glob in condition.globs]
     return found
 
 
-async def in_other_case(store: Store, filter: Filter) -> tuple[tuple[str, ...], int, bool] | None:
+async def in_other_case(store: Store, filter: Filter, report: Report) -> tuple[tuple[str, ...], int, bool] | None:
     """The patterns of the filter that rows hold in capital or small letters otherwise; how many rows; whether these are all.
 
-    Rows are counted for a bounded time. None when there are none, or the filter has no such pattern.
+    Rows are counted for a bounded time, and what is read in ``report``. None when there are none, or no such pattern.
     """
     held = [condition for condition in filter.conditions if isinstance(condition, Holds) and not condition.ignore_case]
     if len(held) != 1 or not any(c.isalpha() for pattern in held[0].patterns for c in pattern):
         return None
     loose = Holds(held[0].column, held[0].patterns, held[0].regex, ignore_case=True, words=held[0].words)
     rest = tuple(condition for condition in filter.conditions if condition is not held[0])
-    ends, report = time.monotonic() + PATIENCE, Report()
-    await fold(
-        store,
-        Query(Filter((*rest, loose)), ("severity",)),
-        Counts().part,
-        report,
-        Tuning(stop=lambda: time.monotonic() > ends),
-    )
-    whole = not report.interrupted and not report.unreadable
-    return (held[0].patterns, report.rows, whole) if report.rows else None
+    _, own = await _briefly(store, Query(Filter((*rest, loose)), ("severity",)), Counts().part, report)
+    return (held[0].patterns, own.rows, not own.interrupted and not own.unreadable) if own.rows else None
+
+
+async def _briefly(
+    store: Store, query: Query, part: Callable[[pa.Table], pa.Table], report: Report
+) -> tuple[list[pa.Table], Report]:
+    """Parts of what a query finds in bounded time, and what it has done."""
+    ends, own = time.monotonic() + PATIENCE, Report()
+    parts = await fold(store, query, part, own, Tuning(stop=lambda: time.monotonic() > ends))
+    report.add_reads(own)
+    return parts, own
 
 
 def archived(plan: Plan) -> tuple[int, int] | None:
