@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from logsink.errors import NotFound, Refused, Unavailable
+from logsink.errors import NotFound, Refused, Unavailable, Withheld
 from logsink.store.disk import TEMPORARIES, WRITES
 from logsink.store.local import LocalStore
 from logsink.store.retry import put_once
@@ -212,8 +212,8 @@ async def test_a_name_whose_directory_cannot_be_fsynced_is_not_taken_for_stored(
 @pytest.mark.parametrize(
     ("number", "kind", "hint"),
     [
-        (errno.ENOSPC, Refused, "free some space"),
-        (errno.EDQUOT, Refused, "quota"),
+        (errno.ENOSPC, Withheld, "free some space"),
+        (errno.EDQUOT, Withheld, "quota"),
         (errno.EACCES, Refused, "permission"),
         (errno.EROFS, Refused, "mount"),
         (errno.EOPNOTSUPP, Refused, "hard links"),
