@@ -67,7 +67,7 @@ class Archive:
         unknown = [name for name in columns if name not in FILE.names]
         if unknown:
             raise ArgumentError(f"cannot find column {unknown[0]!r}", hint=f"there are {', '.join(FILE.names)}")
-        several = (*GLOBS, "grep", "facility", "sd", "flag")
+        several = (*GLOBS, "grep", "facility", "sd", "json", "flag")
         given: dict[str, Any] = {
             name: (value,) if name in several and isinstance(value, str) else value for name, value in wanted.items()
         }

@@ -87,11 +87,25 @@ def patterns(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("-F", "--fixed", is_flag=True, help="PATTERNs are text (they are, unless -E says otherwise)."),
         click.option("-w", "--word", is_flag=True, help="Only whole words match."),
         click.option("-i", "--ignore-case", is_flag=True, help="Letters match whatever their case."),
+        click.option(
+            "--json",
+            multiple=True,
+            is_flag=False,
+            flag_value="",
+            metavar="CONDITION",
+            help="On a message in JSON or logfmt: status>=500, user.name=ada, path~^/api, user. All. Alone: -o json.",
+        ),
         click.option("-v", "--invert-match", is_flag=True, help="Messages that do not match."),
     ]
     for option in reversed(options):
         function = option(function)
     return function
+
+
+def with_json(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters, with ``--json`` that was written without a condition taken as the output format."""
+    told = tuple(text for text in given["json"] if text)
+    return {**given, "json": told} | ({} if told == given["json"] else {"output": "json"})
 
 
 def wanted(given: Mapping[str, Any], zone: dt.tzinfo) -> Filter:

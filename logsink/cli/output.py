@@ -35,12 +35,12 @@ def shown(function: Callable[..., Any]) -> Callable[..., Any]:
     kind, colours = _Format(FORMATS), click.Choice(("auto", "always", "never"))
     options = [
         click.option("-o", "--output", type=kind, default="text", show_default=True, help="How rows are shown."),
-        click.option("-j", "--json", "output", type=kind, flag_value="json", help="The same as -o json."),
+        click.option("-j", "output", type=kind, flag_value="json", help="The same as -o json."),
         click.option(
             "--fields",
             metavar="NAMES",
             shell_complete=completion.columns,
-            help="Columns of json, csv, verbose, parquet, arrow, in this order: time,host,message.",
+            help="Columns of json, csv, verbose, parquet, arrow, in this order: time,host,.status.",
         ),
         click.option(
             "--framing",
@@ -75,6 +75,7 @@ def output_of(given: Mapping[str, Any], zone: dt.tzinfo, *, terminal: bool, bloc
     blocks     the rows come in blocks, which formats for people show
     """
     from logsink.query import formats, render
+    from logsink.query.members import is_member
 
     def lines(renderer: render.Renderer) -> Output:
         return render.Lines(render.Blocks(renderer) if blocks else renderer)
@@ -98,7 +99,8 @@ def output_of(given: Mapping[str, Any], zone: dt.tzinfo, *, terminal: bool, bloc
         "parquet": lambda: formats.Parquet(columns),
         "arrow": lambda: formats.Arrow(columns),
     }
-    return makers[kind]()
+    made = makers[kind]()
+    return formats.WithMembers(made, as_json=kind.startswith("json")) if any(map(is_member, columns)) else made
 
 
 def fields(text: str, kind: str) -> Sequence[str]:
@@ -116,9 +118,14 @@ def fields(text: str, kind: str) -> Sequence[str]:
 
 
 def column(name: str) -> str:
-    """``name`` itself if there is such a column. ``ArgumentError``."""
+    """``name`` itself if there is such a column, or if it is the path of a member (``.status``). ``ArgumentError``."""
     from logsink.parse.schema import FILE
 
+    if name.startswith("."):
+        from logsink.query.members import Path
+
+        Path(name)
+        return name
     if name not in FILE.names:
         raise ArgumentError(f"cannot find field {name!r}", hint=f"there are {', '.join(FILE.names)}")
     return name

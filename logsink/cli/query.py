@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from logsink.cli.belonging import belonging, span_of
-from logsink.cli.conditions import conditions, patterns
+from logsink.cli.conditions import conditions, patterns, with_json
 from logsink.cli.light import Command, light_imports, without_idle_memory
 from logsink.cli.output import shown
 from logsink.cli.settings import effective, options
@@ -33,6 +33,7 @@ every message matches. The newest 1000 matches are printed, oldest first, unless
   logsink query -p err -B 5 -S 03:10 -U 03:15    errors, each with the five lines before it
   logsink query -f -H 'web-*' -p warning         what comes in from now on
   logsink query --deploy d-7 --sd request=4711   of one deployment, one request
+  logsink query --json 'status>=500' --top .path  JSON or logfmt messages: which paths fail
   logsink query -S 1d -p err --patterns -n 20    the most frequent kinds of errors since yesterday
   logsink query -S today --hist 1h --by severity how many in each hour
 
@@ -82,6 +83,7 @@ Exit code 0: something was found; 1: nothing; 2: an error, or something is unrea
 @click.option("--no-pager", is_flag=True, help="Straight to the terminal.")
 @click.option("-q", "--quiet", is_flag=True, help="No summary, no notices, no progress on stderr.")
 def command(config_file: Path | None, store: str | None, **given: Any) -> int:
+    given = with_json(given)
     _check(config_file, given)
     given["follow"] = given["follow"] or given["tail"]
     near = given["around"] is not None and span_of(given["around"]) is None

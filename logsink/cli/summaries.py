@@ -107,8 +107,12 @@ def _range(filter: Filter) -> tuple[int | None, int | None]:
 def arranged(found: pa.Table, given: Mapping[str, Any]) -> pa.Table:
     """The rows of a summary as they are shown."""
     if given["values"]:
+        from logsink.query.members import in_order
+
         name = found.column_names[0]
-        found = found.filter(found.column(name).is_valid()).select([name]).sort_by(name)
+        found = found.filter(found.column(name).is_valid()).select([name])
+        values = found.column(name).to_pylist()
+        found = found.take(sorted(range(len(values)), key=lambda row: in_order(values[row])))
     return found
 
 

@@ -131,7 +131,7 @@ class OneOf:
 
     def __init__(self, column: str, globs: tuple[str, ...]) -> None:
         for glob in globs:
-            _probe(glob, translated(glob), "glob")
+            probe(glob, translated(glob), "glob")
         self.column, self.globs = column, globs
         self._pattern = r"(?s)\A(?:" + "|".join(map(translated, globs)) + r")\z"
         literal = all(literal_part(glob) == glob for glob in globs)
@@ -183,12 +183,12 @@ class Holds:
         self.regex, self.ignore_case, self.words = regex, ignore_case, words
         parts = patterns if regex else tuple(map(escaped, patterns))
         for pattern, part in zip(patterns, parts, strict=True):
-            _probe(pattern, part, "regular expression" if regex else "pattern")
+            probe(pattern, part, "regular expression" if regex else "pattern")
         if words:
             parts = tuple(rf"(?:\A|{_GAP})(?:{part})(?:{_GAP}|\z)" for part in parts)
         joined = parts[0] if len(parts) == 1 else "|".join(f"(?:{part})" for part in parts)
         self._pattern = f"(?i:{joined})" if ignore_case else joined
-        _probe(" ".join(patterns), self._pattern, "patterns")
+        probe(" ".join(patterns), self._pattern, "patterns")
 
     def __str__(self) -> str:
         how = [("regular expression", self.regex), ("whole words", self.words), ("in any case", self.ignore_case)]
@@ -295,7 +295,7 @@ class Parameter:
         plain = translated(value, one=r"[^ \]]")
         head = "|".join(rf"\[ *{sd_id}(?: +{_NAME}=(?:{_VALUE}|[^ \]]*))*? +{escaped(key)}=" for sd_id, key in names)
         self._pattern = rf'(?s)(?:{head})(?:"{quoted}"|{plain}[ \]])'
-        _probe(f"{name}={value}", self._pattern, "parameter")
+        probe(f"{name}={value}", self._pattern, "parameter")
 
     @classmethod
     def parse(cls, text: str) -> Parameter:
@@ -341,7 +341,8 @@ def _as_needles(texts: Sequence[str]) -> Sequence[Needles]:
     return [[text.encode() for text in texts]]
 
 
-def _probe(shown: str, pattern: str, kind: str) -> None:
+def probe(shown: str, pattern: str, kind: str) -> None:
+    """Raise ``ArgumentError`` for a pattern that RE2 refuses: a ``kind`` of pattern, written as ``shown``."""
     try:
         pc.match_substring_regex(pa.array([""]), pattern)
     except pa.ArrowInvalid as error:

@@ -45,6 +45,11 @@ def for_json(texts: pa.Array) -> pa.Array:
     return _escaped(texts, r'"\\', _JSON, json_escape)
 
 
+def json_for_terminal(texts: pa.Array) -> pa.Array:
+    """JSON that is whole already, with harmful characters in its strings escaped. Null stays null."""
+    return _escaped(texts, "", {c: json_escape(c) for c in _C0}, json_escape)
+
+
 def _escaped(texts: pa.Array, further: str, escapes: Mapping[str, str], beyond: Callable[[str], str]) -> pa.Array:
     data = _data(texts)
     if np.any(data < 0x20) or any(np.any(data == ord(c)) for c in (*further, "\x7f")):

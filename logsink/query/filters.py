@@ -161,6 +161,11 @@ def _escaped(needles: Needles) -> bool:
     return any(octet in needle for octet in ESCAPED for needle in needles)
 
 
+def escaped_any(needles: Needles) -> str:
+    """Any of the needles as a pattern over strings."""
+    return "|".join(escaped(needle.decode()) for needle in needles)
+
+
 def latin_escaped(needle: bytes) -> bytes:
     """The needle as a pattern over bytes: Arrow has RE2 read both as Latin-1 when the values are binary."""
     return escaped(needle.decode("latin-1")).encode("latin-1")

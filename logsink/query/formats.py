@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from logsink.parse.schema import FILE
 from logsink.query.escape import for_terminal
 from logsink.query.filters import one_chunk
+from logsink.query.members import added, is_member, sources
 from logsink.query.render import SHOWN, instants_of
 from logsink.query.stamps import stamps
 
@@ -37,6 +38,22 @@ class Output(Protocol):
 
     def finish(self) -> bytes:
         """The bytes that end it, also when there were no rows."""
+
+
+class WithMembers:
+    """Another output, some of whose columns are members of messages (``.status``): as text, or as JSON with ``as_json``."""
+
+    def __init__(self, output: Output, *, as_json: bool) -> None:
+        self._output, self._as_json, self._names = output, as_json, tuple(output.columns)
+        self.columns, self.independent = sources(self._names), output.independent
+
+    def write(self, rows: pa.Table) -> Iterator[memoryview | bytes]:
+        """The bytes for these rows, in parts."""
+        return self._output.write(added(rows, self._names, as_json=self._as_json))
+
+    def finish(self) -> bytes:
+        """The bytes that end it."""
+        return self._output.finish()
 
 
 class Csv:
@@ -77,7 +94,8 @@ class _Table:
 
     def __init__(self, columns: Sequence[str] = SHOWN) -> None:
         self.columns = tuple(columns)
-        self._schema = pa.schema([FILE.field(name) for name in self.columns])
+        fields = [pa.field(name, pa.string()) if is_member(name) else FILE.field(name) for name in self.columns]
+        self._schema = pa.schema(fields)
         self._sink = io.BytesIO()
         self._writer = self._open()
         self._held: list[pa.Table] = []

@@ -21,9 +21,10 @@ from logsink.characters import harmless_json
 from logsink.flags import names
 from logsink.parse import RAW_COLUMNS, raw_frames
 from logsink.parse.schema import FILE
-from logsink.query.escape import for_json, for_terminal
+from logsink.query.escape import for_json, for_terminal, json_for_terminal
 from logsink.query.filters import as_array, one_chunk
 from logsink.query.levels import FACILITIES, SEVERITIES
+from logsink.query.members import is_member
 from logsink.query.stamps import Int64, local, repeated, stamps
 
 SHOWN = tuple(name for name in FILE.names if name not in ("wire", "raw"))
@@ -194,7 +195,10 @@ class Json:
 
     def _fragment(self, rows: pa.Table, name: str) -> pa.Array:
         """``,"name":value``, or null."""
-        column, key = one_chunk(rows.column(name)), f',"{name}":'
+        column = one_chunk(rows.column(name))
+        if is_member(name):  # its values are JSON already
+            return _dressed(column, json_for_terminal, f",{orjson.dumps(name).decode()}:")
+        key = f',"{name}":'
         if name == "flags":
             return _dressed(column.dictionary_encode(), _flags, key)
         if pa.types.is_binary(column.type):

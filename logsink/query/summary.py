@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from logsink.query.collapse import collapsed
 from logsink.query.filters import as_array, one_chunk
+from logsink.query.members import added, sources
 from logsink.query.stamps import Int64, local
 
 COUNT = "count"
@@ -56,14 +57,20 @@ class Counts:
 
     def __init__(self, fields: Sequence[str] = ()) -> None:
         self.fields = tuple(fields)
-        self.columns: Sequence[str] = self.fields or ("severity",)
+        self.columns: Sequence[str] = sources(self.fields) or ("severity",)
 
     def part(self, rows: pa.Table) -> pa.Table:
+        rows = added(rows, self.fields)
         return _counted({name: one_chunk(rows.column(name)) for name in self.fields}, rows.num_rows)
 
     def whole(self, parts: Sequence[pa.Table]) -> pa.Table:
         total = _summed(parts, self.fields)
-        return total.sort_by([(COUNT, "descending"), *((name, "ascending") for name in self.fields)])
+        numbered = total.rename_columns(
+            list(map(str, range(total.num_columns)))
+        )  # Arrow takes a name with dots for a path
+        last = total.num_columns - 1
+        order = pc.sort_indices(numbered, [(str(last), "descending"), *((str(k), "ascending") for k in range(last))])
+        return total.take(order)
 
 
 class Histogram:
@@ -84,18 +91,19 @@ class Histogram:
         values: Sequence[str] = (),
     ) -> None:
         self.step, self.field, self._zone, self._within, self._values = step, field, zone, within, values
-        self.columns = ("time",) if field is None else ("time", field)
+        self._keys = ("time",) if field is None else ("time", field)
+        self.columns = sources(self._keys)
         self.shortened = False
 
     def part(self, rows: pa.Table) -> pa.Table:
         times: Int64 = one_chunk(rows.column("time")).cast(pa.int64()).to_numpy(zero_copy_only=False)
         keys = {"time": as_array(self._begin(times)).cast(_INSTANT)}
         if self.field is not None:
-            keys[self.field] = one_chunk(rows.column(self.field))
+            keys[self.field] = one_chunk(added(rows, self._keys).column(self.field))
         return _counted(keys, rows.num_rows)
 
     def whole(self, parts: Sequence[pa.Table]) -> pa.Table:
-        found = _summed(parts, self.columns)
+        found = _summed(parts, self._keys)
         times, counts = (one_chunk(found.column(n)).cast(pa.int64()).to_numpy() for n in ("time", COUNT))
         if self.field is None:
             values, group = None, np.zeros(len(times), np.int64)

@@ -11,6 +11,7 @@ from logsink.flags import Flag
 from logsink.query.conditions import Between, Flagged, Holds, Not, Numbered, OneOf, Parameter
 from logsink.query.filters import Condition, Filter
 from logsink.query.levels import parse_facility, parse_priority
+from logsink.query.members import Members, MemberTest
 from logsink.query.times import parse_time
 
 GLOBS = (
@@ -21,13 +22,14 @@ GLOBS = (
 
 
 class Wanted(NamedTuple):
-    """Conditions of different kinds must all hold; several of one kind are alternatives (``sd`` and ``flag``: must all hold).
+    """Conditions of different kinds must all hold; several of one kind are alternatives, those of sd, json, flag must all hold.
 
     pattern        text that messages hold, or with ``regex`` RE2; ``word``, ``ignore_case``, ``invert_match`` apply to it
     grep           regular expressions; they ignore case if all are lower case
-    since, until   see ``times.parse_time``; or a ``datetime`` (one without a zone is local to the asker)
+    since, until   see ``times.parse_time``; a ``datetime`` (without a zone: local to the asker); a ``timedelta``: so long ago
     priority       see ``levels.parse_priority``
     sd             ``[ID.]KEY=GLOB``
+    json           members of messages in JSON or logfmt: ``PATH``, ``PATH>=VALUE``, see ``members``
     """
 
     pattern: Sequence[str] = ()
@@ -37,11 +39,12 @@ class Wanted(NamedTuple):
     word: bool = False
     ignore_case: bool = False
     invert_match: bool = False
-    since: str | dt.datetime | None = None
-    until: str | dt.datetime | None = None
+    since: str | dt.datetime | dt.timedelta | None = None
+    until: str | dt.datetime | dt.timedelta | None = None
     priority: str | None = None
     facility: Sequence[str] = ()
     sd: Sequence[str] = ()
+    json: Sequence[str] = ()
     flag: Sequence[str] = ()
     host: Sequence[str] = ()
     app: Sequence[str] = ()
@@ -57,7 +60,8 @@ class Wanted(NamedTuple):
 
     def filter(self, now: int, zone: dt.tzinfo) -> Filter:
         """What it means at ``now`` (microseconds since the epoch) in ``zone``. ``ArgumentError`` names what means nothing."""
-        return Filter((*self._in_time(now, zone), *self._in_columns(), *self._of_flags(), *self._in_message()))
+        conditions = (self._in_time(now, zone), self._in_columns(), self._of_flags(), self._in_message())
+        return Filter((*(one for several in conditions for one in several), *self._in_members()))
 
     def _in_time(self, now: int, zone: dt.tzinfo) -> Iterator[Condition]:
         since = _instant(self.since, now, zone)
@@ -105,12 +109,23 @@ class Wanted(NamedTuple):
             found.append(Holds("message", tuple(self.grep), True, self.ignore_case or lower, self.word))
         if self.invert_match and not found:
             raise ArgumentError("cannot find what does not match: there is no pattern", hint="give one with -v")
-        return [Not(condition) for condition in found] if self.invert_match else found
+        return [*map(Not, found)] if self.invert_match else found
+
+    def _in_members(self) -> Iterator[Condition]:
+        if self.json:
+            yield Members([*map(MemberTest.parse, self.json)])
 
 
 def _instant(
-    given: str | dt.datetime | None, now: int, zone: dt.tzinfo, after: int | None = None, *, latest: bool = False
+    given: str | dt.datetime | dt.timedelta | None,
+    now: int,
+    zone: dt.tzinfo,
+    after: int | None = None,
+    *,
+    latest: bool = False,
 ) -> int | None:
+    if isinstance(given, dt.timedelta):
+        return now - abs(given) // dt.timedelta(microseconds=1)
     if isinstance(given, dt.datetime):
         moment = given if given.tzinfo else given.replace(tzinfo=zone)
         return (moment - dt.datetime.fromtimestamp(0, dt.UTC)) // dt.timedelta(microseconds=1)
