@@ -111,7 +111,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._over = self._lost = self._broke = False
         """Nothing more is read; the connection is closed; it was not its peer that closed it. What is pending in the
         inflater may still come."""
-        self._ended = self._aborted = self._rejected = self._parted = False
+        self._ended = self._aborted = self._rejected = self._parted = self._closing = False
         self._age: asyncio.TimerHandle | None = None
         self._holds = 0
         self._read_at = 0.0
@@ -207,11 +207,14 @@ class StreamConnection(asyncio.BufferedProtocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lost, self._broke = True, exc is not None
+        self._lost = True
+        self._broke = exc is not None and not (
+            self._closing or self._rejected
+        )  # a peer need not answer our close_notify
         for timer in (self._deadline, self._age):
             if timer:
                 timer.cancel()
-        if exc is not None and not self._rejected and not isinstance(exc, ConnectionError | ssl.SSLError):
+        if self._broke and not isinstance(exc, ConnectionError | ssl.SSLError):
             telemetry.BROKEN.log(transport=self.kind, sender=self.origin.sender, error=exc)
         self._end()
 
@@ -246,6 +249,7 @@ class StreamConnection(asyncio.BufferedProtocol):
     def close(self) -> None:
         """Close when everything written is sent; what is still on its way here is not read."""
         if self.transport and not self.transport.is_closing():
+            self._closing = True
             if self._holds:
                 self._hold(self.transport, False)  # TLS reads on, for the peer's close_notify
             self.transport.close()

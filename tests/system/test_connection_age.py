@@ -11,46 +11,68 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.certificates import Authority
 from tests.support.receiver import Receiver, found_once
 from tests.support.relp_client import RelpClient
 from tests.support.rsyslog import Rsyslog, relp, tcp
+from tests.support.tls_clients import DRIVERS, SINK, relp_tls, settings, tls
 
 SESSIONS = 4
 
+SETTINGS = {"receive__max_connection_age": "1s", "archive__max_age": "1s"}
 
-@pytest.mark.parametrize("action", [relp, lambda port: tcp(port, octet_counted=True)], ids=["relp", "tcp"])
-def test_rsyslog_comes_back(action, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    over, given = threading.Event(), 0
 
-    def lines() -> Iterator[bytes]:
-        nonlocal given
-        while not over.is_set():
-            yield b"<13>1 2026-11-24T03:12:05Z web load - - - message %d" % given
-            given += 1
-            if given % 50 == 0:
-                time.sleep(0.01)  # a rate that rsyslogd keeps up with
+def lines(over: threading.Event, given: list[int]) -> Iterator[bytes]:
+    """Messages until it is ``over``, at a rate that rsyslogd keeps up with; ``given`` counts them."""
+    while not over.is_set():
+        yield b"<13>1 2026-11-24T03:12:05Z web load - - - message %d" % given[0]
+        given[0] += 1
+        if given[0] % 50 == 0:
+            time.sleep(0.01)
 
+
+def comes_back(receiver: Receiver, action: str, tmp_path: Path) -> None:
+    """rsyslogd sends while its connections come of age; everything is there, once."""
+    over, given = threading.Event(), [0]
     (tmp_path / "rsyslog").mkdir()
-    settings = {"receive__max_connection_age": "1s", "archive__max_age": "1s"}
-    with Receiver(f"file://{tmp_path}/store", tmp_path / "serve", **settings) as receiver:
-        kind = "relp" if action is relp else "tcp"
-        with Rsyslog(tmp_path / "rsyslog", action(receiver.port(kind))) as rsyslog:
-            feeding = threading.Thread(target=rsyslog.send, args=(lines(),))
-            feeding.start()
-            receiver.wait_for("logsink_connections_accepted_total", SESSIONS)
-            over.set()
-            feeding.join()
-            rsyslog.wait(given)
-    assert receiver.exit_code == 0, receiver.log
-    assert len(rsyslog.frames) == given
+    with Rsyslog(tmp_path / "rsyslog", action) as rsyslog:
+        feeding = threading.Thread(target=rsyslog.send, args=(lines(over, given),))
+        feeding.start()
+        receiver.wait_for("logsink_connections_accepted_total", SESSIONS)
+        over.set()
+        feeding.join()
+        rsyslog.wait(given[0])
+    assert receiver.stop() == 0, receiver.log
+    assert len(rsyslog.frames) == given[0]
     found_once(receiver.store, rsyslog.frames)
     assert "WARNING" not in receiver.log
 
 
+@pytest.mark.parametrize("kind", ["relp", "tcp"])
+def test_rsyslog_comes_back(kind: str, tmp_path: Path) -> None:
+    with Receiver(f"file://{tmp_path}/store", tmp_path / "serve", **SETTINGS) as receiver:
+        port = receiver.port(kind)
+        comes_back(receiver, relp(port) if kind == "relp" else tcp(port, octet_counted=True), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["relp_tls", "tls"])
+def test_rsyslog_comes_back_over_tls(kind: str, tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    server, client = authority.issue(SINK), authority.issue("web-1.example.com", common_name="web-1.example.com")
+    tls_settings = settings(authority, server, peers="*.example.com")
+    with Receiver(f"file://{tmp_path}/store", tmp_path / "serve", **SETTINGS, **tls_settings) as receiver:
+        port = receiver.port(kind)
+        if kind == "tls":
+            action = tls(port, DRIVERS[0], authority.pem, client, server=SINK)
+        else:
+            action = relp_tls(port, authority.pem, client, server=SINK)
+        comes_back(receiver, action, tmp_path)
+
+
 async def test_relp_clients_spread_over_two_receivers(tmp_path: Path) -> None:
     """Behind one name, each new session goes to the other one. A window's frames are on their way at any time."""
-    url, settings = f"file://{tmp_path}/store", {"receive__max_connection_age": "1s"}
-    receivers = [Receiver(url, tmp_path / f"serve-{n}", **settings) for n in range(2)]
+    url = f"file://{tmp_path}/store"
+    receivers = [Receiver(url, tmp_path / f"serve-{n}", **SETTINGS) for n in range(2)]
     for receiver in receivers:
         await asyncio.to_thread(receiver.__enter__)
     clients = [RelpClient(receivers[0].port("relp"), window=window) for window in (1, 128, 10_000)]
