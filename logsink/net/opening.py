@@ -33,6 +33,9 @@ QUIET: Final = 5.0
 Longer than TCP needs to repeat a segment that was lost four times in a row (0.2, 0.4, 0.8 and 1.6 s).
 """
 
+CLOCK: Final = 0.001
+"""Seconds by which a timer of the event loop may be early."""
+
 LONGEST: Final = 30.0
 """Seconds of a session in which frames are held back at most."""
 
@@ -84,6 +87,9 @@ class Doubt:
         self._senders, self._session = senders, session
         self._frames = 0
         self._over = False
+        self._answered = 0, 0.0
+        """Frames when everything was answered last, and when that was."""
+        self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
 
     def waive(self) -> None:
@@ -104,7 +110,10 @@ class Doubt:
 
     def answered(self) -> None:
         """Everything taken is answered: see whether the client is quiet from now on."""
-        if not (self._over or self._timer or self._frames >= self._senders.window):
+        if self._over or self._frames >= self._senders.window:
+            return
+        self._answered = self._frames, self._loop.time()
+        if not self._timer:
             self._watch(QUIET)
 
     def close(self) -> None:
@@ -114,12 +123,16 @@ class Doubt:
             self._timer = None
 
     def _watch(self, seconds: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._look, self._frames)
+        self._timer = self._loop.call_later(seconds, self._look)
 
-    def _look(self, frames: int) -> None:
+    def _look(self) -> None:
         self._timer = None
+        frames, at = self._answered
+        left = at + QUIET - self._loop.time()
         if frames != self._frames:
-            self.answered()
+            return  # an answer is due, and `answered` will be called
+        if left > CLOCK:
+            self._watch(left)
         elif self._session.idle():
             self._over = True
         else:

@@ -360,6 +360,21 @@ async def test_a_client_that_has_more_unacknowledged_shows_its_window(
     await client.farewell()
 
 
+async def test_the_pause_counts_from_the_last_answer(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames that come one by one, each answered for itself, and then the pause."""
+    monkeypatch.setattr(opening, "QUIET", 0.3)
+    client = await scene.client()
+    for n in range(20):
+        client.send(b"<13>%02d" % n)
+        await client.answers(1)
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.3 + 0.06)
+    client.send(b"<13>x")
+    await client.answers(1)
+    assert (await scene.stored())[-1] == (b"<13>x", 0)
+    await client.farewell()
+
+
 async def test_a_pause_before_the_answers_ends_no_doubt(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither while an acknowledgement is due, nor in the middle of a frame: the link may be down."""
     monkeypatch.setattr(opening, "QUIET", 0.02)
