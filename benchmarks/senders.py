@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -47,18 +48,22 @@ def relp(corpus: bytes, connections: int = 1) -> Send:
     return _in_parallel([_relp(part) for part in shares(corpus, connections)])
 
 
-def datagrams(corpus: bytes, connections: int = 1) -> Send:
-    """Over UDP, ``DATAGRAMS`` a second."""
+def datagrams(corpus: bytes, addresses: int = 1, rate: int = DATAGRAMS) -> Send:
+    """Over UDP, ``rate`` a second, from so many addresses of 127.0.0.0/8 in turn."""
     frames = corpus.splitlines()
 
     def send(port: int) -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.connect(("127.0.0.1", port))
+        with ExitStack() as stack:
+            socks = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(addresses)]
+            for number, sock in enumerate(socks):
+                sock.bind((f"127.0.{number // 250}.{number % 250 + 1}", 0))
+                sock.connect(("127.0.0.1", port))
+            turn = itertools.cycle([sock.send for sock in socks])
             began, batch = time.monotonic(), 200
             for sent in range(0, len(frames), batch):
-                time.sleep(max(0.0, began + sent / DATAGRAMS - time.monotonic()))
-                for frame in frames[sent : sent + batch]:
-                    sock.send(frame)
+                time.sleep(max(0.0, began + sent / rate - time.monotonic()))
+                for send_one, frame in zip(turn, frames[sent : sent + batch], strict=False):
+                    send_one(frame)
 
     return send
 

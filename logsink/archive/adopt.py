@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from logsink import telemetry
 from logsink.archive.archiver import LINGER
-from logsink.archive.rounds import Limits, Rounds, in_line
+from logsink.archive.rounds import ROWS, Limits, Rounds, in_line
 from logsink.archive.snapshot import Snapshot
 from logsink.errors import Conflict, FormatError, NotFound
 from logsink.journal.reader import Stored, list_segments
@@ -74,15 +74,16 @@ async def _archive(rounds: Rounds, limits: Limits, snapshot: Snapshot, names: Se
 async def _read(rounds: Rounds, limits: Limits, names: Sequence[SegmentName]) -> dict[SegmentName, Segment | None]:
     """The first of these segments, within the limits; not beyond one that only a newer version can read."""
     found: dict[SegmentName, Segment | None] = {}
-    total = 0
+    total = rows = 0
     for name in names[: limits.max_segments]:
         try:
             segment = await rounds.read(name)
         except FormatError as error:
             telemetry.ARCHIVE_FAILED.log(error=error)
             break
-        total += segment.frames.nbytes if segment is not None else 0
-        if found and total > limits.max_bytes:
+        if segment is not None:
+            total, rows = total + segment.frames.nbytes, rows + len(segment.frames)
+        if found and (total > limits.max_bytes or rows > ROWS):
             break
         found[name] = segment
     return found

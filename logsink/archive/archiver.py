@@ -24,7 +24,7 @@ from itertools import islice, takewhile
 from typing import NamedTuple
 
 from logsink import telemetry
-from logsink.archive.rounds import Committed, Limits, Rounds, in_line
+from logsink.archive.rounds import ROWS, Committed, Limits, Rounds, in_line, weight
 from logsink.archive.snapshot import Snapshot
 from logsink.archive.together import together
 from logsink.errors import Conflict, FormatError, NotFound
@@ -35,9 +35,6 @@ LINGER = 60.0
 
 _BACKOFF_FIRST, _BACKOFF_MOST = 0.5, 30.0
 """Seconds before another try after trouble: doubled each time, then jittered by half."""
-
-_PER_FRAME = 24
-"""Octets of memory that a frame takes beside its own bytes."""
 
 _READS = 4
 """Segments read again from the journal at once."""
@@ -62,6 +59,7 @@ class _Waiting:
 
     name: SegmentName
     nbytes: int
+    rows: int
     weight: int
     since: float
     segment: Segment | None
@@ -72,6 +70,7 @@ class _Covered(NamedTuple):
 
     name: SegmentName
     nbytes: int
+    rows: int
     since: float
 
 
@@ -97,7 +96,7 @@ class Archiver:
         self._covered: deque[_Covered] = deque()
         self._reached: dict[str, int] = {}
         """``appId`` -> the last sequence that was found covered: a snapshot that has all of these has lost nothing."""
-        self._nbytes = self._weight = self._failures = 0
+        self._nbytes = self._rows = self._weight = self._failures = 0
         self._error = ""
         self._committed: float | None = None
         self._changed = asyncio.Event()
@@ -111,12 +110,14 @@ class Archiver:
 
     def add(self, segment: Segment) -> None:
         """Take over a segment that is stored, as all before it are. Each lane's come without a gap."""
-        nbytes = segment.frames.nbytes
-        weight = nbytes + _PER_FRAME * len(segment.frames)
-        self._nbytes += nbytes
-        self._weight += weight
-        held = segment if self._weight <= self._hold else None
-        self._waiting.append(_Waiting(segment.name, nbytes, weight, self._log.monotonic(), held))
+        frames = segment.frames
+        one = _Waiting(segment.name, frames.nbytes, len(frames), weight(frames), self._log.monotonic(), None)
+        self._nbytes += one.nbytes
+        self._rows += one.rows
+        self._weight += one.weight
+        if self._weight <= self._hold:
+            one.segment = segment
+        self._waiting.append(one)
         self._changed.set()
         self._show()
 
@@ -186,7 +187,8 @@ class Archiver:
         """Wait until a limit is reached, or something is to be deleted."""
         while True:
             self._changed.clear()
-            if self._nbytes >= self._limits.max_bytes or len(self._waiting) >= self._limits.max_segments:
+            many = self._rows >= ROWS or len(self._waiting) >= self._limits.max_segments
+            if many or self._nbytes >= self._limits.max_bytes:
                 return
             times = [self._waiting[0].since + self._limits.max_age] if self._waiting else []
             times += [self._covered[0].since + LINGER] if self._covered else []
@@ -228,11 +230,12 @@ class Archiver:
 
     def _choose(self, snapshot: Snapshot) -> list[_Waiting]:
         """The next segments to commit: of one receiver id, at least one, as many as the limits allow."""
-        receiver, total = self._waiting[0].name.receiver, 0
+        receiver, total, rows = self._waiting[0].name.receiver, 0, 0
         head: dict[SegmentName, _Waiting] = {}
         for one in islice(self._waiting, self._limits.max_segments):
             total += one.nbytes
-            if one.name.receiver != receiver or (head and total > self._limits.max_bytes):
+            rows += one.rows
+            if one.name.receiver != receiver or (head and (total > self._limits.max_bytes or rows > ROWS)):
                 break
             head[one.name] = one
         return [head[name] for name in in_line(snapshot, head)]
@@ -245,15 +248,16 @@ class Archiver:
             lost = [one for one in self._covered if not snapshot.covers(one.name)]
             self._covered = deque(one for one in self._covered if snapshot.covers(one.name))
             self._reached = {one.name.app_id: one.name.sequence for one in self._covered}
-        waiting = [_Waiting(one.name, one.nbytes, one.nbytes, now, None) for one in lost]
+        waiting = [_Waiting(one.name, one.nbytes, one.rows, one.nbytes, now, None) for one in lost]
         for one in self._waiting:
             if snapshot.covers(one.name):
-                self._covered.append(_Covered(one.name, one.nbytes, now))
+                self._covered.append(_Covered(one.name, one.nbytes, one.rows, now))
                 self._reached[one.name.app_id] = one.name.sequence
             else:
                 waiting.append(one)
         self._waiting = deque(waiting)
         self._nbytes = sum(one.nbytes for one in waiting)
+        self._rows = sum(one.rows for one in waiting)
         self._weight = sum(one.weight for one in waiting)
         self._show()
 

@@ -29,6 +29,7 @@ from logsink.archive.snapshot import Snapshot
 from logsink.archive.together import together
 from logsink.errors import Conflict, FormatError
 from logsink.flags import Flag
+from logsink.journal.fill import ORIGIN, ROW
 from logsink.journal.reader import read_segment
 from logsink.journal.segment import VERSION, Segment, SegmentName
 from logsink.parse import Frames, Origin, Settings, Workspace, parse
@@ -39,8 +40,17 @@ QUARANTINE = "quarantine/"
 _PUTS = 4
 """Data files put at once; there is one for each date, so nearly always there is one."""
 
+ROWS = 1 << 18
+"""Most rows of a round, whatever their size, if it has more than one segment: parsing and writing them takes 100 to 500 octets
+of memory for each, besides its frame."""
+
 FRAMING = int(Flag.TRUNCATED | Flag.INCOMPLETE | Flag.INFLATED | Flag.MAYBE_RESENT | Flag.SENT_TWICE)
 """Flags that are counted where frames are received; the parser's are counted here."""
+
+
+def weight(frames: Frames) -> int:
+    """Octets of memory that a segment's frames take."""
+    return frames.nbytes + ROW * len(frames) + ORIGIN * len(frames.origins)
 
 
 class Limits(Protocol):

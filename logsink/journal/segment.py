@@ -133,12 +133,12 @@ def _coded(frames: Frames, field: int) -> pa.DictionaryArray:
     fields = [origin[field] for origin in frames.origins]
     codes = np.array([-1 if value is None else values.setdefault(value, len(values)) for value in fields], np.int32)
     n = len(frames)
-    if len(codes) == 1:  # of one connection, as most small segments are
+    if len(set(codes.tolist())) == 1:  # of one connection, or of one transport
         valid = None if values else pa.py_buffer(bytes(-(-n // 8)))
         indices = pa.Array.from_buffers(pa.int32(), n, [valid, pa.py_buffer(np.zeros(n, np.int32))])
     else:
         per_frame = codes[frames.origin]
-        indices = pa.array(per_frame, mask=per_frame < 0)
+        indices = pa.array(per_frame, mask=per_frame < 0) if codes.min() < 0 else pa.array(per_frame)
     return pa.DictionaryArray.from_arrays(indices, pa.array(list(values), pa.string()), safe=False)
 
 

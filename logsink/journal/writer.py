@@ -30,7 +30,7 @@ from logsink.config import Journal as Limits
 from logsink.errors import Conflict, LogsinkError, StoreError
 from logsink.journal.fill import Fill, Memory
 from logsink.journal.segment import Segment, SegmentName, encode
-from logsink.parse.frames import Origin, Settings
+from logsink.parse.frames import Origin, Origins, Settings
 from logsink.store.base import Store
 from logsink.store.retry import put_once
 from logsink.wire.batch import Batch
@@ -53,8 +53,11 @@ CLOCK = 0.001
 Sums of ticks differ in their last digits, and a wake-up for less than a tick comes at once, again and again until the next one.
 """
 
-_BYTES_PER_ROW = 16
-"""A fill has room for one frame per this many octets of ``max_bytes``; shorter frames just make more segments."""
+_BYTES_PER_ROW = 64
+"""A fill has room for one frame per this many octets of ``max_bytes``; shorter frames just make more segments.
+
+So one segment is no more rows than a round of the archive takes (``archive.rounds.ROWS``).
+"""
 
 
 class _Lane:
@@ -91,6 +94,8 @@ class Journal:
     ) -> None:
         self.durable = 0
         """Every fill up to this ordinal is stored."""
+        self.taken = 0
+        """Octets of all frames appended so far."""
         self.failing: StoreError | None = None
         """Why segments cannot be stored right now; None while they can."""
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -98,8 +103,9 @@ class Journal:
         self._store, self._settings, self._limits, self._renew = store, settings, limits, renew
         self._doubtful = False
         self._memory_limit = memory_limit
-        rows = max(limits.max_bytes // _BYTES_PER_ROW, largest_batch)
-        self._memory = Memory(limits.max_bytes + largest_batch, rows, largest_batch)
+        most = largest_batch // 2 + 2  # frames of a batch, of an octet each (``wire.batch.Scratch``)
+        rows = max(limits.max_bytes // _BYTES_PER_ROW, most)
+        self._memory = Memory(limits.max_bytes + largest_batch, rows, largest_batch, most)
         self._on_release, self._on_pressure = on_release, on_pressure
         self._lanes = [_Lane(receiver, k) for k in range(limits.parallel_puts)]
         self._threads = ThreadPoolExecutor(limits.parallel_puts, "journal")
@@ -133,7 +139,7 @@ class Journal:
         """Whether ``memory_limit`` is reached and reading has to wait."""
         return self._paused
 
-    def append(self, batch: Batch, origin: Origin, waiter: Callable[[], None] | None = None) -> int:
+    def append(self, batch: Batch, origin: Origin | Origins, waiter: Callable[[], None] | None = None) -> int:
         """Take over a batch (its octets are copied); the ordinal of the fill it went into.
 
         ``waiter``, if given, waits for an acknowledgement: the fill is due ``ack_delay`` from now at the latest, and
@@ -147,9 +153,10 @@ class Journal:
             fill = self._open()
         now_us = time.time_ns() // 1000
         self._last_received = max(now_us, self._last_received + 1)
-        before = fill.weight
+        weight, octets = fill.weight, fill.nbytes
         fill.append(batch, self._last_received, origin)
-        self._unstored += fill.weight - before
+        self._unstored += fill.weight - weight
+        self.taken += fill.nbytes - octets
         if waiter is not None:
             fill.waiters.add(waiter)
             fill.owed = True

@@ -7,19 +7,18 @@ sees one contiguous stretch and a connection keeps nothing but that frame.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 import numpy as np
 
 from logsink import telemetry
 from logsink.flags import Flag
-from logsink.journal.fill import ROW
 from logsink.journal.writer import CLOCK, Journal
 from logsink.net.losses import Losses
 from logsink.net.senders import WINDOW, Senders
 from logsink.net.shares import Shares
-from logsink.parse.frames import Origin
+from logsink.parse.frames import Origin, Origins
 from logsink.wire import framing, relp
 from logsink.wire.batch import Batch, Scratch
 
@@ -112,22 +111,34 @@ class Intake:
 
     def take(self, batch: Batch, origin: Origin, waiter: Callable[[], None] | None = None) -> int:
         """Hand a read's frames to the journal; the ordinal to wait for (see ``Journal.append``)."""
+        ordinal, weight = self._append(batch, origin, waiter)
+        self.charge(ordinal, origin.sender, weight)
+        return ordinal
+
+    def take_mixed(self, batch: Batch, origins: Origins) -> int:
+        """Hand frames of several origins to the journal; ``charge`` each sender with what the frames weigh, sooner or later."""
+        return self._append(batch, origins, None)[0]
+
+    def charge(self, ordinal: int, sender: str | None, weight: int) -> None:
+        """``sender`` holds ``weight`` octets more until fill ``ordinal`` is stored; it waits if that is more than its share."""
+        if self._shares.take(ordinal, sender, weight):
+            telemetry.SHARE_EXCEEDED.inc()
+            telemetry.SHARE.log(sender=sender)
+            for connection in self._by_sender.get(sender, ()):
+                connection.pause()
+            self.watch(self._shares.oldest or ordinal, self._stored)
+
+    def _append(self, batch: Batch, origin: Origin | Origins, waiter: Callable[[], None] | None) -> tuple[int, int]:
+        """The ordinal of the fill, and the octets of memory that the frames take."""
         assert self._journal is not None, "connections are accepted only after attach"
         if np.count_nonzero(batch.flags):
             for flag in (Flag.TRUNCATED, Flag.INCOMPLETE, Flag.MAYBE_RESENT, Flag.SENT_TWICE):
                 telemetry.count_flags({int(flag): int(np.count_nonzero(batch.flags & flag))})
-        before = self._journal.unstored
+        unstored, taken = self._journal.unstored, self._journal.taken
         ordinal = self._journal.append(batch, origin, waiter)
-        weight = self._journal.unstored - before
-        telemetry.count_frames(origin.transport, len(batch), weight - ROW * len(batch))
+        telemetry.count_frames(origin.transport, len(batch), self._journal.taken - taken)
         self._stored()
-        if self._shares.take(ordinal, origin.sender, weight):
-            telemetry.SHARE_EXCEEDED.inc()
-            telemetry.SHARE.log(sender=origin.sender)
-            for connection in self._by_sender.get(origin.sender, ()):
-                connection.pause()
-            self.watch(self._shares.oldest or ordinal, self._stored)
-        return ordinal
+        return ordinal, self._journal.unstored - unstored
 
     def next_read(self, now: float) -> float:
         """Loop time at which to read again what comes fast: in time for a fill that is sent soon, or in ``lull``."""
@@ -135,6 +146,11 @@ class Intake:
         due = self._journal.due
         soon = now + CLOCK / 2
         return next((due - early for early in EARLY if soon < due - early < now + 2 * self.lull), now + self.lull)
+
+    @property
+    def waiting(self) -> Collection[str | None]:
+        """The senders of whom nothing more is to be taken for now; ``paused``: of nobody."""
+        return self._shares.waiting
 
     def waits(self, sender: str | None) -> bool:
         """Whether nothing more is to be taken of ``sender`` for now."""

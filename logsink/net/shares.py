@@ -17,9 +17,10 @@ RESUME: Final = 0.75
 
 
 class _Owed(NamedTuple):
+    """What a fill holds of each sender, in octets."""
+
     ordinal: int
-    sender: str | None
-    octets: int
+    octets: dict[str | None, int]
 
 
 class Shares:
@@ -34,7 +35,10 @@ class Shares:
 
     def take(self, ordinal: int, sender: str | None, octets: int) -> bool:
         """Frames of ``sender`` went into fill ``ordinal``, no smaller one than before. True: it has to wait from now on."""
-        self._owed.append(_Owed(ordinal, sender, octets))
+        if not self._owed or self._owed[-1].ordinal != ordinal:
+            self._owed.append(_Owed(ordinal, {}))
+        owed = self._owed[-1].octets
+        owed[sender] = owed.get(sender, 0) + octets
         held = self._held[sender] = self._held.get(sender, 0) + octets
         self._total += octets
         if held <= self._limit - self._total or sender in self.waiting:
@@ -45,11 +49,11 @@ class Shares:
     def stored(self, durable: int) -> list[str | None]:
         """Every fill up to ``durable`` is stored: those that need not wait any longer."""
         while self._owed and self._owed[0].ordinal <= durable:
-            _, sender, octets = self._owed.popleft()
-            self._total -= octets
-            self._held[sender] -= octets
-            if not self._held[sender]:
-                del self._held[sender]
+            for sender, octets in self._owed.popleft().octets.items():
+                self._total -= octets
+                self._held[sender] -= octets
+                if not self._held[sender]:
+                    del self._held[sender]
         if not self.waiting:
             return []
         relieved = [s for s in self.waiting if self._held.get(s, 0) <= RESUME * (self._limit - self._total)]

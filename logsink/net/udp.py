@@ -1,6 +1,7 @@
-"""Syslog over UDP (RFC 5426): hundreds of datagrams are received at a time (``recvmmsg``), and those of a sender are a batch.
+"""Syslog over UDP (RFC 5426): hundreds of datagrams are received at a time (``recvmmsg``) and become one batch.
 
-Senders in turn make a batch for each datagram: a batch has one origin.
+Nothing here is done for each datagram, and little for each sender of a read: senders are numbered in a compiled loop
+(``wire.datagrams``), and what they hold of the memory is settled for each of them every ``SETTLE`` octets.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ import socket
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
 import numpy as np
+import numpy.typing as npt
 
 from logsink import telemetry
 from logsink.flags import Flag
+from logsink.journal.fill import ROW
 from logsink.kinds import Address
 from logsink.net.intake import READ, Intake
 from logsink.net.ports import bound
-from logsink.parse.frames import Origin
+from logsink.parse.frames import Origin, Origins
 from logsink.wire.batch import Batch
-from logsink.wire.datagrams import SLOT, Datagrams
+from logsink.wire.datagrams import REMEMBERED, SLOT, Datagrams
 from logsink.wire.inflate import inflated
 
 MOST = 256
@@ -37,8 +40,12 @@ the kernel holds so many octets meanwhile: 2 ms of a million datagrams a second,
 _LEAST = 512
 """Octets that a datagram takes of them at least, however short it is."""
 
-_REMEMBERED = 4096
-"""Senders whose address is kept as text."""
+SETTLE = 1 << 20
+"""Octets that all senders together may hold before each is charged with its part: a thirty-second of the least memory_limit."""
+
+
+Codes = npt.NDArray[np.int32]
+"""Numbers of senders."""
 
 
 class _Vector(ctypes.Structure):
@@ -68,7 +75,7 @@ class _Header(ctypes.Structure):
 
 
 class UdpListener:
-    """One UDP socket. Datagrams that are received together and come from one sender in a row are one read."""
+    """One UDP socket. Datagrams that are received together are one read."""
 
     kind = "udp"
 
@@ -77,7 +84,12 @@ class UdpListener:
         self._loop = asyncio.get_running_loop()
         slots = np.frombuffer(mmap(-1, MOST * SLOT, MAP_PRIVATE | MAP_ANONYMOUS), np.uint8)
         self._datagrams = Datagrams(slots, intake.buffer, intake.scratch, intake.max_message)
-        self._origins: dict[bytes, Origin] = {}
+        self._origins: list[Origin] = []
+        """Of each sender, by its number."""
+        self._held = np.zeros(REMEMBERED, np.int64)
+        """Octets that each sender holds and is not charged with yet."""
+        self._unsettled = 0
+        self._ordinal = 0
         self._read_at = 0.0
         self._resume: asyncio.TimerHandle | None = None
         self._prepare()
@@ -144,33 +156,59 @@ class UdpListener:
         datagrams, at = self._datagrams, 0
         datagrams.lengths[:count] = self._lengths[:count]
         before = datagrams.discarded
+        if datagrams.crowded:
+            self._settle()
+            datagrams.forget()
+            self._origins = []  # a new list: fills know the old one by its identity
         while at < count:
-            at, runs = datagrams.take(at, count)
-            for run in runs:
-                self._take(run.batch, self._origin(run.datagram))
+            at, batch, codes = datagrams.take(at, count)
+            self._origins += [self._origin(address) for address in datagrams.senders[len(self._origins) :]]
+            self._take(*self._admitted(batch, codes))
         if datagrams.discarded > before:
             telemetry.DISCARDED.labels(self.kind).inc(datagrams.discarded - before)
         return count
 
-    def _take(self, batch: Batch, origin: Origin) -> None:
-        """Datagrams of one sender: dropped and counted while it holds more than its share."""
-        if self._intake.waits(origin.sender):
-            self._intake.losses.add("memory" if self._intake.paused else "share", len(batch))
-        elif (batch.flags & Flag.INFLATED).any():
-            for part in inflated(batch, self._intake.max_message, READ):
-                self._intake.take(part, origin)
-        else:
-            self._intake.take(batch, origin)
+    def _admitted(self, batch: Batch, codes: Codes) -> tuple[Batch, Codes]:
+        """The datagrams of senders that hold no more than their share; the others are dropped and counted."""
+        if self._intake.paused:
+            self._intake.losses.add("memory", len(batch))
+            return batch.of(slice(0)), codes[:0]
+        if not self._intake.waiting:
+            return batch, codes
+        waits = [code for code in np.unique(codes).tolist() if self._origins[code].sender in self._intake.waiting]
+        dropped = np.isin(codes, waits)
+        if lost := int(np.count_nonzero(dropped)):
+            self._intake.losses.add("share", lost)
+        return batch.of(~dropped), codes[~dropped]
 
-    def _origin(self, number: int) -> Origin:
-        """Where a datagram comes from."""
+    def _take(self, batch: Batch, codes: Codes) -> None:
+        """Datagrams to the journal; compressed ones sender by sender, so that none uses up what others may inflate."""
+        packed = (batch.flags & Flag.INFLATED) != 0
+        if packed.any():
+            for code in np.unique(codes[packed]).tolist():
+                for part in inflated(batch.of(packed & (codes == code)), self._intake.max_message, READ):
+                    self._intake.take(part, self._origins[code])
+            batch, codes = batch.of(~packed), codes[~packed]
+        if not len(batch):
+            return
+        self._ordinal = self._intake.take_mixed(batch, Origins(self._origins, codes))
+        weights = batch.ends - batch.starts
+        weights += ROW
+        self._held[: len(self._origins)] += np.bincount(codes, weights, len(self._origins)).astype(np.int64)
+        self._unsettled += int(weights.sum())
+        if self._unsettled >= SETTLE:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Charge each sender with what it has sent since the last time, unless that is stored already."""
+        if self._ordinal > self._intake.durable:
+            for code in np.flatnonzero(self._held).tolist():
+                self._intake.charge(self._ordinal, self._origins[code].sender, int(self._held[code]))
+        self._held[:] = 0
+        self._unsettled = 0
+
+    def _origin(self, address: Codes) -> Origin:
+        """Where datagrams from ``address`` come from, a ``sockaddr``."""
         # sockaddr_in has the address first behind family and port, sockaddr_in6 behind flowinfo.
-        address = self._datagrams.addresses[number].tobytes()[4:24]
-        origin = self._origins.get(address)
-        if origin is None:
-            if len(self._origins) >= _REMEMBERED:
-                self._origins.clear()
-            six = self.socket.family == socket.AF_INET6
-            text = socket.inet_ntop(self.socket.family, address[4:] if six else address[:4])
-            origin = self._origins[address] = Origin(text.removeprefix("::ffff:"), None, self.kind)
-        return origin
+        packed = address.tobytes()[8:24] if self.socket.family == socket.AF_INET6 else address.tobytes()[4:8]
+        return Origin(socket.inet_ntop(self.socket.family, packed).removeprefix("::ffff:"), None, self.kind)

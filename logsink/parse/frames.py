@@ -20,6 +20,21 @@ class Origin(NamedTuple):
     transport: str
 
 
+class Origins(NamedTuple):
+    """Where the frames of a batch come from that has several origins: frame i from ``known[codes[i]]``.
+
+    ``known`` of one transport; the same list must only grow.
+    """
+
+    known: list[Origin]
+    codes: npt.NDArray[np.int32]
+
+    @property
+    def transport(self) -> str:
+        """What the frames came by."""
+        return self.known[0].transport
+
+
 class Settings(NamedTuple):
     """What parsing depends on besides the bytes (invariant I10); written into every segment."""
 
@@ -36,7 +51,7 @@ class Frames:
     offsets   int32[n + 1]          frame i is ``data[offsets[i]:offsets[i + 1]]``
     flags     int32[n]              what framing saw (``flags.Flag``)
     received  int64[n]              microseconds since the epoch; equal within a read, strictly increasing from read to read
-    origin    int32[n]              index into ``origins``
+    origin    int32[n]              index into ``origins``; a read of datagrams has frames of several
     """
 
     data: npt.NDArray[np.uint8]

@@ -25,6 +25,10 @@ class Batch(NamedTuple):
     def __len__(self) -> int:
         return len(self.starts)
 
+    def of(self, rows: slice | npt.NDArray[np.bool_]) -> Batch:
+        """These of the frames."""
+        return Batch(self.data, self.starts[rows], self.ends[rows], self.flags[rows])
+
 
 class Scratch:
     """Arrays that ``receive`` fills and a ``Batch`` views: one per event loop, shared by all its sessions.

@@ -1,4 +1,7 @@
-"""Syslog over UDP (RFC 5426): a frame a datagram. Many of them, as the kernel hands them over at a time, to frames.
+"""Syslog over UDP (RFC 5426): a frame a datagram. Many of them, as the kernel hands them over at a time, to one batch.
+
+A hash table in the compiled loop gives each sender a number by its address, so that hundreds of senders in turn cost little
+more than one.
 
 One LF, CRLF or NUL at the end of a datagram belongs to the framing, unless it is compressed: ``z`` and a zlib block. Empty ones
 are dropped. What is longer than ``max_message`` is cut and flagged TRUNCATED.
@@ -6,14 +9,11 @@ are dropped. What is longer than ``max_message`` is cut and flagged TRUNCATED.
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
 from logsink.flags import Flag
-from logsink.kernel import I32, U8, Bytes, ReadGrid32, ReadI32, copy, kernel
+from logsink.kernel import I32, MASK, U8, Bytes, Grid32, ReadGrid32, ReadI32, copy, kernel
 from logsink.wire.batch import Batch, Scratch
 from logsink.wire.framing import trimmed, zlib_head
 
@@ -24,20 +24,23 @@ _TRUNCATED = int(Flag.TRUNCATED)
 _INFLATED = int(Flag.INFLATED)
 _Z = 122
 
-# result[...]: datagrams that were taken, frames, their octets, runs, octets cut off; then first frame and datagram of each run
-_TAKEN, _FRAMES, _OCTETS, _RUNS, _DISCARDED, _EACH = range(6)
+REMEMBERED = 4096
+"""Senders that are known by a number at a time."""
+
+_SLOTS = 4 * REMEMBERED
+"""Places of the hash table: mostly the first one looked at is right."""
+
+_SEED = hash("datagrams") & MASK
+"""Python chooses it anew for each process: nobody can send from addresses that all hash to one place."""
+_MIX = 0x9E3779B97F4A7C15 & MASK
+
+# result[...]: datagrams that were taken, frames, their octets, octets cut off, senders known
+_TAKEN, _FRAMES, _OCTETS, _DISCARDED, _SENDERS, _EACH = range(6)
 _FIRST, _LAST = 1, 5  # words of an address between which two senders differ: behind family and port
 
 
-class Run(NamedTuple):
-    """Frames of one sender, in order; ``datagram`` is the first of them."""
-
-    batch: Batch
-    datagram: int
-
-
 class Datagrams:
-    """Makes runs of what was received into ``slots`` of ``SLOT`` octets: views of ``buffer`` and ``scratch``, as a batch is."""
+    """Makes batches, views of ``buffer`` and ``scratch``, of what was received into ``slots`` of ``SLOT`` octets each."""
 
     def __init__(
         self, slots: npt.NDArray[np.uint8], buffer: npt.NDArray[np.uint8], scratch: Scratch, max_message: int
@@ -50,23 +53,61 @@ class Datagrams:
         self.discarded = 0
         """Octets beyond ``max_message``, of all there were."""
         self._buffer, self._scratch, self._max_message = buffer, scratch, max_message
-        self._result = np.zeros(_EACH + 2 * most, np.int32)
+        self._result = np.zeros(_EACH, np.int32)
+        self._codes = np.zeros(most, np.int32)
+        self._known = np.zeros((REMEMBERED, 8), np.int32)
+        self._table = np.full(_SLOTS, -1, np.int32)
 
-    def take(self, first: int, count: int) -> tuple[int, list[Run]]:
-        """Runs of datagrams from ``first`` on, as many of ``count`` as the buffer holds; and the first that it does not."""
+    @property
+    def senders(self) -> npt.NDArray[np.int32]:
+        """The address of each sender known, by its number: int32[n, 8] as in ``addresses``. It only grows, until ``forget``."""
+        return self._known[: int(self._result[_SENDERS])]
+
+    @property
+    def crowded(self) -> bool:
+        """Whether one more read may bring more senders than can be known: ``forget`` before it."""
+        return int(self._result[_SENDERS]) + len(self.lengths) > REMEMBERED
+
+    def forget(self) -> None:
+        """Number senders from 0 again."""
+        self._result[_SENDERS] = 0
+        self._table.fill(-1)
+
+    def take(self, first: int, count: int) -> tuple[int, Batch, npt.NDArray[np.int32]]:
+        """Take datagrams from ``first`` to ``count``, as many as the buffer holds.
+
+        The first that it does not hold; the frames; int32[n] the number of each one's sender (an index of ``senders``).
+        """
         scratch, result = self._scratch, self._result
         known = (self.slots, self.lengths, self.addresses, first, count, self._max_message)
-        _take(*known, self._buffer, scratch.starts, scratch.ends, scratch.flags, result)
-        taken, frames, octets, runs, discarded = result[:_EACH].tolist()
+        batch = (self._buffer, scratch.starts, scratch.ends, scratch.flags)
+        _take(*known, *batch, self._codes, self._known, self._table, _SEED, result)
+        taken, frames, octets, discarded = result[:_SENDERS].tolist()
         self.discarded += discarded
-        begins = [*result[_EACH : _EACH + 2 * runs : 2].tolist(), frames]
-        senders = result[_EACH + 1 : _EACH + 2 * runs : 2].tolist()
-        data = self._buffer[:octets]
-        cuts = (slice(begin, end) for begin, end in pairwise(begins))
-        whole = scratch.starts, scratch.ends, scratch.flags
-        return taken, [
-            Run(Batch(data, *(each[cut] for each in whole)), sender) for cut, sender in zip(cuts, senders, strict=True)
-        ]
+        return taken, scratch.batch(self._buffer[:octets], frames), self._codes[:frames]
+
+
+@kernel
+def _code(addresses: ReadGrid32, at: int, known: Grid32, table: I32, seed: int, count: int) -> int:
+    """The number of the sender of datagram ``at``; ``count``, when it is new and was added to ``known``."""
+    mixed = seed
+    for word in range(_FIRST, _LAST + 1):
+        mixed = ((mixed ^ (addresses[at, word] & 0xFFFFFFFF)) * _MIX) & MASK
+        mixed ^= mixed >> 29
+    place = mixed % len(table)
+    while True:
+        code = table[place]
+        if code < 0:
+            table[place] = count
+            for word in range(_FIRST, _LAST + 1):
+                known[count, word] = addresses[at, word]
+            return count
+        alike = True
+        for word in range(_FIRST, _LAST + 1):
+            alike = alike and known[code, word] == addresses[at, word]
+        if alike:
+            return int(code)
+        place = (place + 1) % len(table)
 
 
 @kernel
@@ -81,11 +122,15 @@ def _take(
     starts: I32,
     ends: I32,
     flags: I32,
+    codes: I32,
+    known: Grid32,
+    table: I32,
+    seed: int,
     result: I32,
 ) -> None:
     """Datagrams ``first`` to ``count`` from their slots to ``out``, end to end, until it is full; see ``result`` above."""
-    frames = octets = runs = discarded = 0
-    before = -1
+    frames = octets = discarded = 0
+    senders = int(result[_SENDERS])
     at = first
     while at < count:
         p, size, flag = at * SLOT, lengths[at], 0
@@ -99,14 +144,10 @@ def _take(
         if octets + size > len(out):
             break
         if size:
-            alike = before >= 0
-            for word in range(_FIRST, _LAST + 1):
-                alike = alike and addresses[before, word] == addresses[at, word]
-            if not alike:
-                result[_EACH + 2 * runs] = frames
-                result[_EACH + 2 * runs + 1] = at
-                runs += 1
-            before = at
+            code = _code(addresses, at, known, table, seed, senders)
+            if code == senders:
+                senders += 1
+            codes[frames] = code
             copy(out, octets, slots, p, size)
             starts[frames] = octets
             octets += size
@@ -117,5 +158,5 @@ def _take(
     result[_TAKEN] = at
     result[_FRAMES] = frames
     result[_OCTETS] = octets
-    result[_RUNS] = runs
     result[_DISCARDED] = discarded
+    result[_SENDERS] = senders

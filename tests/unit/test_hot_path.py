@@ -20,13 +20,15 @@ from logsink.journal.segment import Segment, SegmentName, decode, encode
 from logsink.net.intake import Intake
 from logsink.net.tcp import TcpConnection
 from logsink.parse import Settings, Workspace, parse
-from logsink.parse.frames import Origin
+from logsink.parse.frames import Origin, Origins
 from logsink.wire.batch import Batch, Scratch
 from logsink.wire.datagrams import SLOT, Datagrams
 from logsink.wire.relp import RelpSession
 from tests.support.frames import frames_of
 
 FEW, MANY = 210, 2100
+SENDERS = 200
+"""Of datagrams, in turn."""
 EACH = 16
 """Instructions from one count of blocks to the next: counting takes 0.3 ms where as much is held as by all tests."""
 MODERN = b"<134>1 2026-11-23T04:00:00.003492Z web-1 nginx 6275 - - GET /orders/17 200"
@@ -69,6 +71,10 @@ class Taken:
     @property
     def unstored(self) -> int:
         return self.fill.weight
+
+    @property
+    def taken(self) -> int:
+        return self.fill.nbytes
 
     def append(self, batch: Batch, origin: Origin, _: object) -> int:
         self.fill.append(batch, 1, origin)
@@ -118,11 +124,13 @@ def read_datagrams(messages: list[bytes]) -> Callable[[], object]:
     for number, message in enumerate(messages):
         slots[number * SLOT : number * SLOT + len(message)] = np.frombuffer(message, np.uint8)
         datagrams.lengths[number] = len(message)
+        datagrams.addresses[number, 1] = number % SENDERS
+    known = [ORIGIN._replace(sender=f"192.0.2.{number}") for number in range(SENDERS)]
 
     def read() -> None:
-        taken, (run,) = datagrams.take(0, len(messages))
-        assert taken == len(run.batch) == len(messages)
-        intake.take(run.batch, ORIGIN)
+        taken, batch, codes = datagrams.take(0, len(messages))
+        assert taken == len(batch) == len(messages)
+        intake.take_mixed(batch, Origins(known, codes))
 
     return read
 

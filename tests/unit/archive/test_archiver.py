@@ -145,7 +145,7 @@ async def test_limits_split_the_backlog_into_rounds(bench: Bench) -> None:
 
 
 async def test_segments_beyond_what_is_held_are_read_again(bench: Bench) -> None:
-    archiver = bench.archiver(hold=500)
+    archiver = bench.archiver(hold=1500)
     messages = await bench.fill(archiver, 6)
     bench.store.calls.clear()
     await archiver.step()

@@ -7,9 +7,9 @@ import gc
 import numpy as np
 import pyarrow as pa
 
-from logsink.journal.fill import Fill, Memory
+from logsink.journal.fill import ORIGIN, READ, ROW, Fill, Memory
 from logsink.journal.segment import Segment, SegmentName, decode, encode
-from logsink.parse.frames import Origin, Settings
+from logsink.parse.frames import Origin, Origins, Settings
 from logsink.wire.batch import Batch
 
 TCP = Origin("192.0.2.1", None, "tcp")
@@ -20,13 +20,12 @@ def address(array: np.ndarray) -> int:  # type: ignore[type-arg]
 
 
 def test_columns_are_apart_and_as_large_as_asked_for() -> None:
-    data, offsets, flags = Memory(1001, 10).loan()
-    assert (len(data) >= 1001, len(offsets), len(flags)) == (True, 11, 10)
-    data.fill(1)
-    offsets.fill(2)
-    flags.fill(3)
-    assert set(data.tolist()) == {1}
-    assert set(offsets.tolist()) == {2}
+    loan = Memory(1001, 10).loan()
+    assert [len(column) for column in loan[1:]] == [10, 11, 10, 10]
+    assert len(loan.data) >= 1001
+    for value, column in enumerate(loan):
+        column.fill(value)
+    assert [set(column.tolist()) for column in loan] == [{0}, {1}, {2}, {3}, {4}]
 
 
 def test_memory_is_used_again_when_nothing_views_it() -> None:
@@ -59,7 +58,7 @@ def test_a_segment_keeps_its_octets_while_others_are_filled() -> None:
 
 
 def test_what_a_fill_leaves_is_for_the_next_if_it_is_enough() -> None:
-    memory, octets = Memory(256, 100, 64), np.frombuffer(b"one two!", np.uint8)
+    memory, octets = Memory(256, 100, 64, 64), np.frombuffer(b"one two!", np.uint8)
     at = np.array([0, 4], np.int32)
     segments, places = [], []
     for ordinal in range(1, 5):
@@ -75,3 +74,49 @@ def test_what_a_fill_leaves_is_for_the_next_if_it_is_enough() -> None:
         assert again.data.tobytes() == b"onetwo"
         assert again.offsets.tolist() == [0, 3, 6]
         assert again.flags.tolist() == [ordinal] * 2
+
+
+def senders(*numbers: int) -> list[Origin]:
+    return [Origin(f"192.0.2.{number}", None, "udp") for number in numbers]
+
+
+def batch(*frames: bytes) -> Batch:
+    ends = np.cumsum([len(frame) for frame in frames]).astype(np.int32)
+    starts = np.concatenate([np.zeros(1, np.int32), ends[:-1]])
+    return Batch(np.frombuffer(b"".join(frames), np.uint8), starts, ends, np.zeros(len(frames), np.int32))
+
+
+def test_a_read_of_several_origins_keeps_whose_each_frame_is() -> None:
+    fill, one, other = Fill(1, Memory(256, 100).loan()), senders(1, 2, 3), senders(3, 1)
+    fill.append(batch(b"a", b"b", b"c"), 1, Origins(one, np.array([1, 0, 1], np.int32)))
+    fill.append(batch(b"d"), 2, TCP)
+    one += senders(4)  # it may grow
+    fill.append(batch(b"e", b"f"), 3, Origins(one, np.array([3, 0], np.int32)))
+    fill.append(batch(b"g", b"h"), 4, Origins(other, np.array([0, 1], np.int32)))
+    segment = Segment(SegmentName("r", 0, 1), Settings(), fill.frames())
+    for frames in (segment.frames, decode(encode(segment)).frames):
+        assert [frames.origins[code].sender for code in frames.origin.tolist()] == [
+            f"192.0.2.{number}" for number in (2, 1, 2, 1, 4, 1, 3, 1)
+        ]
+        assert [frames.origins[code].transport for code in frames.origin.tolist()] == ["udp"] * 3 + ["tcp"] + [
+            "udp"
+        ] * 4
+        assert frames.received.tolist() == [1, 1, 1, 2, 3, 3, 4, 4]
+    assert len(segment.frames.origins) == 5
+
+
+def test_frames_reads_and_origins_weigh_what_they_cost() -> None:
+    fill, known = Fill(1, Memory(256, 100).loan()), senders(1, 2, 3)
+    assert fill.weight == 0
+    fill.append(batch(b"12345"), 1, TCP)
+    assert fill.weight == 5 + ROW + READ + ORIGIN
+    fill.append(batch(b"1", b"2", b"3"), 2, Origins(known, np.array([0, 2, 0], np.int32)))
+    assert fill.weight == 8 + 4 * ROW + 2 * READ + 3 * ORIGIN
+    assert fill.nbytes == 8
+
+
+def test_a_frame_weighs_no_less_than_its_columns() -> None:
+    frames = Fill(1, Memory(256, 100).loan())
+    frames.append(batch(b"1", b"2"), 1, TCP)
+    columns = frames.frames()
+    assert sum(column.nbytes for column in (columns.flags, columns.received, columns.origin)) + 2 * 4 <= 2 * ROW

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import struct
 import zlib
-from itertools import groupby
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 from logsink.flags import Flag
 from logsink.wire.batch import Scratch
-from logsink.wire.datagrams import SLOT, Datagrams
+from logsink.wire.datagrams import REMEMBERED, SLOT, Datagrams
 
 MAX = 60
 ROOM = 300
@@ -24,24 +23,38 @@ Sent = list[tuple[bytes, str]]
 """Datagrams, and the address of each one's sender."""
 
 
-def received(sent: Sent, room: int = 1 << 17) -> tuple[list[list[tuple[bytes, int]]], list[str], int]:
-    """Frames with their flags, of each run; the senders of these runs; octets that were cut off."""
+def received(sent: Sent, room: int = 1 << 17) -> tuple[list[tuple[bytes, int, str]], int]:
+    """Frames with their flags and senders; octets that were cut off."""
+    made = prepared(sent, room)
+    found, at = [], 0
+    while at < len(sent):
+        before = at
+        at, batch, codes = made.take(at, len(sent))
+        assert before < at <= len(sent)
+        assert sum((batch.ends - batch.starts).tolist()) <= len(batch.data) <= room
+        whose = [text(made.senders[code]) for code in codes.tolist()]
+        rows = zip(batch.starts.tolist(), batch.ends.tolist(), batch.flags.tolist(), whose, strict=True)
+        found += [(batch.data[start:end].tobytes(), flags, sender) for start, end, flags, sender in rows]
+    assert len({address.tobytes() for address in made.senders}) == len(made.senders)
+    return found, made.discarded
+
+
+def prepared(sent: Sent, room: int = 1 << 17) -> Datagrams:
+    """As the kernel has handed them over."""
     made = Datagrams(np.zeros(len(sent) * SLOT, np.uint8), np.zeros(room, np.uint8), Scratch(2 * len(sent)), MAX)
     for number, (datagram, sender) in enumerate(sent):
         made.slots[number * SLOT : number * SLOT + len(datagram)] = np.frombuffer(datagram, np.uint8)
         made.lengths[number] = len(datagram)
         made.addresses[number].view(np.uint8)[:28] = np.frombuffer(sockaddr(sender, port=number + 1), np.uint8)
-    runs, senders, at = [], [], 0
-    while at < len(sent):
-        before = at
-        at, found = made.take(at, len(sent))
-        assert before < at <= len(sent)
-        for batch, datagram in found:
-            assert sum((batch.ends - batch.starts).tolist()) <= len(batch.data) <= room
-            frames = zip(batch.starts.tolist(), batch.ends.tolist(), batch.flags.tolist(), strict=True)
-            runs.append([(batch.data[start:end].tobytes(), flags) for start, end, flags in frames])
-            senders.append(sent[datagram][1])
-    return runs, senders, made.discarded
+    return made
+
+
+def text(address: np.ndarray) -> str:  # type: ignore[type-arg]
+    """The address as it was given to ``sockaddr``: no IPv4 address here has zeros behind it that an IPv6 address has not."""
+    packed = address.tobytes()
+    if any(packed[8:24]):
+        return socket.inet_ntop(socket.AF_INET6, packed[8:24])
+    return socket.inet_ntop(socket.AF_INET, packed[4:8])
 
 
 def sockaddr(address: str, port: int) -> bytes:
@@ -83,28 +96,42 @@ def z(message: bytes) -> bytes:
 )
 def test_what_a_datagram_is(datagram: bytes, frame: bytes, flags: int) -> None:
     cut = len(datagram) - len(frame) if flags == Flag.TRUNCATED else 0
-    assert received([(datagram, "192.0.2.1")]) == ([[(frame, flags)]], ["192.0.2.1"], cut)
+    assert received([(datagram, "192.0.2.1")]) == ([(frame, flags, "192.0.2.1")], cut)
 
 
 @pytest.mark.parametrize("empty", [b"", b"\n", b"\r\n", b"\0"])
-def test_empty_ones_are_dropped_and_no_other_sender(empty: bytes) -> None:
-    assert received([(empty, "192.0.2.1")]) == ([], [], 0)
+def test_empty_ones_are_dropped_and_no_sender(empty: bytes) -> None:
+    assert received([(empty, "192.0.2.1")]) == ([], 0)
     sent = [(b"one", "192.0.2.1"), (empty, "192.0.2.2"), (b"two", "192.0.2.1")]
-    assert received(sent) == ([[(b"one", 0), (b"two", 0)]], ["192.0.2.1"], 0)
+    assert received(sent) == ([(b"one", 0, "192.0.2.1"), (b"two", 0, "192.0.2.1")], 0)
 
 
 SENDERS = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8:1::1", "::ffff:192.0.2.1"]
 
 
 @given(st.lists(st.tuples(st.binary(max_size=MAX + 20), st.sampled_from(SENDERS)), min_size=1, max_size=40))
-def test_the_longest_runs_of_one_sender_in_order(sent: Sent) -> None:
-    kept = [(part, sender) for datagram, sender in sent for part in [frame(datagram)] if part[0]]
-    runs, senders, _ = received(sent)
-    assert list(zip(runs, senders, strict=True)) == [
-        ([part for part, _ in group], sender) for sender, group in groupby(kept, key=lambda one: one[1])
-    ]
-    some, _, _ = received(sent, ROOM)  # a few at a time: the same frames, in more runs
-    assert [part for run in some for part in run] == [part for part, _ in kept]
+def test_each_frame_has_its_sender_in_order(sent: Sent) -> None:
+    kept = [(*part, sender) for datagram, sender in sent for part in [frame(datagram)] if part[0]]
+    assert received(sent)[0] == kept
+    assert received(sent, ROOM)[0] == kept  # a few at a time
+
+
+def test_thousands_of_senders_have_a_number_each_until_they_are_forgotten() -> None:
+    sent = [(b"x", f"192.0.{number // 200}.{number % 200}") for number in range(200)]
+    made = prepared(sent)
+    numbers = []
+    for third in range(REMEMBERED // 200):
+        for number in range(200):
+            packed = socket.inet_pton(socket.AF_INET, f"10.{third}.{number}.7")
+            made.addresses[number].view(np.uint8)[4:8] = np.frombuffer(packed, np.uint8)
+        assert not made.crowded
+        numbers += made.take(0, 200)[2].tolist()
+        assert made.take(0, 200)[2].tolist() == numbers[-200:]
+    assert numbers == list(range(REMEMBERED // 200 * 200))
+    assert made.crowded
+    made.forget()
+    assert (made.crowded, len(made.senders)) == (False, 0)
+    assert made.take(0, 200)[2].tolist() == list(range(200))
 
 
 def frame(datagram: bytes) -> tuple[bytes, int]:
