@@ -52,6 +52,14 @@ CLAIMS = {
         ("tenths", "part", "resident", "MB"),
         "--messages 1000000",
     ),
+    "datagrams": Claim(
+        "Datagrams of 200 senders in turn, and of one",
+        "datagrams",
+        ("receivers", "senders", "cpu_s_per_million", _CPU[3]),
+    ),
+    "hostile": Claim(
+        "Inputs made to exhaust memory", "hostile", ("inputs", "input", "peak_rss_mb", "MB at most"), "--scale 0.02"
+    ),
     "stages": Claim("Each step by itself", "stages", ("steps", "step", "cpu_s_per_million", _CPU[3])),
     "merge": Claim("Small files merged", "compact", ("tables", "table", "cpu_s_per_million", _CPU[3])),
     "query": Claim("Questions", "query", ("questions", "question", "s", "s")),

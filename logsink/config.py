@@ -194,6 +194,12 @@ class Receive(NamedTuple):
         "128). So many frames at the beginning of a session can be sent again, and are flagged `maybe_resent`.",
         10_000,
     )
+    max_inflated: int = _setting(
+        size("1MiB", "1TiB"),
+        "Most bytes a second that compressed data of one sender may become, with what its frames take of the memory. A stream "
+        "waits; a datagram beyond that is kept compressed.",
+        "64MiB",
+    )
     default_timezone: str = _setting(TIMEZONE, "Zone of timestamps that name none (flag `zone_assumed`).", "UTC")
     deploy_sd_id: str = _setting(
         SD_ID,

@@ -108,6 +108,7 @@ class Receiver:
             memory_limit=receive.memory_limit,
             max_per_sender=receive.max_connections_per_sender,
             relp_window=receive.relp_window,
+            max_inflated=receive.max_inflated,
             lull=min(LULL, config.journal.ack_delay),
         )
 

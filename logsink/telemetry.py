@@ -73,6 +73,11 @@ SHARE_EXCEEDED = _counter(
     "share_exceeded",
     "Times that a sender had to wait because it held more than its share of the memory for frames not stored.",
 )
+INFLATION_LIMITED = _counter(
+    "inflation_limited",
+    "Times that a compressed stream had to wait, and compressed datagrams kept as they came, at receive.max_inflated.",
+    "what",
+)
 SESSIONS_FAILED = _counter("relp_sessions_failed", "RELP sessions that ended with an error of the client.")
 RESENT = _counter(
     "relp_resent_frames", "Frames sent again that were known: answered with the first copy, not stored again."

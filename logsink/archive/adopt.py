@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from logsink import telemetry
 from logsink.archive.archiver import LINGER
-from logsink.archive.rounds import ROWS, Limits, Rounds, in_line
+from logsink.archive.rounds import Limits, Rounds, in_line, most_rows
 from logsink.archive.snapshot import Snapshot
 from logsink.errors import Conflict, FormatError, NotFound
 from logsink.journal.reader import Stored, list_segments
@@ -83,7 +83,7 @@ async def _read(rounds: Rounds, limits: Limits, names: Sequence[SegmentName]) ->
             break
         if segment is not None:
             total, rows = total + segment.frames.nbytes, rows + len(segment.frames)
-        if found and (total > limits.max_bytes or rows > ROWS):
+        if found and (total > limits.max_bytes or rows > most_rows(limits)):
             break
         found[name] = segment
     return found

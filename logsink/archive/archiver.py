@@ -24,7 +24,7 @@ from itertools import islice, takewhile
 from typing import NamedTuple
 
 from logsink import telemetry
-from logsink.archive.rounds import ROWS, Committed, Limits, Rounds, in_line, weight
+from logsink.archive.rounds import Committed, Limits, Rounds, in_line, most_rows, weight
 from logsink.archive.snapshot import Snapshot
 from logsink.archive.together import together
 from logsink.errors import Conflict, FormatError, NotFound
@@ -187,7 +187,7 @@ class Archiver:
         """Wait until a limit is reached, or something is to be deleted."""
         while True:
             self._changed.clear()
-            many = self._rows >= ROWS or len(self._waiting) >= self._limits.max_segments
+            many = self._rows >= most_rows(self._limits) or len(self._waiting) >= self._limits.max_segments
             if many or self._nbytes >= self._limits.max_bytes:
                 return
             times = [self._waiting[0].since + self._limits.max_age] if self._waiting else []
@@ -235,7 +235,9 @@ class Archiver:
         for one in islice(self._waiting, self._limits.max_segments):
             total += one.nbytes
             rows += one.rows
-            if one.name.receiver != receiver or (head and (total > self._limits.max_bytes or rows > ROWS)):
+            if one.name.receiver != receiver or (
+                head and (total > self._limits.max_bytes or rows > most_rows(self._limits))
+            ):
                 break
             head[one.name] = one
         return [head[name] for name in in_line(snapshot, head)]

@@ -40,12 +40,17 @@ QUARANTINE = "quarantine/"
 _PUTS = 4
 """Data files put at once; there is one for each date, so nearly always there is one."""
 
-ROWS = 1 << 18
-"""Most rows of a round, whatever their size, if it has more than one segment: parsing and writing them takes 100 to 500 octets
-of memory for each, besides its frame."""
+ROWS, OCTETS_PER_ROW = 1 << 18, 128
+"""Most rows of a round that has more than one segment: one for each 128 octets of ``archive.max_bytes``, but not less than
+262,144. Parsing and writing a row takes 100 to 500 octets of memory besides its frame, however short that is."""
 
 FRAMING = int(Flag.TRUNCATED | Flag.INCOMPLETE | Flag.INFLATED | Flag.MAYBE_RESENT | Flag.SENT_TWICE)
 """Flags that are counted where frames are received; the parser's are counted here."""
+
+
+def most_rows(limits: Limits) -> int:
+    """Rows of a round at most, by ``ROWS``."""
+    return max(ROWS, limits.max_bytes // OCTETS_PER_ROW)
 
 
 def weight(frames: Frames) -> int:

@@ -56,7 +56,7 @@ Sums of ticks differ in their last digits, and a wake-up for less than a tick co
 _BYTES_PER_ROW = 64
 """A fill has room for one frame per this many octets of ``max_bytes``; shorter frames just make more segments.
 
-So one segment is no more rows than a round of the archive takes (``archive.rounds.ROWS``).
+So one segment is no more rows than a round of the archive takes (``archive.rounds.most_rows``).
 """
 
 

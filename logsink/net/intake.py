@@ -16,6 +16,7 @@ from logsink import telemetry
 from logsink.flags import Flag
 from logsink.journal.writer import CLOCK, Journal
 from logsink.net.losses import Losses
+from logsink.net.rates import Rates, Windows
 from logsink.net.senders import WINDOW, Senders
 from logsink.net.shares import Shares
 from logsink.parse.frames import Origin, Origins
@@ -40,6 +41,10 @@ _UNFINISHED_SHARE = 0.25
 
 _OPENING_SHARE = 0.125
 """Share of ``memory_limit`` for frames that are held back until it is known whether they are resends."""
+
+
+_WINDOW_SHARE = 0.5
+"""Share of ``memory_limit``, besides it, that compressed streams may look back at."""
 
 
 class Connection(Protocol):
@@ -74,6 +79,7 @@ class Intake:
         memory_limit: int,
         max_per_sender: int | None = None,
         relp_window: int = WINDOW,
+        max_inflated: int = 64 << 20,
         lull: float = LULL,
     ) -> None:
         self.max_message = max_message
@@ -94,6 +100,11 @@ class Intake:
         self._max_connections = max_connections
         self._max_per_sender = max_per_sender or max_connections
         self._by_sender: dict[str | None, set[Connection]] = {}
+        self.memory_limit = memory_limit
+        self.weighed = 0
+        """Octets of memory that all frames taken so far have come to."""
+        self.rates = Rates(max_inflated)
+        self.windows = Windows(int(memory_limit * _WINDOW_SHARE))
         self._shares = Shares(memory_limit)
         self._unfinished: dict[Connection, int] = {}
         self._unfinished_total = 0
@@ -137,8 +148,10 @@ class Intake:
         unstored, taken = self._journal.unstored, self._journal.taken
         ordinal = self._journal.append(batch, origin, waiter)
         telemetry.count_frames(origin.transport, len(batch), self._journal.taken - taken)
+        weight = self._journal.unstored - unstored
+        self.weighed += weight
         self._stored()
-        return ordinal, self._journal.unstored - unstored
+        return ordinal, weight
 
     def next_read(self, now: float) -> float:
         """Loop time at which to read again what comes fast: in time for a fill that is sent soon, or in ``lull``."""

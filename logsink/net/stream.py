@@ -108,6 +108,8 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._unjudged: bytes | None = b""
         """What was read of the session and not judged yet; None once it is."""
         self._inflater: StreamInflater | None = None
+        self._window = 0
+        """Octets that a compressed stream has to look back at."""
         self._over = self._lost = self._broke = False
         """Nothing more is read; the connection is closed; it was not its peer that closed it. What is pending in the
         inflater may still come."""
@@ -328,21 +330,44 @@ class StreamConnection(asyncio.BufferedProtocol):
         else:
             self._opening = asyncio.get_running_loop().create_task(self._secure(raw, self._port.certificates))
 
+    def _inflated(self, octets: int) -> bool:
+        """Compressed data became ``octets``: wait, if that is faster than its sender may; whether it does."""
+        loop = asyncio.get_running_loop()
+        wait = self.intake.rates.take(self.origin.sender, octets, loop.time())
+        if wait:
+            telemetry.INFLATION_LIMITED.labels("stream").inc()
+            self.pause()
+            loop.call_later(wait, self.resume)
+        return wait > 0
+
+    def _look_back(self, octets: int) -> None:
+        """The stream has to look back at ``octets``: close the connection if its sender's streams hold too much."""
+        before, self._window = self._window, octets
+        if not self.intake.windows.grow(self.origin.sender, octets - before):
+            reason = (
+                "compressed streams of this address look back at more than their share of half of receive.memory_limit"
+            )
+            self.reject(Failure("inflation_memory", reason))
+
     def _inflate(self) -> None:
         """Cut what the inflater gives, unless reading is held; give way to others now and then."""
         inflater, view, turn = self._inflater, self.intake.view, 0
         if inflater is None:
             return
         while (self._aborted or not self._holds) and (piece := inflater.read(READ)):
-            carry = self._session.carry
+            carry, weighed = self._session.carry, self.intake.weighed
             self._carried, end = len(carry), len(carry) + len(piece)
             view[: len(carry)] = carry
             view[len(carry) : end] = piece
             self._cut(end)
             turn += len(piece)
-            if turn >= TURN and not self._aborted:
+            if turn >= TURN and self._aborted:
+                inflater.give_up()
+            waits = self._inflated(max(len(piece), self.intake.weighed - weighed))
+            if turn >= TURN and not waits and not self._aborted:
                 self.pause()
                 asyncio.get_running_loop().call_soon(self.resume)
+        self._look_back(inflater.memory)
         if inflater.error:
             self.reject(Failure(*inflater.error))
         if self._over:
@@ -418,4 +443,6 @@ class StreamConnection(asyncio.BufferedProtocol):
             self._ended = True
             self.ended()
         if self._lost:
+            self.intake.windows.grow(self.origin.sender, -self._window)
+            self._window = 0
             self.intake.leave(self)

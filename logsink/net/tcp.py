@@ -31,8 +31,10 @@ class TcpConnection(StreamConnection):
         if not self._framer.packed:
             self.intake.take(batch, self.origin)
             return
+        weighed = self.intake.weighed
         for part in inflated(batch, self.intake.max_message, len(self.intake.buffer)):
             self.intake.take(part, self.origin)
+        self._inflated(self.intake.weighed - weighed)
 
     def ended(self) -> None:
         self.received(self._framer.close(broken=self._broke))

@@ -1,7 +1,7 @@
 """Syslog over UDP (RFC 5426): hundreds of datagrams are received at a time (``recvmmsg``) and become one batch.
 
 Nothing here is done for each datagram, and little for each sender of a read: senders are numbered in a compiled loop
-(``wire.datagrams``), and what they hold of the memory is settled for each of them every ``SETTLE`` octets.
+(``wire.datagrams``), and what they hold of the memory is settled for each of them now and then (``SETTLE``).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from logsink.net.ports import bound
 from logsink.parse.frames import Origin, Origins
 from logsink.wire.batch import Batch
 from logsink.wire.datagrams import REMEMBERED, SLOT, Datagrams
-from logsink.wire.inflate import inflated
+from logsink.wire.inflate import READ_LIMIT, inflated
 
 MOST = 256
 """Datagrams that the kernel hands over at a time. Of their slots, 64 KiB each, only what datagrams fill becomes memory."""
@@ -40,8 +40,8 @@ the kernel holds so many octets meanwhile: 2 ms of a million datagrams a second,
 _LEAST = 512
 """Octets that a datagram takes of them at least, however short it is."""
 
-SETTLE = 1 << 20
-"""Octets that all senders together may hold before each is charged with its part: a thirty-second of the least memory_limit."""
+SETTLE = 1 / 32
+"""Share of ``memory_limit`` that all senders together may hold before each is charged with its part."""
 
 
 Codes = npt.NDArray[np.int32]
@@ -182,13 +182,14 @@ class UdpListener:
         return batch.of(~dropped), codes[~dropped]
 
     def _take(self, batch: Batch, codes: Codes) -> None:
-        """Datagrams to the journal; compressed ones sender by sender, so that none uses up what others may inflate."""
+        """Datagrams to the journal; of those who compress, one by one, so that none uses up what others may inflate."""
         packed = (batch.flags & Flag.INFLATED) != 0
         if packed.any():
-            for code in np.unique(codes[packed]).tolist():
-                for part in inflated(batch.of(packed & (codes == code)), self._intake.max_message, READ):
-                    self._intake.take(part, self._origins[code])
-            batch, codes = batch.of(~packed), codes[~packed]
+            compressing = np.unique(codes[packed])
+            for code in compressing.tolist():
+                self._inflate(batch.of(codes == code), self._origins[code], READ_LIMIT // len(compressing))
+            plain = ~np.isin(codes, compressing)
+            batch, codes = self._admitted(batch.of(plain), codes[plain])
         if not len(batch):
             return
         self._ordinal = self._intake.take_mixed(batch, Origins(self._origins, codes))
@@ -196,8 +197,24 @@ class UdpListener:
         weights += ROW
         self._held[: len(self._origins)] += np.bincount(codes, weights, len(self._origins)).astype(np.int64)
         self._unsettled += int(weights.sum())
-        if self._unsettled >= SETTLE:
+        if self._unsettled >= SETTLE * self._intake.memory_limit:
             self._settle()
+
+    def _inflate(self, batch: Batch, origin: Origin, most: int) -> None:
+        """Take one sender's datagrams, inflated; beyond ``most`` octets, or ``max_inflated``, they stay compressed."""
+        intake, now, given = self._intake, self._loop.time(), 0
+        kept = int(np.count_nonzero(batch.flags & Flag.INFLATED))
+        if intake.waits(origin.sender):
+            intake.losses.add("memory" if intake.paused else "share", len(batch))
+            return
+        budget = min(most, intake.rates.left(origin.sender, now))
+        for part in inflated(batch, intake.max_message, READ, budget):
+            given += len(part.data)
+            kept -= int(np.count_nonzero(part.flags & Flag.INFLATED))
+            intake.take(part, origin)
+        intake.rates.take(origin.sender, given, now)
+        if given >= budget:
+            telemetry.INFLATION_LIMITED.labels("datagram").inc(kept)
 
     def _settle(self) -> None:
         """Charge each sender with what it has sent since the last time, unless that is stored already."""

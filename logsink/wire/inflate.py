@@ -11,7 +11,7 @@ what could be inflated by then.
 
 Expansion is bounded three ways. A stream gives its output in pieces that the caller asks for, so it takes no more memory than
 one; past ``ratio`` times what it received (and ``FLOOR``) it is given up. A message gives at most ``max_message``, and the
-messages of one read at most ``READ_LIMIT``: those after that stay compressed.
+messages of one read at most ``READ_LIMIT``, or less if the caller says so: those after that stay compressed.
 """
 
 from __future__ import annotations
@@ -44,6 +44,9 @@ READ_LIMIT: Final = 16 << 20
 WINDOW_LOG: Final = 23
 """A zstd stream may look back 8 MiB, as all levels up to 19 do: that memory is each stream's own."""
 
+_ZLIB_MEMORY: Final = 48 << 10
+"""Octets that a zlib stream takes: its window of 32 KiB and tables."""
+
 _TELLING: Final = 16
 """Octets that no compressed stream has without one that is not printable; a text may begin with ``x^``."""
 _PRINTABLE: Final = re.compile(rb"[\t\n\r -~]*")
@@ -73,10 +76,14 @@ class _Decoder(Protocol):
     def left(self) -> bytes: ...  # input that is to be given again (zlib), or that stands behind the end
     @property
     def ended(self) -> bool: ...
+    @property
+    def memory(self) -> int: ...
 
 
 class _Zlib:
     """zlib says that a stream is broken instead of giving what it held up to there: then it is read again, octet by octet."""
+
+    memory = _ZLIB_MEMORY
 
     def __init__(self) -> None:
         self._stream = zlib.decompressobj()
@@ -109,9 +116,12 @@ class _Zlib:
 class _Zstd:
     def __init__(self) -> None:
         self._stream = ZstdDecompressor(options={DecompressionParameter.window_log_max: WINDOW_LOG})
+        self.memory = 0
 
     def read(self, data: bytes, most: int) -> bytes:
-        return self._stream.decompress(data, most)
+        piece = self._stream.decompress(data, most)
+        self.memory = min(self.memory + len(piece), 1 << WINDOW_LOG)
+        return piece
 
     @property
     def left(self) -> bytes:
@@ -145,6 +155,15 @@ class StreamInflater:
     def given(self) -> int:
         """Octets that came out so far."""
         return self._given
+
+    @property
+    def memory(self) -> int:
+        """Octets that the stream has to look back at now, as far as they are in use."""
+        return self._decoder.memory if self._decoder else 0
+
+    def give_up(self) -> None:
+        """Inflate nothing more of what was fed: its connection was closed."""
+        self._fail("inflation", f"its connection was closed while its stream went on after {self._given} octets")
 
     def feed(self, data: bytes) -> None:
         """Take what was read. At most one read should be pending."""
@@ -195,13 +214,13 @@ class StreamInflater:
         self.error, self.pending, self._input = (kind, reason), False, b""
 
 
-def inflated(batch: Batch, max_message: int, room: int) -> Iterator[Batch]:
+def inflated(batch: Batch, max_message: int, room: int, budget: int = READ_LIMIT) -> Iterator[Batch]:
     """The frames of ``batch`` in order, those flagged INFLATED inflated or, where that fails, as they came, without the flag.
 
     The batches given have buffers of their own, of at most ``room`` octets (no less than a frame); rows that turn out empty are
-    left out. An inflated message longer than ``max_message`` is cut and flagged.
+    left out. An inflated message longer than ``max_message`` is cut and flagged. When messages have become ``budget`` octets
+    longer than they came, the others stay compressed.
     """
-    budget = READ_LIMIT
     frames: list[bytes] = []
     flags: list[int] = []
     size = 0

@@ -57,6 +57,16 @@ async def bench() -> AsyncIterator[Bench]:
         rounds.close()
 
 
+async def test_rounds_have_a_bounded_number_of_rows(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logsink.archive.rounds.ROWS", 2)
+    messages = await bench.leave("r", 0, 1, 2, 3, 4, 5)
+    bench.clock.time += AGE + 1
+    assert await bench.adopt(Limits(max_bytes=300)) == Adopted(5, 0)
+    snapshot = await fresh(bench.store)
+    assert (snapshot.version, snapshot.txn) == (3, {"r.0": 5})
+    assert await archived(bench.store) == messages
+
+
 async def test_nothing_to_adopt_makes_no_table(bench: Bench) -> None:
     assert await bench.adopt() == Adopted(0, 0)
     await bench.leave("r", 0, 1)

@@ -144,6 +144,30 @@ async def test_limits_split_the_backlog_into_rounds(bench: Bench) -> None:
     assert await archived(bench.store) == sorted(messages)
 
 
+async def test_a_round_has_a_bounded_number_of_rows_however_short(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logsink.archive.rounds.ROWS", 7)
+    archiver = bench.archiver(Limits(max_bytes=800))
+    messages = await bench.fill(archiver, 5)  # of three rows each
+    assert await archiver.drain(bench.clock.time + 1000)
+    assert (await fresh(bench.store)).version == 3
+    assert await archived(bench.store) == sorted(messages)
+
+
+async def test_enough_rows_are_archived_without_waiting(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logsink.archive.rounds.ROWS", 6)
+    archiver = bench.archiver(Limits(max_bytes=700))
+    messages = await bench.fill(archiver, 2)
+    running = asyncio.create_task(archiver.run())
+    async with asyncio.timeout(20):
+        while not await nothing_waits(archiver):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    running.cancel()
+    assert bench.clock.time < Limits().max_age + MIDNIGHT
+    assert await archived(bench.store) == messages
+
+
 async def test_segments_beyond_what_is_held_are_read_again(bench: Bench) -> None:
     archiver = bench.archiver(hold=1500)
     messages = await bench.fill(archiver, 6)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import struct
+import zlib
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import cast
@@ -13,6 +15,7 @@ import pytest
 
 from logsink.errors import ConfigError
 from logsink.flags import Flag
+from logsink.journal.fill import ORIGIN, READ, ROW
 from logsink.journal.writer import Journal
 from logsink.kinds import Address
 from logsink.net import stream
@@ -20,7 +23,11 @@ from logsink.net.intake import Intake
 from logsink.net.relp import RelpConnection
 from logsink.net.tcp import TcpConnection
 from logsink.net.udp import MOST, UdpListener
+from logsink.wire.datagrams import REMEMBERED
 from tests.support.bench import MAX, Bench, close, connected, make, until
+
+IP_PKTINFO = 8
+"""Of Linux: which address a datagram is sent from."""
 
 OPEN = b"1 open 30 relp_version=0\ncommands=syslog\n"
 
@@ -378,7 +385,7 @@ async def test_a_flood_waits_and_others_do_not() -> None:
     _, quiet = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))
     quiet.write(b"<13>quiet\n")
     await until(lambda: bench.journal.unstored > held)
-    assert bench.journal.unstored == held + len(b"<13>quiet") + 24
+    assert bench.journal.unstored == held + len(b"<13>quiet") + ROW + READ + ORIGIN
     bench.store.free.set()
     for writer in (*flood, late, quiet):
         writer.write_eof()
@@ -404,8 +411,9 @@ async def test_datagrams_beyond_the_senders_share_are_dropped_and_counted() -> N
                 flood.sendto(b"<13>" + b"x" * 1000, target)
                 sent += 1
                 await asyncio.sleep(0)
+        taken = bench.journal.taken
         quiet.sendto(b"<13>quiet", target)
-        await until(lambda: "127.0.0.2" in bench.intake._shares._held)
+        await until(lambda: bench.journal.taken > taken)
     bench.store.free.set()
     async with asyncio.timeout(20):
         while len(await bench.rows()) - 1 + bench.intake.losses.total["share"] < sent:  # noqa: ASYNC110
@@ -413,6 +421,57 @@ async def test_datagrams_beyond_the_senders_share_are_dropped_and_counted() -> N
     assert [row[0] for row in await bench.rows() if row[2] == "127.0.0.2"] == [b"<13>quiet"]
     listener.close()
     await close(bench)
+
+
+async def test_of_many_senders_in_one_read_only_those_that_wait_lose() -> None:
+    bench = await make(memory_limit=1 << 20)
+    bench.store.free.clear()
+    listener = await UdpListener.bound(bench.intake, Address("127.0.0.1", 0))
+    target = listener.socket.getsockname()
+    sources = [f"127.0.1.{number}" for number in range(1, 100)]
+    with contextlib.ExitStack() as stack:
+        flood, *quiet = (stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(100))
+        for sock, source in zip(quiet, sources, strict=True):
+            sock.bind((source, 0))
+        sent = 0
+        async with asyncio.timeout(20):
+            while not bench.intake.losses.total["share"]:
+                flood.sendto(b"<13>" + b"x" * 1000, target)
+                sent += 1
+                await asyncio.sleep(0)
+        for sock in quiet:  # in one read, with what is dropped in between
+            sock.sendto(b"<13>plain", target)
+            flood.sendto(b"<13>flood", target)
+            sock.sendto(b"z" + zlib.compress(b"<13>inflated"), target)
+        sent += len(quiet)
+    bench.store.free.set()
+    async with asyncio.timeout(20):
+        while len(await bench.rows()) - 2 * len(quiet) + bench.intake.losses.total["share"] < sent:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    rows = [row for row in await bench.rows() if row[2] != "127.0.0.1"]
+    assert sorted((row[2], row[0], row[1]) for row in rows) == sorted(
+        (source, *frame) for source in sources for frame in ((b"<13>plain", 0), (b"<13>inflated", int(Flag.INFLATED)))
+    )
+    assert bench.intake.losses.total["memory"] == 0
+    listener.close()
+    await close(bench)
+
+
+async def test_more_senders_than_are_remembered_keep_their_frames(bench: Bench) -> None:
+    listener = await UdpListener.bound(bench.intake, Address("127.0.0.1", 0))
+    target = listener.socket.getsockname()
+    sources = [f"127.2.{number >> 8}.{number & 255}" for number in range(REMEMBERED + 300)]
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        for number, source in enumerate(sources):
+            packed = struct.pack("=I4s4x", 0, socket.inet_aton(source))
+            sock.sendmsg([source.encode()], [(socket.IPPROTO_IP, IP_PKTINFO, packed)], 0, target)
+            if number % 100 == 0:
+                await asyncio.sleep(0)
+    async with asyncio.timeout(60):
+        while len(await bench.rows()) < len(sources):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert [(row[0].decode(), row[2]) for row in await bench.rows()] == [(source, source) for source in sources]
+    listener.close()
 
 
 async def test_the_kernels_drops_are_counted(bench: Bench) -> None:

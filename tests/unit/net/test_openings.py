@@ -15,9 +15,12 @@ import pytest
 from logsink import telemetry
 from logsink.config import Tls
 from logsink.flags import Flag
+from logsink.journal.fill import ROW
 from logsink.kinds import Address
+from logsink.net.intake import READ
+from logsink.net.rates import Rates
 from logsink.net.relp import RelpConnection
-from logsink.net.stream import Port, StreamConnection
+from logsink.net.stream import TURN, Port, StreamConnection
 from logsink.net.tcp import TcpConnection
 from logsink.net.tls import Certificates
 from logsink.net.udp import UdpListener
@@ -290,6 +293,76 @@ async def test_a_held_back_compressed_stream_that_is_aborted_is_still_inflated()
     assert [row[0] for row in await bench.rows()] == lines
     writer.close()
     await close(bench)
+
+
+async def test_a_compressed_stream_waits_where_it_becomes_too_much_too_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short frames count for what they take of the memory, which is more than their octets."""
+    bench = await make(memory_limit=1 << 26, max_message=MAX)
+    asked: list[int] = []
+
+    def take(_: str | None, octets: int, __: float) -> float:
+        asked.append(octets)
+        return 0.001
+
+    monkeypatch.setattr(bench.intake.rates, "take", take)
+    limited = telemetry.INFLATION_LIMITED.labels("stream")._value.get
+    before, data = limited(), b"<13>x\n" * 400_000
+    await send(bench, await listen(bench, Port()), packed(data))
+    assert len(await bench.rows()) == 400_000
+    assert len(asked) >= len(data) // READ
+    assert sum(asked) >= 400_000 * (len(b"<13>x") + ROW)
+    assert limited() == before + len(asked)
+    await close(bench)
+
+
+async def test_a_stream_that_is_aborted_is_inflated_so_far_and_no_further() -> None:
+    bench = await make(memory_limit=1 << 18, max_message=MAX)
+    bench.store.free.clear()
+    _, writer = await asyncio.open_connection("127.0.0.1", await listen(bench, Port()))
+    writer.write(packed(b"<13>" + b"x" * 95 + b"\n" + b"y" * 99 + b"\n" + (b"z" * 99 + b"\n") * 400_000))
+    await until(lambda: bench.intake.waits("127.0.0.1"))
+    (connection,) = await connected(bench, 1)
+    connection.abort()
+    async with asyncio.timeout(30):
+        await bench.intake.empty.wait()
+    assert bench.journal.taken <= TURN + (1 << 20)
+    bench.store.free.set()
+    writer.close()
+    await close(bench)
+
+
+async def test_streams_that_look_back_too_far_are_closed(bench: Bench) -> None:
+    """Of 4 MiB, the limit of this bench, one sender's streams get a quarter."""
+    before = rejected("inflation_memory")
+    port = await listen(bench, Port())
+    line = b"<13>" + b"x" * 1000 + b"\n"
+    await send(bench, port, zstd(line * 800))
+    assert rejected("inflation_memory") == before
+    await send(bench, port, zstd(line * 4000), whole=False)
+    assert rejected("inflation_memory") == before + 1
+    assert (bench.intake.windows._held, bench.intake.windows._total) == ({}, 0)
+    await send(bench, port, zstd(line * 800))
+
+
+async def test_datagrams_that_become_too_much_too_fast_stay_compressed(bench: Bench) -> None:
+    listener = await UdpListener.bound(bench.intake, Address("127.0.0.1", 0))
+    bench.intake.rates = Rates(1)
+    limited = telemetry.INFLATION_LIMITED.labels("datagram")._value.get
+    before, body = limited(), b"<13>" + b"x" * 996
+    with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.2", 0))
+        for sock in (one, one, one, one, one, other):
+            sock.sendto(z(body), listener.socket.getsockname())
+    async with asyncio.timeout(20):
+        while len(await bench.rows()) < 6:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    rows = await bench.rows()
+    assert (body, int(Flag.INFLATED), "127.0.0.2", "udp") in rows
+    kept = [row for row in rows if row[0] == z(body)]
+    assert len(kept) == 4
+    assert {row[1] for row in kept} == {0}
+    assert limited() == before + len(kept)
+    listener.close()
 
 
 def z(message: bytes) -> bytes:
