@@ -95,10 +95,13 @@ def distinct(server: Server, scale: float) -> int:
 
 
 def binary(server: Server, scale: float) -> int:
-    """Random bytes that are no UTF-8: in the table each is a replacement character, and the frame is kept as well."""
-    data = np.random.default_rng(1).integers(0x80, 0x100, int(300_000_000 * scale), np.uint8)
+    """Random bytes that are no UTF-8, from ten addresses at once: in the table each is a replacement character, and the frame
+
+    is kept as well.
+    """
+    data = np.random.default_rng(1).integers(0x80, 0x100, int(30_000_000 * scale), np.uint8)
     data[::200] = 10
-    return _stream(server, data.tobytes())
+    return sum(_at_once([lambda n=n: _stream(server, data.tobytes(), f"127.0.1.{n}") for n in range(1, 11)]))  # type: ignore[misc]
 
 
 def addresses(server: Server, scale: float) -> int:
