@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from logsink.errors import ArgumentError
 from logsink.kinds import (
+    SWITCH,
     Address,
     format_duration,
     format_size,
@@ -127,3 +128,15 @@ def test_address_without_host_is_told_both_meanings() -> None:
         parse_address(":514")
     assert "0.0.0.0:514" in caught.value.hint
     assert "[::]:514" in caught.value.hint
+
+
+@pytest.mark.parametrize(("raw", "value"), [(True, True), (False, False), ("true", True), ("false", False)])
+def test_switch(raw: object, value: bool) -> None:
+    assert SWITCH.value(raw) is value
+    assert SWITCH.toml(value) == str(value).lower()
+
+
+@pytest.mark.parametrize("raw", ["yes", "1", 1, "True", "", []])
+def test_no_switch(raw: object) -> None:
+    with pytest.raises(ArgumentError):
+        SWITCH.value(raw)

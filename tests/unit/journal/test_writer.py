@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import itertools
 from collections.abc import Awaitable, Callable
 
@@ -226,6 +227,27 @@ async def test_failed_puts_are_tried_again_and_lost_replies_found_out() -> None:
     assert len(bench.acked) == 1
     assert await frames_in(store) == [b"<13>a"]
     await bench.journal.aclose()
+
+
+async def test_a_store_that_is_down_is_one_line_and_a_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "_BACKOFF_FIRST", 0.0001)
+    store, out = Gated(), io.StringIO()
+    store.trouble = [Unavailable("cannot put: 503") for _ in range(8)]
+    for sequence in (1, 2, 3):
+        store.let(key(0, sequence))
+    telemetry.setup(stream=out)
+    bench = Bench(store, SOON)
+    for _ in range(3):  # three outages, or one that comes and goes
+        bench.append(b"<13>a")
+        await bench.journal.flush()
+        store.trouble += [Unavailable("cannot put: 503") for _ in range(8)]
+    await bench.journal.aclose()
+    telemetry.settle(at_the_end=True)
+    telemetry.setup()
+    lines = [line for line in out.getvalue().splitlines() if "cannot store segment" in line]
+    assert len(lines) == 2
+    assert "(one of 23 in " in lines[1]
+    assert out.getvalue().count("\n") == 4
 
 
 async def test_another_receivers_segment_is_fatal_and_nothing_is_acknowledged() -> None:
