@@ -17,13 +17,14 @@ class Flag(IntFlag):
     INFLATED = 1 << 2  # came as a compressed block; the frame kept is the inflated message
     MAYBE_RESENT = 1 << 3  # could be a second copy of a frame whose acknowledgement was lost
     TIME_INFERRED = 1 << 4  # no usable timestamp in the frame: `time` is `received`
-    YEAR_INFERRED = 1 << 5  # a timestamp without a year: the year nearest to `received` was taken
+    YEAR_INFERRED = 1 << 5  # a timestamp without a year: the latest that is not over 7 days after `received`
     ZONE_ASSUMED = 1 << 6  # a timestamp without a zone: `default_timezone` was taken
     LEAP_SECOND = 1 << 7  # second 60: `time` is the last microsecond of second 59
     PRI_INVALID = 1 << 8  # a PRI that is malformed or above 191: no facility and severity
     SD_INVALID = 1 << 9  # malformed structured data: it is the beginning of `message`
     NOT_UTF8 = 1 << 10  # bytes that are not UTF-8, shown as U+FFFD; `raw` has them as they came
     UNPARSED = 1 << 11  # no header was recognised: everything after the PRI is the message
+    CLOCK_SKEW = 1 << 12  # the sender's time is more than a day before or after `received`
     SENT_TWICE = 1 << 13  # the same bytes as the first frame of its RELP session, which rsyslog may send twice
 
 

@@ -1,4 +1,4 @@
-"""Times in kernels: RFC 3339, the many forms of BSD's, the year nobody wrote, the zone nobody wrote.
+"""Times in kernels: RFC 3339, the BSD forms, the year nobody wrote, the zone nobody wrote. ``stamps`` has all other forms.
 
 Times are microseconds since the epoch. A zone is two arrays made by ``zone``: ``bounds``, the wall-clock times (microseconds
 as if they were UTC) from which the next of ``offsets`` (seconds east of UTC) holds; of an hour that comes twice the first
@@ -32,6 +32,7 @@ SECOND = 1_000_000
 MINUTE = 60 * SECOND
 DAY = 86_400 * SECOND
 HALF_YEAR = 181 * DAY  # less a day: the zone is not looked at
+AHEAD = 7 * DAY  # a time without a year is at most this much later than the frame was received
 EARLIEST = -62_135_596_800 * SECOND  # 0001-01-01: what other readers of the table can show
 LATEST = 253_402_300_800 * SECOND - 1  # 9999-12-31T23:59:59.999999
 
@@ -162,10 +163,10 @@ def of_day(data: Bytes, p: int, end: int) -> tuple[int, int, int, int]:
 
 
 @kernel
-def rfc3339(data: Bytes, p: int, end: int, bounds: ReadI64, offsets: ReadI32) -> tuple[int, int, int, int]:
-    """RFC 3339 and what is taken for it (``t``, ``z`` or a space, a comma, no zone, ``+0100``) at ``p``.
+def iso(data: Bytes, p: int, end: int) -> tuple[int, int, int, int]:
+    """Date and time of day as RFC 3339 writes them (``T``, ``t`` or a space between them) at ``p``.
 
-    Where it ends (NONE: it is none), time, shape bits (0: irregular), flags. What follows it is not looked at.
+    Where they end (NONE: there are none), wall-clock time, digits, LEAP_SECOND or 0.
     """
     if p + 19 > end or data[p + 4] != 45 or data[p + 7] != 45:
         return NONE, 0, 0, 0
@@ -182,7 +183,18 @@ def rfc3339(data: Bytes, p: int, end: int, bounds: ReadI64, offsets: ReadI32) ->
         return NONE, 0, 0, 0
     if between != 84:
         digits = IRREGULAR
-    wall += days(year, month, day) * DAY
+    return q, wall + days(year, month, day) * DAY, digits, flags
+
+
+@kernel
+def rfc3339(data: Bytes, p: int, end: int, bounds: ReadI64, offsets: ReadI32) -> tuple[int, int, int, int]:
+    """RFC 3339 and what is taken for it (``t``, ``z`` or a space, a comma, no zone, ``+0100``) at ``p``.
+
+    Where it ends (NONE: it is none), time, shape bits (0: irregular), flags. What follows it is not looked at.
+    """
+    q, wall, digits, flags = iso(data, p, end)
+    if q == NONE:
+        return NONE, 0, 0, 0
     minutes = 0
     kind = ZONELESS
     if q < end:
@@ -248,7 +260,13 @@ def time_bits(kind: int, digits: int, seconds: int) -> int:
 @kernel
 def month_name(data: Bytes, p: int, end: int) -> int:
     """1 to 12 for ``Jan`` to ``Dec`` and a space at ``p``, in any case; 0 for anything else."""
-    if p + 4 > end or data[p + 3] != 32:
+    return month_at(data, p, end) if p + 4 <= end and data[p + 3] == 32 else 0
+
+
+@kernel
+def month_at(data: Bytes, p: int, end: int) -> int:
+    """1 to 12 for ``Jan`` to ``Dec`` at ``p``, in any case; 0 for anything else."""
+    if p + 3 > end:
         return 0
     name = (data[p] | data[p + 1] << 8 | data[p + 2] << 16) | _LOWER
     for k in range(12):
@@ -342,13 +360,35 @@ def nearest_year(month: int, day: int, micros: int, received: int, bounds: ReadI
 
 
 @kernel
+def latest_year(month: int, day: int, micros: int, received: int, bounds: ReadI64, offsets: ReadI32) -> int:
+    """Wall-clock time of this day and time in the latest year that has the day and is at most AHEAD of ``received``."""
+    limit = received + AHEAD
+    year, _, _ = date(limit // DAY)
+    if month != 2 or day != 29:
+        wall = days(year, month, day) * DAY + micros
+        if wall + DAY < limit and wall + 364 * DAY > limit:  # certain in any zone, and next year's is not
+            return wall
+    for guess in range(
+        year + 1, year - 10, -1
+    ):  # eight years lie around a year that is divisible by 100 and no leap year
+        if guess < 1 or guess > 9999 or not is_date(guess, month, day):
+            continue
+        wall = days(guess, month, day) * DAY + micros
+        if in_zone(wall, bounds, offsets) <= limit:
+            return wall
+    return 0
+
+
+@kernel
 def bsd_wall(
-    year: int, month: int, day: int, micros: int, received: int, bounds: ReadI64, offsets: ReadI32
+    year: int, month: int, day: int, micros: int, received: int, bounds: ReadI64, offsets: ReadI32, rules: int
 ) -> tuple[int, int]:
     """Wall-clock time of what ``bsd`` found, and flags."""
     if year != 0:
         return days(year, month, day) * DAY + micros, 0
-    return nearest_year(month, day, micros, received, bounds, offsets), YEAR_INFERRED
+    if rules < 2:
+        return nearest_year(month, day, micros, received, bounds, offsets), YEAR_INFERRED
+    return latest_year(month, day, micros, received, bounds, offsets), YEAR_INFERRED
 
 
 @kernel
@@ -389,7 +429,16 @@ def named_zone(data: Bytes, p: int, end: int) -> tuple[int, int]:
     cisco = data[q] == 58 and q + 2 < end and data[q + 1] == 32 and data[q + 2] == 37
     if small and not cisco:
         return NONE, 0
+    minutes = minutes_of(name)
+    if minutes != UNKNOWN_ZONE:
+        return q, minutes
+    return (NONE, 0) if small or not cisco else (q, UNKNOWN_ZONE)
+
+
+@kernel
+def minutes_of(name: int) -> int:
+    """Minutes east of UTC of the zone whose name in capitals is this big-endian number, or UNKNOWN_ZONE."""
     for known, minutes in _NAMED:
         if name == known:
-            return q, minutes
-    return (NONE, 0) if small or not cisco else (q, UNKNOWN_ZONE)
+            return minutes
+    return UNKNOWN_ZONE

@@ -1,4 +1,4 @@
-"""The fields after a time, as kernels that strict and loose rows share.
+"""The fields of a head, as kernels that strict and loose rows share; ``heads`` puts those of RFC 3164 together.
 
 Each writes the spans it found into row ``i`` of ``spans`` (``shape.SPANS`` columns, -1 before) and returns shape bits.
 """
@@ -8,24 +8,15 @@ from __future__ import annotations
 from logsink.flags import Flag
 from logsink.kernel import Bytes, Grid32, either, kernel
 from logsink.parse.shape import (
-    APP,
     BARE_COLON,
     COLON,
     FORMAT,
-    FORWARDED,
-    FROM,
-    HOST,
-    LEGACY,
     MESSAGE,
-    NIL,
     NO_TAG,
-    ORIGIN,
     PID,
     PID_COLON,
-    PROCID,
     RFC5424,
     SD,
-    TAG,
     WITH_BOM,
     WITH_FIELD,
     WITH_MESSAGE,
@@ -34,10 +25,9 @@ from logsink.parse.shape import (
 
 SD_INVALID = int(Flag.SD_INVALID)
 
-_FORWARDED = b"Message forwarded from "
-_FROM = b"From "
-_REPEATED = b"last message repeated "
-_DEVICE = b" : %"  # Cisco ASA with a device id: `host : %ASA-6-302015: `
+CUT = 0
+NO_SD = 1
+WHOLE = 2
 _CUT_TAG = 32  # rsyslog's forward templates cut `tag[pid]:` to the 32 characters of RFC 3164
 
 
@@ -170,12 +160,15 @@ def closing(data: Bytes, p: int, end: int) -> int:
 
 
 @kernel
-def modern(data: Bytes, p: int, end: int, spans: Grid32, i: int) -> tuple[int, int]:
-    """From the HOSTNAME of RFC 5424 at ``p`` to the end: shape bits (0: irregular) and flags."""
+def modern(data: Bytes, p: int, end: int, spans: Grid32, i: int) -> tuple[int, int, int]:
+    """From the HOSTNAME of RFC 5424 at ``p`` to the end: shape bits (0: irregular), flags, and how much there is of it.
+
+    That is WHOLE, NO_SD where something else stands in the place of structured data, or CUT where the frame ends before it.
+    """
     bits = RFC5424
     for field in range(SD):
         if p >= end:
-            return 0, 0
+            return 0, 0, CUT
         q = space(data, p, end)
         if q == p:
             bits &= ~FORMAT
@@ -183,11 +176,12 @@ def modern(data: Bytes, p: int, end: int, spans: Grid32, i: int) -> tuple[int, i
             put(spans, i, field, p, q)
             bits |= 1 << WITH_FIELD + field
         if q >= end:
-            return 0, 0
+            return 0, 0, CUT
         p = q + 1
     if p >= end:
-        return 0, 0
+        return 0, 0, CUT
     flags = 0
+    whole = WHOLE
     after = p
     if data[p] == 45:
         after = p + 1
@@ -198,17 +192,18 @@ def modern(data: Bytes, p: int, end: int, spans: Grid32, i: int) -> tuple[int, i
             put(spans, i, SD, p, after)
             bits |= 1 << WITH_FIELD + SD
         if after == end:
-            return regular(bits), 0
+            return regular(bits), 0, WHOLE
         p = after + 1
     else:
         bits |= WITHOUT_SD
+        whole = NO_SD
         if data[p] == 91:
             flags = SD_INVALID
     if p + 3 <= end and data[p] == 0xEF and data[p + 1] == 0xBB and data[p + 2] == 0xBF:
         bits |= WITH_BOM
         p += 3
     put(spans, i, MESSAGE, p, end)
-    return regular(bits | WITH_MESSAGE), flags
+    return regular(bits | WITH_MESSAGE), flags, whole
 
 
 @kernel
@@ -331,74 +326,3 @@ def is_address(data: Bytes, p: int, end: int) -> bool:
         return True
     full = 7 if dots == 0 else 6
     return colons == full or (doubled == 1 and colons <= full)
-
-
-@kernel
-def legacy(data: Bytes, p: int, end: int, spans: Grid32, i: int) -> int:
-    """From the word after a time to the end: host, tag, message. Shape bits (0: irregular)."""
-    word = spaces(data, p, end)
-    if word == p or word == end:
-        return addressed(data, p, end, spans, i)
-    addressed(data, word, end, spans, i)
-    return 0
-
-
-@kernel
-def addressed(data: Bytes, p: int, end: int, spans: Grid32, i: int) -> int:
-    """The same, from the host on."""
-    bits = LEGACY
-    if begins(data, p, end, _REPEATED):
-        return bits | tagged(data, p, end, spans, i)
-    forwarded = 0
-    if begins(data, p, end, _FORWARDED):
-        forwarded = len(_FORWARDED)
-    elif begins(data, p, end, _FROM):
-        forwarded = len(_FROM)
-    if forwarded > 0:
-        q = space(data, p + forwarded, end)
-        if q < end and q - 1 > p + forwarded and data[q - 1] == 58:
-            put(spans, i, HOST, p + forwarded, q - 1)
-            bits |= (FORWARDED if forwarded == len(_FORWARDED) else FROM) << ORIGIN
-            return bits | tagged(data, q + 1, end, spans, i)
-    q = p
-    while q < end and data[q] != 32 and data[q] != 58 and data[q] != 91:
-        q += 1
-    if q < end and data[q] != 32:
-        _, kind, _, _ = tag(data, p, end)
-        q = space(data, q, end)
-        if kind != NO_TAG or q == end or not is_address(data, p, q):
-            return bits | tagged(data, p, end, spans, i)
-    nil = q - p == 1 and data[p] == 45
-    if q == end:
-        return 0 if nil else bits | tagged(data, p, end, spans, i)
-    if q == p:
-        return bits | tagged(data, p, end, spans, i)
-    if nil:
-        bits |= NIL << ORIGIN
-    else:
-        put(spans, i, HOST, p, q)
-        bits |= 1 << WITH_FIELD + HOST
-    if begins(data, q, end, _DEVICE):
-        tagged(data, q + 3, end, spans, i)
-        return 0
-    if q + 1 < end and data[q + 1] == 32:  # only `app[procid]:` is certain then: an empty tag leaves two spaces as well
-        word = spaces(data, q, end)
-        _, kind, _, _ = tag(data, word, end)
-        if kind == PID_COLON:
-            tagged(data, word, end, spans, i)
-            return 0
-    return bits | tagged(data, q + 1, end, spans, i)
-
-
-@kernel
-def tagged(data: Bytes, p: int, end: int, spans: Grid32, i: int) -> int:
-    """Tag, if there is a certain one at ``p``, and message: shape bits without a format."""
-    q, kind, app, procid = tag(data, p, end)
-    if kind != NO_TAG and kind != BARE_COLON:
-        put_value(data, spans, i, APP, p, app)
-        if kind != COLON:
-            put_value(data, spans, i, PROCID, app + 1, procid)
-    if q == end and q > p:
-        return kind << TAG
-    put(spans, i, MESSAGE, q, end)
-    return kind << TAG | WITH_MESSAGE

@@ -9,31 +9,40 @@ from __future__ import annotations
 
 from logsink.flags import Flag
 from logsink.kernel import I8, I32, I64, Bytes, Grid32, ReadI32, ReadI64, kernel
-from logsink.parse.clock import (
-    NONE,
-    SECOND,
-    UNKNOWN_ZONE,
-    ZONE_ASSUMED,
-    bsd,
-    bsd_wall,
-    is_date,
-    named_zone,
-    numeric_zone,
-    offset_at,
-    rfc3339,
-    time_bits,
-    year_at,
+from logsink.parse.clock import NONE, rfc3339
+from logsink.parse.devices import keyed, mnemonic, preface
+from logsink.parse.fields import (
+    CUT,
+    SD_INVALID,
+    WHOLE,
+    begins,
+    closing,
+    modern,
+    put,
+    space,
+    spaces,
+    tag,
 )
-from logsink.parse.fields import begins, closing, legacy, modern, put, space, spaces, tag, tagged
-from logsink.parse.shape import HOST, IRREGULAR, LEGACY, MESSAGE, PID_COLON, SD, SPANS, WITH_MESSAGE, WITH_PRI
+from logsink.parse.heads import BOM, legacy, tagged
+from logsink.parse.shape import (
+    APP,
+    HOST,
+    LEGACY,
+    MESSAGE,
+    PID_COLON,
+    SD,
+    SPANS,
+    WITH_BOM,
+    WITH_MESSAGE,
+    WITH_PRI,
+)
+from logsink.parse.stamps import epoch, stamp, zoned
 from logsink.parse.strict import TIME_INFERRED, priority, settle
 
 PRI_INVALID = int(Flag.PRI_INVALID)
 UNPARSED = int(Flag.UNPARSED)
 
 _LONGEST_PRI = 12  # bytes between `<` and `>` that can still be meant as a PRI, unless all are digits
-_BOM = b"\xef\xbb\xbf"
-_SHORTEST_MNEMONIC = 6  # `%A-1-B`
 
 
 @kernel
@@ -68,88 +77,60 @@ def version(data: Bytes, p: int, end: int) -> int:
 
 @kernel
 def versioned(
-    data: Bytes, p: int, end: int, with_pri: bool, received: int, bounds: ReadI64, zone: ReadI32
-) -> tuple[int, int, int]:
-    """VERSION and TIMESTAMP of RFC 5424 at ``p``: where they end (NONE: there are none), time, flags.
+    data: Bytes, p: int, end: int, with_pri: bool, received: int, bounds: ReadI64, zone: ReadI32, rules: int
+) -> tuple[int, int, int, int]:
+    """VERSION and TIMESTAMP of RFC 5424 at ``p``: where they end (NONE: there are none), time, shape bits, flags.
 
-    After a PRI the time may be ``-`` or a date that never was; without one only a good time makes this a head.
+    After a PRI the time may be ``-`` or a date that never was; without one only a good time makes this a head. Seconds since
+    the epoch (Meraki) are a good time too.
     """
     q = version(data, p, end)
     if q == NONE:
-        return NONE, 0, 0
+        return NONE, 0, 0, 0
     q += 1
-    r, when, _, flags = rfc3339(data, q, end, bounds, zone)
+    if rules < 2:
+        r, when, bits, flags = rfc3339(data, q, end, bounds, zone)
+    else:
+        r, when, bits, flags = zoned(data, q, end, bounds, zone)
     if r != NONE and (r == end or data[r] == 32):
-        return r, when, flags
+        return r, when, bits, flags
+    if rules >= 2:
+        r, when = epoch(data, q, end, with_pri)
+        if r != NONE:
+            return r, when, 0, 0
     r = space(data, q, end)
     nil = r - q == 1 and data[q] == 45
     dated = r - q >= 10 and data[q] >= 48 and data[q] <= 57 and data[q + 4] == 45
     if with_pri and (nil or dated):
-        return r, received, TIME_INFERRED
-    return NONE, 0, 0
+        return r, received, WITH_PRI if nil else 0, TIME_INFERRED
+    return NONE, 0, 0, 0
 
 
 @kernel
-def zone_after(data: Bytes, p: int, end: int) -> tuple[int, int, bool]:
-    """``Z``, ``+hh:mm``, `` +hhmm``, `` CET``, `` CET:`` at ``p``: where it ends, minutes east of UTC, if there was one."""
-    if p < end:
-        c = data[p]
-        if c == 90:
-            return p + 1, 0, True
-        if c == 43 or c == 45:
-            q, minutes, _ = numeric_zone(data, p, end)
-            if q != NONE:
-                return q, minutes, True
-        elif c == 32 and p + 1 < end and (data[p + 1] == 43 or data[p + 1] == 45):
-            q, minutes, _ = numeric_zone(data, p + 1, end)
-            if q >= p + 6 and q < end and (data[q] == 32 or data[q] == 58):
-                return q, minutes, True
-        elif c == 32:
-            q, minutes = named_zone(data, p + 1, end)
-            if q != NONE:
-                return q, minutes, minutes != UNKNOWN_ZONE
-    return p, 0, False
+def is_modern(data: Bytes, p: int, end: int, whole: int, flags: int, spans: Grid32, i: int) -> bool:
+    """Are the words from ``p`` on that ``modern`` took for fields of RFC 5424 such, where no structured data followed them?
 
-
-@kernel
-def stamp(data: Bytes, p: int, end: int, received: int, bounds: ReadI64, zone: ReadI32) -> tuple[int, int, int, int]:
-    """A time at ``p`` in any of its forms: where it ends (NONE: there is none), time, shape bits, flags.
-
-    RFC 3339; BSD with the year first, amid, last or nowhere, with ``*`` or ``.`` before it (Cisco: the clock is not, or no
-    longer, set), a zone after it. A space, a colon or the end of the frame follows it.
+    They are where the last is ``-`` (Heroku's MSGID), or any behind the host where the frame ends too early, or malformed
+    structured data follows; unless the second is a tag of RFC 3164 or the beginning of CEF or LEEF.
     """
-    q = p
-    if q < end and (data[q] == 42 or data[q] == 46):
-        q += 1
-    r, when, bits, flags = rfc3339(data, q, end, bounds, zone)
-    if r == NONE:
-        first = year_at(data, q, end)
-        r, year, month, day, micros, kind, digits, flags = bsd(data, q + 5 if first else q, end)
-        if r == NONE or (first and year):
-            return NONE, 0, 0, 0
-        if first:
-            year = first
-            digits = IRREGULAR
-        elif year == 0 and r < end and data[r] == 32 and year_at(data, r + 1, end):
-            year = year_at(data, r + 1, end)
-            digits = IRREGULAR
-            r += 5
-        if year and not is_date(year, month, day):
-            return NONE, 0, 0, 0
-        wall, more = bsd_wall(year, month, day, micros, received, bounds, zone)
-        r, minutes, known = zone_after(data, r, end)
-        seconds = minutes * 60
-        if known:
-            digits = IRREGULAR
-        else:  # of an unknown zone the name is passed over; the colon after it makes the shape irregular
-            seconds = offset_at(wall, bounds, zone)
-            flags |= ZONE_ASSUMED
-        when = wall - seconds * SECOND
-        bits = time_bits(kind, digits, seconds)
-        flags |= more
-    if r < end and data[r] != 32 and data[r] != 58:
-        return NONE, 0, 0, 0
-    return r, when, bits if q == p else 0, flags
+    if whole == WHOLE:
+        return True
+    app = spans[i, 2 * APP]
+    if app >= 0:
+        last = spans[i, 2 * APP + 1]
+        if data[last - 1] == 58 or begins(data, app, last, b"CEF:") or begins(data, app, last, b"LEEF:"):
+            return False
+    nil = False
+    for field in range(HOST, SD):
+        if p < end and spans[i, 2 * field] < 0:
+            nil = field != HOST and data[p] == 45
+            p += 2 if data[p] == 45 else 1
+        elif p < end:
+            nil = nil and whole == CUT
+            p = spans[i, 2 * field + 1] + 1
+            if field == HOST and p >= end:
+                return True
+    return bool(nil or flags & SD_INVALID)
 
 
 @kernel
@@ -177,25 +158,17 @@ def named(data: Bytes, p: int, end: int) -> int:
 
 
 @kernel
-def mnemonic(data: Bytes, p: int, end: int) -> bool:
-    """Does Cisco's ``%FACILITY-SEVERITY-MNEMONIC:`` stand at ``p``?"""
-    if p >= end or data[p] != 37:
-        return False
-    q = p + 1
-    level = False
-    while q < end and data[q] != 58:
-        c = data[q]
-        if c <= 32 or c >= 127:
-            return False
-        if c == 45 and q + 2 < end and data[q + 1] >= 48 and data[q + 1] <= 55 and data[q + 2] == 45:
-            level = True
-        q += 1
-    return level and q < end and q - p >= _SHORTEST_MNEMONIC
-
-
-@kernel
 def cisco(
-    data: Bytes, p: int, end: int, received: int, bounds: ReadI64, zone: ReadI32, spans: Grid32, i: int
+    data: Bytes,
+    p: int,
+    end: int,
+    with_pri: bool,
+    received: int,
+    bounds: ReadI64,
+    zone: ReadI32,
+    rules: int,
+    spans: Grid32,
+    i: int,
 ) -> tuple[int, int, int]:
     """What Cisco's systems send: counters, structured data, a host and a time, each with a colon, then the mnemonic.
 
@@ -209,26 +182,26 @@ def cisco(
             put(spans, i, SD, q, r)
             q = spaces(data, r + 1, end)
     host = q
-    r, when, _, flags = stamp(data, q, end, received, bounds, zone)
+    r, when, _, flags = stamp(data, q, end, received, bounds, zone, rules, with_pri)
     if r == NONE:
         host = named(data, q, end)
         if host != NONE:
-            r, when, _, flags = stamp(data, spaces(data, host + 1, end), end, received, bounds, zone)
+            r, when, _, flags = stamp(data, spaces(data, host + 1, end), end, received, bounds, zone, rules, with_pri)
     colon = r != NONE and r < end and data[r] == 58
     if r != NONE and (q > p or (host > q and colon)):
         if host > q:
             put(spans, i, HOST, q, host)
         return spaces(data, r + 1 if colon else r, end), when, flags
-    if host > q and mnemonic(data, spaces(data, host + 1, end), end):  # the time since it was started
+    if host > q and mnemonic(data, spaces(data, host + 1, end), end, False):  # the time since it was started
         q = spaces(data, host + 1, end)
-    if mnemonic(data, q, end):
+    if mnemonic(data, q, end, False):
         return q, received, TIME_INFERRED
     put(spans, i, SD, -1, -1)
     return NONE, 0, 0
 
 
 @kernel
-def untimed(data: Bytes, p: int, end: int, with_pri: bool, spans: Grid32, i: int) -> int:
+def untimed(data: Bytes, p: int, end: int, with_pri: bool, rules: int, spans: Grid32, i: int) -> int:
     """``app[procid]:`` at ``p``, without a PRI with a number for the procid: shape bits, or 0 when it is not there."""
     _, kind, app, procid = tag(data, p, end)
     if kind != PID_COLON:
@@ -236,37 +209,56 @@ def untimed(data: Bytes, p: int, end: int, with_pri: bool, spans: Grid32, i: int
     for q in range(app + 1, procid):
         if not with_pri and (data[q] < 48 or data[q] > 57):
             return 0
-    return LEGACY | tagged(data, p, end, spans, i)
+    return LEGACY | tagged(data, p, end, rules, spans, i)
 
 
 @kernel
 def read(
-    data: Bytes, start: int, end: int, received: int, bounds: ReadI64, zone: ReadI32, spans: Grid32, i: int
+    data: Bytes,
+    start: int,
+    end: int,
+    received: int,
+    bounds: ReadI64,
+    zone: ReadI32,
+    rules: int,
+    spans: Grid32,
+    i: int,
 ) -> tuple[int, int, int, int]:
     """One frame, ``data[start:end]``: PRI or -1, time, shape bits (0: irregular), flags. A BOM before it is passed over."""
-    if not begins(data, start, end, _BOM):
-        return unmarked(data, start, end, received, bounds, zone, spans, i)
-    pri, when, _, seen = unmarked(data, start + len(_BOM), end, received, bounds, zone, spans, i)
-    return pri, when, 0, seen
+    p = start
+    while begins(data, p, end, BOM) and (p == start or rules >= 2):
+        p += len(BOM)
+    pri, when, shape, seen = unmarked(data, p, end, received, bounds, zone, rules, spans, i)
+    return pri, when, shape if p == start else 0, seen
 
 
 @kernel
 def unmarked(
-    data: Bytes, start: int, end: int, received: int, bounds: ReadI64, zone: ReadI32, spans: Grid32, i: int
+    data: Bytes,
+    start: int,
+    end: int,
+    received: int,
+    bounds: ReadI64,
+    zone: ReadI32,
+    rules: int,
+    spans: Grid32,
+    i: int,
 ) -> tuple[int, int, int, int]:
     """The same, of a frame without a BOM."""
     pri, p, tentative = any_priority(data, start, end)
-    seen = PRI_INVALID if pri < 0 and p > start else 0
-    q, when, flags = versioned(data, p, end, p > start, received, bounds, zone)
+    with_pri = p > start
+    seen = PRI_INVALID if pri < 0 and with_pri else 0
+    bom = rules >= 2 and with_pri and begins(data, p, end, BOM)
+    while bom and begins(data, p, end, BOM):
+        p += len(BOM)
+    q, when, bits, flags = versioned(data, p, end, with_pri, received, bounds, zone, rules)
     if q != NONE:
-        more = 0
-        if q < end:
-            _, more = modern(data, q + 1, end, spans, i)
-        return pri, when, 0, seen | flags | more
-    keep = seen == 0  # what was skipped cannot be written again
+        shape, more = versed(data, q, end, received, bounds, zone, rules, spans, i)
+        return pri, when, shape | bits if seen == 0 and shape and bits and not bom else 0, seen | flags | more
+    keep = seen == 0 and not bom  # what was skipped cannot be written again
     q = spaces(data, p, end)
     keep = keep and q == p
-    r, when, bits, flags = stamp(data, q, end, received, bounds, zone)
+    r, when, bits, flags = stamp(data, q, end, received, bounds, zone, rules, with_pri)
     if (
         r - q > 20 and data[q + 10] == 32 and data[q + 19] == 44
     ):  # as Python and Java log to files: what follows is no head
@@ -277,16 +269,13 @@ def unmarked(
         shape = LEGACY
         if r < end:
             keep = keep and data[r] == 32
-            shape = legacy(data, spaces(data, r + 1, end) if data[r] == 58 else r + 1, end, spans, i)
+            word = spaces(data, r + 1, end) if data[r] == 58 else r + 1
+            shape = legacy(data, word, end, received, bounds, zone, rules, spans, i)
         return pri, when, shape | bits if keep and shape and bits else 0, seen | flags
-    r, when, flags = cisco(data, q, end, received, bounds, zone, spans, i)
+    r, when, flags = device(data, q, end, with_pri, received, bounds, zone, rules, spans, i)
     if r != NONE:
-        if spans[i, 2 * HOST] < 0:
-            legacy(data, r, end, spans, i)
-        else:
-            tagged(data, r, end, spans, i)
         return pri, when, 0, seen | flags
-    shape = 0 if tentative else untimed(data, q, end, p > start, spans, i)
+    shape = 0 if tentative else untimed(data, q, end, with_pri, rules, spans, i)
     if shape:
         return pri, received, shape if keep else 0, seen | TIME_INFERRED
     if tentative:
@@ -300,12 +289,77 @@ def unmarked(
 
 
 @kernel
+def versed(
+    data: Bytes,
+    q: int,
+    end: int,
+    received: int,
+    bounds: ReadI64,
+    zone: ReadI32,
+    rules: int,
+    spans: Grid32,
+    i: int,
+) -> tuple[int, int]:
+    """Behind the time of RFC 5424 at ``q``: its fields, or a host and what RFC 3164 or CEF put there. Shape bits, flags."""
+    if q >= end:
+        return 0, 0
+    shape, flags, whole = modern(data, q + 1, end, spans, i)
+    if rules < 2:
+        return 0, flags
+    if is_modern(data, q + 1, end, whole, flags, spans, i):
+        while shape & WITH_BOM and begins(data, spans[i, 2 * MESSAGE], end, BOM):
+            spans[i, 2 * MESSAGE] += len(BOM)
+        return shape, flags
+    for k in range(SPANS):
+        spans[i, k] = -1
+    legacy(data, q + 1, end, received, bounds, zone, rules, spans, i)
+    return 0, 0
+
+
+@kernel
+def device(
+    data: Bytes,
+    q: int,
+    end: int,
+    with_pri: bool,
+    received: int,
+    bounds: ReadI64,
+    zone: ReadI32,
+    rules: int,
+    spans: Grid32,
+    i: int,
+) -> tuple[int, int, int]:
+    """What network devices send without a time at the head: not NONE if it is that, time, flags."""
+    r = NONE
+    when = flags = 0
+    if rules >= 2:
+        r, when, flags = preface(data, q, end, True, received, bounds, zone, rules, spans, i)
+    if r == NONE:
+        r, when, flags = cisco(data, q, end, with_pri, received, bounds, zone, rules, spans, i)
+    if r != NONE:
+        if spans[i, 2 * HOST] < 0:
+            legacy(data, r, end, received, bounds, zone, rules, spans, i)
+        else:
+            tagged(data, r, end, rules, spans, i)
+        return r, when, flags
+    if rules >= 2:
+        found, when, flags, host, last = keyed(data, q, end, received, bounds, zone)
+        if found:
+            if host != NONE:
+                put(spans, i, HOST, host, last)
+            put(spans, i, MESSAGE, q, end)
+            return q, when, flags
+    return NONE, 0, 0
+
+
+@kernel
 def rescan(
     data: Bytes,
     offsets: ReadI32,
     received: ReadI64,
     bounds: ReadI64,
     zone: ReadI32,
+    rules: int,
     spans: Grid32,
     time: I64,
     facility: I8,
@@ -320,8 +374,8 @@ def rescan(
         i = left[n]
         for k in range(SPANS):
             spans[i, k] = -1
-        pri, when, shape, seen = read(data, offsets[i], offsets[i + 1], received[i], bounds, zone, spans, i)
+        pri, when, shape, seen = read(data, offsets[i], offsets[i + 1], received[i], bounds, zone, rules, spans, i)
         if shape and pri >= 0:
             shape |= WITH_PRI
-        settle(i, pri, when, shape, seen, time, facility, severity, flags, shapes)
+        settle(i, pri, when, shape, seen, received[i], rules, time, facility, severity, flags, shapes)
     return count

@@ -128,7 +128,7 @@ class Rows:
             if frames.data[offsets[0] : offsets[-1]].max(initial=0) >= 0x80:
                 dirty += mark(frames.data, offsets, flags)
             shape = shapes[: b - a]
-            known = (frames.data, offsets, frames.received[a:b], bounds, east)
+            known = (frames.data, offsets, frames.received[a:b], bounds, east, self._settings.parser)
             skipped = scan(*known, spans, *written, flags, shape, left)
             if skipped:
                 rescan(*known, spans, *written, flags, shape, left, skipped)

@@ -10,8 +10,11 @@ import pyarrow as pa
 VERSION = 1
 """Format version of the data files, kept in each file's key-value metadata as ``logsink.format``."""
 
-PARSER = 1
-"""Version of the parsing rules; a segment names the one that was in force when it was written."""
+PARSER = 2
+"""Version of the parsing rules; a segment names the one that was in force when it was written, and is parsed by it for ever.
+
+2: a time without a year is at most a week ahead, ``clock_skew``, what network devices send, RFC 3164 and CEF behind RFC 5424.
+"""
 
 _TIME = pa.timestamp("us", tz="UTC")
 

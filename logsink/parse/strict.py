@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from logsink.flags import Flag
 from logsink.kernel import I8, I32, I64, Bytes, Grid32, ReadI32, ReadI64, kernel
-from logsink.parse.clock import NONE, SECOND, ZONE_ASSUMED, bsd, bsd_wall, ends_time, offset_at, rfc3339, time_bits
-from logsink.parse.fields import legacy, modern
-from logsink.parse.shape import SPANS, WITH_PRI
+from logsink.parse.clock import DAY, NONE, SECOND, ZONE_ASSUMED, bsd, bsd_wall, ends_time, offset_at, rfc3339, time_bits
+from logsink.parse.fields import begins, modern
+from logsink.parse.heads import BOM, legacy
+from logsink.parse.shape import MESSAGE, SPANS, WITH_BOM, WITH_PRI, WITHOUT_SD
 
 TIME_INFERRED = int(Flag.TIME_INFERRED)
+CLOCK_SKEW = int(Flag.CLOCK_SKEW)
 
 
 @kernel
@@ -31,12 +33,20 @@ def priority(data: Bytes, p: int, end: int) -> tuple[int, int]:
 
 
 @kernel
+def more_boms(data: Bytes, spans: Grid32, i: int) -> bool:
+    """Does the message of row ``i``, before which a BOM stood, begin with another?"""
+    return begins(data, spans[i, 2 * MESSAGE], spans[i, 2 * MESSAGE + 1], BOM)
+
+
+@kernel
 def settle(
     i: int,
     pri: int,
     when: int,
     bits: int,
     seen: int,
+    received: int,
+    rules: int,
     time: I64,
     facility: I8,
     severity: I8,
@@ -44,6 +54,8 @@ def settle(
     shapes: I64,
 ) -> None:
     """Write what is known of row ``i`` besides its spans."""
+    if rules >= 2 and abs(when - received) > DAY:
+        seen |= CLOCK_SKEW
     time[i] = when
     facility[i] = pri >> 3
     severity[i] = pri & 7 if pri >= 0 else -1
@@ -58,6 +70,7 @@ def scan(
     received: ReadI64,
     bounds: ReadI64,
     zone: ReadI32,
+    rules: int,
     spans: Grid32,
     time: I64,
     facility: I8,
@@ -68,7 +81,8 @@ def scan(
 ) -> int:
     """Parse frame i, ``data[offsets[i]:offsets[i + 1]]``, into row i of the arrays; how many rows ``left`` then lists.
 
-    ``flags`` holds what framing saw and is added to. A severity of -1 is none, and so is a facility.
+    ``rules``: version of the parsing rules. ``flags`` holds what framing saw and is added to. A severity of -1 is none, and so
+    is a facility.
     """
     skipped = 0
     for i in range(len(flags)):
@@ -85,15 +99,18 @@ def scan(
                 else:
                     q, when, bits, seen = rfc3339(data, p + 2, end, bounds, zone)
                 if q != NONE and q < end and data[q] == 32:
-                    shape, more = modern(data, q + 1, end, spans, i)
+                    shape, more, _ = modern(data, q + 1, end, spans, i)
                     seen |= more
+                    odd = shape == 0 or shape & (WITHOUT_SD | WITH_BOM) | seen & ZONE_ASSUMED != 0
+                    if odd and rules >= 2 and (shape & WITH_BOM == 0 or more_boms(data, spans, i)):
+                        q = NONE
                 else:
                     q = NONE
             else:
                 if data[p] >= 65:
                     q, year, month, day, micros, kind, digits, seen = bsd(data, p, end)
                     if q != NONE and year == 0 and ends_time(data, q, end):
-                        wall, more = bsd_wall(0, month, day, micros, received[i], bounds, zone)
+                        wall, more = bsd_wall(0, month, day, micros, received[i], bounds, zone, rules)
                         seconds = offset_at(wall, bounds, zone)
                         when = wall - seconds * SECOND
                         bits = time_bits(kind, digits, seconds)
@@ -102,8 +119,10 @@ def scan(
                         q = NONE
                 else:
                     q, when, bits, seen = rfc3339(data, p, end, bounds, zone)
+                    if rules >= 2 and seen & ZONE_ASSUMED:  # a zone may stand behind a space
+                        q = NONE
                 if q != NONE and q < end and data[q] == 32:
-                    shape = legacy(data, q + 1, end, spans, i)
+                    shape = legacy(data, q + 1, end, received[i], bounds, zone, rules, spans, i)
                 else:
                     q = NONE
         if q == NONE:
@@ -111,5 +130,5 @@ def scan(
             skipped += 1
             continue
         shape = shape | bits | WITH_PRI if shape and bits else 0
-        settle(i, pri, when, shape, seen, time, facility, severity, flags, shapes)
+        settle(i, pri, when, shape, seen, received[i], rules, time, facility, severity, flags, shapes)
     return skipped

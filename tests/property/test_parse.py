@@ -34,7 +34,11 @@ WORDS = (
     b"9999-12-31T23:59:59.999999-23:59|host |app: |app[12]: |app[12|2001:db8::1 |::1: |643: |UTC: |%A-1-B: |%SYS-5-CONFIG: |"
     b'[ deploy@32473 |a:b |a:b[1]: |gmt: %A-1-B: |00:11:22:aa:bb:cc |last message repeated |'
     b'[deploy@32473 role="a\\"b" |role=x |deploy="d"]|[x a=b[c] d]|[x y="z"]|Message forwarded from |From h: |'
-    b"\xef\xbb\xbf|\xff|\xc3\xbc|\xe2\x82|\xed\xa0\x80|\xf0\x9f\x98\x80|\n|\x00|\t|text"
+    b"02/28/2026:09:15:00 GMT |2026:02:28-09:15:00 |28/Feb/2026:09:15:00 |1772270040.5 |RP/0/RSP0/CPU0:|*task: |#A-1-B: |"
+    b"info |00077 |"
+    b'(2026-02-28T09:15:00) |788a20abcdef,U6: |date=2026-02-28 time=09:15:00 |devname="fw" |tz="+0100" |'
+    b'tz="(GMT-3:00)x" |eventtime=1772270040 |'
+    b"CEF:0| +0100 | CET |\xef\xbb\xbf|\xff|\xc3\xbc|\xe2\x82|\xed\xa0\x80|\xf0\x9f\x98\x80|\n|\x00|\t|text"
 ).split(b"|")  # fmt: skip
 
 

@@ -21,7 +21,6 @@ from logsink.archive.rounds import Rounds
 from logsink.journal.reader import read_segment
 from logsink.journal.segment import SegmentName, decode
 from logsink.parse import raw_frames
-from logsink.parse.schema import PARSER
 from logsink.store import Store
 from logsink.store.local import LocalStore
 from tests.data.golden.make import FRAMES, golden_segment, rows_of
@@ -70,8 +69,7 @@ async def test_a_table_of_format_1_is_written_on(store: Store) -> None:
     assert (await fresh(store)).txn == {"0190c0de.1": 4}
 
 
-@pytest.mark.skipif(PARSER != 1, reason="the golden rows are those of version 1 of the parsing rules")
-async def test_the_rows_of_a_segment_depend_on_nothing_else(tmp_path: Path) -> None:
+async def test_the_rows_of_a_segment_are_those_of_the_rules_that_it_names(tmp_path: Path) -> None:
     async with LocalStore(tmp_path) as store:
         body = (GOLDEN / "segment-1.arrow").read_bytes()
         name = SegmentName("0190c0de", 1, 1)

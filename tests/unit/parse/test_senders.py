@@ -13,7 +13,7 @@ from logsink.flags import names
 from logsink.parse import Settings, parse, raw_frames
 from tests.support.frames import frames_of
 
-RECEIVED = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()) * 1_000_000
+RECEIVED = int(datetime(2026, 2, 28, 12, tzinfo=UTC).timestamp()) * 1_000_000
 CASES = json.loads((Path(__file__).parents[2] / "data" / "cases.json").read_text())
 FRAMES = [case["frame"].encode(case.get("encoding", "utf-8")) for case in CASES]
 COLUMNS = (
