@@ -308,7 +308,7 @@ SINGLE_DELETES = Event(
     _W,
     "the store refuses to delete many objects by one request, so each is deleted by its own: {error}",
 )
-QUARANTINE = Event("quarantine", _E, "segment {key} cannot be read and was moved to quarantine: {error}")
+QUARANTINE = Event("quarantine", _E, "{key} cannot be read and was moved to quarantine: {error}")
 ADOPTION = Event("adopted", _I, "archived {segments} segments of receiver {receiver}, which is gone")
 COMPACTION = Event(
     "compacted", _I, "committed version {version}: {files} files became {path}, {rows} rows, {bytes} bytes"
@@ -318,6 +318,11 @@ RETIRED = Event("retired", _I, "took {files} files, {bytes} bytes, of {first} to
 REMOVED = Event("removed", _I, "deleted {files} data files that no reader needs, {bytes} bytes")
 MAINTENANCE_FAILED = Event(
     "maintenance_failed", _W, "maintenance failed, trying again: {error}", ("error",), again=60.0
+)
+CHECKPOINT_DAMAGED = Event(
+    "checkpoint_damaged",
+    _W,
+    "the checkpoint of version {version} is damaged and passed over; an older one and the commits say the same: {error}",
 )
 CHECKPOINTED = Event("checkpointed", _I, "checkpoint of version {version} written")
 

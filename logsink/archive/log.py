@@ -23,7 +23,7 @@ import orjson
 
 from logsink import __version__
 from logsink.archive.snapshot import LOG, ROOT, DataFile, Json, Snapshot, commit_key, load, parse_commit, schema_fields
-from logsink.errors import Conflict, NotFound, Unavailable
+from logsink.errors import Conflict, FormatError, NotFound, Unavailable
 from logsink.parse.schema import STATISTICS
 from logsink.store.base import Store
 
@@ -111,11 +111,13 @@ class DeltaLog:
         self._wall = wall
         self._sleep = sleep
         self._jitter = jitter
+        self.damaged: dict[int, FormatError] = {}
+        """Versions of checkpoints that cannot be read, and why; the snapshots are right without them."""
         self._known: Snapshot | None = None
 
     async def load(self) -> Snapshot:
         """The table as it is now: the log is listed by this call. ``FormatError`` when this version cannot read it."""
-        snapshot = await load(self.store, self.monotonic(), self._known)
+        snapshot = await load(self.store, self.monotonic(), self._known, self.damaged)
         if self._known is None or snapshot.version >= self._known.version:
             self._known = snapshot
         return snapshot

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -23,9 +23,9 @@ from logsink.archive.adopt import Adopted, adopt
 from logsink.archive.compact import Compacted, Compactor, Group, Sizes
 from logsink.archive.log import DeltaLog
 from logsink.archive.retire import Removed, Retired, doomed, expired, remove, retire, retired
-from logsink.archive.rounds import Limits, Rounds
+from logsink.archive.rounds import QUARANTINE, Limits, Rounds
 from logsink.archive.snapshot import HINT, ROOT, Snapshot, checkpoint_key, read_checkpoint
-from logsink.errors import Conflict, FormatError, LogsinkError, StoreError, Unavailable, Withheld
+from logsink.errors import Conflict, FormatError, LogsinkError, NotFound, StoreError, Unavailable, Withheld
 from logsink.journal.reader import list_segments
 from logsink.place import Bucket, Directory, parse
 from logsink.store.base import Store
@@ -156,6 +156,7 @@ async def checkpoint(log: DeltaLog, every: int) -> int:
     place = parse(log.store.url)
     options = await _s3_options(place) if isinstance(place, Bucket) else {}
     table = f"{log.store.url}/{ROOT}"
+    await _set_aside(log)
     await asyncio.to_thread(_write_checkpoint, table, options, snapshot.version)
     if isinstance(place, Directory):
         await asyncio.to_thread(_force_to_disk, place.path, snapshot.version)
@@ -164,6 +165,21 @@ async def checkpoint(log: DeltaLog, every: int) -> int:
     telemetry.CHECKPOINTS.inc()
     telemetry.CHECKPOINTED.log(version=snapshot.version)
     return snapshot.version
+
+
+async def _set_aside(log: DeltaLog) -> None:
+    """Move damaged checkpoints to quarantine: the log was read without them, and deltalake cannot begin at one."""
+    for version in list(log.damaged):
+        key = checkpoint_key(version)
+        with suppress(NotFound):
+            body = await log.store.get(key)
+            try:
+                await asyncio.to_thread(read_checkpoint, body, version)
+            except FormatError as error:
+                await log.store.put_absent(QUARANTINE + key, body)
+                await log.store.delete([key, HINT])  # the hint may name it; it is only one
+                telemetry.QUARANTINE.log(key=key, error=error)
+        del log.damaged[version]
 
 
 def _write_checkpoint(table: str, options: dict[str, str], version: int) -> None:

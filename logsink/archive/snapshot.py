@@ -11,6 +11,9 @@ A listing is not one instant: a checkpoint may appear and commits before it may 
 not fit together (a commit missing in between, an object gone before it was read) means: list again. What is left after a
 few listings is refused. Commits never change once written; that is all the caching in ``log.DeltaLog`` relies on.
 
+A checkpoint that cannot be decoded is passed over: an older one, or none, and the commits after it say the same. Where these
+are gone the log is refused.
+
 A table that logsink did not make, or that needs more than this reader knows, is refused with ``FormatError`` rather than
 misread. Columns that a newer logsink has added are no reason: receivers of two versions share a table while one is rolled
 out, and old files simply lack the column. They must be nullable.
@@ -21,7 +24,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from types import MappingProxyType
@@ -149,29 +152,61 @@ class Snapshot(NamedTuple):
         return name.sequence <= self.txn.get(name.app_id, 0)
 
 
-async def load(store: Store, loaded: float, known: Snapshot | None = None) -> Snapshot:
+async def load(
+    store: Store, loaded: float, known: Snapshot | None = None, damaged: dict[int, FormatError] | None = None
+) -> Snapshot:
     """The newest version, from a listing made now. ``loaded`` is the monotonic time, taken before the call.
 
     ``known`` is an earlier snapshot of the same store: its commits are not read again if they still stand in the listing
-    and no newer checkpoint does. ``FormatError`` for a table that this version cannot read, or a log with commits missing.
+    and no newer checkpoint does. ``damaged`` are the versions of checkpoints that are passed over, and why: those found by this
+    call are added and logged. ``FormatError`` for a table that this version cannot read, a log with commits missing, and data
+    files without a log.
     """
-    for attempt in range(_LISTINGS):
+    damaged = {} if damaged is None else damaged
+    attempt = 0
+    while attempt < _LISTINGS:
         after = await _hint(store) if known is None else known.checkpoint
-        listing = await _list(store, -1 if attempt else after)
+        listing = await _list(store, -1 if attempt else after, damaged)
+        first, attempt = not attempt, attempt + 1
         if known is not None and known.checkpoint >= listing.checkpoint and known.version in listing.commits:
             base = known._replace(loaded=loaded)
-        elif after > listing.checkpoint and not attempt:
+        elif after > listing.checkpoint and first:
             continue  # the hint is wrong, or what it named is gone
         else:
             base, known = Snapshot(loaded=loaded), None
         try:
-            return await _read(store, listing, base)
+            snapshot = await _read(store, listing, base)
         except NotFound:
             continue
+        except _Damaged as error:
+            from logsink import telemetry  # which a query does without where there is nothing to tell
+
+            telemetry.CHECKPOINT_DAMAGED.log(version=listing.checkpoint, error=error)
+            damaged[listing.checkpoint] = error
+            attempt = 1  # all of the log must be listed; that there are not many checkpoints ends this
+            continue
+        if snapshot.version < 0:
+            await _refuse_files_without_a_log(store)
+        return snapshot
+    lost = f", and its checkpoint of version {max(damaged)} is damaged" if damaged else ""
     raise FormatError(
-        f"cannot read the table's log: a commit is missing between version {listing.checkpoint} and {listing.last}",
-        hint=f"look at the objects under {store.url}/{LOG}; if one was deleted by hand, restore it",
+        f"cannot read the table's log: a commit is missing between version {listing.checkpoint} and {listing.last}{lost}",
+        hint=f"look at the objects under {store.url}/{LOG}; restore what was deleted or damaged from a backup",
     )
+
+
+async def _refuse_files_without_a_log(store: Store) -> None:
+    """``FormatError`` when there are data files, and no log to say which of them count."""
+    async for entry in store.list(f"{ROOT}date="):
+        if (await _list(store, -1, ())).last >= 0:
+            return  # somebody has made the table meanwhile
+        raise FormatError(
+            f"cannot use the table in {store.url}: its log, {LOG}, is gone, and data files are there ({entry.key})",
+            hint=(
+                f"put the objects under {LOG} back from a backup or from their earlier versions, and exempt them from whatever "
+                f"deleted them (a lifecycle rule?); to begin anew, move {ROOT} away or choose another store"
+            ),
+        )
 
 
 def read_checkpoint(body: bytes, version: int) -> Snapshot:
@@ -192,16 +227,19 @@ def parse_commit(body: bytes) -> list[Json]:
     return actions
 
 
+class _Damaged(FormatError):
+    """A checkpoint that cannot be decoded."""
+
+
 class _Listing(NamedTuple):
-    """What stands in the log: commits' versions, the newest complete checkpoint, and its objects' keys in order."""
+    """What stands in the log: commits' versions, the newest complete checkpoint that is not passed over, its objects' keys in
+    order, and the last version of all, that of a checkpoint which is passed over included.
+    """
 
     commits: frozenset[int]
     checkpoint: int
     parts: Sequence[str]
-
-    @property
-    def last(self) -> int:
-        return max(self.commits | {self.checkpoint})
+    last: int
 
 
 async def _hint(store: Store) -> int:
@@ -212,8 +250,8 @@ async def _hint(store: Store) -> int:
         return -1
 
 
-async def _list(store: Store, start: int) -> _Listing:
-    """The log from version ``start`` on (-1: all of it)."""
+async def _list(store: Store, start: int, without: Collection[int]) -> _Listing:
+    """The log from version ``start`` on (-1: all of it), ``without`` the checkpoints of these versions."""
     commits: set[int] = set()
     parts: dict[tuple[int, int], list[str]] = {}
     async for entry in store.list(LOG, f"{LOG}{max(start, 0):020d}"):
@@ -228,8 +266,9 @@ async def _list(store: Store, start: int) -> _Listing:
                 hint="another program upgraded the table; logsink needs one of Delta protocol (1, 2)",
             )
     complete = [key for key, keys in parts.items() if len(keys) == key[1]]
-    newest = max(complete, default=(-1, 1))
-    return _Listing(frozenset(commits), newest[0], parts.get(newest, []))
+    newest = max((key for key in complete if key[0] not in without), default=(-1, 1))
+    last = max(max(commits, default=-1), max(complete, default=(-1, 1))[0])
+    return _Listing(frozenset(commits), newest[0], parts.get(newest, []), last)
 
 
 async def _read(store: Store, listing: _Listing, base: Snapshot) -> Snapshot:
@@ -306,7 +345,7 @@ class _Fold:
                 row["configuration"] = dict(row.get("configuration") or ())
                 self._metadata = row
         except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
-            raise FormatError(f"cannot read a checkpoint of the table's log: {error}") from error
+            raise _Damaged(f"cannot read a checkpoint of the table's log: {error}") from error
 
     def _add(self, path: str, size: int, day: str | None, statistics: str) -> None:
         decoded = unquote(path)

@@ -60,6 +60,25 @@ async def test_a_checkpoint_when_due(local: Store) -> None:
     assert await checkpoint(log, 5) == 9
 
 
+@pytest.mark.parametrize("size", [0, 500])
+async def test_a_damaged_checkpoint_is_set_aside_when_the_next_is_due(local: LocalStore, size: int) -> None:
+    log = log_of(local)
+    for count, version in ((4, 4), (5, 9)):
+        await commits(log, count)
+        assert await checkpoint(log, 5) == version
+    damaged = local.root / checkpoint_key(9)
+    damaged.write_bytes(damaged.read_bytes()[:size])
+    await commits(log, 5)
+    again = log_of(local)
+    expected = await again.load()
+    assert expected.checkpoint == 4
+    assert await checkpoint(again, 5) == 14
+    assert not damaged.exists()
+    assert len((local.root / "quarantine" / checkpoint_key(9)).read_bytes()) == size
+    after = await fresh(local)
+    assert (after.checkpoint, after.files, after.txn) == (14, expected.files, expected.txn)
+
+
 async def test_old_commits_are_cleaned_away_behind_a_checkpoint(local: LocalStore) -> None:
     log = log_of(local)
     await commits(log, 3)
@@ -112,6 +131,7 @@ async def test_checkpoints_on_s3(s3_environment: Server) -> None:
 
 async def test_everything_that_is_due(local: LocalStore) -> None:
     rounds = Rounds(log_of(local))
+    await rounds.log.create()
     for sequence in (1, 2):
         name = SegmentName("gone", 0, sequence)
         await store_segment(local, segment(name, [f"m{sequence}"]))

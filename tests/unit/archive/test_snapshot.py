@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import deltalake
@@ -14,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from logsink.archive.log import CONFIGURATION, Remove, Txn
-from logsink.archive.snapshot import HINT, LOG, DataFile, Snapshot, commit_key
+from logsink.archive.snapshot import HINT, LOG, ROOT, DataFile, Snapshot, commit_key
 from logsink.errors import FormatError
 from logsink.journal.segment import SegmentName
 from logsink.parse.schema import TABLE
-from logsink.store.base import Store
+from logsink.store.base import Entry, Store
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import FaultyStore
 from tests.unit.archive.tables import Clock, add, foreign, fresh, log_of
@@ -47,7 +48,7 @@ def checkpointed(objects: dict[str, bytes], directory: Path) -> pa.Table:
         (directory / key).parent.mkdir(parents=True, exist_ok=True)
         (directory / key).write_bytes(body)
     deltalake.DeltaTable(directory / "logs").create_checkpoint()
-    (path,) = directory.glob("logs/_delta_log/*.checkpoint.parquet")
+    path = max(directory.glob("logs/_delta_log/*.checkpoint.parquet"))
     return pq.read_table(path)
 
 
@@ -290,12 +291,99 @@ async def test_bytes_that_are_no_commit_are_refused(body: bytes) -> None:
         await fresh(store)
 
 
-async def test_bytes_that_are_no_checkpoint_are_refused() -> None:
+DAMAGES = {
+    "half": lambda body: body[: len(body) // 2],
+    "empty": lambda _: b"",
+    "no footer": lambda body: body[:-8] + bytes(8),
+    "another file": lambda _: b"PAR1",
+}
+
+
+async def more(store: Store, commits: int) -> Snapshot:
+    """The table after so many commits more."""
+    log = log_of(store)
+    for _ in range(commits):
+        snapshot = await log.load()
+        await log.commit(snapshot, [add(f"v{snapshot.version + 1}"), Txn("r.0", snapshot.version + 1)])
+    return await fresh(store)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("older", [True, False])
+@pytest.mark.parametrize("hinted", [True, False])
+async def test_a_damaged_checkpoint_is_passed_over(
+    damage: str, older: bool, hinted: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An older one and the commits say the same, or the commits alone; it is said once."""
     store = MemoryStore()
-    await table(store, 1)
-    await store.put(checkpoint_name(1), b"PAR1")
-    with pytest.raises(FormatError):
-        await fresh(store)
+    await table(store, 4)
+    if older:
+        await store.put(checkpoint_name(4), parquet(await checkpoint_of(store, tmp_path / "4")))
+        await store.put(HINT, orjson.dumps({"version": 4}))
+    await more(store, 5)
+    whole = parquet(await checkpoint_of(store, tmp_path / "9"))
+    expected = await more(store, 4)
+    await store.put(checkpoint_name(9), DAMAGES[damage](whole))
+    if hinted:
+        await store.put(HINT, orjson.dumps({"version": 9}))
+    log = log_of(store)
+    for _ in range(3):
+        found = await log.load()
+        assert same(found, expected)
+        assert found.checkpoint == (4 if older else -1)
+    assert found.version == 13
+    assert [record.message.partition(" is damaged")[0] for record in caplog.records] == ["the checkpoint of version 9"]
+    await more(store, 1)
+    assert (await log.load()).version == 14
+
+
+async def test_a_damaged_checkpoint_whose_commits_are_gone_is_refused(tmp_path: Path) -> None:
+    """Also where everything after it is gone: an older version must not be taken for the newest."""
+    store = MemoryStore()
+    await table(store, 9)
+    await store.put(checkpoint_name(9), b"")
+    for missing in (range(10), [8, 9]):
+        await store.delete([commit_key(version) for version in missing])
+        with pytest.raises(FormatError, match="its checkpoint of version 9 is damaged") as caught:
+            await fresh(store)
+        assert "from a backup" in caught.value.hint
+
+
+@pytest.mark.parametrize("left", [[], [HINT], [f"{LOG}00000000000000000009.crc"]])
+async def test_data_files_without_a_log_are_no_new_table(left: list[str]) -> None:
+    store = MemoryStore()
+    await store.put(f"{ROOT}date=2026-11-22/a.parquet", b"rows")
+    for key in left:
+        await store.put(key, b"{}")
+    for act in (log_of(store).load, log_of(store).create):
+        with pytest.raises(
+            FormatError, match=r"its log, logs/_delta_log/, is gone, and data files are there"
+        ) as caught:
+            await act()
+        assert "lifecycle" in caught.value.hint
+    assert len([entry async for entry in store.list()]) == 1 + len(left)
+
+
+async def test_a_table_made_while_its_log_was_looked_for_is_no_damage() -> None:
+    """Another receiver has made the table, and put data files, between two listings."""
+    inner = MemoryStore()
+    lists = 0
+
+    async def made() -> None:
+        await table(inner, 2)
+        await inner.put(f"{ROOT}date=2026-11-22/a.parquet", b"rows")
+
+    class Late(MemoryStore):
+        async def list(self, prefix: str = "", after: str = "") -> AsyncIterator[Entry]:
+            nonlocal lists
+            lists += 1
+            if lists == 2:
+                await made()
+            async for entry in inner.list(prefix, after):
+                yield entry
+
+    assert (await fresh(Late())).version == -1  # it was so when the log was listed
+    assert lists == 3
 
 
 def test_statistics() -> None:

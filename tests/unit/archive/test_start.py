@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 
-from logsink import telemetry
 from logsink.archive.log import DeltaLog
 from logsink.archive.start import REMIND, SLOW, Start
 from logsink.errors import LogsinkError, Refused, Unavailable, Withheld
@@ -43,25 +43,23 @@ def start(store: MemoryStore | FaultyStore, clock: Clock, *, slow: float = SLOW)
     return Start(DeltaLog(store, monotonic=lambda: clock.now), sleep=clock.sleep, slow=slow)
 
 
-async def test_what_may_mend_itself_is_tried_again(capsys: pytest.CaptureFixture[str]) -> None:
-    telemetry.setup()
+async def test_what_may_mend_itself_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     down, denied = Unavailable("cannot reach it: refused"), Withheld("cannot put it: AccessDenied", hint="a policy")
     store, clock = Troubled(down, down, denied, down), Clock()
+    caplog.set_level(logging.INFO, "logsink")
     await start(store, clock).run()
     assert (await DeltaLog(store).load()).version == 0
     assert len(clock.slept) == 4
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.split(" ", 2)[1] for line in lines] == ["WARNING", "WARNING", "WARNING", "INFO"]
-    assert "AccessDenied (a policy)" in lines[1]
-    assert lines[-1].endswith("the store can be used, after 5 tries")
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING", "WARNING", "INFO"]
+    assert "AccessDenied (a policy)" in caplog.messages[1]
+    assert caplog.messages[-1] == "the store can be used, after 5 tries"
 
 
-async def test_the_same_trouble_is_said_once_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
-    telemetry.setup()
+async def test_the_same_trouble_is_said_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     await start(Troubled(*[Unavailable("cannot reach it: refused")] * 200), clock).run()
     assert max(clock.slept) <= 10
-    said = capsys.readouterr().err.count("the store cannot be used yet")
+    said = caplog.text.count("the store cannot be used yet")
     assert said <= 1 + sum(clock.slept) / REMIND
     assert said > 5
 
@@ -75,8 +73,7 @@ async def test_what_cannot_mend_itself_is_raised(error: LogsinkError) -> None:
     assert clock.slept == []
 
 
-async def test_a_store_that_does_not_answer_is_told_of_and_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
-    telemetry.setup()
+async def test_a_store_that_does_not_answer_is_told_of_and_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     gate = asyncio.Event()
     store = FaultyStore(MemoryStore(), lambda call: Pass(gate=gate) if call.verb == "probe" else Pass())
     starting = start(store, Clock(), slow=0.01)
@@ -90,7 +87,7 @@ async def test_a_store_that_does_not_answer_is_told_of_and_waited_for(capsys: py
     await running
     assert starting.error is None
     assert [call.verb for call in store.calls].count("probe") == 1
-    assert "no answer in 0.01 s" in capsys.readouterr().err
+    assert "no answer in 0.01 s" in caplog.text
 
 
 async def test_it_can_be_cancelled_while_the_store_does_not_answer() -> None:

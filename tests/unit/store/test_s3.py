@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, SSLError
 
-from logsink import telemetry
 from logsink.errors import NotFound, Refused, StoreError, Unavailable, Withheld
 from logsink.place import Bucket
 from logsink.store.base import Store
@@ -150,9 +149,8 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("status", "code"), REFUSALS)
 async def test_a_refused_batch_is_deleted_one_by_one_and_that_is_said_once(
-    store: S3Store, proxy: Proxy, capsys: pytest.CaptureFixture[str], status: int, code: str
+    store: S3Store, proxy: Proxy, caplog: pytest.LogCaptureFixture, status: int, code: str
 ) -> None:
-    telemetry.setup()
     for key in ("a", "b", "c"):
         await store.put(key, b"")
     proxy.requests.clear()
@@ -161,7 +159,7 @@ async def test_a_refused_batch_is_deleted_one_by_one_and_that_is_said_once(
     await store.delete(["b"])
     assert [entry.key async for entry in store.list()] == ["c"]
     assert [request.method for request in proxy.requests] == ["POST", "DELETE", "DELETE", "DELETE", "GET"]
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = caplog.messages
     assert "each is deleted by its own: " in line
     assert code in line
 

@@ -1,0 +1,70 @@
+"""A store whose table's log is damaged or gone, as a user meets it: the installed command on a directory."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from logsink.archive.log import DeltaLog, Txn
+from logsink.archive.maintain import checkpoint
+from logsink.archive.snapshot import LOG, checkpoint_key
+from logsink.store.local import LocalStore
+from tests.support.receiver import Receiver, found_once, run
+from tests.support.relp_client import RelpClient
+
+FRAMES = [b"<13>1 2026-11-24T03:12:05Z web app - - - message %d" % n for n in range(20)]
+
+
+async def filled(directory: Path) -> None:
+    """A store with archived rows, 14 commits, and checkpoints at 4 and 9."""
+    async with LocalStore(directory) as store:
+        log = DeltaLog(store)
+        await log.create()
+        for version in range(1, 14):
+            if version == 3:
+                with Receiver(f"file://{directory}", directory.parent / "first") as receiver:
+                    client = RelpClient(receiver.port("relp"), window=100)
+                    await client.send(*FRAMES)
+                    await client.settle()
+                    await client.close()
+                assert receiver.exit_code == 0, receiver.log  # drained, which archives
+            else:
+                await log.commit(await log.load(), [Txn("filler.0", version)])
+            if version in (4, 9):
+                assert await checkpoint(log, 1) == version
+        assert (await log.load()).version == 13
+
+
+@pytest.mark.parametrize("damage", ["half", "empty"])
+async def test_a_damaged_checkpoint_changes_no_answer(damage: str, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    await filled(store)
+    newest = store / checkpoint_key(9)
+    newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2] if damage == "half" else b"")
+    done = run("query", "--store", str(store), "--count")
+    assert (done.returncode, done.stdout.split()) == (0, [b"20"]), done.stderr
+    assert b"checkpoint of version 9 is damaged" in done.stderr
+    with Receiver(
+        f"file://{store}", tmp_path / "second", maintain__every="1s", maintain__checkpoint_every="1"
+    ) as again:
+        again.wait_for("logsink_checkpoints_total", 1)
+    assert again.exit_code == 0, again.log
+    assert not newest.exists()
+    found_once(f"file://{store}", FRAMES)
+    assert run("query", "--store", str(store), "--count").stderr.count(b"damaged") == 0
+
+
+async def test_a_log_that_is_gone_is_no_new_store(tmp_path: Path) -> None:
+    """As a lifecycle rule leaves it. Nothing is begun anew, nothing is answered as if nothing had been there."""
+    store = tmp_path / "store"
+    await filled(store)
+    shutil.rmtree(store / LOG)
+    shutil.rmtree(store / "journal", ignore_errors=True)
+    for arguments in (["serve", "--relp", "127.0.0.1:0"], ["query", "--count"], ["maintain", "--once"]):
+        done = run(*arguments, "--store", str(store))
+        assert done.returncode == 2, done.stdout
+        assert b"its log, logs/_delta_log/, is gone, and data files are there" in done.stderr
+        assert b"back from a backup" in done.stderr
+    assert not (store / LOG).exists()
