@@ -8,6 +8,8 @@
     errors = logs.scan(since="1h", host="web-*", priority="err", columns=["time", "host", "message"])
     errors.read_pandas()                    # or polars.from_arrow(errors), duckdb.from_arrow(errors), for batch in errors
 
+    logs.sql("SELECT app, count(*) AS n FROM logs GROUP BY app", since=datetime.timedelta(hours=1))  # a pyarrow.Table
+
 Nothing is read before the first batch is asked for, and not much more than what is asked for. It runs in a thread of its own,
 so that it works where an event loop runs already (notebooks).
 """
@@ -28,9 +30,10 @@ import pyarrow as pa
 from logsink.errors import ArgumentError
 from logsink.parse.schema import FILE
 from logsink.place import parse
-from logsink.query import Query, search
+from logsink.query import Filter, Query, search
 from logsink.query.formats import plain
 from logsink.query.render import SHOWN
+from logsink.query.scan import unordered
 from logsink.query.wanted import GLOBS, Wanted
 from logsink.store import Store, open_store
 
@@ -64,22 +67,39 @@ class Archive:
         ``host``, ``app``, ``priority``, ``regex``, ...; a string where several are possible is one. Times without a zone are in
         ``zone``. With a ``limit``, the newest so many. ``ArgumentError`` here, other ``logsink.errors`` from the reader.
         """
+        filter = _filter(pattern, zone, wanted)
         unknown = [name for name in columns if name not in FILE.names]
         if unknown:
             raise ArgumentError(f"cannot find column {unknown[0]!r}", hint=f"there are {', '.join(FILE.names)}")
-        several = (*GLOBS, "grep", "facility", "sd", "json", "flag")
-        given: dict[str, Any] = {
-            name: (value,) if name in several and isinstance(value, str) else value for name, value in wanted.items()
-        }
-        stray = [name for name in given if name not in Wanted._fields]
-        if stray:
-            raise ArgumentError(
-                f"cannot use {stray[0]!r} as a condition", hint=f"there are {', '.join(Wanted._fields)}"
-            )
-        filter = Wanted(pattern=pattern, **given).filter(time.time_ns() // 1000, zone)
         query = Query(filter, tuple(columns), limit, newest_first, dedupe)
         schema = pa.schema([FILE.field(name) for name in columns])
         return pa.RecordBatchReader.from_batches(schema, batches(self.url, schema, lambda store: search(store, query)))
+
+    def sql(self, statement: str, *, zone: dt.tzinfo = dt.UTC, **wanted: Any) -> pa.Table:
+        """The result of a SQL statement that sees the rows as the table ``logs``, as ``logsink sql`` runs it with DuckDB.
+
+        ``wanted``: conditions as of ``scan``. The session's time zone is ``zone``: UTC, or one of ``zoneinfo``. Raises
+        ``ArgumentError`` for a statement that cannot be run, ``ConfigError`` when DuckDB is not installed.
+        """
+        from logsink.query.sql import run
+
+        def read(query: Query, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+            return batches(self.url, schema, lambda store: unordered(store, query))
+
+        found: pa.Table = run(statement, _filter((), zone, wanted), zone, read, lambda rows: rows.read_all())
+        return found
+
+
+def _filter(pattern: Sequence[str], zone: dt.tzinfo, wanted: dict[str, Any]) -> Filter:
+    """The filter that conditions mean, given by the names of ``Wanted``."""
+    several = (*GLOBS, "grep", "facility", "sd", "json", "flag")
+    given: dict[str, Any] = {
+        name: (value,) if name in several and isinstance(value, str) else value for name, value in wanted.items()
+    }
+    stray = [name for name in given if name not in Wanted._fields]
+    if stray:
+        raise ArgumentError(f"cannot use {stray[0]!r} as a condition", hint=f"there are {', '.join(Wanted._fields)}")
+    return Wanted(pattern=pattern, **given).filter(time.time_ns() // 1000, zone)
 
 
 def batches(

@@ -14,7 +14,8 @@ from logsink.cli.zones import zone_of
 
 _HELP = """
 Run SQL over the archive: one statement, in which the rows are the table `logs`. Conditions (--since, -H, ...) choose the rows
-that are read; the more they leave out, the faster it is. SQL can read nothing but `logs`, and writes nothing.
+that are read, and so does its WHERE on time, received, date, host, app and severity; the more they leave out, the faster it is.
+SQL can read nothing but `logs`, and writes nothing.
 
 \b
   logsink sql 'SELECT app, count(*) AS n FROM logs GROUP BY app ORDER BY n DESC'
@@ -22,7 +23,8 @@ that are read; the more they leave out, the faster it is. SQL can read nothing b
   logsink sql -o parquet 'SELECT * FROM logs WHERE severity <= 3' > errors.parquet
   logsink sql --connect sc://spark:15002 'SELECT date, count(*) FROM logs GROUP BY date'
 
-Columns: those of `logsink query -o json`, and wire and raw. Exit code 0: there are rows; 1: none; 2: an error.
+Columns: those of `logsink query -o json`, wire, raw, and date (UTC, of received). Times are in the zone of -z.
+Exit code 0: there are rows; 1: none; 2: an error.
 """
 
 
@@ -38,6 +40,7 @@ Columns: those of `logsink query -o json`, and wire and raw. Exit code 0: there 
     show_default=True,
 )
 @click.option("-j", "--json", "output", flag_value="json", help="The same as -o json.")
+@click.option("-q", "--quiet", is_flag=True, help="No summary on stderr.")
 @click.option("--connect", metavar="URL", help="A Spark Connect server that reads the store itself: sc://host:port.")
 def command(config_file: Path | None, store: str | None, statement: str, **given: Any) -> int:
     zone = zone_of(given["timezone"], utc=given["utc"])

@@ -3,121 +3,80 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
+import shutil
 import sys
-import tempfile
+import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+from rich.cells import cell_len, set_cell_size
 
+from logsink.cli import report as reporting
 from logsink.cli.conditions import wanted
-from logsink.errors import ArgumentError, ConfigError, LogsinkError, Moved, Unavailable
+from logsink.errors import ArgumentError, ConfigError, Unavailable
 from logsink.library import batches
-from logsink.parse.schema import FILE
-from logsink.query import Filter, Query
+from logsink.query import Filter, Query, Report
 from logsink.query.formats import Onward
 from logsink.query.scan import unordered
+from logsink.query.sql import run
 
-try:
-    import duckdb
-except ImportError:
-    duckdb = None  # type: ignore[assignment]
+ANSWER = 8.0
+"""Seconds within which a Spark Connect server must answer."""
 
-ATTEMPTS = 5
-"""How often a statement runs anew because objects were removed beneath it."""
-
-MEMORY = "1GiB"
-"""What DuckDB may hold in memory; more goes to files that vanish with the process."""
-
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {"python_enable_replacements": False, "memory_limit": MEMORY}
-_CONSUMED = "already been consumed"
-_TABLE = re.compile(r"\blogs\b", re.IGNORECASE)
-_ALL = re.compile(  # every column, without its name: stars, and rows as values
-    r"\*|\bcolumns\b|\bnatural\b|\bsummarize\b|\bdescribe\b|\bselect\s+logs\b|[(,]\s*logs\s*[,)]|,\s*logs\s+from\b",
-    re.IGNORECASE,
-)
-_SELECT = re.compile(r"\bselect\b", re.IGNORECASE)
-_COUNT_ALL = re.compile(r"count\s*\(\s*\*\s*\)", re.IGNORECASE)
 _WIDTH = 1000
 """Rows by which the columns of a table are made wide enough."""
+
+_LEAST = 8
+"""Characters to which a column of a table is cut at most; a terminal that is narrower is shown a line for each value."""
 
 
 def by_duckdb(url: str, statement: str, given: Mapping[str, Any], zone: dt.tzinfo) -> int:
     """Run it on DuckDB over the rows that the conditions leave; the exit code."""
-    if duckdb is None:
-        raise ConfigError("cannot run SQL: DuckDB is not installed", hint="pip install 'logsink[sql]'")
-    columns = needed(statement)
-    query = Query(wanted(given, zone), columns)
-    schema = pa.schema([FILE.field(name) for name in columns])
-    kept = len(_TABLE.findall(statement)) > 1  # the rows are there to be read once, unless they are kept
-    for _ in range(ATTEMPTS):
-        trouble: list[BaseException] = []
-        rows = pa.RecordBatchReader.from_batches(
-            schema, _noted(batches(url, schema, lambda store: unordered(store, query)), trouble)
-        )
-        try:
-            with (
-                tempfile.TemporaryDirectory(prefix="logsink-sql-") as directory,
-                duckdb.connect(":memory:", config=_CONFIG | {"temp_directory": directory}) as connection,
-            ):
-                return show(_started(connection, rows, statement, kept=kept), given["output"])
-        except (duckdb.Error, pa.ArrowException, OSError) as error:
-            if trouble and isinstance(trouble[0], Moved):
-                continue
-            if trouble:
-                raise trouble[0] from error
-            if isinstance(error, BrokenPipeError):
-                raise
-            if _CONSUMED in str(error) and not kept:
-                kept = True
-                continue
-            lines = [line for line in str(error).splitlines() if line.strip()]
-            raise ArgumentError(f"cannot run this SQL: {lines[0] if lines else error}") from error
-    raise Unavailable(f"cannot finish reading {url}: objects were removed {ATTEMPTS} times over")
+    report, asked, began = Report(), list[Query](), time.monotonic()
 
+    def read(query: Query, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        asked.append(query)
+        return batches(url, schema, lambda store: unordered(store, query, report))
 
-def _started(
-    connection: duckdb.DuckDBPyConnection, rows: pa.RecordBatchReader, statement: str, *, kept: bool
-) -> pa.RecordBatchReader:
-    """The result of a statement that sees ``rows`` as ``logs``, and nothing else. ``kept``: it may read them several times."""
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.register("rows", rows)
-    connection.execute(f"CREATE TEMP {'TABLE' if kept else 'VIEW'} logs AS SELECT * FROM rows")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
-    result: Any = connection.sql(statement)
-    if result is None:
-        raise ArgumentError("cannot show what this SQL gives: no rows", hint="write SELECT ... FROM logs")
-    reader = getattr(result, "to_arrow_reader", None) or result.fetch_arrow_reader  # the name before DuckDB 2
-    found: pa.RecordBatchReader = reader()
-    return found
-
-
-def _noted(source: Iterator[pa.RecordBatch], trouble: list[BaseException]) -> Iterator[pa.RecordBatch]:
-    """``source``; whoever consumes it hides what it raises."""
-    try:
-        yield from source
-    except (LogsinkError, KeyboardInterrupt) as error:
-        trouble.append(error)
-        raise
+    rows: int = run(statement, wanted(given, zone), zone, read, lambda found: show(found, given["output"]))
+    report.rows = rows
+    reporting.unreadable(report)
+    if not given["quiet"]:
+        reporting.summary(report, asked[-1], time.monotonic() - began, url=url, zone=zone)
+    return 2 if report.unreadable else 0 if rows else 1
 
 
 def by_spark(url: str, statement: str, given: Mapping[str, Any], zone: dt.tzinfo) -> int:
     """Have a Spark Connect server run it; the exit code. It reads the table, so what is in the journal only is not there."""
     if wanted(given, zone) != Filter():
         raise ArgumentError("cannot use conditions with --connect", hint="write them as WHERE in the statement")
+    with warnings.catch_warnings():  # the client's, about versions of pandas, are nothing to whoever asks
+        warnings.simplefilter("ignore")
+        return _on_spark(url, statement, given)
+
+
+def _on_spark(url: str, statement: str, given: Mapping[str, Any]) -> int:
     try:
+        from grpc import FutureTimeoutError, channel_ready_future  # type: ignore[import-untyped]
         from pyspark.sql import SparkSession
+        from pyspark.sql.connect.client import DefaultChannelBuilder
     except ImportError as error:
         raise ConfigError(
             "cannot reach Spark: its client is not installed", hint="pip install 'logsink[spark]'"
         ) from error
     try:
+        with closing(DefaultChannelBuilder(given["connect"]).toChannel()) as channel:
+            channel_ready_future(channel).result(timeout=ANSWER)
         session = SparkSession.builder.remote(given["connect"]).getOrCreate()
+    except FutureTimeoutError as error:
+        hint = "is a Spark Connect server there, and does the port let you in?"
+        raise Unavailable(f"cannot reach {given['connect']}: no answer within {ANSWER:g} s", hint=hint) from error
     except Exception as error:
         raise Unavailable(f"cannot reach {given['connect']}: {str(error).splitlines()[0]}") from error
     try:
@@ -127,21 +86,12 @@ def by_spark(url: str, statement: str, given: Mapping[str, Any], zone: dt.tzinfo
         raise ArgumentError(f"cannot run this SQL: {str(error).splitlines()[0]}") from error
     finally:
         session.stop()
-    return show(pa.RecordBatchReader.from_batches(found.schema, iter(found.to_batches())), given["output"])
-
-
-def needed(statement: str) -> tuple[str, ...]:
-    """The columns that a statement can look at: those whose names it holds, or all."""
-    rest = _COUNT_ALL.sub(" ", statement)
-    words = {word.lower() for word in re.findall(r"\w+", rest)}
-    named = tuple(name for name in FILE.names if name in words)
-    if _ALL.search(rest) or not _SELECT.search(rest):
-        return tuple(FILE.names)
-    return named or ("severity",)
+    rows = show(pa.RecordBatchReader.from_batches(found.schema, iter(found.to_batches())), given["output"])
+    return 0 if rows else 1
 
 
 def show(found: pa.RecordBatchReader, kind: str) -> int:
-    """Write a result to stdout; the exit code."""
+    """Write a result to stdout; how many rows it has."""
     out, rows = sys.stdout.buffer, 0
     if kind in ("parquet", "arrow") and sys.stdout.isatty():
         raise ArgumentError(f"cannot write {kind} to a terminal", hint=f"send it to a file: > found.{kind}")
@@ -161,7 +111,7 @@ def show(found: pa.RecordBatchReader, kind: str) -> int:
             rows += count
             out.write(part)
     out.flush()
-    return 0 if rows else 1
+    return rows
 
 
 _Parts = Iterator[tuple[int, bytes]]
@@ -188,22 +138,64 @@ def _json(found: pa.RecordBatchReader) -> _Parts:
 
 def _table(found: pa.RecordBatchReader) -> _Parts:
     names, widths = found.schema.names, list[int]()
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     numeric = [
         pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
         for kind in found.schema.types
     ]
 
     def line(cells: Sequence[str]) -> str:
-        shown = (c.rjust(w) if n else c.ljust(w) for c, w, n in zip(cells, widths, numeric, strict=True))
-        return "  ".join(shown).rstrip() + "\n"
+        return "  ".join(map(_cell, cells, widths, numeric)).rstrip() + "\n"
 
+    count = 0
     for batch in found:
         rows = [[_shown(value) for value in row.values()] for row in batch.to_pylist()]
         head = ""
         if not widths:
-            widths = [max(len(name), *(len(row[k]) for row in rows[:_WIDTH]), 0) for k, name in enumerate(names)]
+            sample = rows[:_WIDTH]
+            widths = _fitting(
+                [max(map(cell_len, (name, *(row[k] for row in sample)))) for k, name in enumerate(names)], room
+            )
             head = line(names)
-        yield batch.num_rows, (head + "".join(map(line, rows))).encode()
+        if room is not None and sum(widths) + 2 * len(widths) - 2 > room:
+            yield len(rows), _records(names, rows, count, room).encode()
+        else:
+            yield batch.num_rows, (head + "".join(map(line, rows))).encode()
+        count += len(rows)
+    if not widths:
+        yield 0, ("  ".join(names) + "\n").encode()
+
+
+def _fitting(widths: list[int], room: int | None) -> list[int]:
+    """The widths of columns, the widest cut until all fit into ``room``, or none can be cut further."""
+    while room is not None and sum(widths) + 2 * len(widths) - 2 > room and max(widths) > _LEAST:
+        widest, over = max(widths), sum(widths) + 2 * len(widths) - 2 - room
+        following = max((width for width in widths if width < widest), default=_LEAST)
+        step = max(1, min(widest - max(following, _LEAST), over // widths.count(widest)))
+        place = widths.index(widest)
+        widths = [w - step if w == widest and (step > 1 or k == place) else w for k, w in enumerate(widths)]
+    return widths
+
+
+def _cell(text: str, width: int, numeric: bool) -> str:
+    """The text as wide as that on a terminal, cut on the right with a mark; numbers stand on the right."""
+    wide = cell_len(text)
+    if wide <= width:
+        return " " * (width - wide) + text if numeric else text + " " * (width - wide)
+    return text if not sys.stdout.isatty() else set_cell_size(text, width - 1) + "…"
+
+
+def _records(names: Sequence[str], rows: Sequence[Sequence[str]], before: int, room: int) -> str:
+    """A line for each value, for tables that no terminal holds."""
+    most = max(map(cell_len, names))
+    lines = []
+    for number, row in enumerate(rows, before + 1):
+        lines.append(f"-- row {number}\n")
+        lines += [
+            f"{_cell(name, most, False)}  {_cell(text, max(_LEAST, room - most - 2), False).rstrip()}\n"
+            for name, text in zip(names, row, strict=True)
+        ]
+    return "".join(lines)
 
 
 def _shown(value: Any) -> str:

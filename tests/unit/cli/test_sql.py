@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import datetime as dt
 import io
 import json
 import os
 import re
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +18,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
+from rich.cells import cell_len
 
+import logsink
 from logsink.cli import statement
 from logsink.cli.main import main
-from logsink.cli.statement import needed
-from logsink.errors import NotFound
+from logsink.errors import ArgumentError, NotFound
 from logsink.parse.schema import FILE
 from logsink.query import scan
+from logsink.query import sql as engine
+from logsink.query.sql import needed
 from logsink.store import open_store
 from tests.unit.query.archives import archive, row
 
@@ -32,6 +37,29 @@ SECOND = 1_000_000
 ROWS = [
     row(n * SECOND, host=f"web{n % 3}", app="a" if n % 2 else None, severity=n % 8, message=f"l {n}") for n in range(50)
 ]
+
+
+WRITING = (
+    "DELETE FROM logs",
+    "INSERT INTO logs SELECT * FROM logs",
+    "UPDATE logs SET host = 'x'",
+    "CREATE TABLE x AS SELECT 1",
+    "CREATE MACRO f() AS 1",
+    "DROP VIEW logs",
+    "TRUNCATE logs",
+    "PRAGMA database_list",
+    "CALL pragma_version()",
+    "USE memory",
+    "LOAD json",
+    "WITH a AS (SELECT 1 AS i) INSERT INTO logs SELECT * FROM a",
+    "EXPLAIN ANALYZE DELETE FROM logs",
+    "EXPLAIN (ANALYZE) INSERT INTO logs SELECT * FROM logs",
+    "IMPORT DATABASE '/tmp/logs'",
+    "PREPARE x AS SELECT 1",
+    "EXECUTE x",
+    "BEGIN",
+    "VACUUM",
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +81,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def sql(url: str, *arguments: str) -> Result:
-    return CliRunner().invoke(main, ["sql", "--store", url, *arguments])
+    return CliRunner().invoke(main, ["sql", "-q", "--store", url, *arguments])
 
 
 def test_a_table(url: str) -> None:
@@ -139,18 +167,20 @@ def test_memory_is_bounded_and_what_does_not_fit_leaves_nothing(
         ("SELECT hosts FROM logs", "cannot run this SQL: Binder Error"),
         ("SELECT * FROM read_csv('/etc/passwd')", "cannot run this SQL: Permission Error"),
         ("SELECT * FROM '/etc/passwd'", "cannot run this SQL: "),
-        ("COPY logs TO '/tmp/logs.csv'", "cannot run this SQL: Permission Error"),
-        ("INSTALL httpfs", "cannot run this SQL: Permission Error"),
-        ("SET enable_external_access = true", "cannot run this SQL: "),
-        ("ATTACH '/tmp/other.db'", "cannot run this SQL: "),
+        ("COPY logs TO '/tmp/logs.csv'", "cannot run COPY: SQL here only reads"),
+        ("INSTALL httpfs", "cannot run INSTALL: SQL here only reads"),
+        ("SET enable_external_access = true", "cannot run SET: "),
+        ("ATTACH '/tmp/other.db'", "cannot run ATTACH: "),
         ("SELECT * FROM read_text('/etc/passwd')", "cannot run this SQL: Permission Error"),
         ("SELECT * FROM query('FROM read_text(''/etc/passwd'')')", "cannot run this SQL: Permission Error"),
         ("SELECT * FROM glob('/etc/*')", "cannot run this SQL: Permission Error"),
         ("SELECT * FROM 's3://bucket/x.parquet'", "cannot run this SQL: Permission Error"),
         ("SELECT * FROM duckdb_secrets()", "cannot run this SQL: Permission Error"),
-        ("SET memory_limit = '1TB'", "cannot run this SQL: "),
-        ("EXPORT DATABASE '/tmp/logs'", "cannot run this SQL: Permission Error"),
-        ("DELETE FROM logs", "cannot run this SQL: Binder Error"),
+        ("SET memory_limit = '1TB'", "cannot run SET: "),
+        ("EXPORT DATABASE '/tmp/logs'", "cannot run EXPORT: "),
+        *((text, f"cannot run {text.split()[0]}: ") for text in WRITING),
+        ("SELECT 1; SELECT 2", "cannot run this SQL: 2 statements, and one is wanted"),
+        ("", "cannot run this SQL: 0 statements, and one is wanted"),
         ("SELECT getenv('HOME')", "cannot run this SQL: Catalog Error"),
         ("SELECT * FROM result", "cannot run this SQL: Catalog Error"),
     ],
@@ -192,7 +222,7 @@ def test_it_runs_anew_when_objects_were_removed(url: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(scan._Scan, "_group", once)
     assert sql(url, "SELECT count(*) AS n FROM logs").stdout.split() == ["n", "50"]
     assert failed
-    monkeypatch.setattr(statement, "ATTEMPTS", 1)
+    monkeypatch.setattr(engine, "ATTEMPTS", 1)
     failed.clear()
     result = sql(url, "SELECT count(*) AS n FROM logs")
     assert result.exit_code == 2
@@ -205,15 +235,87 @@ def test_it_runs_anew_when_objects_were_removed(url: str, monkeypatch: pytest.Mo
         ("SELECT app, count(*) FROM logs GROUP BY app", ("app",)),
         ("SELECT count(*) FROM logs", ("severity",)),
         ("SELECT Host FROM logs WHERE MESSAGE LIKE 'x'", ("host", "message")),
-        ("SELECT * FROM logs", tuple(FILE.names)),
-        ("SELECT logs.* EXCLUDE (raw) FROM logs", tuple(FILE.names)),
-        ("FROM logs", tuple(FILE.names)),
-        ("SELECT COLUMNS('h.*') FROM logs", tuple(FILE.names)),
-        ("SUMMARIZE logs", tuple(FILE.names)),
-        ("SELECT to_json(logs) FROM logs", tuple(FILE.names)),
-        ("SELECT logs FROM logs", tuple(FILE.names)),
+        ("SELECT * FROM logs", ("date", *FILE.names)),
+        ("SELECT logs.* EXCLUDE (raw) FROM logs", ("date", *FILE.names)),
+        ("FROM logs", ("date", *FILE.names)),
+        ("SELECT COLUMNS('h.*') FROM logs", ("date", *FILE.names)),
+        ("SUMMARIZE logs", ("date", *FILE.names)),
+        ("SELECT to_json(logs) FROM logs", ("date", *FILE.names)),
+        ("SELECT logs FROM logs", ("date", *FILE.names)),
         ("SELECT l.app FROM logs l JOIN (SELECT app FROM logs) m ON l.app = m.app", ("app",)),
     ],
 )
 def test_only_what_a_statement_names_is_read(query: str, columns: tuple[str, ...]) -> None:
     assert needed(query) == columns
+
+
+def test_a_summary_line_and_a_header_also_without_rows(url: str) -> None:
+    loud = CliRunner().invoke(main, ["sql", "--utc", "--store", url, "SELECT host, app FROM logs WHERE host = 'none'"])
+    assert (loud.exit_code, loud.stdout) == (1, "host  app\n")
+    assert re.fullmatch(r"logsink: 0 found in .* s; read .*; includes everything acknowledged by .* UTC\n", loud.stderr)
+
+
+def test_times_are_in_the_zone_that_is_asked_for(url: str) -> None:
+    first = "SELECT time, time::VARCHAR AS text FROM logs WHERE time < '2026-11-22 09:00:01' ORDER BY time"
+    assert sql(url, "-z", "Asia/Tokyo", "-o", "json", first).stdout == (
+        '{"time":"2026-11-22T09:00:00+09:00","text":"2026-11-22 09:00:00+09"}\n'
+    )
+
+
+def test_the_date_is_there(url: str) -> None:
+    assert sql(url, "SELECT date, count(*) AS n FROM logs WHERE date = '2026-11-22' GROUP BY date").stdout == (
+        "date         n\n2026-11-22  50\n"
+    )
+    assert sql(url, "-o", "csv", "SELECT * FROM logs LIMIT 1").stdout.startswith('"date","time",')
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+def test_wide_results_fit_a_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pa.table({"n": [1, 2], "text": ["x" * 300, "日本" * 50], "other": ["short", "y" * 30]})
+    lines = _on_terminal(rows, width, monkeypatch)
+    assert max(map(cell_len, lines)) <= width
+    assert any("…" in line for line in lines)
+    if width >= 40:
+        assert lines[0].split() == ["n", "text", "other"]
+
+
+def test_a_table_of_too_many_columns_becomes_a_line_for_each_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pa.table({f"column{n}": ["a value", "z" * 200] for n in range(20)})
+    lines = _on_terminal(rows, 80, monkeypatch)
+    assert lines[:2] == ["-- row 1", "column0   a value"]
+    assert lines[21] == "-- row 2"
+    assert max(map(len, lines)) <= 80
+
+
+def _on_terminal(rows: pa.Table, width: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    class Terminal(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return True
+
+    out = Terminal(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert statement.show(rows.to_reader(), "table") == rows.num_rows
+    monkeypatch.undo()
+    return out.buffer.getvalue().decode().splitlines()  # type: ignore[attr-defined]
+
+
+def test_a_spark_server_that_does_not_answer(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyspark.sql.connect")
+    monkeypatch.setattr(statement, "ANSWER", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        result = sql(url, "--connect", f"sc://127.0.0.1:{silent.getsockname()[1]}", "SELECT 1")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert re.fullmatch(r"logsink: cannot reach sc://127.*: no answer within 0.2 s .*\n", result.stderr)
+
+
+def test_the_library_runs_sql_too(url: str) -> None:
+    logs = logsink.open(url)
+    count = "SELECT count(*) AS n FROM logs WHERE severity <= 1"
+    assert logs.sql(count, host="web1").to_pylist() == [{"n": 5}]
+    assert logs.sql(count, since=dt.timedelta(days=36500)).to_pylist() == [{"n": 14}]
+    assert logs.sql(count, until=dt.timedelta(days=36500)).to_pylist() == [{"n": 0}]
+    with pytest.raises(ArgumentError, match="cannot run INSERT"):
+        logs.sql("INSERT INTO logs SELECT * FROM logs")
+    with pytest.raises(ArgumentError, match="cannot use 'hosts' as a condition"):
+        logs.sql(count, hosts="web1")
