@@ -7,7 +7,7 @@ what to write instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from logsink import place
@@ -28,6 +28,13 @@ SPELLED = {
 _PART = r"(?a)(\d+(?:\.\d+)?|an? )\s*([A-Za-z]+)(?:\s*,\s*|\s+and\s+|\s*)"
 _BINARY = {"TiB": 1 << 40, "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
 _SIZE = re.compile(r"(\d+)(TiB|GiB|MiB|KiB|B)")
+
+
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.7) -> str:
+    """The one of ``known`` that a misspelt word was probably meant to be, or ''."""
+    from difflib import get_close_matches  # costs 3 ms, and is asked only after a mistake
+
+    return next(iter(get_close_matches(word, list(known), 1, cutoff)), "")
 
 
 def parse_duration(text: str) -> float:

@@ -29,6 +29,7 @@ SILENT = ("serve",)
 """Verbs that print nothing on stdout: it may be closed."""
 
 _INTERRUPTED = 130
+_NO_SUCH = (click.NoSuchOption, click.exceptions.NoSuchCommand)
 
 
 class _Lazy(click.Group):
@@ -101,10 +102,14 @@ def _usage(error: click.ClickException) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
     else:
+        from logsink.cli.meant import remedies
+
         context = getattr(error, "ctx", None)
-        message = redacted(error.format_message().rstrip(".").replace("\n", " "))
-        see = f" (see `{context.command_path} --help`)" if context else ""
-        click.echo(f"logsink: {harmless(f'{message[:1].lower()}{message[1:]}')}{see}", err=True)
+        message = getattr(error, "message", None) if isinstance(error, _NO_SUCH) else error.format_message()
+        text = redacted((message or error.format_message()).rstrip(".").replace("\n", " "))
+        hints = [*remedies(error), *([f"see `{context.command_path} --help`"] if context else [])]
+        told = f" ({'; '.join(hints)})" if hints else ""
+        click.echo(f"logsink: {harmless(f'{text[:1].lower()}{text[1:]}')}{harmless(told)}", err=True)
     return error.exit_code
 
 

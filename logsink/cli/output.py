@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,10 +14,11 @@ from logsink.cli import completion
 from logsink.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from logsink.query import Filter
     from logsink.query.formats import Output
 
 FORMATS = ("text", "iso", "verbose", "json", "json-pretty", "csv", "raw", "cat", "syslog", "parquet", "arrow")
-WITH_FIELDS = ("verbose", "json", "json-pretty", "csv", "parquet", "arrow")
+WITH_FIELDS = ("text", "iso", "verbose", "json", "json-pretty", "csv", "parquet", "arrow")
 BINARY = ("parquet", "arrow")
 FOR_PEOPLE = ("text", "iso", "verbose", "cat")
 SYNONYMS = {"short": "text", "short-iso": "iso", "default": "text", "jsonl": "json"}
@@ -40,7 +42,7 @@ def shown(function: Callable[..., Any]) -> Callable[..., Any]:
             "--fields",
             metavar="NAMES",
             shell_complete=completion.columns,
-            help="Columns of json, csv, verbose, parquet, arrow, in this order: time,host,.status.",
+            help="These columns in this order, as time,host,.status; for all formats but raw, cat, syslog.",
         ),
         click.option(
             "--framing",
@@ -53,7 +55,10 @@ def shown(function: Callable[..., Any]) -> Callable[..., Any]:
             is_flag=True,
             help="With -o csv: put ' before text that spreadsheets run as a formula (= + - @, tab, CR).",
         ),
-        click.option("--color", type=colours, default="auto", help="By severity, in text."),
+        click.option(
+            "--color", type=colours, default="auto", help="Colours by severity, and matches highlighted, in text."
+        ),
+        click.option("--marks", type=colours, default="auto", help="A letter for the severity in text: ! E W n i d."),
         click.option(
             "--force-color",
             "--colored-output",
@@ -68,9 +73,12 @@ def shown(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def output_of(given: Mapping[str, Any], zone: dt.tzinfo, *, terminal: bool, blocks: bool = False) -> Output:
+def output_of(
+    given: Mapping[str, Any], zone: dt.tzinfo, filter: Filter, *, terminal: bool, blocks: bool = False
+) -> Output:
     """The output that the options ask for. ``ArgumentError``.
 
+    filter     whose matches are highlighted
     terminal   stdout is one
     blocks     the rows come in blocks, which formats for people show
     """
@@ -85,10 +93,19 @@ def output_of(given: Mapping[str, Any], zone: dt.tzinfo, *, terminal: bool, bloc
         raise ArgumentError(f"cannot write {kind} to a terminal", hint=f"send it to a file: > found.{kind}")
     columns = fields(given["fields"], kind) if given["fields"] else render.SHOWN
     shown_zone = None if zone is dt.UTC else zone
-    coloured = given["color"] == "always" or (given["color"] == "auto" and terminal and not os.environ.get("NO_COLOR"))
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    coloured = given["color"] == "always" or (given["color"] == "auto" and terminal and not plain)
+    text = partial(
+        render.Text,
+        shown_zone,
+        colour=coloured,
+        marks=given["marks"] == "always" or (given["marks"] == "auto" and terminal),
+        highlight=_matched(filter) if coloured else "",
+        fields=columns if given["fields"] else (),
+    )
     makers: dict[str, Callable[[], Output]] = {
-        "text": lambda: lines(render.Text(shown_zone, colour=coloured)),
-        "iso": lambda: lines(render.Text(shown_zone, colour=coloured, iso=True)),
+        "text": lambda: lines(text()),
+        "iso": lambda: lines(text(iso=True)),
         "verbose": lambda: lines(render.Verbose(columns, shown_zone)),
         "json": lambda: render.Lines(render.Json(columns)),
         "json-pretty": lambda: render.Lines(render.JsonPretty(columns)),
@@ -101,6 +118,14 @@ def output_of(given: Mapping[str, Any], zone: dt.tzinfo, *, terminal: bool, bloc
     }
     made = makers[kind]()
     return formats.WithMembers(made, as_json=kind.startswith("json")) if any(map(is_member, columns)) else made
+
+
+def _matched(filter: Filter) -> str:
+    """What is looked for in messages, as one regular expression; '' for nothing."""
+    from logsink.query.conditions import Holds
+
+    looked_for = [c.matched for c in filter.conditions if isinstance(c, Holds) and c.column == "message"]
+    return "|".join(looked_for)
 
 
 def fields(text: str, kind: str) -> Sequence[str]:
@@ -127,5 +152,9 @@ def column(name: str) -> str:
         Path(name)
         return name
     if name not in FILE.names:
-        raise ArgumentError(f"cannot find field {name!r}", hint=f"there are {', '.join(FILE.names)}")
+        from logsink.cli import meant
+
+        close = meant.column(name, FILE.names)
+        hint = f"{f'did you mean {close}? ' if close else ''}there are {', '.join(FILE.names)}"
+        raise ArgumentError(f"cannot find field {name!r}", hint=hint)
     return name

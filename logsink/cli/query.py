@@ -10,8 +10,9 @@ import click
 
 from logsink.cli.belonging import belonging, span_of
 from logsink.cli.conditions import conditions, patterns, with_json
-from logsink.cli.light import Command, light_imports, without_idle_memory
+from logsink.cli.light import light_imports, without_idle_memory
 from logsink.cli.output import shown
+from logsink.cli.sections import Sectioned
 from logsink.cli.settings import effective, options
 from logsink.cli.summaries import summaries
 from logsink.cli.zones import zone_of
@@ -44,7 +45,7 @@ Exit code 0: something was found; 1: nothing; 2: an error, or something is unrea
 """
 
 
-@click.command(cls=Command, help=_EXAMPLES)
+@click.command(cls=Sectioned, help=_EXAMPLES)
 @patterns
 @options("store")
 @conditions

@@ -91,7 +91,7 @@ class _Run:
         summary = summary_of(given, self._zone, filter)
         rule = rule_of(given, self._zone)
         plain = {**given, "output": "text"} if summary else given
-        output = output_of(plain, self._zone, terminal=self._terminal, blocks=isinstance(rule, Around | Span))
+        output = output_of(plain, self._zone, filter, terminal=self._terminal, blocks=isinstance(rule, Around | Span))
         if summary:
             check(given)
         columns = tuple(summary.columns if summary else output.columns)

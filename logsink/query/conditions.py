@@ -190,6 +190,13 @@ class Holds:
         self._pattern = f"(?i:{joined})" if ignore_case else joined
         probe(" ".join(patterns), self._pattern, "patterns")
 
+    @property
+    def matched(self) -> str:
+        """An RE2 expression for the text that matches, to highlight it; with ``words`` by ASCII's notion of a word."""
+        parts = self.patterns if self.regex else tuple(map(escaped, self.patterns))
+        joined = "|".join(rf"\b(?:{part})\b" if self.words else f"(?:{part})" for part in parts)
+        return f"(?i:{joined})" if self.ignore_case else joined
+
     def __str__(self) -> str:
         how = [("regular expression", self.regex), ("whole words", self.words), ("in any case", self.ignore_case)]
         said = ", ".join(name for name, so in how if so)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from logsink.errors import ArgumentError
+from logsink.kinds import nearest
 
 SEVERITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 FACILITIES = (
@@ -20,7 +21,9 @@ def parse_priority(text: str) -> tuple[int, int]:
     parts = text.lower().split("..")
     levels = [_PRIORITIES.get(part) for part in parts]
     if len(parts) > 2 or None in levels:
+        close = nearest(next(part for part in parts if part not in _PRIORITIES), _PRIORITIES) if None in levels else ""
         hint = f"write one of {', '.join(SEVERITIES)}, 0 to 7, or a range such as err..notice"
+        hint = f"did you mean {close}? {hint}" if close else hint
         raise ArgumentError(f"cannot read {text!r} as a priority", hint=hint)
     known = [level for level in levels if level is not None]
     return (0, known[0]) if len(known) == 1 else (min(known), max(known))
@@ -30,7 +33,7 @@ def parse_facility(text: str) -> int:
     """The number of ``local0``, ``daemon``, ``3``. ``ArgumentError``."""
     code = _FACILITIES.get(text.lower())
     if code is None:
-        raise ArgumentError(
-            f"cannot read {text!r} as a facility", hint=f"write one of {', '.join(FACILITIES)}, or 0 to 23"
-        )
+        close = nearest(text.lower(), _FACILITIES)
+        hint = f"{f'did you mean {close}? ' if close else ''}write one of {', '.join(FACILITIES)}, or 0 to 23"
+        raise ArgumentError(f"cannot read {text!r} as a facility", hint=hint)
     return code

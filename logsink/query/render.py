@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logsink.characters import harmless_json
+from logsink.characters import escape, harmless_json
 from logsink.flags import names
 from logsink.parse import RAW_COLUMNS, raw_frames
 from logsink.parse.schema import FILE
@@ -36,6 +36,13 @@ _BYTES = 64 << 20  # of rows rendered at once: even escaped, lines stay below Ar
 _RFC_3339 = '"{date}T{clock}.{milli}{micro}Z"'
 _RESET = "\x1b[0m"
 _COLOURS = {0: "\x1b[1;31m", 1: "\x1b[1;31m", 2: "\x1b[1;31m", 3: "\x1b[31m", 4: "\x1b[33m", 5: "\x1b[1m", 7: "\x1b[2m"}
+
+MARKS = dict(enumerate("!!!EWnid"))
+"""Severity by a letter: emerg, alert and crit, err, warning, notice, info, debug. Capitals are what one looks for."""
+
+_REVERSED = ("\x1b[7m", "\x1b[27m")
+_BORDERS = ("\ufdd0", "\ufdd1")
+"""Noncharacters, for this program's own use (Unicode 23.7)."""
 
 
 class Renderer(Protocol):
@@ -87,41 +94,93 @@ class Blocks:
 class Text:
     """``2026-11-22 03:12:05.123 host app[procid]: message``: local time, to be read, and to be pasted into ``--since``.
 
-    zone     in which times are shown; None: UTC, with a ``Z``. A time that occurs twice has its offset from UTC: ``+02:00``
-    colour   by severity, for a terminal
-    iso      times as RFC 3339 has them, with microseconds and zone
+    zone        in which times are shown; None: UTC, with a ``Z``. A time that occurs twice has its offset from UTC: ``+02:00``
+    colour      by severity, for a terminal
+    iso         times as RFC 3339 has them, with microseconds and zone
+    marks       a letter for the severity behind the time, see ``MARKS``
+    highlight   RE2 expression; where it matches the message, the colours are reversed
+    fields      these columns instead, with a tab between them and ``-`` for a missing value; without marks
     """
 
-    def __init__(self, zone: dt.tzinfo | None, *, colour: bool = False, iso: bool = False) -> None:
+    def __init__(
+        self,
+        zone: dt.tzinfo | None,
+        *,
+        colour: bool = False,
+        iso: bool = False,
+        marks: bool = False,
+        highlight: str = "",
+        fields: Sequence[str] = (),
+    ) -> None:
         self._zone, self._colour, self._iso = zone, colour, iso
-        self.columns: Sequence[str] = ("time", "host", "app", "procid", *(("severity",) if colour else ()), "message")
+        self._marks, self._highlight, self._fields = marks, highlight, tuple(fields)
+        shown = self._fields or ("time", "host", "app", "procid", "message")
+        self.columns: Sequence[str] = tuple(dict.fromkeys((*shown, *(("severity",) if colour or marks else ()))))
 
     def lines(self, rows: pa.Table) -> pa.Array:
+        return self._chosen(rows) if self._fields else self._usual(rows)
+
+    def _usual(self, rows: pa.Table) -> pa.Array:
         host, app, procid = (one_chunk(rows.column(name)) for name in ("host", "app", "procid"))
         tagged = pc.or_(pc.is_valid(app), pc.is_valid(procid))
         return _join(
-            *self._stamp(rows),
+            *self._stamp(rows, "time"),
+            " ",
+            *((_by_severity(rows, MARKS, "-"), " ") if self._marks else ()),
             pc.fill_null(_dressed(host, for_terminal), "-"),
             *((_by_severity(rows, _COLOURS),) if self._colour else ()),
             _dressed(app, for_terminal, " "),
             _dressed(procid, for_terminal, "[", "]", bare=pc.is_null(app)),
             pc.if_else(tagged, ": ", " "),
-            for_terminal(_without_space(one_chunk(rows.column("message")))),
+            self._message(rows),
             *((_by_severity(rows, dict.fromkeys(_COLOURS, _RESET)),) if self._colour else ()),
             "\n",
         )
 
-    def _stamp(self, rows: pa.Table) -> tuple[pa.Array, ...]:
-        time = instants_of(rows, "time")
+    def _chosen(self, rows: pa.Table) -> pa.Array:
+        cells = [fragment for name in self._fields for fragment in ("\t", *self._cell(rows, name))]
+        return _join(
+            _by_severity(rows, _COLOURS) if self._colour else pa.repeat("", rows.num_rows),
+            *cells[1:],
+            *((_by_severity(rows, dict.fromkeys(_COLOURS, _RESET)),) if self._colour else ()),
+            "\n",
+        )
+
+    def _cell(self, rows: pa.Table, name: str) -> tuple[pa.Array, ...]:
+        column = one_chunk(rows.column(name))
+        if name == "message":
+            return (pc.fill_null(self._message(rows), "-"),)
+        if not pa.types.is_timestamp(column.type):
+            return (pc.fill_null(_dressed(_as_text(column, name), for_terminal), "-"),)
+        if not column.null_count:
+            return self._stamp(rows, name)
+        return (pc.if_else(column.is_valid(), _join(*self._stamp(rows, name)), "-"),)
+
+    def _message(self, rows: pa.Table) -> pa.Array:
+        """Messages as they are shown. Matches are marked before anything is escaped, by characters that no text may hold."""
+        messages = one_chunk(rows.column("message"))
+        if not self._highlight:
+            return for_terminal(_without_space(messages))
+        for mark in _BORDERS:
+            messages = pc.replace_substring(messages, mark, escape(mark))
+        messages = pc.replace_substring_regex(messages, f"({self._highlight})", r"\1".join(_BORDERS))
+        messages = pc.replace_substring(messages, "".join(_BORDERS), "")  # matches of nothing
+        messages = for_terminal(_without_space(messages))
+        for mark, sequence in zip(_BORDERS, _REVERSED, strict=True):
+            messages = pc.replace_substring(messages, mark, sequence)
+        return messages
+
+    def _stamp(self, rows: pa.Table, name: str) -> tuple[pa.Array, ...]:
+        time = instants_of(rows, name)
         if self._iso:
-            return *_rfc_3339(time, self._zone), pa.scalar(" ")
+            return _rfc_3339(time, self._zone)
         if self._zone is None:
-            return (stamps(time, "{date} {clock}.{milli}Z "),)
+            return (stamps(time, "{date} {clock}.{milli}Z"),)
         moved = local(time, self._zone)
         twice = as_array(repeated(time, self._zone))
         if not pc.any(twice).as_py():
-            return (stamps(moved, "{date} {clock}.{milli} "),)
-        return stamps(moved, "{date} {clock}.{milli}"), pc.if_else(twice, _offsets(time, moved), ""), pa.scalar(" ")
+            return (stamps(moved, "{date} {clock}.{milli}"),)
+        return stamps(moved, "{date} {clock}.{milli}"), pc.if_else(twice, _offsets(time, moved), "")
 
 
 class Verbose:
@@ -259,8 +318,8 @@ def _as_it_is(values: pa.Array) -> pa.Array:
 
 def _in_a_line(values: pa.Array) -> pa.Array:
     """Without what ends a line."""
-    for pattern, escape in ((r"\n", "#012"), (r"\x00", "#000"), (r"\r\z", "#015")):
-        values = pc.replace_substring_regex(values, pattern, escape)
+    for pattern, shown in ((r"\n", "#012"), (r"\x00", "#000"), (r"\r\z", "#015")):
+        values = pc.replace_substring_regex(values, pattern, shown)
     return values
 
 
@@ -335,9 +394,10 @@ def _flags(values: pa.Array) -> pa.Array:
     return pa.array([orjson.dumps(names(value)).decode() for value in values.to_pylist()], pa.string())
 
 
-def _by_severity(rows: pa.Table, sequences: dict[int, str]) -> pa.Array:
+def _by_severity(rows: pa.Table, texts: Mapping[int, str], missing: str = "") -> pa.Array:
     severity = one_chunk(rows.column("severity")).dictionary_encode()
-    return _dressed(severity, lambda v: pa.array([sequences.get(n, "") for n in v.to_pylist()], pa.string()))
+    found = _dressed(severity, lambda v: pa.array([texts.get(n, "") for n in v.to_pylist()], pa.string()))
+    return pc.fill_null(found, missing)
 
 
 def _without_space(messages: pa.Array) -> pa.Array:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from logsink.errors import ArgumentError
 from logsink.flags import Flag
+from logsink.kinds import nearest
 from logsink.query.conditions import Between, Flagged, Holds, Not, Numbered, OneOf, Parameter
 from logsink.query.filters import Condition, Filter
 from logsink.query.levels import parse_facility, parse_priority
@@ -93,9 +94,10 @@ class Wanted(NamedTuple):
         for text in self.flag:
             bits = known.get(text.removeprefix("!").lower())
             if bits is None:
-                raise ArgumentError(
-                    f"cannot find flag {text.removeprefix('!')!r}", hint=f"write one of {', '.join(known)}"
-                )
+                name = text.removeprefix("!")
+                close = nearest(name.lower(), known)
+                hint = f"{f'did you mean {close}? ' if close else ''}write one of {', '.join(known)}"
+                raise ArgumentError(f"cannot find flag {name!r}", hint=hint)
             yield Not(Flagged("flags", bits)) if text.startswith("!") else Flagged("flags", bits)
 
     def _in_message(self) -> Sequence[Condition]:

@@ -201,6 +201,36 @@ def test_nothing_that_is_shown_drives_the_terminal(evil: str, arguments: tuple[s
     assert "Traceback" not in shown
 
 
+ERROR = "2026-11-22 00:00:03.000Z {mark}web1 sshd[7]: session 3 opened"
+
+
+@pytest.mark.parametrize(
+    ("environ", "arguments", "coloured", "marked"),
+    [
+        ({}, (), True, True),
+        ({"NO_COLOR": "1"}, (), False, True),
+        ({"TERM": "dumb"}, (), False, True),
+        ({"NO_COLOR": "1"}, ("--color", "always"), True, True),
+        ({}, ("--color", "never", "--marks", "never"), False, False),
+        ({"PAGER": "cat"}, ("--no-pager",), True, True),
+    ],
+)
+def test_severity_and_matches_are_seen(
+    url: str, environ: dict[str, str], arguments: tuple[str, ...], coloured: bool, marked: bool
+) -> None:
+    with query(url, "--utc", "-p", "3..3", "-n", "all", "session 3 ", *arguments, **environ) as terminal:
+        code, shown = terminal.end()
+    assert code == 0
+    assert ERROR.format(mark="E " if marked else "") in plain(shown)
+    assert ("\x1b[7msession 3 \x1b[27m" in shown) == coloured
+    assert ("\x1b[31m" in shown) == coloured
+
+
+def test_a_pipe_has_no_marks_and_no_colours(url: str) -> None:
+    command = [*COMMAND, "query", "--store", url, "--utc", "-q", "session 3 "]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == ERROR.format(mark="") + "\n"
+
+
 # --- no terminal: closed, full
 
 

@@ -130,8 +130,8 @@ def test_what_is_found(url: str, arguments: tuple[str, ...], wanted: list[int]) 
         (("--flag", "late"), "cannot find flag 'late' (write one of truncated"),
         (("-z", "Mars/Base"), "cannot find time zone 'Mars/Base' (write local, UTC, or"),
         (("-S", "1h", "-U", "2h"), "cannot search from '1h' until '2h': the range is empty"),
-        (("--fields", "host"), "cannot choose fields with -o text (--fields goes with verbose"),
-        (("-o", "json", "--fields", "hosts"), "cannot find field 'hosts' (there are time, received"),
+        (("-o", "cat", "--fields", "host"), "cannot choose fields with -o cat (--fields goes with text, iso, verbose"),
+        (("-o", "json", "--fields", "hosts"), "cannot find field 'hosts' (did you mean host? there are time, received"),
         (("-o", "json", "--fields", "host,host"), "cannot use fields 'host,host' (name each once"),
         (("--count", "--patterns"), "cannot give --count and --patterns at once"),
         (("--by", "host"), "cannot use --by without --hist"),
@@ -296,6 +296,24 @@ def test_verbose_and_iso(url: str) -> None:
     assert query(url, "-q", "-z", "Asia/Kolkata", "-o", "iso", "-H", "web2").stdout == (
         "2026-11-22T05:30:01.000000+05:30 web2 nginx: upstream Timeout 17\n"
     )
+
+
+def test_text_for_a_terminal_and_for_programs(url: str) -> None:
+    plain = query(url, "-q", "--utc", "-H", "web2").stdout
+    assert plain == "2026-11-22 00:00:01.000Z web2 nginx: upstream Timeout 17\n"
+    marked = query(url, "-q", "--utc", "-H", "web2", "--marks", "always").stdout
+    assert marked == "2026-11-22 00:00:01.000Z E web2 nginx: upstream Timeout 17\n"
+    fields = query(url, "-q", "--utc", "-H", "web2", "--fields", "host,severity,message").stdout
+    assert fields == "web2\terr\tupstream Timeout 17\n"
+    for arguments, highlighted in (
+        (("Timeout",), "\x1b[7mTimeout\x1b[27m 17"),
+        (("-i", "TIMEOUT"), "\x1b[7mTimeout\x1b[27m 17"),
+        (("-w", "Timeout"), "\x1b[7mTimeout\x1b[27m 17"),
+        (("-E", "T.* [0-9]"), "\x1b[7mTimeout 1\x1b[27m7"),
+        (("-g", "17", "Timeout"), "\x1b[7mTimeout\x1b[27m \x1b[7m17\x1b[27m"),
+        (("-v", "x"), "Timeout 17"),
+    ):
+        assert highlighted in query(url, "-q", "-H", "web2", "--color", "always", *arguments).stdout
 
 
 def test_syslog(url: str) -> None:

@@ -66,6 +66,39 @@ def test_text_is_coloured_by_severity() -> None:
     assert [line[25:] for line in lines] == ["h\x1b[31m hello\x1b[0m", "h\x1b[33m hello\x1b[0m", "h hello", "h hello"]
 
 
+def test_severity_is_a_letter_too() -> None:
+    lines = output(Text(None, marks=True), *(row(host="h", severity=s) for s in (*range(8), None))).splitlines()
+    assert [line[25:] for line in lines] == [f"{mark} h hello" for mark in "!!!EWnid-"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "message", "shown"),
+    [
+        ("root", "for root, root", "for <root>, <root>"),
+        ("[0-9]+", "port 22", "port <22>"),
+        ("o*", "foo", "f<oo>"),
+        ("\x1b", "a\x1bb", "a<\\x1b>b"),
+        ("(a)(b)?", "xab", "x<ab>"),
+        ("a|b", " ba", "<b><a>"),
+        ("x", "\ufdd0x\ufdd1", "\\ufdd0<x>\\ufdd1"),
+    ],
+)
+def test_matches_are_highlighted(expression: str, message: str, shown: str) -> None:
+    (line,) = output(Text(None, highlight=expression), row(host="h", message=message)).splitlines()
+    assert line[27:] == shown.replace("<", "\x1b[7m").replace(">", "\x1b[27m")
+
+
+def test_text_of_chosen_fields_has_a_tab_between_them() -> None:
+    full = row(host="h", severity=3, facility=4, message=" a\tb", flags=1) | {"time": TIME}
+    fields = ("severity", "time", "host", "app", "message", "facility", "flags", "received", "nth")
+    assert output(Text(None, fields=fields), full, row(message=None)).splitlines() == [
+        "err\t2026-11-22 03:12:05.123Z\th\t-\ta\\tb\tauth\ttruncated\t2026-11-22 00:00:00.000Z\t0",
+        "-\t2026-11-22 00:00:00.000Z\t-\t-\t-\t-\t-\t2026-11-22 00:00:00.000Z\t0",
+    ]
+    coloured = output(Text(None, fields=("host", "message"), colour=True), full)
+    assert coloured == "\x1b[31mh\ta\\tb\x1b[0m\n"
+
+
 def test_json_leaves_out_nulls_and_keeps_the_order_of_the_schema() -> None:
     full = row(
         host="w",
