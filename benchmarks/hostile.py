@@ -68,8 +68,8 @@ def zstd_windows(server: Server, scale: float) -> int:
     compressor = ZstdCompressor(
         options={CompressionParameter.window_log: 23, CompressionParameter.compression_level: 1}
     )
-    message = b"<13>" + b"x" * 65_000 + b"\n"
-    data = compressor.compress(message * (12_000_000 // len(message)), ZstdCompressor.FLUSH_BLOCK)
+    lines = b"".join(b"<13>%06d " % n + b"x" * 1000 + b"\n" for n in range(12_000))
+    data = compressor.compress(lines, ZstdCompressor.FLUSH_BLOCK)
     socks = [socket.create_connection(("127.0.0.1", server.port("tcp"))) for _ in range(int(200 * scale) or 1)]
     for sock in socks:
         try:

@@ -340,14 +340,14 @@ class StreamConnection(asyncio.BufferedProtocol):
             loop.call_later(wait, self.resume)
         return wait > 0
 
-    def _look_back(self, octets: int) -> None:
-        """The stream has to look back at ``octets``: close the connection if its sender's streams hold too much."""
-        before, self._window = self._window, octets
-        if not self.intake.windows.grow(self.origin.sender, octets - before):
-            reason = (
-                "compressed streams of this address look back at more than their share of half of receive.memory_limit"
-            )
-            self.reject(Failure("inflation_memory", reason))
+    def _look_back(self, inflater: StreamInflater) -> None:
+        """Count what the stream has to look back at; give it up if its sender's streams hold too much."""
+        before, self._window = self._window, inflater.memory
+        if not self.intake.windows.grow(self.origin.sender, self._window - before):
+            share = "their share of half of receive.memory_limit"
+            reason = f"compressed streams of its address look back at more than {share}"
+            inflater.give_up("inflation_memory", reason)
+            self._look_back(inflater)
 
     def _inflate(self) -> None:
         """Cut what the inflater gives, unless reading is held; give way to others now and then."""
@@ -361,13 +361,13 @@ class StreamConnection(asyncio.BufferedProtocol):
             view[len(carry) : end] = piece
             self._cut(end)
             turn += len(piece)
-            if turn >= TURN and self._aborted:
-                inflater.give_up()
-            waits = self._inflated(max(len(piece), self.intake.weighed - weighed))
-            if turn >= TURN and not waits and not self._aborted:
+            if self._aborted:
+                if turn >= TURN:
+                    inflater.give_up("inflation", "its compressed stream went on when its connection was closed")
+            elif not self._inflated(max(len(piece), self.intake.weighed - weighed)) and turn >= TURN:
                 self.pause()
                 asyncio.get_running_loop().call_soon(self.resume)
-        self._look_back(inflater.memory)
+            self._look_back(inflater)
         if inflater.error:
             self.reject(Failure(*inflater.error))
         if self._over:
@@ -444,5 +444,5 @@ class StreamConnection(asyncio.BufferedProtocol):
             self.ended()
         if self._lost:
             self.intake.windows.grow(self.origin.sender, -self._window)
-            self._window = 0
+            self._window, self._inflater = 0, None  # who may resume this connection later keeps nothing alive
             self.intake.leave(self)

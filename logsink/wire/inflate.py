@@ -161,9 +161,9 @@ class StreamInflater:
         """Octets that the stream has to look back at now, as far as they are in use."""
         return self._decoder.memory if self._decoder else 0
 
-    def give_up(self) -> None:
-        """Inflate nothing more of what was fed: its connection was closed."""
-        self._fail("inflation", f"its connection was closed while its stream went on after {self._given} octets")
+    def give_up(self, kind: str, reason: str) -> None:
+        """Inflate nothing more of what was fed, for this reason (see ``error``), and give back the memory."""
+        self._fail(kind, f"{reason}, after {self._given} octets")
 
     def feed(self, data: bytes) -> None:
         """Take what was read. At most one read should be pending."""
@@ -211,7 +211,8 @@ class StreamInflater:
         return piece
 
     def _fail(self, kind: str, reason: str) -> None:
-        self.error, self.pending, self._input = (kind, reason), False, b""
+        self.error, self.pending, self._input = self.error or (kind, reason), False, b""
+        self._decoder = None
 
 
 def inflated(batch: Batch, max_message: int, room: int, budget: int = READ_LIMIT) -> Iterator[Batch]:
