@@ -17,12 +17,13 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from rich.cells import cell_len, set_cell_size
 
+from logsink.characters import harmless, harmless_json
 from logsink.cli import report as reporting
 from logsink.cli.conditions import wanted
 from logsink.errors import ArgumentError, ConfigError, Unavailable
 from logsink.library import batches
 from logsink.query import Filter, Query, Report
-from logsink.query.formats import Onward
+from logsink.query.formats import Onward, dressed
 from logsink.query.scan import unordered
 from logsink.query.sql import run
 
@@ -122,7 +123,8 @@ def _csv(found: pa.RecordBatchReader) -> _Parts:
     for batch in found:
         sink = pa.BufferOutputStream()
         options = pyarrow.csv.WriteOptions(include_header=head, quoting_style="needed")
-        pyarrow.csv.write_csv(pa.table(batch), sink, options)
+        rows = dressed(pa.Table.from_batches([batch]), terminal=sys.stdout.isatty(), spreadsheet=False)
+        pyarrow.csv.write_csv(rows, sink, options)
         head = False
         yield batch.num_rows, sink.getvalue().to_pybytes()
     if head:
@@ -133,7 +135,7 @@ def _json(found: pa.RecordBatchReader) -> _Parts:
     options = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
     for batch in found:
         lines = (orjson.dumps(row, option=options, default=_plain) for row in batch.to_pylist())
-        yield batch.num_rows, b"".join(lines)
+        yield batch.num_rows, harmless_json(b"".join(lines))
 
 
 def _table(found: pa.RecordBatchReader) -> _Parts:
@@ -207,7 +209,7 @@ def _shown(value: Any) -> str:
             "+00:00", "Z"
         )
     text = value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return harmless(text)
 
 
 def _plain(value: Any) -> Any:

@@ -201,6 +201,15 @@ def test_nothing_that_is_shown_drives_the_terminal(evil: str, arguments: tuple[s
     assert "Traceback" not in shown
 
 
+@pytest.mark.parametrize("kind", ["table", "csv", "json"])
+def test_no_result_of_sql_drives_the_terminal(evil: str, kind: str) -> None:
+    pytest.importorskip("duckdb")
+    with Terminal([*COMMAND, "sql", "--store", evil, "-o", kind, "SELECT host, message FROM logs"]) as terminal:
+        code, shown = terminal.end()
+    assert code == 0, shown
+    assert not [ascii(character) for character in EVIL if character in shown]
+
+
 ERROR = "2026-11-22 00:00:03.000Z {mark}web1 sshd[7]: session 3 opened"
 
 
