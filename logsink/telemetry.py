@@ -266,6 +266,7 @@ CERTIFICATES_LOADED = Event("certificates_loaded", _I, "new connections use the 
 CERTIFICATES_BROKEN = Event(
     "certificates_broken", _E, "the changed TLS files are not used, those before stay in use: {error}"
 )
+KEY_EXPOSED = Event("key_exposed", _W, "the private key {key} can be read by everybody on this machine (chmod o-rwx)")
 CERTIFICATE_EXPIRING = Event(
     "certificate_expiring",
     _W,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,7 @@ from logsink.errors import Conflict, FormatError, LogsinkError, NotFound, StoreE
 from logsink.journal.reader import list_segments
 from logsink.place import Bucket, Directory, parse
 from logsink.store.base import Store
+from logsink.store.disk import FILE_MODE
 
 
 class Upkeep(Sizes, Protocol):
@@ -212,10 +214,13 @@ def _trouble(what: str, error: Exception) -> StoreError:
 
 
 def _force_to_disk(root: Path, version: int) -> None:
-    """fsync the checkpoint, the hint, and the directory that names them."""
+    """fsync the checkpoint, the hint, and the directory that names them; files get the permissions of all others."""
     for key in (checkpoint_key(version), HINT, os.path.dirname(HINT)):
         descriptor = os.open(root / key, os.O_RDONLY)
         try:
+            mode = os.fstat(descriptor).st_mode
+            if stat.S_ISREG(mode):
+                os.fchmod(descriptor, stat.S_IMODE(mode) & FILE_MODE)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

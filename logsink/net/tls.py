@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 import ssl
+import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -84,6 +85,11 @@ class Certificates:
         else:
             telemetry.CERTIFICATES_LOADED.log(cert=self._settings.cert)
 
+    @property
+    def expires(self) -> float:
+        """When the certificate expires, in seconds since 1970; infinity where that cannot be said."""
+        return self._expires
+
     def identify(self, connection: ssl.SSLObject) -> tuple[str | None, Failure | None]:
         """The RFC 4514 subject of the peer's verified certificate (None without one), and why it may not go on, if so."""
         der = connection.getpeercert(binary_form=True)
@@ -132,6 +138,8 @@ class Certificates:
                 context.load_verify_locations(settings.client_ca)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             raise ConfigError(f"cannot use {what} for TLS: {_told(error)}", hint=_remedy(error)) from error
+        if exposed := _exposed(settings):
+            telemetry.KEY_EXPOSED.log(key=exposed)
         self._expires, self._warned = _expires(settings.cert), 0.0
         telemetry.CERTIFICATE_EXPIRES.set(self._expires)
         return context
@@ -142,6 +150,34 @@ class Certificates:
             self._warned = now
             date = time.strftime("%Y-%m-%d", time.gmtime(self._expires))
             telemetry.CERTIFICATE_EXPIRING.log(cert=self._settings.cert, date=date)
+
+
+def checked(settings: Tls, now: float) -> list[str]:
+    """Warnings about the files of ``settings``, which name a certificate. ``ConfigError`` when a listener could not use them.
+
+    As a listener does, it opens them and finds out whether the key belongs to the certificate; and whether that has expired.
+    """
+    assert settings.cert is not None
+    certificates = Certificates(settings)
+    if certificates.expires <= now:
+        date = time.strftime("%Y-%m-%d", time.gmtime(certificates.expires))
+        raise ConfigError(f"cannot use {settings.cert} for TLS: it expired on {date}", hint="renew the certificate")
+    warnings = []
+    if certificates.expires < now + SOON:
+        date = time.strftime("%Y-%m-%d", time.gmtime(certificates.expires))
+        warnings.append(f"the certificate {settings.cert} expires on {date}")
+    if exposed := _exposed(settings):
+        warnings.append(f"the private key {exposed} can be read by everybody on this machine (chmod o-rwx)")
+    return warnings
+
+
+def _exposed(settings: Tls) -> str:
+    """The file of the private key, if everybody may read it; or ''."""
+    key = settings.key or settings.cert or ""
+    try:
+        return key if Path(key).stat().st_mode & stat.S_IROTH else ""
+    except OSError:
+        return ""
 
 
 def _expires(cert: str) -> float:

@@ -28,6 +28,9 @@ from logsink.store.base import Bytes, Entry, is_key
 
 TEMPORARIES = ".tmp"
 
+FILE_MODE, DIRECTORY_MODE = 0o640, 0o750
+"""Permissions of what is made here, where the umask allows them: logs are not for everybody on the machine."""
+
 STALE = 86400.0
 """Seconds after which a temporary file has no owner any more: no write takes a day."""
 
@@ -165,7 +168,7 @@ class Disk:
     def _temporary(self, body: Bytes) -> str:
         """The path of a new file that holds ``body`` durably."""
         path = f"{self._root}/{TEMPORARIES}/{os.urandom(16).hex()}"
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         try:
             rest = memoryview(body).cast("B")
             while rest:
@@ -195,7 +198,7 @@ class Disk:
         known = self._directories.get(folder)
         if known is not None:
             return known
-        os.makedirs(folder, exist_ok=True)
+        _make_directories(folder)
         directory = _Directory(folder)
         while folder != self._root:
             folder = folder.rpartition("/")[0]
@@ -208,7 +211,7 @@ class Disk:
     def _prepare(self) -> None:
         """Make the root and the directory of temporary files; the names of the root's parents become durable too."""
         folder = f"{self._root}/{TEMPORARIES}"
-        os.makedirs(folder, exist_ok=True)
+        _make_directories(folder)
         parent = self._root
         while parent != "/":
             parent = os.path.dirname(parent)
@@ -312,6 +315,19 @@ def _opened(path: str, start: int, end: int | None) -> Iterator[tuple[int, int, 
         yield file, first, status.st_size if end is None else min(end, status.st_size)
     finally:
         os.close(file)
+
+
+def _make_directories(folder: str) -> None:
+    """Make ``folder`` and those of its parents that are missing."""
+    try:
+        os.mkdir(folder, DIRECTORY_MODE)
+    except FileNotFoundError:
+        _make_directories(os.path.dirname(folder))
+        with suppress(FileExistsError):
+            os.mkdir(folder, DIRECTORY_MODE)
+    except OSError:
+        if not os.path.isdir(folder):
+            raise
 
 
 def _read_range(file: int, first: int, last: int) -> bytes:

@@ -29,6 +29,7 @@ class Issued:
         for path, text in ((key, self._private), (cert, self._chain)):
             draft = path.with_name(f".{path.name}")
             draft.write_bytes(text)
+            draft.chmod(0o600 if path == key else 0o644)
             os.replace(draft, path)
 
     def fingerprint(self, algorithm: str = "SHA1") -> str:

@@ -54,6 +54,7 @@ async def test_a_checkpoint_when_due(local: Store) -> None:
     assert await checkpoint(log, 5) == 4
     after = await fresh(local)
     assert after.checkpoint == 4
+    assert all(path.stat().st_mode & 0o027 == 0 for path in (local.root / LOG).iterdir())
     assert (after.files, after.txn, after.version) == (before.files, before.txn, before.version)
     assert await checkpoint(log, 5) == -1
     await commits(log, 5)

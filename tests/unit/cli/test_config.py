@@ -10,6 +10,11 @@ from click.testing import CliRunner, Result
 
 from logsink.cli.main import main
 from logsink.config import SETTINGS
+from tests.support.certificates import Authority, Issued
+from tests.support.proxy import Reply, in_thread
+from tests.support.s3 import Server, s3_server
+
+__all__ = ["s3_server"]
 
 
 def run(*arguments: str, **environ: str) -> Result:
@@ -77,3 +82,75 @@ def test_show_has_every_setting() -> None:
     for key in SETTINGS:
         name = key.rpartition(".")[2]
         assert f"\n{name} = " in f"\n{shown}" or f"\n# {name} is off " in shown
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+def with_tls(directory: Path, one: Issued, **others: object) -> Result:
+    settings = {"cert": one.cert, "key": one.key} | others
+    path = directory / "logsink.toml"
+    lines = [f'{name} = "{value}"\n' for name, value in settings.items()]
+    path.write_text(f'store = "{directory}/store"\n[listen]\ntls = ["127.0.0.1:0"]\n[tls]\n{"".join(lines)}')
+    return run("check", "-c", str(path))
+
+
+def test_check_opens_the_files_of_tls_and_matches_them(authority: Authority, tmp_path: Path) -> None:
+    one, other = authority.issue("sink.example.com", days=90), authority.issue("other.example.com")
+    assert with_tls(tmp_path, one, client_ca=authority.pem).exit_code == 0
+    garbage = tmp_path / "garbage.pem"
+    garbage.write_text("no certificate")
+    for mistake, said in (
+        ({"cert": tmp_path / "missing.crt"}, "missing.crt"),
+        ({"key": tmp_path / "missing.key"}, "No such file"),
+        ({"key": other.key}, "tls.key is the key of another certificate"),
+        ({"client_ca": garbage}, "garbage.pem"),
+        ({"client_ca": tmp_path / "missing.pem"}, "missing.pem"),
+        ({"cert": garbage}, "garbage.pem"),
+    ):
+        result = with_tls(tmp_path, one, **mistake)
+        assert (result.exit_code, result.stdout) == (2, ""), mistake
+        assert said in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+
+
+def test_check_looks_at_when_a_certificate_expires(authority: Authority, tmp_path: Path) -> None:
+    gone = with_tls(tmp_path, authority.issue("gone.example.com", expired=True))
+    assert gone.exit_code == 2
+    assert "it expired on 20" in gone.stderr
+    soon = with_tls(tmp_path, authority.issue("soon.example.com", days=3))
+    assert soon.exit_code == 0
+    assert "expires on 20" in soon.stderr
+
+
+def test_check_warns_of_a_key_that_everybody_can_read(authority: Authority, tmp_path: Path) -> None:
+    one = authority.issue("open.example.com", days=90)
+    assert "can be read by everybody" not in with_tls(tmp_path, one).stderr
+    one.key.chmod(0o644)
+    result = with_tls(tmp_path, one)
+    assert result.exit_code == 0
+    assert f"{one.key} can be read by everybody on this machine (chmod o-rwx)" in result.stderr
+
+
+def test_check_tries_the_store(s3_server: Server) -> None:
+    environ = s3_server.environment
+    good = run("check", "--connect", "--store", s3_server.fresh_url(), **environ)
+    assert good.exit_code == 0, good.output
+    assert "can be used; it has no table yet" in good.stdout
+    missing = run("check", "--connect", "--store", "s3://no-such-bucket/a", **environ)
+    assert (missing.exit_code, missing.stdout) == (2, "")
+    assert "create the bucket" in missing.stderr
+    assert run("check", "--store", "s3://no-such-bucket/a", **environ).exit_code == 0
+    with in_thread(s3_server.endpoint, lambda _: Reply(403, "AccessDenied")) as proxy:
+        denied = run("check", "--connect", "--store", "s3://logs/a", **s3_server.at(proxy.url).environment)
+    assert denied.exit_code == 2
+    assert "not permitted s3:ListBucket, s3:PutObject" in denied.stderr
+
+
+def test_check_of_a_directory_makes_none(tmp_path: Path) -> None:
+    result = run("check", "--connect", "--store", str(tmp_path / "a" / "b"))
+    assert result.exit_code == 0
+    assert "is made with the first message" in result.stdout
+    assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from itertools import islice
 from pathlib import Path
@@ -173,3 +174,18 @@ async def test_a_file_where_the_store_should_be(tmp_path: Path) -> None:
             with pytest.raises(Refused, match=r"cannot put .*: (file exists|not a directory)") as caught:
                 await each.put("a", b"")
             assert "choose another directory" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("umask", "file", "folder"), [(0o022, 0o640, 0o750), (0o000, 0o640, 0o750), (0o077, 0o600, 0o700)]
+)
+async def test_what_is_stored_is_not_for_everybody(tmp_path: Path, umask: int, file: int, folder: int) -> None:
+    before = os.umask(umask)
+    try:
+        async with LocalStore(tmp_path / "new" / "store") as store:
+            await store.put_absent("a/b/c", b"x")
+            await store.put("a/d", b"x")
+        for path in (tmp_path / "new").rglob("*"):
+            assert stat.S_IMODE(path.stat().st_mode) == (folder if path.is_dir() else file), path
+    finally:
+        os.umask(before)
