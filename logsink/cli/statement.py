@@ -27,7 +27,7 @@ from logsink.query.formats import Onward, dressed
 from logsink.query.scan import unordered
 from logsink.query.sql import run
 
-ANSWER = 8.0
+ANSWER = 5.0
 """Seconds within which a Spark Connect server must answer."""
 
 _WIDTH = 1000
