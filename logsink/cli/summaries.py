@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -137,7 +138,7 @@ def show(
         pyarrow.csv.write_csv(found, sink, pyarrow.csv.WriteOptions(quoting_style="needed"))
         write(sink.getvalue())
     else:
-        _as_text(found, given, zone, write)
+        _as_text(found, given, zone, write, shutil.get_terminal_size().columns if terminal else None)
 
 
 def check(given: Mapping[str, Any]) -> None:
@@ -146,16 +147,25 @@ def check(given: Mapping[str, Any]) -> None:
         raise ArgumentError(f"cannot show a summary with -o {given['output']}", hint="write text, json or csv")
 
 
-def _as_text(found: pa.Table, given: Mapping[str, Any], zone: dt.tzinfo, write: Callable[[bytes], object]) -> None:
+def _as_text(
+    found: pa.Table,
+    given: Mapping[str, Any],
+    zone: dt.tzinfo,
+    write: Callable[[bytes], object],
+    columns: int | None,
+) -> None:
+    """``columns``: of the terminal, which bars fit into."""
     rows = [[_shown(name, value, zone) for name, value in row.items()] for row in found.to_pylist()]
     names = found.column_names
     if given["count"] or given["values"]:
         write("".join(f"{row[-1]}\n" for row in rows).encode())
         return
     if given["hist"]:
+        used = sum(max(len(name), *(len(row[k]) for row in rows), 0) + 2 for k, name in enumerate(names))
+        bar = BAR if columns is None else max(1, min(BAR, columns - used))
         most = max(found.column("count").to_pylist(), default=0)
         for row, count in zip(rows, found.column("count").to_pylist(), strict=True):
-            row.append("█" * max(1, round(BAR * count / most)) if count else "")
+            row.append("█" * max(1, round(bar * count / most)) if count else "")
         names = [*names, ""]
     if names[-1] == "count":  # the number first, the long text last
         names = [names[-1], *names[:-1]]

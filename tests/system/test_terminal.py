@@ -240,6 +240,13 @@ def test_a_pipe_has_no_marks_and_no_colours(url: str) -> None:
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == ERROR.format(mark="") + "\n"
 
 
+def test_bars_fit_the_terminal(url: str) -> None:
+    with query(url, "--hist", "1m", "-q", "--no-pager", columns=50) as terminal:
+        code, shown = terminal.end()
+    assert code == 0
+    assert max(map(len, shown.splitlines())) == 50
+
+
 # --- no terminal: closed, full
 
 
