@@ -163,10 +163,10 @@ def of_day(data: Bytes, p: int, end: int) -> tuple[int, int, int, int]:
 
 
 @kernel
-def iso(data: Bytes, p: int, end: int) -> tuple[int, int, int, int]:
-    """Date and time of day as RFC 3339 writes them (``T``, ``t`` or a space between them) at ``p``.
+def rfc3339(data: Bytes, p: int, end: int, bounds: ReadI64, offsets: ReadI32) -> tuple[int, int, int, int]:
+    """RFC 3339 and what is taken for it (``t``, ``z`` or a space, a comma, no zone, ``+0100``) at ``p``.
 
-    Where they end (NONE: there are none), wall-clock time, digits, LEAP_SECOND or 0.
+    Where it ends (NONE: it is none), time, shape bits (0: irregular), flags. What follows it is not looked at.
     """
     if p + 19 > end or data[p + 4] != 45 or data[p + 7] != 45:
         return NONE, 0, 0, 0
@@ -183,18 +183,7 @@ def iso(data: Bytes, p: int, end: int) -> tuple[int, int, int, int]:
         return NONE, 0, 0, 0
     if between != 84:
         digits = IRREGULAR
-    return q, wall + days(year, month, day) * DAY, digits, flags
-
-
-@kernel
-def rfc3339(data: Bytes, p: int, end: int, bounds: ReadI64, offsets: ReadI32) -> tuple[int, int, int, int]:
-    """RFC 3339 and what is taken for it (``t``, ``z`` or a space, a comma, no zone, ``+0100``) at ``p``.
-
-    Where it ends (NONE: it is none), time, shape bits (0: irregular), flags. What follows it is not looked at.
-    """
-    q, wall, digits, flags = iso(data, p, end)
-    if q == NONE:
-        return NONE, 0, 0, 0
+    wall += days(year, month, day) * DAY
     minutes = 0
     kind = ZONELESS
     if q < end:

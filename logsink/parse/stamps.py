@@ -21,7 +21,6 @@ from logsink.parse.clock import (
     days,
     fraction,
     is_date,
-    iso,
     minutes_of,
     month_at,
     named_zone,
@@ -110,8 +109,8 @@ def zoned(data: Bytes, p: int, end: int, bounds: ReadI64, zone: ReadI32) -> tupl
     q, minutes, known = zone_after(data, r, end)
     if not known:
         return r, when, bits, flags
-    _, wall, _, _ = iso(data, p, end)
-    when = wall - minutes * MINUTE
+    _, micros, _, _ = of_day(data, p + 11, end)
+    when = day_at(data, p, end) + micros - minutes * MINUTE
     if when < EARLIEST or when > LATEST:
         return NONE, 0, 0, 0
     return q, when, 0, flags & ~ZONE_ASSUMED
@@ -129,6 +128,17 @@ def number(data: Bytes, p: int, end: int, width: int) -> int:
             return -1
         value = value * 10 + digit
     return value
+
+
+@kernel
+def day_at(data: Bytes, p: int, end: int) -> int:
+    """Midnight of the date ``2026-11-28`` at ``p`` in microseconds, or NONE."""
+    if p + 10 > end or data[p + 4] != 45 or data[p + 7] != 45:
+        return NONE
+    year = number(data, p, end, 4)
+    month = two(data, p + 5)
+    day = two(data, p + 8)
+    return days(year, month, day) * DAY if year > 0 and is_date(year, month, day) else NONE
 
 
 @kernel
@@ -280,16 +290,12 @@ def bsd_stamp(
 def clock_text(data: Bytes, p: int, end: int) -> tuple[int, int, int, int]:
     """``2026-11-28`` or ``11:30:00`` or both at ``p``: the day in microseconds or NONE, microseconds since midnight or NONE,
     where they end, LEAP_SECOND or 0."""
-    q, wall, _, flags = iso(data, p, end)
-    if q != NONE:
-        return wall // DAY * DAY, wall % DAY, q, flags
-    q, micros, _, flags = of_day(data, p, end)
-    if q != NONE:
-        return NONE, micros, q, flags
-    if p + 10 <= end and data[p + 4] == 45 and data[p + 7] == 45:
-        year = number(data, p, end, 4)
-        month = two(data, p + 5)
-        day = two(data, p + 8)
-        if year > 0 and is_date(year, month, day):
-            return days(year, month, day) * DAY, NONE, p + 10, 0
-    return NONE, NONE, p, 0
+    day = day_at(data, p, end)
+    if day == NONE:
+        q, micros, _, flags = of_day(data, p, end)
+        return NONE, micros if q != NONE else NONE, max(q, p), flags
+    if p + 11 < end and (data[p + 10] == 32 or data[p + 10] == 84):
+        q, micros, _, flags = of_day(data, p + 11, end)
+        if q != NONE:
+            return day, micros, q, flags
+    return day, NONE, p + 10, 0
