@@ -218,7 +218,13 @@ def _shown(value: object) -> object:
 _I, _W, _E = logging.INFO, logging.WARNING, logging.ERROR
 
 STARTED = Event("started", _I, "logsink {version} started as receiver {receiver}, store {store}")
-STORE_NOT_REACHED = Event("store_not_reached", _W, "the store cannot be used yet (try {tries}), trying again: {error}")
+STORE_NOT_REACHED = Event(
+    "store_not_reached",
+    _W,
+    "the store cannot be used yet (try {tries}), trying again: {error}",
+    ("error",),
+    again=60.0,
+)
 STORE_REACHED = Event("store_reached", _I, "the store can be used, after {tries} tries")
 GIVEN_UP = Event("given_up", _W, "{why}: stopped before the store could be used: {error}")
 LISTENING = Event("listening", _I, "listening on {address} ({transport})")

@@ -22,9 +22,6 @@ SLOW = 10.0
 LONGEST_PAUSE = 10.0
 """Seconds between two tries at most; the first pause is one, each later one twice the one before."""
 
-REMIND = 60.0
-"""Seconds after which trouble that is still the same is logged again."""
-
 
 class Start:
     """What is known of the store until it can be used: ``error``, or None before the first try has an outcome."""
@@ -39,8 +36,6 @@ class Start:
         self.error: StoreError | None = None
         self._log, self._sleep, self._slow = log, sleep, slow
         self._failed = 0
-        self._said: tuple[type[StoreError], str] | None = None
-        self._said_at = 0.0
 
     async def run(self) -> None:
         """Return when the store can be used and has a table. Raises what cannot mend itself. Cancelling is safe."""
@@ -77,9 +72,6 @@ class Start:
         self._say(error)
 
     def _say(self, error: StoreError) -> None:
-        """Log new kinds of trouble at once, and the same again now and then."""
+        """Log what is wrong: new trouble at once, the same again as a count (``telemetry.Event.matter``)."""
         self.error = error
-        kind, now = (type(error), error.hint), self._log.monotonic()
-        if kind != self._said or now - self._said_at >= REMIND:
-            self._said, self._said_at = kind, now
-            telemetry.STORE_NOT_REACHED.log(tries=max(1, self._failed), error=error)
+        telemetry.STORE_NOT_REACHED.log(tries=max(1, self._failed), error=error)
