@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import shutil
 import sys
 import time
@@ -35,6 +36,10 @@ _WIDTH = 1000
 
 _LEAST = 8
 """Characters to which a column of a table is cut at most; a terminal that is narrower is shown a line for each value."""
+
+
+_GRPC = re.compile(r'^<.*\n(?:.*\n)*?\s*details = "(.*)"')
+"""What gRPC says of a call that failed, as Spark's client shows it: of a statement that failed it shows what Spark said."""
 
 
 def by_duckdb(url: str, statement: str, given: Mapping[str, Any], zone: dt.tzinfo) -> int:
@@ -84,6 +89,9 @@ def _on_spark(url: str, statement: str, given: Mapping[str, Any]) -> int:
         session.read.format("delta").load(f"{url}/logs").createOrReplaceTempView("logs")
         found = session.sql(statement).toArrow()
     except Exception as error:
+        transport = _GRPC.search(str(error))
+        if transport:
+            raise Unavailable(f"cannot use {given['connect']} as a Spark Connect server: {transport[1]}") from error
         raise ArgumentError(f"cannot run this SQL: {str(error).splitlines()[0]}") from error
     finally:
         session.stop()

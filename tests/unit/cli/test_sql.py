@@ -12,6 +12,7 @@ import re
 import socket
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -307,6 +308,20 @@ def test_a_spark_server_that_does_not_answer(url: str, monkeypatch: pytest.Monke
         result = sql(url, "--connect", f"sc://127.0.0.1:{silent.getsockname()[1]}", "SELECT 1")
     assert (result.exit_code, result.stdout) == (2, "")
     assert re.fullmatch(r"logsink: cannot reach sc://127.*: no answer within 0.2 s .*\n", result.stderr)
+
+
+def test_a_server_that_is_no_spark_server(url: str) -> None:
+    pytest.importorskip("pyspark.sql.connect")
+    grpc = pytest.importorskip("grpc")
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        result = sql(url, "--connect", f"sc://127.0.0.1:{port}", "SELECT 1")
+    finally:
+        server.stop(None).wait()
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert re.fullmatch(r"logsink: cannot (use|reach) sc://127.*: .*not found.*\n", result.stderr, re.IGNORECASE)
 
 
 def test_the_library_runs_sql_too(url: str) -> None:
