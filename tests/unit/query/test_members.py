@@ -110,6 +110,20 @@ def test_whatever_json_there_is_nothing_breaks() -> None:
     assert 4 in found("a>5", messages=messages)
 
 
+def test_what_is_nested_deeply_is_there_and_breaks_nothing() -> None:
+    objects, arrays = '{"a":' * 900 + "1" + "}" * 900, '{"a":' + "[" * 900 + '{"b":1}' + "]" * 900 + "}"
+    assert found("a", messages=[objects, arrays]) == [0, 1]
+    assert found("a=1", messages=[objects, arrays]) == []
+    assert found("a.b=1", messages=[arrays, '{"a":[[{"b":1}]]}']) == [1]
+    [value] = added(pa.table({"message": [objects]}), [".a"], as_json=True).column(".a").to_pylist()
+    json.loads(value)
+
+
+def test_a_long_word_costs_no_more_than_its_length() -> None:
+    """Half a megabyte without a space: were it looked at from each of its letters, this would take most of an hour."""
+    assert found("status=500", messages=["A" * 500_000 + " status=500", "it's" * 100_000 + " status=500"]) == [0, 1]
+
+
 def test_bytes_say_which_messages_can_meet_it() -> None:
     """Whatever the way in which JSON is written, what meets a condition has its needles."""
     for text in ({"straße": "köln x"}, {"a/b": "c<d"}, {"k": 'q"uote'}, {"user": {"name": "ada lovelace"}}):
