@@ -31,13 +31,17 @@ class Name:
         self.target: int | None = None
         self.mute = threading.Event()
         self.turned_away = 0
-        self.answers = 0
-        """Lines that have come back to clients since ``cut``."""
+        self._said = b""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._start(self._accept)
+
+    @property
+    def answers(self) -> int:
+        """How many messages were acknowledged to clients since ``cut``; the answer to ``open`` is not one of them."""
+        return self._said.count(b" rsp 6 200 OK\n")
 
     def cut(self) -> None:
         """Break all connections off."""
@@ -50,7 +54,7 @@ class Name:
             one.close()
         self._open.clear()
         del self._threads[1:]
-        self.answers = 0
+        self._said = b""
 
     def close(self) -> None:
         with suppress(OSError):
@@ -78,8 +82,8 @@ class Name:
 
     def _answer(self, piece: bytes, client: socket.socket) -> None:
         if not self.mute.is_set():
-            self.answers += piece.count(b"\n")
             client.sendall(piece)
+            self._said += piece
 
     def _start(self, work: Callable[..., None], *arguments: Any) -> None:
         self._threads.append(threading.Thread(target=work, args=arguments, daemon=True))
