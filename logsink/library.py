@@ -31,10 +31,10 @@ from logsink.errors import ArgumentError
 from logsink.parse.schema import FILE
 from logsink.place import parse
 from logsink.query import Filter, Query, search
-from logsink.query.formats import plain
-from logsink.query.render import SHOWN
-from logsink.query.scan import unordered
-from logsink.query.wanted import GLOBS, Wanted
+from logsink.query.output.files import plain
+from logsink.query.output.lines import SHOWN
+from logsink.query.read.scan import unordered
+from logsink.query.request.terms import GLOBS, Wanted
 from logsink.store import Store, open_store
 
 _AHEAD: Final = 4
@@ -81,7 +81,7 @@ class Archive:
         ``wanted``: conditions as of ``scan``. The session's time zone is ``zone``: UTC, or one of ``zoneinfo``. Raises
         ``ArgumentError`` for a statement that cannot be run, ``ConfigError`` when DuckDB is not installed.
         """
-        from logsink.query.sql import run
+        from logsink.query.sql.run import run
 
         def read(query: Query, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
             return batches(self.url, schema, lambda store: unordered(store, query))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from logsink.cli.settings import loaded, options
+from logsink.cli.options.settings import loaded, options
 from logsink.config import SECTIONS, SETTINGS, Config, Loaded
 from logsink.errors import ConfigError, LogsinkError
 from logsink.place import Directory, parse

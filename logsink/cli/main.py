@@ -11,7 +11,7 @@ import click
 
 from logsink import __version__
 from logsink.characters import harmless
-from logsink.cli import streams
+from logsink.cli.terminal import streams
 from logsink.errors import LogsinkError, ReaderGone
 from logsink.place import redacted
 
@@ -102,7 +102,7 @@ def _usage(error: click.ClickException) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
     else:
-        from logsink.cli.meant import remedies
+        from logsink.cli.suggestions import remedies
 
         context = getattr(error, "ctx", None)
         message = getattr(error, "message", None) if isinstance(error, _NO_SUCH) else error.format_message()

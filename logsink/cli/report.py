@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 import click
 
 from logsink.characters import harmless
-from logsink.cli.zones import shown
+from logsink.cli.options.zones import shown
 
 if TYPE_CHECKING:
     from logsink.query import Query, Report
-    from logsink.query.ahead import Ahead
-    from logsink.query.around import Moment, Span
-    from logsink.query.context import Rule
-    from logsink.query.plan import Plan
-    from logsink.query.similar import Absent
+    from logsink.query.read.plan import Plan
+    from logsink.query.views.ahead import Ahead
+    from logsink.query.views.around import Moment, Span
+    from logsink.query.views.context import Rule
+    from logsink.query.views.similar import Absent
 
 PATIENCE = 1.0
 """Seconds until there is a progress bar."""

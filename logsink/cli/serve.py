@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from logsink.cli.light import without_pandas
-from logsink.cli.settings import effective, options, parameter
+from logsink.cli.options.settings import effective, options, parameter
+from logsink.cli.startup import without_pandas
 from logsink.config import SETTINGS
 from logsink.errors import ConfigError
 

@@ -14,13 +14,13 @@ memory, ``render`` turns them into bytes. Nothing here writes to a store, prints
 
 from __future__ import annotations
 
-from logsink.query.conditions import Between, Flagged, Holds, Not, Numbered, OneOf, Parameter
-from logsink.query.filters import Condition, Filter
-from logsink.query.follow import Follower, Place
-from logsink.query.levels import parse_facility, parse_priority
-from logsink.query.question import Query, Report, Tuning
-from logsink.query.scan import search
-from logsink.query.times import parse_time
+from logsink.query.read.scan import search
+from logsink.query.request.conditions import Between, Flagged, Holds, Not, Numbered, OneOf, Parameter
+from logsink.query.request.filters import Condition, Filter
+from logsink.query.request.query import Query, Report, Tuning
+from logsink.query.request.severities import parse_facility, parse_priority
+from logsink.query.request.times import parse_time
+from logsink.query.views.follow import Follower, Place
 
 __all__ = [
     "Between",

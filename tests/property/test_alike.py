@@ -24,8 +24,8 @@ from logsink.journal.segment import Segment, SegmentName, encode
 from logsink.parse import Frames, Origin, Settings, parse
 from logsink.parse.schema import FILE
 from logsink.query import Query, search
-from logsink.query.levels import FACILITIES
-from logsink.query.wanted import GLOBS, Wanted
+from logsink.query.request.severities import FACILITIES
+from logsink.query.request.terms import GLOBS, Wanted
 from logsink.store.memory import MemoryStore
 from tests.property.test_parse import FRAME
 from tests.support.examples import examples

@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logsink.journal.segment import SegmentName
-from logsink.query import Between, Filter, Query, Report, Tuning, context, tail
-from logsink.query.around import Moment, Span, around, spanned
-from logsink.query.context import GAP, Around, Record, Rule, surrounded
+from logsink.query import Between, Filter, Query, Report, Tuning
+from logsink.query.read import tail
+from logsink.query.views import context
+from logsink.query.views.around import Moment, Span, around, spanned
+from logsink.query.views.context import GAP, Around, Record, Rule, surrounded
 from logsink.store.memory import MemoryStore
 from tests.support.examples import examples
 from tests.unit.query.archives import START, Row, archive, journal, json_parse, place, rows_of

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from logsink.archive.log import Txn
 from logsink.journal.segment import SegmentName
 from logsink.parse.schema import FILE
-from logsink.query import Between, Filter, Holds, OneOf, Query, Report, Tuning, merge, search, spill, tail
+from logsink.query import Between, Filter, Holds, OneOf, Query, Report, Tuning, search
+from logsink.query.order import merge, spill
+from logsink.query.read import tail
 from logsink.store.memory import MemoryStore
 from tests.support.examples import examples
 from tests.unit.query.archives import START, Row, archive, expected, journal, json_parse, place, rows_of

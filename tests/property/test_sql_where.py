@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logsink.parse.schema import FILE
-from logsink.query import Query, sql
-from logsink.query.filters import Filter
+from logsink.query import Query
+from logsink.query.request.filters import Filter
+from logsink.query.sql import run as sql
 from tests.unit.query.archives import row, table
 
 duckdb = pytest.importorskip("duckdb")

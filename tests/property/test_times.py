@@ -10,7 +10,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from logsink.errors import ArgumentError
-from logsink.query.times import parse_time
+from logsink.query.request.times import parse_time
 
 ZONES = [
     ZoneInfo(name)

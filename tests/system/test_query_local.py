@@ -16,7 +16,7 @@ from logsink.archive.log import Add, DeltaLog, Txn
 from logsink.cli.main import main
 from logsink.journal.segment import Segment, SegmentName, encode
 from logsink.parse import Frames, Origin, Settings, parse
-from logsink.query.tail import SMALL
+from logsink.query.read.tail import SMALL
 from logsink.store import Store, open_store
 
 START = 1_795_305_600_000_000

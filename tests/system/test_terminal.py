@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from logsink.cli.output import BINARY, FORMATS
+from logsink.cli.options.output import BINARY, FORMATS
 from logsink.store import open_store
 from tests.support.receiver import COMMAND, PATIENCE, Receiver
 from tests.support.terminal import INTERRUPT, Terminal, plain

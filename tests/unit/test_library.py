@@ -13,7 +13,7 @@ import pytest
 
 import logsink
 from logsink.errors import ArgumentError, NotFound
-from logsink.query.render import SHOWN
+from logsink.query.output.lines import SHOWN
 from logsink.store import open_store
 from tests.unit.query.archives import archive, row
 

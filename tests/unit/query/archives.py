@@ -23,7 +23,7 @@ from logsink.archive.snapshot import DataFile
 from logsink.journal.segment import Segment, SegmentName, encode
 from logsink.parse.frames import Frames, Origin, Settings
 from logsink.parse.schema import CODED, FILE
-from logsink.query.datafile import as_rows
+from logsink.query.read.datafile import as_rows
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
 

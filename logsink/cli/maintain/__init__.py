@@ -1,0 +1,3 @@
+from logsink.cli.maintain.command import command
+
+__all__ = ["command"]

@@ -1,0 +1,3 @@
+from logsink.cli.query.command import command
+
+__all__ = ["command"]

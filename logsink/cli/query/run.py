@@ -1,0 +1,356 @@
+"""A run of ``logsink query``: from the options to what is printed."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import os
+import signal
+import stat
+import sys
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from logsink.cli import report as reporting
+from logsink.cli.options.context import rule_of
+from logsink.cli.options.output import BINARY, FOR_PEOPLE, output_of
+from logsink.cli.options.summaries import arranged, check, show, summary_of
+from logsink.cli.options.terms import wanted
+from logsink.cli.terminal.pager import Pager, pager_command
+from logsink.cli.terminal.printing import Printer, Write
+from logsink.cli.terminal.streams import reader_gone
+from logsink.errors import ArgumentError, FormatError, NotFound, ReaderGone, StoreError, Unavailable
+from logsink.query import Follower, Place, Query, Report, Tuning, search
+from logsink.query.output.files import Output
+from logsink.query.read.plan import Plan, plan
+from logsink.query.read.scan import fold
+from logsink.query.views.ahead import Ahead
+from logsink.query.views.around import Moment, Span, around, spanned
+from logsink.query.views.context import Around, Rule, surrounded
+from logsink.query.views.similar import absent, archived, in_other_case
+from logsink.query.views.summary import Histogram, Summary
+from logsink.store import Store, open_store
+from logsink.store.counting import Counted
+
+CONTACT = 10.0
+"""Seconds within which a store must give its first answer."""
+
+GRACE = 1.0
+"""Seconds after an interrupt in which what was found has to be there."""
+
+INTERRUPTED = 130
+
+INTERVALS = (0.5, 1.0)
+"""Seconds from look to look of a follower: at a directory, at S3."""
+
+
+def searched(url: str, given: Mapping[str, Any], zone: dt.tzinfo, limit: int | None) -> int:
+    """Run it; the exit code."""
+    run = _Run(url, given, zone, limit)
+    try:
+        return asyncio.run(run.run())
+    except asyncio.CancelledError:
+        return INTERRUPTED
+    except ReaderGone:  # an interrupt ends the pager as well
+        return INTERRUPTED if run.stopped else 0
+    finally:
+        run.close()
+
+
+class _Run:
+    """One run of the command."""
+
+    def __init__(self, url: str, given: Mapping[str, Any], zone: dt.tzinfo, limit: int | None) -> None:
+        self._url, self._given, self._zone, self._limit = url, given, zone, limit
+        self._terminal = sys.stdout.isatty()
+        self.stopped = False
+        self._ended = 0.0
+        self._notes: list[Callable[[], None]] = []
+        self._plans: list[Plan] = []
+        self._kept = ""
+        self._printer: Printer | None = None
+        self._cursor: str | None = given["after_cursor"]
+        file: Path | None = given["cursor_file"]
+        if file is not None and self._cursor is None and file.exists():
+            self._cursor = file.read_text(encoding="ascii", errors="replace").strip()
+
+    def close(self) -> None:
+        """Wait for what was found and is not written yet; outside of the event loop, where an interrupt ends that."""
+        if self._printer:
+            self._printer.close()
+
+    async def run(self) -> int:
+        """The exit code."""
+        given = self._given
+        filter = wanted(given, self._zone)
+        summary = summary_of(given, self._zone, filter)
+        rule = rule_of(given, self._zone)
+        plain = {**given, "output": "text"} if summary else given
+        output = output_of(plain, self._zone, filter, terminal=self._terminal, blocks=isinstance(rule, Around | Span))
+        if summary:
+            check(given)
+        columns = tuple(summary.columns if summary else output.columns)
+        limit = None if summary else self._limit
+        query = Query(filter, columns, limit, given["reverse"], given["dedupe"], given["sort"])
+        self._check(summary, rule)
+        report, tuning = Report(), Tuning(stop=lambda: self.stopped, planned=self._plans.append)
+        began = time.monotonic()
+        self._listen_for_interrupts(report)
+        async with open_store(self._url) as store:
+            await _reached(store)
+            if given["explain"]:
+                return await self._explain(store, query, rule)
+            with self._at_an_interrupt_what_there_is():
+                if summary:
+                    await self._summarise(store, query, summary, report, tuning)
+                elif self._cursor is not None:
+                    await self._beyond(store, query, output, report, Place.of(self._cursor))
+                else:
+                    await self._rows(store, query, rule, output, report, tuning)
+                if not (report.rows or self.stopped or self._cursor):
+                    self._ended = self._ended or time.monotonic()
+                    await self._say_why_nothing(store, query, report)
+        reporting.unreadable(report)
+        self._tell()
+        if not given["quiet"]:
+            ended = self._ended or time.monotonic()
+            reporting.summary(report, query, ended - began, url=self._url, zone=self._zone)
+        if self.stopped:
+            return INTERRUPTED
+        return 2 if report.unreadable else 0 if report.rows else 1
+
+    def _listen_for_interrupts(self, report: Report) -> None:
+        """The first interrupt asks for what was found so far; before anything can have been, and a second time, it ends all."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        self._wakened = asyncio.Event()
+
+        def interrupted() -> None:
+            if self.stopped or not report.began:
+                task.cancel()
+            else:
+                self.stopped = True
+                report.interrupted = not self._given["follow"]
+                self._wakened.set()
+                loop.call_later(GRACE, task.cancel)
+
+        with suppress(NotImplementedError, ValueError, RuntimeError):  # not in the main thread
+            loop.add_signal_handler(signal.SIGINT, interrupted)
+
+    @contextmanager
+    def _at_an_interrupt_what_there_is(self) -> Iterator[None]:
+        """Go on behind this when an interrupt's grace is over."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not self.stopped:
+                raise
+
+    async def _explain(self, store: Store, query: Query, rule: Rule | Moment | Span | None) -> int:
+        sys.stdout.write(reporting.explain(await plan(store, query.filter), query, rule, self._url))
+        return 0
+
+    def _tell(self) -> None:
+        """Say what is to be noted of the rows that were shown."""
+        while self._notes:
+            self._notes.pop()()
+
+    async def _say_why_nothing(self, store: Store, query: Query, report: Report) -> None:
+        """Tell people which values are not there, and what is there instead."""
+        if self._given["quiet"] or self._given["output"] not in FOR_PEOPLE:
+            return
+        with suppress(StoreError, FormatError):  # the answer has been given, and is right
+            missing = await absent(store, query.filter, report)
+            for each in missing:
+                reporting.absent(each)
+            if not missing and (found := await in_other_case(store, query.filter, report)):
+                reporting.in_other_case(*found)
+            if self._plans and (times := archived(self._plans[-1])):
+                reporting.beyond(query, times, self._zone)
+
+    async def _rows(
+        self,
+        store: Store,
+        query: Query,
+        rule: Rule | Moment | Span | None,
+        output: Output,
+        report: Report,
+        tuning: Tuning,
+    ) -> None:
+        rows_of = _source(rule)
+        with self._destination() as write:
+            printer = self._printer = Printer(output, write)
+            if query.limit == 0:  # nothing old, only where it ends
+                report.began = time.time()
+                self._plans.append(await plan(store, query.filter))
+            else:
+                ahead = Ahead()
+                async with (
+                    reporting.progress(report, wanted=not self._given["quiet"]) as end_bar,
+                    aclosing(rows_of(store, query, report=report, tuning=tuning)) as found,
+                ):
+                    await _each_while_the_next_comes(ahead.watched(found), printer, end_bar)
+                if ahead.rows and query.limit is not None and query.sort == "time" and not self._given["quiet"]:
+                    self._notes.append(partial(reporting.ahead, ahead))
+                    if self._given["follow"]:
+                        self._tell()
+            place = Place.at(self._plans[-1])
+            if self._given["follow"] and not self.stopped:
+                follower = Follower(Counted(store, report), query, place, report)
+                await follower.settle(self._plans[-1])
+                await self._follow(follower, printer)
+            await self._keep(place)
+            write(output.finish())
+
+    async def _beyond(self, store: Store, query: Query, output: Output, report: Report, place: Place) -> None:
+        """What was stored after a cursor."""
+        report.began = time.time()
+        follower = Follower(Counted(store, report), query, place, report)
+        with self._destination() as write:
+            printer = self._printer = Printer(output, write)
+            await self._new(follower, printer, look=True)
+            if self._given["follow"]:
+                await self._follow(follower, printer)
+            await self._keep(place)
+            write(output.finish())
+
+    async def _follow(self, follower: Follower, printer: Printer) -> None:
+        """Show what comes until told to stop. Trouble of the store is said once, and it is tried again."""
+        interval = INTERVALS[self._url.startswith("s3:")]
+        if sys.stderr.isatty() and not self._given["quiet"]:
+            reporting.say("waiting for new lines; Ctrl-C ends it")
+        trouble = ""
+        while not self.stopped:
+            began = time.monotonic()
+            try:
+                await self._new(follower, printer)
+                await self._keep(follower.place)
+                trouble = ""
+            except (Unavailable, NotFound) as error:
+                if str(error) != trouble and not self._given["quiet"]:
+                    reporting.say(f"{error}; trying again")
+                trouble = str(error)
+            left = interval - (time.monotonic() - began)
+            if reader_gone():
+                raise ReaderGone("cannot write to standard output: nobody reads it")
+            if left > 0:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wakened.wait(), left)
+
+    async def _new(self, follower: Follower, printer: Printer, *, look: bool = False) -> None:
+        async with aclosing(follower.poll(look=look)) as found:
+            async for rows in found:
+                await asyncio.wrap_future(printer.add(rows))
+
+    async def _keep(self, place: Place) -> None:
+        """The cursor where it is wanted, when everything up to it is written."""
+        file: Path | None = self._given["cursor_file"]
+        if file is not None and place.cursor != self._kept:
+            self._kept = place.cursor
+            draft = file.with_name(f".{file.name}.{os.getpid()}")
+            await asyncio.to_thread(_replace, draft, file, self._kept + "\n")
+        if self._given["show_cursor"] and (self.stopped or not self._given["follow"]):
+            reporting.say(f"cursor: {place.cursor}")
+
+    def _check(self, summary: Summary | None, rule: Rule | Moment | Span | None) -> None:
+        """``ArgumentError`` for options that do not go together."""
+        given = self._given
+        following = "--follow" if given["follow"] else "--cursor-file" if given["cursor_file"] else ""
+        following = "--after-cursor" if given["after_cursor"] else following
+        for name, other in (("--reverse", given["reverse"]), ("--explain", given["explain"]), ("a summary", summary)):
+            if following and other:
+                raise ArgumentError(f"cannot use {name} with {following}")
+        options = "--around" if given["around"] else "-A, -B, -C, -M"
+        for name, other in ((following, following), ("--dedupe", given["dedupe"]), ("a summary", summary)):
+            if rule is not None and other:
+                raise ArgumentError(f"cannot show what belongs to a match with {name}", hint=f"leave out {options}")
+        for name, other in ((f"--around or {options}", rule), ("--dedupe", given["dedupe"]), ("a summary", summary)):
+            if given["sort"] != "time" and other:
+                raise ArgumentError(f"cannot use --sort {given['sort']} with {name}")
+        if given["follow"] and given["output"] in BINARY:
+            raise ArgumentError(f"cannot follow with -o {given['output']}", hint="it has an end; write json or csv")
+
+    async def _summarise(self, store: Store, query: Query, summary: Summary, report: Report, tuning: Tuning) -> None:
+        parts: list[Any] = []
+        with self._at_an_interrupt_what_there_is():
+            async with reporting.progress(report, wanted=not self._given["quiet"]):
+                await fold(store, query, summary.part, report, tuning, parts)
+        with self._destination() as write:
+            if parts and (report.rows or self._given["count"]):
+                quiet = self._given["quiet"]
+                found = arranged(summary.whole(parts), self._given)
+                show(found.slice(0, self._limit), self._given, self._zone, write, terminal=self._terminal)
+                if self._limit is not None and found.num_rows > self._limit and not quiet:
+                    reporting.say(f"only the first {self._limit} of {found.num_rows:,} are shown; -n all shows all")
+                if isinstance(summary, Histogram) and summary.shortened and not quiet:
+                    reporting.say("of empty steps in a row only the first and last are shown; longer steps show all")
+            elif self._given["count"]:
+                write(b"0\n")
+
+    @contextmanager
+    def _destination(self) -> Iterator[Write]:
+        """Where output goes: stdout, or a pager in front of the terminal; never a pager for what has no end."""
+        given = self._given
+        paged = self._terminal and not (given["no_pager"] or given["follow"] or given["output"] in BINARY)
+        command = pager_command(os.environ) if paged else None
+        if command is None:
+            yield sys.stdout.buffer.write
+            sys.stdout.buffer.flush()
+            return
+        with Pager(command) as pager:
+            try:
+                yield pager.write
+            finally:
+                self._ended = time.monotonic()  # what comes is somebody reading
+
+
+def _source(rule: Rule | Moment | Span | None) -> Callable[..., AsyncGenerator[Any, None]]:
+    """What finds the rows."""
+    if isinstance(rule, Moment):
+        return partial(around, moment=rule)
+    if isinstance(rule, Span):
+        return partial(spanned, span=rule)
+    return search if rule is None else partial(surrounded, rule=rule)
+
+
+async def _each_while_the_next_comes(
+    found: AsyncGenerator[Any, None], printer: Printer, end_bar: Callable[[], Awaitable[None]]
+) -> None:
+    """Write tables in order, while the next ones are looked for and sorted."""
+    under_way: deque[asyncio.Future[None]] = deque()
+    async for rows in found:
+        if not _into_a_file():
+            await end_bar()
+        under_way.append(asyncio.wrap_future(printer.add(rows)))
+        under_way[-1].add_done_callback(lambda done: done.cancelled() or done.exception())  # trouble is told once
+        if len(under_way) > printer.ahead:
+            await under_way.popleft()
+    for written in under_way:
+        await written
+
+
+def _into_a_file() -> bool:
+    """Whether nobody sees stdout: what reads a pipe may write to the terminal."""
+    try:
+        return stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _replace(draft: Path, file: Path, text: str) -> None:
+    draft.write_text(text, encoding="ascii")
+    draft.replace(file)
+
+
+async def _reached(store: Store) -> None:
+    """``Unavailable`` when the store gives no answer at all."""
+    try:
+        await asyncio.wait_for(store.exists(), CONTACT)
+    except TimeoutError as error:
+        hint = "look at the network, and at AWS_ENDPOINT_URL if it is set"
+        raise Unavailable(f"cannot reach {store.url}: no answer in {CONTACT:g} s", hint=hint) from error

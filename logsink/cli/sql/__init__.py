@@ -1,0 +1,3 @@
+from logsink.cli.sql.command import command
+
+__all__ = ["command"]

@@ -1,0 +1,355 @@
+"""Found rows into order: by (time, received, receiver, nth), ascending or descending, in bounded memory.
+
+Rows enter in any order, a table at a time (``Pending.add``), and leave in order as soon as the caller knows that nothing
+still to come can stand before them (``Pending.pop``). Each table is sorted once and becomes a *run*; leaving is a merge of
+the runs' heads. Runs in memory are bounded by ``memory`` bytes: past it they are merged into one run in a temporary file,
+``_FAN_IN`` files are merged into one larger file, and of a file only one batch is in memory at a time.
+
+Within this module order is always ascending: for the descending order every key is negated. A null sorts before any value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from logsink.query.order.spill import Spill, compact
+from logsink.query.request.filters import as_array, one_chunk
+
+KEY = ("time", "received", "receiver", "nth")
+"""The columns of the order; together they name a row."""
+
+ORDERS = {"time": KEY, "received": ("received", "nth", "receiver", "time")}
+"""What rows can be sorted by, and the columns of that order in the places of ``KEY``."""
+
+MEMORY = 64 << 20
+"""Bytes of found rows that wait in memory; more are written to a temporary file."""
+
+_FAN_IN = 16  # with batches of Spill's size, a merge of 16 files holds some 50 MB
+_RUNS = 32  # more runs in memory than this are merged into one, so that a pop stays cheap
+_ROWS = 16_384  # most rows in a table that leaves
+_NULL = -(1 << 62)
+
+Int64 = npt.NDArray[np.int64]
+
+
+class Position(NamedTuple):
+    """A row's place in the order; values as in the table, instants in microseconds since the epoch.
+
+    In another order than that of time they are the values of its columns (``ORDERS``).
+    """
+
+    time: int
+    received: int | None
+    receiver: str | None
+    nth: int | None
+
+
+def position(rows: pa.Table, index: int, sort: str = "time") -> Position:
+    """The place of row ``index`` (may be negative) in one of ``ORDERS``."""
+    row = rows.select(KEY).slice(index % rows.num_rows, 1)
+    first, second, receiver, last = (one_chunk(row.column(name)) for name in ORDERS[sort])
+    time, *others = (column.cast(pa.int64())[0].as_py() for column in (first, second, last))
+    return Position(_NULL if time is None else time, others[0], receiver[0].as_py(), others[1])
+
+
+class _Keys(NamedTuple):
+    """The key columns as numbers; ``receiver`` are codes of ``_Names``."""
+
+    time: Int64
+    received: Int64
+    receiver: Int64
+    nth: Int64
+
+    def part(self, start: int, stop: int | None = None) -> _Keys:
+        return _Keys(*(array[start:stop] for array in self))
+
+    def take(self, order: Int64) -> _Keys:
+        return _Keys(*(array[order] for array in self))
+
+
+_Part = tuple[_Keys, pa.Table]
+
+
+class _Names:
+    """Receivers' names as codes that stay, and the codes' ranks in the order of the names, which change as names come."""
+
+    def __init__(self, sign: int) -> None:
+        self._sign = sign
+        self._codes: dict[str | None, int] = {None: 0}
+        self._ranks: Int64 | None = None
+
+    def codes(self, column: pa.Array) -> Int64:
+        if not pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode()
+        known = [self.code(name) for name in column.dictionary.to_pylist()]
+        indices = column.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
+        codes: Int64 = np.array([*known, 0], np.int64)[indices]
+        return codes
+
+    def code(self, name: str | None) -> int:
+        code = self._codes.setdefault(name, len(self._codes))
+        if self._ranks is not None and code == len(self._ranks):
+            self._ranks = None
+        return code
+
+    def ranks(self, codes: Int64) -> Int64:
+        if self._ranks is None:
+            self._ranks = np.empty(len(self._codes), np.int64)
+            names = sorted(self._codes, key=lambda name: (name is not None, name or ""))
+            for rank, name in enumerate(names):
+                self._ranks[self._codes[name]] = self._sign * rank
+        ranked: Int64 = self._ranks[codes]
+        return ranked
+
+
+class _Run:
+    """Rows in order. ``keys`` and ``rows`` are its head; the rest, if any, comes from a temporary file batch by batch."""
+
+    def __init__(self, keys: _Keys, rows: pa.Table) -> None:
+        self.keys, self.rows, self.level = keys, rows, -1
+        self._whole = rows.num_rows
+
+    @property
+    def ended(self) -> bool:
+        """Nothing comes after the head."""
+        return True
+
+    def advance(self, count: int) -> None:
+        """Forget the head's first ``count`` rows. Once few are left they are copied, so as not to hold the others' memory."""
+        self.keys, self.rows = self.keys.part(count), self.rows.slice(count)
+        if self.rows.num_rows * 4 <= self._whole:
+            self._whole = self.rows.num_rows
+            self.keys, self.rows = _Keys(*(a.copy() for a in self.keys)), compact(self.rows)
+
+
+class _FileRun(_Run):
+    def __init__(self, spill: Spill, pending: Pending, level: int) -> None:
+        self._spill, self._pending, self._next = spill, pending, 1
+        super().__init__(*pending.keyed(spill.read(0)))
+        self.level = level
+
+    @property
+    def ended(self) -> bool:
+        return self._next == len(self._spill)
+
+    def advance(self, count: int) -> None:
+        super().advance(count)
+        if not self.rows.num_rows and not self.ended:
+            self.keys, self.rows = self._pending.keyed(self._spill.read(self._next))
+            self._whole = self.rows.num_rows
+            self._next += 1
+
+
+class Pending:
+    """Found rows that cannot be shown yet.
+
+    descending   newest first
+    limit        only so many rows will be asked for: those that cannot be among them are dropped (``dropped`` tells)
+    after        rows at this place or before it are dropped silently: they have been shown already
+    memory       bytes held in memory before rows are spilled
+    sort         which of ``ORDERS``: where this class says time, it means the first column of that
+    """
+
+    def __init__(
+        self,
+        *,
+        descending: bool = False,
+        limit: int | None = None,
+        after: Position | None = None,
+        memory: int = MEMORY,
+        sort: str = "time",
+    ) -> None:
+        self._sign = -1 if descending else 1
+        self._names = _Names(self._sign)
+        self._after, self._memory, self._order = after, memory, ORDERS[sort]
+        self._runs: list[_Run] = []
+        self._floor: int | None = None
+        self.descending, self.room, self.resumed = descending, limit, after is not None
+        self.dropped = False
+        self.spilled = 0
+
+    def __len__(self) -> int:
+        """Rows in memory: all of them, unless something was spilled."""
+        return sum(run.rows.num_rows for run in self._runs)
+
+    @property
+    def complete(self) -> bool:
+        """As many rows have left as were asked for."""
+        return self.room == 0
+
+    @property
+    def floor(self) -> int | None:
+        """The time beyond which no row can still be shown, given the limit and the rows that are here; None: not known."""
+        if self._floor is None and self.room and len(self) >= self.room:
+            times = np.concatenate([run.keys.time for run in self._runs])
+            self._floor = self._sign * int(np.partition(times, self.room - 1)[self.room - 1])
+        return self._floor
+
+    def add(self, rows: pa.Table) -> None:
+        """Take found rows, in any order; columns must hold ``KEY``, and be the same at every call."""
+        if not rows.num_rows:
+            return
+        keys = self._keys(rows)
+        order = self._sorted(keys)
+        if self._after is not None:
+            order = order[self._beyond(keys)[order]]
+        if self.room is not None and len(order) > self.room:
+            order, self.dropped = order[: self.room], True
+        if not len(order):
+            return
+        if not np.array_equal(order, np.arange(rows.num_rows)):
+            rows = rows.take(as_array(order))
+        self._runs.append(_Run(keys.take(order), compact(rows)))
+        self._floor = None
+        self._settle()
+
+    def pop(self, frontier: int | None = None) -> Iterator[pa.Table]:
+        """The rows that nothing at ``frontier`` (a time, exclusive) or beyond can precede, in order; None: every row.
+
+        Tables of at most 16,384 rows. Must be run to its end before anything else is called.
+        """
+        signed, self._floor = None if frontier is None else self._sign * frontier, None
+        for _, rows in self._within_room(self._merged(self._runs, signed)):
+            if self.room is not None:
+                self.room -= rows.num_rows
+            yield rows
+        self._runs = [run for run in self._runs if run.rows.num_rows]
+        if self.room == 0:
+            self.dropped |= bool(self._runs)
+            self._runs = []
+
+    def keyed(self, rows: pa.Table) -> tuple[_Keys, pa.Table]:
+        """Rows that are in order already, with their keys."""
+        return self._keys(rows), rows
+
+    def _keys(self, rows: pa.Table) -> _Keys:
+        time, received, receiver, nth = (one_chunk(rows.column(name)) for name in self._order)
+        numbers = [self._sign * _numbers(column) for column in (time, received, nth)]
+        return _Keys(numbers[0], numbers[1], self._names.codes(receiver), numbers[2])
+
+    def _sorted(self, keys: _Keys) -> Int64:
+        order = np.argsort(keys.time, kind="stable")
+        times = keys.time[order]
+        if (times[1:] == times[:-1]).any():
+            order = np.lexsort((keys.nth, self._names.ranks(keys.receiver), keys.received, keys.time))
+        return order
+
+    def _beyond(self, keys: _Keys) -> npt.NDArray[np.bool_]:
+        """Which rows stand after ``self._after``."""
+        assert self._after is not None
+        time, received, receiver, nth = self._after
+        last = [
+            self._sign * time,
+            self._sign * (_NULL if received is None else received),
+            int(self._names.ranks(np.array([self._names.code(receiver)]))[0]),
+            self._sign * (_NULL if nth is None else nth),
+        ]
+        found = np.zeros(len(keys.time), np.bool_)
+        for key, value in zip(
+            reversed(keys._replace(receiver=self._names.ranks(keys.receiver))), reversed(last), strict=True
+        ):
+            found = (key > value) | ((key == value) & found)
+        return found
+
+    def _merged(self, runs: Sequence[_Run], frontier: int | None) -> Iterator[_Part]:
+        """The runs' rows before ``frontier``, in order and advanced past."""
+        while True:
+            counts = [_before(run.keys.time, frontier) for run in runs]
+            heads = [(run, count) for run, count in zip(runs, counts, strict=True) if count]
+            if not heads:
+                return
+            if len(heads) == 1:
+                run, count = heads[0]
+                yield from _pieces(run.keys.part(0, count), run.rows.slice(0, count))
+                run.advance(count)
+                continue
+            keys = _Keys(*(np.concatenate(parts) for parts in zip(*(r.keys.part(0, c) for r, c in heads), strict=True)))
+            order = self._sorted(keys)
+            source = np.repeat(np.arange(len(heads)), [count for _, count in heads])[order]
+            cut = self._certain(heads, source)
+            taken = np.bincount(source[:cut], minlength=len(heads)).tolist()
+            starts = np.cumsum([0, *(count for _, count in heads[:-1])])
+            new_starts = np.cumsum([0, *taken[:-1]])
+            rows = joined([run.rows.slice(0, n) for (run, _), n in zip(heads, taken, strict=True)])
+            shifted = order[:cut] - (starts - new_starts)[source[:cut]]
+            yield from _pieces(keys.take(order[:cut]), rows, shifted)
+            for (run, _), n in zip(heads, taken, strict=True):
+                run.advance(n)
+
+    def _certain(self, heads: Sequence[tuple[_Run, int]], source: Int64) -> int:
+        """How many of the sorted heads' rows precede everything still in the files."""
+        cut = len(source)
+        for index, (run, count) in enumerate(heads):
+            if not run.ended and count == run.rows.num_rows:
+                cut = min(cut, int(np.flatnonzero(source == index)[-1]) + 1)
+        return cut
+
+    def _settle(self) -> None:
+        """Keep the number of runs, and the memory they take, within bounds."""
+        held = [run for run in self._runs if run.level < 0]
+        rows = sum(run.rows.num_rows for run in held)
+        full = sum(run.rows.nbytes for run in held) > self._memory
+        crowded = self.room is not None and rows > max(4 * self.room, _ROWS)
+        if len(held) <= _RUNS and not full and not crowded:
+            return
+        self._runs = [run for run in self._runs if run.level >= 0]
+        merged = self._within_room(self._merged(held, None))
+        if full:
+            self._to_file(merged, 0)
+        else:
+            parts = list(merged)
+            keys = _Keys(*(np.concatenate(column) for column in zip(*(keys for keys, _ in parts), strict=True)))
+            self._runs.append(_Run(keys, compact(joined([rows for _, rows in parts]))))
+
+    def _within_room(self, parts: Iterator[_Part]) -> Iterator[_Part]:
+        """As many rows as will still be asked for."""
+        left = self.room
+        for keys, rows in parts:
+            if left is None:
+                yield keys, rows
+                continue
+            self.dropped |= left < rows.num_rows
+            if not left:
+                return
+            yield keys.part(0, left), rows.slice(0, left)
+            left -= min(left, rows.num_rows)
+
+    def _to_file(self, parts: Iterable[_Part], level: int) -> None:
+        spill = Spill()
+        for _, rows in parts:
+            spill.write(rows)
+        spill.finish()
+        self.spilled += len(spill)
+        self._runs.append(_FileRun(spill, self, level))
+        same = [run for run in self._runs if run.level == level]
+        if len(same) == _FAN_IN:
+            self._runs = [run for run in self._runs if run.level != level]
+            self._to_file(self._merged(same, None), level + 1)
+
+
+def _numbers(column: pa.Array) -> Int64:
+    plain = column.cast(pa.int64())
+    numbers: Int64 = (plain.fill_null(_NULL) if plain.null_count else plain).to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _before(times: Int64, frontier: int | None) -> int:
+    return len(times) if frontier is None else int(np.searchsorted(times, frontier, side="left"))
+
+
+def _pieces(keys: _Keys, rows: pa.Table, order: Int64 | None = None) -> Iterator[_Part]:
+    """The rows in ``order`` (as they are when None), at most ``_ROWS`` at a time; the keys are in order already."""
+    for start in range(0, len(keys.time), _ROWS):
+        part = slice(start, start + _ROWS)
+        piece = rows.slice(start, _ROWS) if order is None else rows.take(as_array(order[part]))
+        yield keys.part(part.start, part.stop), piece
+
+
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """One after the other, as one chunk a column."""
+    return pa.concat_tables(tables).combine_chunks()

@@ -1,0 +1,359 @@
+"""The conditions there are. A null value meets none of them but ``Not``.
+
+``ArgumentError`` when one is made of something that cannot be used: a glob that means nothing, a pattern that RE2 refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from logsink.errors import ArgumentError
+from logsink.flags import names
+from logsink.query.output.timestamps import Int64
+from logsink.query.request.filters import Bounds, Condition, Mask, Needles, Verdict, as_mask, mapped
+from logsink.query.request.globs import escaped, literal_part, reaches, translated
+from logsink.query.request.literals import literals
+
+
+class Between(NamedTuple):
+    """A number or instant in ``[low, high)``; None is open."""
+
+    column: str
+    low: int | None
+    high: int | None
+
+    def __str__(self) -> str:
+        """As people say it; so of all of them."""
+        low, high = (
+            None if end is None else instant(end) if self.column == "time" else end for end in (self.low, self.high)
+        )
+        return " and ".join(
+            [
+                *([f"{self.column} from {low}"] if low is not None else []),
+                *([f"{self.column} before {high}"] if high is not None else []),
+            ]
+        )
+
+    def mask(self, values: pa.Array) -> Mask:
+        numbers = values.cast(pa.int64()) if pa.types.is_timestamp(values.type) else values
+        plain = numbers.fill_null(0).to_numpy(zero_copy_only=False)
+        found = np.ones(len(plain), np.bool_)
+        if values.null_count:
+            found = ~np.asarray(values.is_null())
+        if self.low is not None:
+            found &= plain >= self.low
+        if self.high is not None:
+            found &= plain < self.high
+        return found
+
+    def verdict(self, bounds: Bounds) -> Verdict:
+        low, high, nulls = bounds
+        if (self.low is not None and high is not None and high < self.low) or (
+            self.high is not None and low is not None and low >= self.high
+        ):
+            return Verdict.NONE
+        within_low = self.low is None or (low is not None and low >= self.low)
+        within_high = self.high is None or (high is not None and high < self.high)
+        return Verdict.ALL if within_low and within_high and nulls == 0 else Verdict.SOME
+
+    def needles(self) -> Sequence[Needles]:
+        return ()
+
+
+class Near(NamedTuple):
+    """A number or instant in one of several spans ``[lows[i], highs[i]]``, in order and apart: ``of`` makes them so."""
+
+    column: str
+    lows: Int64
+    highs: Int64
+
+    @classmethod
+    def of(cls, column: str, lows: Int64, highs: Int64) -> Near:
+        """Any spans, at least one."""
+        order = np.argsort(lows, kind="stable")
+        lows, reached = lows[order], np.maximum.accumulate(highs[order])
+        begins = np.flatnonzero(np.append(True, lows[1:] > reached[:-1]))
+        return cls(column, lows[begins], reached[np.append(begins[1:], len(lows)) - 1])
+
+    def mask(self, values: pa.Array) -> Mask:
+        numbers = values.cast(pa.int64()) if pa.types.is_timestamp(values.type) else values
+        plain = numbers.fill_null(0).to_numpy(zero_copy_only=False)
+        span = np.searchsorted(self.lows, plain, "right") - 1
+        found: Mask = (span >= 0) & (plain <= self.highs[np.maximum(span, 0)])
+        return found if not values.null_count else found & ~np.asarray(values.is_null())
+
+    def verdict(self, bounds: Bounds) -> Verdict:
+        low, high, nulls = bounds
+        if low is None or high is None:
+            return Verdict.SOME
+        span = int(np.searchsorted(self.highs, low))
+        if span == len(self.lows) or self.lows[span] > high:
+            return Verdict.NONE
+        return Verdict.ALL if self.lows[span] <= low and high <= self.highs[span] and nulls == 0 else Verdict.SOME
+
+    def needles(self) -> Sequence[Needles]:
+        return ()
+
+
+class Among(NamedTuple):
+    """One of these values, exactly; null is one where it is among them."""
+
+    column: str
+    values: tuple[str | None, ...]
+
+    def mask(self, values: pa.Array) -> Mask:
+        wanted = pa.array(self.values, pa.string())
+        found = mapped(values, lambda plain: pc.is_in(plain, value_set=wanted.drop_null()))
+        return found | np.asarray(values.is_null()) if None in self.values else found
+
+    def verdict(self, bounds: Bounds) -> Verdict:
+        low, high, nulls = bounds
+        if not isinstance(low, str) or not isinstance(high, str) or (None in self.values and nulls != 0):
+            return Verdict.SOME
+        return (
+            Verdict.SOME if any(value is not None and low <= value <= high for value in self.values) else Verdict.NONE
+        )
+
+    def needles(self) -> Sequence[Needles]:
+        return () if None in self.values else _as_needles([value for value in self.values if value is not None])
+
+
+class OneOf:
+    """A string that one of these globs matches whole, case-sensitive: ``*``, ``?``, ``[abc]``, ``[!a-z]``.
+
+    ``ArgumentError`` when a glob means nothing.
+    """
+
+    def __init__(self, column: str, globs: tuple[str, ...]) -> None:
+        for glob in globs:
+            probe(glob, translated(glob), "glob")
+        self.column, self.globs = column, globs
+        self._pattern = r"(?s)\A(?:" + "|".join(map(translated, globs)) + r")\z"
+        literal = all(literal_part(glob) == glob for glob in globs)
+        self._literals = pa.array(globs, pa.string()) if literal else None
+
+    def __str__(self) -> str:
+        return f"{self.column} is {' or '.join(self.globs)}"
+
+    def mask(self, values: pa.Array) -> Mask:
+        return mapped(values, self._matches)
+
+    def verdict(self, bounds: Bounds) -> Verdict:
+        low, high, nulls = bounds
+        if not isinstance(low, str) or not isinstance(high, str):
+            return Verdict.SOME
+        if low == high:
+            matched = bool(as_mask(self._matches(pa.array([low])))[0])
+            return Verdict.NONE if not matched else Verdict.ALL if nulls == 0 else Verdict.SOME
+        return Verdict.SOME if any(reaches(glob, low, high) for glob in self.globs) else Verdict.NONE
+
+    def needles(self) -> Sequence[Needles]:
+        return _as_needles(self.globs) if self._literals is not None else ()
+
+    def _matches(self, values: pa.Array) -> pa.Array:
+        if self._literals is not None:
+            return pc.is_in(values, value_set=self._literals)
+        return pc.match_substring_regex(values, self._pattern)
+
+
+_GAP = r"[^\pL\pN_]"
+"""What is no part of a word; RE2's ``\\b`` knows ASCII alone."""
+
+
+class Holds:
+    """A string that holds one of these patterns anywhere, or as whole ``words``: text as it is, or RE2 regular expressions.
+
+    ``ArgumentError`` for what RE2 refuses.
+    """
+
+    def __init__(
+        self,
+        column: str,
+        patterns: tuple[str, ...],
+        regex: bool = False,
+        ignore_case: bool = False,
+        words: bool = False,
+    ) -> None:
+        self.column, self.patterns = column, patterns
+        self.regex, self.ignore_case, self.words = regex, ignore_case, words
+        parts = patterns if regex else tuple(map(escaped, patterns))
+        for pattern, part in zip(patterns, parts, strict=True):
+            probe(pattern, part, "regular expression" if regex else "pattern")
+        if words:
+            parts = tuple(rf"(?:\A|{_GAP})(?:{part})(?:{_GAP}|\z)" for part in parts)
+        joined = parts[0] if len(parts) == 1 else "|".join(f"(?:{part})" for part in parts)
+        self._pattern = f"(?i:{joined})" if ignore_case else joined
+        probe(" ".join(patterns), self._pattern, "patterns")
+
+    @property
+    def matched(self) -> str:
+        """An RE2 expression for the text that matches, to highlight it; with ``words`` by ASCII's notion of a word."""
+        parts = self.patterns if self.regex else tuple(map(escaped, self.patterns))
+        joined = "|".join(rf"\b(?:{part})\b" if self.words else f"(?:{part})" for part in parts)
+        return f"(?i:{joined})" if self.ignore_case else joined
+
+    def __str__(self) -> str:
+        how = [("regular expression", self.regex), ("whole words", self.words), ("in any case", self.ignore_case)]
+        said = ", ".join(name for name, so in how if so)
+        return f"{self.column} holds {' or '.join(map(repr, self.patterns))}{f' ({said})' if said else ''}"
+
+    def mask(self, values: pa.Array) -> Mask:
+        return mapped(values, lambda plain: pc.match_substring_regex(plain, self._pattern))
+
+    def verdict(self, bounds: Bounds) -> Verdict:
+        return Verdict.SOME
+
+    def needles(self) -> Sequence[Needles]:
+        if self.ignore_case:
+            return ()
+        if not self.regex:
+            return _as_needles(self.patterns)
+        held = [literals(pattern) for pattern in self.patterns]
+        if len(held) == 1:
+            return [needles for text in held[0] for needles in _as_needles([text])]
+        return _as_needles([max(texts, key=len, default="") for texts in held])
+
+
+class Numbered(NamedTuple):
+    """One of these numbers."""
+
+    column: str
+    numbers: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.column} is {' or '.join(map(str, self.numbers))}"
+
+    def mask(self, values: pa.Array) -> Mask:
+        return as_mask(pc.is_in(values, value_set=pa.array(self.numbers, values.type)))
+
+    def verdict(self, bounds: Bounds) -> Verdict:
+        low, high, nulls = bounds
+        if low is None or high is None:
+            return Verdict.SOME
+        if not any(low <= number <= high for number in self.numbers):
+            return Verdict.NONE
+        return Verdict.ALL if low == high and nulls == 0 else Verdict.SOME
+
+    def needles(self) -> Sequence[Needles]:
+        return ()
+
+
+class Flagged(NamedTuple):
+    """A number that has all of these bits."""
+
+    column: str
+    bits: int
+
+    def __str__(self) -> str:
+        return f"{self.column} hold {' '.join(names(self.bits))}"
+
+    def mask(self, values: pa.Array) -> Mask:
+        numbers = values.fill_null(0).to_numpy(zero_copy_only=False)
+        found: Mask = numbers & self.bits == self.bits
+        return found
+
+    def verdict(self, bounds: Bounds) -> Verdict:
+        return Verdict.NONE if bounds.high is not None and bounds.high < self.bits else Verdict.SOME
+
+    def needles(self) -> Sequence[Needles]:
+        return ()
+
+
+class Not(NamedTuple):
+    """What ``condition`` is not met by: a null value, too."""
+
+    condition: Condition
+
+    def __str__(self) -> str:
+        return f"not: {self.condition}"
+
+    @property
+    def column(self) -> str:
+        return self.condition.column
+
+    def mask(self, values: pa.Array) -> Mask:
+        return ~self.condition.mask(values)
+
+    def verdict(self, bounds: Bounds) -> Verdict:
+        opposite = {Verdict.NONE: Verdict.ALL, Verdict.ALL: Verdict.NONE, Verdict.SOME: Verdict.SOME}
+        return opposite[self.condition.verdict(bounds)]
+
+    def needles(self) -> Sequence[Needles]:
+        return ()
+
+
+class Parameter:
+    """Structured data with a parameter ``[ID.]KEY`` whose value a glob matches whole (RFC 5424, 6.3).
+
+    ID is an SD-ID, with or without its enterprise number. Values without quotes (VMware) count too. ``ArgumentError`` for a
+    glob that means nothing.
+    """
+
+    def __init__(self, name: str, value: str, column: str = "structured_data") -> None:
+        self.name, self.value, self.column = name, value, column
+        element, dot, key = name.rpartition(".")
+        names = [(_NAME, name)] + ([(escaped(element) + "(?:@[0-9.]+)?", key)] if dot and element and key else [])
+        quoted = translated(value, quote=_quoted, one=_CHARACTER)
+        plain = translated(value, one=r"[^ \]]")
+        head = "|".join(rf"\[ *{sd_id}(?: +{_NAME}=(?:{_VALUE}|[^ \]]*))*? +{escaped(key)}=" for sd_id, key in names)
+        self._pattern = rf'(?s)(?:{head})(?:"{quoted}"|{plain}[ \]])'
+        probe(f"{name}={value}", self._pattern, "parameter")
+
+    @classmethod
+    def parse(cls, text: str) -> Parameter:
+        """Of ``[ID.]KEY=VALUE``."""
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            hint = "write [ID.]KEY=VALUE, such as request=4711 or meta.user='ro*'"
+            raise ArgumentError(f"cannot read {text!r} as a parameter of structured data", hint=hint)
+        return cls(name, value)
+
+    def __str__(self) -> str:
+        return f"{self.column} has {self.name}={self.value}"
+
+    def mask(self, values: pa.Array) -> Mask:
+        return mapped(values, lambda plain: pc.match_substring_regex(plain, self._pattern))
+
+    def verdict(self, bounds: Bounds) -> Verdict:
+        return Verdict.SOME
+
+    def needles(self) -> Sequence[Needles]:
+        return ()
+
+
+_NAME = r'[^ =\]"]+'
+_CHARACTER = r'(?:[^"\\\]]|\\.)'
+_VALUE = rf'"{_CHARACTER}*"'
+
+
+def _quoted(text: str) -> str:
+    """As it stands between quotes in structured data (RFC 5424, 6.3.3)."""
+    return escaped("".join(rf"\{c}" if c in '"\\]' else c for c in text))
+
+
+def instant(microseconds: int) -> str:
+    """An instant as it stands in the description of a condition."""
+    return str(np.datetime64(microseconds, "us")) + "Z"
+
+
+def _as_needles(texts: Sequence[str]) -> Sequence[Needles]:
+    """What is there when a value holds one of ``texts``. U+FFFD may stand for any bytes of a frame, '' says nothing."""
+    if any(not text or "\ufffd" in text for text in texts):
+        return ()
+    return [[text.encode() for text in texts]]
+
+
+def probe(shown: str, pattern: str, kind: str) -> None:
+    """Raise ``ArgumentError`` for a pattern that RE2 refuses: a ``kind`` of pattern, written as ``shown``."""
+    try:
+        pc.match_substring_regex(pa.array([""]), pattern)
+    except pa.ArrowInvalid as error:
+        reason = str(error).removeprefix("Invalid regular expression: ")
+        raise ArgumentError(f"cannot use {kind} {shown!r}: {reason}") from error
+    except UnicodeEncodeError as error:
+        raise ArgumentError(f"cannot use {kind} {shown!r}: not UTF-8") from error

@@ -1,0 +1,342 @@
+"""Running a query: what is read, when it stops, and what happens when objects vanish while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+from contextlib import aclosing
+from random import Random
+
+import pyarrow.parquet as pq
+import pytest
+
+from logsink.archive.log import Txn
+from logsink.errors import NotFound, Unavailable
+from logsink.journal.segment import SegmentName
+from logsink.query import Between, Filter, Holds, OneOf, Query, Report, Tuning, search
+from logsink.query.read import scan, tail
+from logsink.query.read.scan import ahead
+from logsink.query.read.selection import HEAVY
+from logsink.store.base import Store
+from logsink.store.memory import MemoryStore
+from tests.unit.query.archives import START, Meddled, Row, archive, journal, json_parse, row, rows_of
+
+FIRST = SegmentName("r1", 0, 1)
+SECOND = SegmentName("r1", 0, 2)
+ALL = ("host", "message", "severity")
+
+
+@pytest.fixture(autouse=True)
+def _json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail, "parse", json_parse)
+
+
+async def found(store: Store, query: Query, report: Report | None = None, tuning: Tuning | None = None) -> list[Row]:
+    async with aclosing(search(store, query, report, tuning)) as tables:
+        return rows_of([rows async for rows in tables])
+
+
+def times(rows: list[Row]) -> list[int]:
+    return [r["time"] - START for r in rows]
+
+
+async def hours(store: Store, files: int = 20, rows: int = 10) -> None:
+    """Files disjoint in time, with ``rows`` rows each."""
+    await archive(
+        store, [[row(f * 100 + i, severity=i % 8, host=f"h{i}") for i in range(rows)] for f in range(files)], group=5
+    )
+
+
+async def test_no_store_is_an_error_and_an_empty_one_is_not() -> None:
+    with pytest.raises(NotFound, match="cannot find a logsink store at memory://"):
+        await found(MemoryStore(), Query())
+    store = MemoryStore()
+    await archive(store, [])
+    assert await found(store, Query()) == []
+    only_journal = MemoryStore()
+    await journal(only_journal, FIRST, [row(1)])
+    assert times(await found(only_journal, Query())) == [1]
+
+
+async def test_columns_that_were_asked_for_and_those_of_the_order() -> None:
+    store = MemoryStore()
+    await archive(store, [[row(1, host="h", app="a")]])
+    (one,) = await found(store, Query(columns=("host", "time")))
+    assert one == {"time": START + 1, "received": START + 1, "receiver": "r1", "nth": 0, "host": "h"}
+
+
+async def test_the_newest_few_need_few_files() -> None:
+    store, report = MemoryStore(), Report()
+    await hours(store)
+    assert times(await found(store, Query(limit=3), report, Tuning(threads=1))) == [1907, 1908, 1909]
+    assert report.files == 20
+    assert report.files_read <= 3
+    assert report.cut
+
+
+@pytest.fixture
+async def large(monkeypatch: pytest.MonkeyPatch) -> Meddled:
+    """Two files of 3 rows, one after the other, whose messages are not read with their footers."""
+    monkeypatch.setattr("logsink.query.read.datafile.FOOTER", 4000)
+    monkeypatch.setattr("logsink.query.read.datafile.GAP", 0)
+    store, noise = Meddled(), Random(1)
+    rows = [row(i, host="h", message=noise.randbytes(50_000).hex()) for i in (0, 1, 2, 100, 101, 102)]
+    await archive(store, [rows[:3], rows[3:]])
+    return store
+
+
+async def test_rows_older_than_the_newest_few_are_not_read_however_late_these_come(large: Meddled) -> None:
+    query, report = Query(Filter((OneOf("host", ("h",)),)), ALL, limit=3), Report()
+    known, late = asyncio.Event(), asyncio.Event()
+
+    async def newest_last(key: str) -> None:
+        if key.endswith("-1.parquet") and large.reads.count(key) == 4:  # footer, host and time were read; now the rest
+            known.set()
+            asyncio.get_running_loop().call_later(0.3, late.set)
+            await late.wait()
+        elif key.endswith("-0.parquet") and large.reads.count(key) > 1:
+            await known.wait()
+
+    large.before = newest_last
+    assert times(await found(large, query, report, Tuning(threads=2))) == [100, 101, 102]
+    assert report.bytes_read < 4 * 50_000  # three messages, packed
+    assert report.cut
+
+
+async def test_rows_that_cannot_be_read_make_room_for_older_ones(large: Meddled) -> None:
+    (key,) = [entry.key async for entry in large.list() if entry.key.endswith("-1.parquet")]
+    body = bytearray(await large.get(key))
+    group = pq.read_metadata(io.BytesIO(body)).row_group(0)
+    (messages,) = (column for column in map(group.column, range(group.num_columns)) if column.path_in_schema == HEAVY)
+    start = messages.data_page_offset
+    body[start : start + 64] = bytes(64)
+    await large.put(key, bytes(body))
+    query, report = Query(Filter((OneOf("host", ("h",)),)), ALL, limit=3), Report()
+    assert times(await found(large, query, report, Tuning(threads=1))) == [0, 1, 2]
+    assert len(report.unreadable) == 1
+
+
+async def test_the_newest_of_a_few_files_ends_with_the_last_and_cuts_nothing() -> None:
+    store, report = MemoryStore(), Report()
+    await hours(store, files=2, rows=2)
+    assert times(await found(store, Query(limit=4), report)) == [0, 1, 100, 101]
+    assert not report.cut
+
+
+async def test_what_many_row_groups_hold_few_of_is_handed_out_together_and_in_order() -> None:
+    store, rare = MemoryStore(), Query(filter=Filter((OneOf("host", ("h3",)),)))
+    await hours(store)
+    async with aclosing(search(store, rare)) as found_:
+        tables = [rows async for rows in found_]
+    assert times(rows_of(tables)) == [f * 100 + 3 for f in range(20)]
+    assert len(tables) < 5  # of 20 row groups
+
+
+async def test_few_rows_do_not_wait_for_long_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, rare = MemoryStore(), Query(filter=Filter((OneOf("host", ("h3",)),)))
+    await hours(store)
+    monkeypatch.setattr(scan, "_SOON", 0.0)
+    async with aclosing(search(store, rare)) as found_:
+        assert len([rows async for rows in found_]) == 20
+
+
+async def test_files_and_row_groups_outside_the_filter_are_not_read() -> None:
+    store, report = Meddled(), Report()
+    await hours(store)
+    query = Query(Filter((Between("time", START + 300, START + 302), OneOf("host", ("h1",)))))
+    assert times(await found(store, query, report)) == [301]
+    assert report.files_read == 1
+    assert len({key for key in store.reads if key.endswith(".parquet")}) == 1
+    few = report.bytes_read
+    report = Report()
+    assert await found(store, Query(Filter((OneOf("host", ("nobody",)),))), report) == []
+    assert report.files_read == 0
+    report = Report()
+    await found(store, Query(), report)
+    assert report.bytes_read > 5 * few
+
+
+async def test_messages_are_read_only_where_other_conditions_leave_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logsink.query.read.datafile.GAP", 0)
+    monkeypatch.setattr("logsink.query.read.datafile.FOOTER", 4000)
+    rows = [row(i, severity=i % 2 * 4, message=f"<{i}>" * 200) for i in range(100)]
+    store, nothing, all_of_it = MemoryStore(), Report(), Report()
+    await archive(store, [rows])
+    assert await found(store, Query(Filter((Between("severity", 2, 3), Holds("message", ("<1>",))))), nothing) == []
+    assert times(await found(store, Query(Filter((Holds("message", ("<1>",)),))), all_of_it)) == [1]
+    assert nothing.bytes_read < all_of_it.bytes_read
+
+
+async def test_rows_of_covered_segments_count_once_and_others_too() -> None:
+    store, report = MemoryStore(), Report()
+    await archive(store, [[row(1), row(3)]], txn=[Txn("r1.0", 1)])
+    await journal(store, FIRST, [row(1), row(3)])
+    await journal(store, SECOND, [row(2), row(4)])
+    await journal(store, SegmentName("r1", 1, 1), [row(5)])
+    assert times(await found(store, Query(), report)) == [1, 2, 3, 4, 5]
+    assert report.segments == 2
+
+
+async def test_a_segment_archived_between_the_listing_and_the_reading() -> None:
+    store, report = Meddled(), Report()
+    await archive(store, [[row(1)]])
+    await journal(store, FIRST, [row(2)])
+
+    async def before(key: str) -> None:
+        if key == FIRST.key:
+            store.before = lambda key: None
+            await archive(store, [[row(2)]], txn=[Txn("r1.0", 1)])
+            await store.delete([FIRST.key])
+
+    store.before = before
+    assert times(await found(store, Query(), report)) == [1, 2]
+    assert report.restarts == 1
+    assert report.rows == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        (Query(), list(range(12))),
+        (Query(reverse=True), list(range(12))[::-1]),
+        (Query(limit=9, reverse=True), list(range(3, 12))[::-1]),
+        (Query(limit=9), list(range(3, 12))),
+        (Query(sort="received"), list(range(12))),
+        (Query(sort="received", limit=9, reverse=True), list(range(3, 12))[::-1]),
+    ],
+)
+async def test_a_file_compacted_away_while_rows_are_handed_out(query: Query, wanted: list[int]) -> None:
+    store, report = Meddled(), Report()
+    rows = [row(t, received=START + t // 3, message="x") for t in range(12)]
+    await archive(store, [rows[f : f + 2] for f in range(0, 12, 2)])
+
+    reads = itertools.count(1)
+
+    async def compact(key: str) -> None:
+        if key.endswith(".parquet") and next(reads) == 7:
+            await store.delete([entry.key async for entry in store.list("logs/")])
+            await archive(store, [rows], group=3)
+
+    store.before = compact
+    assert times(await found(store, query, report, Tuning(ahead=1, threads=1))) == wanted
+    assert report.restarts == 1
+
+
+async def test_a_file_that_stays_gone_ends_the_query() -> None:
+    store = MemoryStore()
+    await hours(store, files=2)
+    gone = [entry.key async for entry in store.list("logs/date")]
+    await store.delete(gone[:1])
+    with pytest.raises(Unavailable, match="3 times over"):
+        await found(store, Query(), None, Tuning(attempts=3))
+
+
+async def test_a_query_may_be_left_early() -> None:
+    store = MemoryStore()
+    await hours(store)
+    async with aclosing(search(store, Query(), tuning=Tuning(ahead=3))) as tables:
+        async for _ in tables:
+            break
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_tails_beyond_a_few_frames_are_parsed_by_compiled_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[bool] = []
+
+    def parse(*args: object, compiled: bool, seen: list[bool] = compiled) -> object:
+        seen.append(compiled)
+        return json_parse(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tail, "parse", parse)
+    monkeypatch.setattr(tail, "SMALL", 5)
+    monkeypatch.setattr(tail, "FEW", 1)
+    store = MemoryStore()
+    for number in range(3):
+        await journal(store, SegmentName(f"r{number}", 0, 1), [row(number * 10 + i) for i in range(2)])
+    await found(store, Query(), None, Tuning(ahead=1))
+    assert compiled == [False, False, True]
+
+
+async def test_a_limit_holds_back_what_is_read_ahead() -> None:
+    store, report = MemoryStore(), Report()
+    await hours(store, files=30)
+    await found(store, Query(limit=1), report, Tuning(ahead=8, threads=1))
+    assert report.files_read <= 3
+    report = Report()
+    await found(store, Query(limit=100), report, Tuning(ahead=8, threads=1))
+    assert report.files_read <= 20
+
+
+async def test_ahead_keeps_order_and_cancels_what_is_left() -> None:
+    gates = [asyncio.Event() for _ in range(5)]
+    started: list[int] = []
+    cancelled: list[int] = []
+    numbers = iter(range(5))
+
+    async def work(number: int) -> int:
+        started.append(number)
+        try:
+            await gates[number].wait()
+        except asyncio.CancelledError:
+            cancelled.append(number)
+            raise
+        return number
+
+    async with aclosing(
+        ahead(lambda: None if (n := next(numbers, None)) is None else work(n), lambda done: 2)
+    ) as results:
+        gates[1].set()
+        gates[0].set()
+        assert await anext(results) == 0
+        assert await anext(results) == 1
+        gates[2].set()
+        assert await anext(results) == 2
+        assert started == [0, 1, 2, 3]
+    assert cancelled == [3]
+
+
+async def test_an_error_of_what_runs_ahead_arrives_in_its_turn() -> None:
+    async def fail() -> int:
+        raise Unavailable("cannot")
+
+    async def work() -> int:
+        return 1
+
+    jobs = iter([work(), fail(), work()])
+    async with aclosing(ahead(lambda: next(jobs, None), lambda done: 3)) as results:
+        assert await anext(results) == 1
+        with pytest.raises(Unavailable):
+            await anext(results)
+
+
+@pytest.mark.parametrize("last", [0, 1])
+async def test_of_equal_times_the_later_arrival_is_the_newer_whichever_file_it_is_in(last: int) -> None:
+    store = MemoryStore()
+    await archive(store, [[row(5, received=START + (file == last))] for file in range(2)])
+    (newest,) = await found(store, Query(limit=1), None, Tuning(ahead=1, threads=1))
+    assert newest["received"] == START + 1
+
+
+async def test_a_limit_does_not_count_what_was_shown_before_the_query_was_planned_again() -> None:
+    store, report = Meddled(), Report()
+    late, early = [row(100, nth=i) for i in range(10)], [row(i) for i in range(5)]
+    await archive(store, [late, early])
+    files = [entry.key async for entry in store.list("logs/date")]
+
+    async def compact(key: str) -> None:
+        if key == files[1]:
+            store.before = lambda key: None
+            await store.delete([entry.key async for entry in store.list("logs/")])
+            await archive(store, [early + late])
+
+    store.before = compact
+    query = Query(limit=13, reverse=True)
+    shown = await found(store, query, report, Tuning(ahead=1, threads=1))
+    assert [(r["time"] - START, r["nth"]) for r in shown] == [
+        *((100, i) for i in range(9, -1, -1)),
+        (4, 0),
+        (3, 0),
+        (2, 0),
+    ]
+    assert report.restarts == 1

@@ -1,0 +1,113 @@
+"""Conditions beyond text and globs: what they match, and what they conclude from bounds."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+from tests.unit.query.request.test_filters import matching
+
+from logsink.errors import ArgumentError
+from logsink.query.request.conditions import Between, Flagged, Holds, Not, Numbered, OneOf, Parameter
+from logsink.query.request.filters import UNKNOWN, Bounds, Condition, Verdict
+from logsink.query.request.severities import parse_facility
+
+DATA = [
+    '[deploy@32473 environment="prod" deploy="d-7"]',
+    '[meta sequenceId="1"][deploy@32473 deploy="d-8" environment="prod"]',
+    '[a@1 user="ro\\"ot" path="C:\\\\x\\]y"][b@1 user="root"]',
+    "[Originator@6876 sub=Vpxa opID=7f3 user=root]",
+    '[x empty=""]',
+    None,
+    '[ spaced@1 a="1"  b="2" ]',
+]
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("deploy=d-7", [0]),
+        ("deploy=d-*", [0, 1]),
+        ("deploy=?-8", [1]),
+        ("deploy.deploy=d-7", [0]),
+        ("deploy@32473.deploy=d-8", [1]),
+        ("depl.deploy=d-7", []),
+        ("sequenceId=1", [1]),
+        ("meta.environment=prod", []),
+        ('user=ro"ot', [2]),
+        ("user=root", [2, 3]),
+        ("b@1.user=root", [2]),
+        ("a@1.user=root", []),
+        (r"path=C:\x]y", [2]),
+        ("Originator.sub=Vpxa", [3]),
+        ("spaced.b=2", [6]),
+        ("sub=Vp", []),
+        ("opID=7*", [3]),
+        ("empty=", [4]),
+        ("empty=*", [4]),
+        ("ser=root", []),
+    ],
+)
+def test_parameters_of_structured_data(given: str, found: list[int]) -> None:
+    assert matching(Parameter.parse(given), DATA) == [DATA[n] for n in found]
+
+
+@pytest.mark.parametrize("given", ["user", "=x", ""])
+def test_what_is_no_parameter(given: str) -> None:
+    with pytest.raises(ArgumentError, match="as a parameter of structured data"):
+        Parameter.parse(given)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("port", ["port 80", "no port"]),
+        ("port 8", []),
+        ("80", ["port 80"]),
+        ("a.b", ["a.b"]),
+        ("ärger", ["kein ärger"]),
+    ],
+)
+def test_whole_words(pattern: str, found: list[str]) -> None:
+    values = ["port 80", "no port", "ports", "transport", "a.b", "a.bc", "kein ärger", None]
+    assert matching(Holds("message", (pattern,), words=True), values) == found
+
+
+def test_not() -> None:
+    condition: Condition = Not(OneOf("host", ("web-*",)))
+    assert matching(condition, ["web-1", "db-1", None]) == ["db-1", None]
+    assert condition.column == "host"
+    assert condition.verdict(Bounds("db-1", "db-9", 0)) is Verdict.ALL
+    assert condition.verdict(Bounds("db-1", "db-9", 5)) is Verdict.ALL
+    assert condition.verdict(Bounds("web-1", "web-1", 0)) is Verdict.NONE
+    assert condition.verdict(Bounds("web-1", "web-1", 1)) is Verdict.SOME
+    assert condition.verdict(UNKNOWN) is Verdict.SOME
+    assert Not(Between("severity", 0, 4)).verdict(Bounds(0, 3, 1)) is Verdict.SOME
+    assert not condition.needles()
+
+
+def test_numbered() -> None:
+    condition = Numbered("facility", (3, 16))
+    assert condition.mask(pa.array([3, 4, 16, None], pa.int8())).tolist() == [True, False, True, False]
+    assert condition.verdict(Bounds(4, 15, 0)) is Verdict.NONE
+    assert condition.verdict(Bounds(3, 3, 0)) is Verdict.ALL
+    assert condition.verdict(Bounds(3, 3, 2)) is Verdict.SOME
+    assert condition.verdict(Bounds(0, 23, 0)) is Verdict.SOME
+    assert condition.verdict(UNKNOWN) is Verdict.SOME
+
+
+def test_flagged() -> None:
+    condition = Flagged("flags", 4)
+    assert condition.mask(pa.array([0, 4, 6, 3, None], pa.int32())).tolist() == [False, True, True, False, False]
+    assert condition.verdict(Bounds(0, 3, 0)) is Verdict.NONE
+    assert condition.verdict(Bounds(0, 4, 0)) is Verdict.SOME
+
+
+@pytest.mark.parametrize(("text", "code"), [("kern", 0), ("LOCAL7", 23), ("3", 3), ("auth", 4), ("security", 4)])
+def test_facilities(text: str, code: int) -> None:
+    assert parse_facility(text) == code
+
+
+@pytest.mark.parametrize("text", ["24", "", "nginx"])
+def test_what_is_no_facility(text: str) -> None:
+    with pytest.raises(ArgumentError, match="as a facility"):
+        parse_facility(text)

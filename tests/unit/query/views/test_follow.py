@@ -1,0 +1,165 @@
+"""Following a store: order, gaps, segments that come late, and cursors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from logsink.archive.log import Txn
+from logsink.errors import ArgumentError
+from logsink.journal.segment import Segment, SegmentName, encode
+from logsink.parse.frames import Settings
+from logsink.query import Filter, Follower, OneOf, Place, Query
+from logsink.query.read import tail
+from logsink.query.read.plan import plan
+from logsink.query.views import follow
+from logsink.store.memory import MemoryStore
+from tests.unit.query.archives import START, archive, frames, json_parse, row
+
+
+@pytest.fixture(autouse=True)
+def rows_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail, "parse", json_parse)
+
+
+async def store_segment(store: MemoryStore, name: SegmentName, ordinal: int, *numbers: int, **values: Any) -> None:
+    """A segment of rows received at these microseconds, which are their messages too."""
+    rows = [orjson.dumps(row(n, received=START + n, message=str(n), receiver=name.receiver) | values) for n in numbers]
+    body = encode(Segment(name, Settings(), frames(rows, [START + n for n in numbers]), ordinal))
+    await store.put(name.key, body)
+
+
+async def polled(follower: Follower, *, look: bool = False) -> list[str]:
+    return [
+        message for rows_ in [r async for r in follower.poll(look=look)] for message in rows_["message"].to_pylist()
+    ]
+
+
+def lane(number: int, sequence: int, receiver: str = "r1") -> SegmentName:
+    return SegmentName(receiver, number, sequence)
+
+
+async def begin(store: MemoryStore, *conditions: Any) -> Follower:
+    made = await plan(store, Filter())
+    follower = Follower(store, Query(Filter(conditions)), Place.at(made))
+    await follower.settle(made)
+    return follower
+
+
+async def test_what_was_there_is_not_shown_and_what_comes_is() -> None:
+    store = MemoryStore()
+    await archive(store, [[row(1)]], txn=[Txn("r1.0", 1)])
+    await store_segment(store, lane(0, 2), 2, 10, 11)
+    follower = await begin(store)
+    assert await polled(follower) == []
+    await store_segment(store, lane(0, 3), 3, 20, 21)
+    await store_segment(store, lane(1, 1), 4, 30)
+    assert await polled(follower) == ["20", "21", "30"]
+    assert await polled(follower, look=True) == []
+
+
+async def test_a_filter() -> None:
+    store = MemoryStore()
+    await archive(store, [])
+    follower = await begin(store, OneOf("host", ("web1",)))
+    await store_segment(store, lane(0, 1), 1, 1, host="web1")
+    await store_segment(store, lane(0, 2), 2, 2, host="web2")
+    assert await polled(follower) == ["1"]
+
+
+async def test_lanes_wait_for_each_other() -> None:
+    store = MemoryStore()
+    await archive(store, [])
+    follower = await begin(store)
+    await store_segment(store, lane(1, 1), 2, 20)
+    await store_segment(store, lane(2, 1), 3, 30)
+    assert await polled(follower) == []
+    await store_segment(store, lane(0, 1), 1, 10)
+    assert await polled(follower) == ["10", "20", "30"]
+
+
+async def test_a_listing_may_miss_a_segment_before_one_that_it_shows() -> None:
+    """As that of a directory that is being written to. Here nothing is known yet of the order of the receiver's segments."""
+    store = MemoryStore()
+    await archive(store, [[row(1)]], txn=[Txn("r1.0", 1)])
+    follower = await begin(store)
+    await store_segment(store, lane(0, 3), 3, 30)
+    assert await polled(follower) == []
+    await store_segment(store, lane(0, 2), 2, 20)
+    assert await polled(follower) == ["20", "30"]
+
+
+async def test_another_receiver_does_not_wait() -> None:
+    store = MemoryStore()
+    await archive(store, [])
+    follower = await begin(store)
+    await store_segment(store, lane(1, 1), 2, 20)
+    await store_segment(store, lane(0, 1, "r2"), 1, 5)
+    assert await polled(follower) == ["5"]
+
+
+async def test_a_segment_that_does_not_come_is_shown_when_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "PATIENCE", 0.0)
+    store = MemoryStore()
+    await archive(store, [])
+    follower = await begin(store)
+    await store_segment(store, lane(1, 1), 2, 20)
+    assert await polled(follower) == ["20"]
+    await store_segment(store, lane(0, 1), 1, 10)
+    await store_segment(store, lane(1, 2), 3, 30)
+    assert await polled(follower) == ["10", "30"]
+
+
+async def test_what_was_archived_and_deleted_comes_from_the_table_once() -> None:
+    store = MemoryStore()
+    await archive(store, [])
+    await store_segment(store, lane(0, 1), 1, 1)
+    follower = await begin(store)
+    missed = [row(n, received=START + n, message=str(n), receiver="r1") for n in (2, 3)]
+    other = [row(n, received=START + n, message=str(n), receiver="r2") for n in (2, 9)]
+    await archive(store, [missed, other], txn=[Txn("r1.0", 2), Txn("r2.0", 1)])
+    await store_segment(store, lane(0, 3), 3, 4)
+    assert sorted(await polled(follower)) == ["2", "2", "3", "4", "9"]
+    assert await polled(follower, look=True) == []
+    await store_segment(store, lane(1, 1), 4, 5)
+    assert await polled(follower) == ["5"]
+
+
+async def test_a_segment_that_is_archived_and_still_there_is_shown_once() -> None:
+    store = MemoryStore()
+    await archive(store, [])
+    follower = await begin(store)
+    await store_segment(store, lane(0, 1), 1, 1)
+    await archive(store, [[row(1, received=START + 1, message="1", receiver="r1")]], txn=[Txn("r1.0", 1)])
+    assert await polled(follower, look=True) == ["1"]
+    assert await polled(follower, look=True) == []
+
+
+async def test_receivers_clocks_differ() -> None:
+    """A receiver whose clock is behind another's loses nothing."""
+    store = MemoryStore()
+    ahead = [row(100, received=START + 100, message="ahead", receiver="r2")]
+    await archive(store, [ahead], txn=[Txn("r2.0", 1), Txn("r1.0", 1)])
+    follower = await begin(store)
+    await store_segment(store, lane(0, 2), 2, 50)
+    assert await polled(follower, look=True) == ["50"]
+
+
+async def test_a_cursor_goes_on_elsewhere() -> None:
+    store = MemoryStore()
+    await archive(store, [])
+    follower = await begin(store)
+    await store_segment(store, lane(0, 1), 1, 1)
+    assert await polled(follower) == ["1"]
+    cursor = follower.place.cursor
+    await store_segment(store, lane(1, 1), 2, 2)
+    assert await polled(Follower(store, Query(), Place.of(cursor)), look=True) == ["2"]
+    assert Place.of(cursor) == follower.place
+
+
+@pytest.mark.parametrize("text", ["", "x", "AAAA", "eNqLVtJRUDBRUDAGAAi8AaA", "größe"])
+def test_what_is_no_cursor(text: str) -> None:
+    with pytest.raises(ArgumentError, match="as a cursor"):
+        Place.of(text)
