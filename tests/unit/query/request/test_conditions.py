@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from tests.unit.query.request.test_filters import matching
 
 from logsink.errors import ArgumentError
 from logsink.query.request.conditions import Between, Flagged, Holds, Not, Numbered, OneOf, Parameter
 from logsink.query.request.filters import UNKNOWN, Bounds, Condition, Verdict
 from logsink.query.request.severities import parse_facility
+from tests.unit.query.request.test_filters import matching
 
 DATA = [
     '[deploy@32473 environment="prod" deploy="d-7"]',
