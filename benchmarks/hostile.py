@@ -16,6 +16,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def zlib_stream(server: Server, scale: float) -> int:
 def zlib_streams(server: Server, scale: float) -> int:
     """The same from twenty addresses at once."""
     data = _deflated(SHORT, int(1_000_000 * scale))
-    return sum(_at_once([lambda n=n: _stream(server, data, f"127.0.1.{n}") for n in range(1, 21)]))  # type: ignore[misc]
+    return sum(_at_once([partial(_stream, server, data, f"127.0.1.{n}") for n in range(1, 21)]))
 
 
 def zstd_windows(server: Server, scale: float) -> int:
@@ -101,7 +102,7 @@ def binary(server: Server, scale: float) -> int:
     """
     data = np.random.default_rng(1).integers(0x80, 0x100, int(30_000_000 * scale), np.uint8)
     data[::200] = 10
-    return sum(_at_once([lambda n=n: _stream(server, data.tobytes(), f"127.0.1.{n}") for n in range(1, 11)]))  # type: ignore[misc]
+    return sum(_at_once([partial(_stream, server, data.tobytes(), f"127.0.1.{n}") for n in range(1, 11)]))
 
 
 def addresses(server: Server, scale: float) -> int:
@@ -127,7 +128,7 @@ def large(server: Server, scale: float) -> int:
     """Incompressible lines of the longest message, from twenty addresses at once."""
     data = np.random.default_rng(2).integers(0x21, 0x7F, int(20_000_000 * scale), np.uint8)
     data[::200_000] = 10
-    return sum(_at_once([lambda n=n: _stream(server, data.tobytes(), f"127.0.1.{n}") for n in range(1, 21)]))  # type: ignore[misc]
+    return sum(_at_once([partial(_stream, server, data.tobytes(), f"127.0.1.{n}") for n in range(1, 21)]))
 
 
 INPUTS: dict[str, Input] = {
@@ -183,7 +184,7 @@ def _datagrams(server: Server, datagrams: Iterator[bytes], senders: int) -> int:
 
 def _at_once(sends: list[Callable[[], int]]) -> list[int]:
     found: list[int] = []
-    threads = [threading.Thread(target=lambda send=send: found.append(send())) for send in sends]  # type: ignore[misc]
+    threads = [threading.Thread(target=lambda send: found.append(send()), args=(send,)) for send in sends]
     for thread in threads:
         thread.start()
     for thread in threads:

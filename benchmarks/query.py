@@ -127,7 +127,7 @@ class Material(NamedTuple):
     packed: Path
     line: str
     size: int
-    count: int
+    messages: int
 
 
 def material(directory: Path, source: Path | int, tail: int, merged: bool) -> Material:
@@ -225,7 +225,7 @@ def main() -> None:
                     runs[case.name].append(one)
     rows = [_row(name, found) for name, found in runs.items()]
     figures = {
-        "messages": made.count,
+        "messages": made.messages,
         "bytes": made.size,
         "merged": given.merged,
         "tail": given.tail,

@@ -104,12 +104,13 @@ def _count(part: bytes) -> bytes:
 
 def _stream(data: bytes, context: ssl.SSLContext | None = None) -> Send:
     def send(port: int) -> None:
-        with socket.create_connection(("127.0.0.1", port)) as raw:
-            sock = context.wrap_socket(raw, server_hostname="localhost") if context else raw
-            sock.sendall(data)
+        with socket.create_connection(("127.0.0.1", port)) as sock:
             if context:
-                sock.unwrap()
+                secure = context.wrap_socket(sock, server_hostname="localhost")
+                secure.sendall(data)
+                secure.unwrap()
             else:
+                sock.sendall(data)
                 sock.shutdown(socket.SHUT_WR)
                 while sock.recv(4096):
                     pass

@@ -52,7 +52,7 @@ class Server:
         self.store = store or f"file://{self.path}/store"
         self._environ = os.environ | {"LOGSINK_ARCHIVE__MAX_AGE": "2s"} | dict(environ or {})
         self.ports: dict[str, list[str]] = {}
-        self._kinds = ("tcp", "udp", "relp", "http")
+        self._kinds: tuple[str, ...] = ("tcp", "udp", "relp", "http")
         if tls:
             self._secure()
 

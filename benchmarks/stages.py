@@ -147,12 +147,12 @@ class Way:
 
     def write(self) -> int:
         self._files = [new for rows in self._each_round() for new in file.write_files(rows, {"r.0": (1, 1)}, "r", "0")]
-        return sum(new.body.size for new in self._files)
+        return sum(int(new.body.size) for new in self._files)
 
     def merge(self) -> int:
         writer = file.FileWriter()
         merge([Input(new.file.path, new.body, new.file.rows, set()) for new in self._files], writer)
-        return writer.finish("merged", self._files[0].file.date, {}).body.size
+        return int(writer.finish("merged", self._files[0].file.date, {}).body.size)
 
 
 _CONTAINS = {"fill": ("frame",), "parse": ("gather",), "order": ("parse",), "write": ("order",)}

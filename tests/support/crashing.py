@@ -15,7 +15,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -99,7 +99,7 @@ class Crashing(Store):
         return await self._meet("get", [key], b"", lambda: self.inner.get(key, start, end))
 
     async def list(self, prefix: str = "", after: str = "") -> AsyncIterator[Entry]:
-        async def everything() -> list[Entry]:
+        async def everything() -> Sequence[Entry]:
             return [entry async for entry in self.inner.list(prefix, after)]
 
         for entry in await self._meet("list", [prefix], b"", everything):
@@ -121,7 +121,7 @@ class Crashing(Store):
     async def aclose(self) -> None:
         await self.inner.aclose()
 
-    async def _meet(self, verb: str, keys: list[str], body: bytes, act: Callable[[], Awaitable[T]]) -> T:
+    async def _meet(self, verb: str, keys: Sequence[str], body: bytes, act: Callable[[], Awaitable[T]]) -> T:
         point = self._point(verb, keys[0] if keys else "", body)
         if point is None:
             return await self._traced(verb, keys, act)
@@ -137,7 +137,7 @@ class Crashing(Store):
             case "taken":
                 await self.inner.put_absent(keys[0], b'{"commitInfo":{"operation":"NOTHING"}}\n')
             case "part":
-                await self._traced(verb, keys[: point.keep], lambda: self.inner.delete(keys[: point.keep]))  # type: ignore[arg-type,return-value]
+                await self._traced(verb, keys[: point.keep], lambda: self.inner.delete(keys[: point.keep]))
                 _die()
             case "wait":
                 while not Path(self.plan.late, "go").exists():  # noqa: ASYNC110
@@ -160,7 +160,7 @@ class Crashing(Store):
                     found = found or point
         return found
 
-    async def _traced(self, verb: str, keys: list[str], act: Callable[[], Awaitable[T]]) -> T:
+    async def _traced(self, verb: str, keys: Sequence[str], act: Callable[[], Awaitable[T]]) -> T:
         result = await act()
         if self.plan.trace and verb in ("put", "put_absent", "delete"):
             line = json.dumps({"at": time.monotonic_ns(), "pid": os.getpid(), "verb": verb, "keys": keys, "ok": result})
@@ -189,7 +189,13 @@ def main() -> int:
     from logsink.cli.main import main as command
 
     sys.argv = ["logsink", *sys.argv[2:]]
-    return command() or 0  # type: ignore[func-returns-value]
+    return command() or 0
+
+
+def replaced(owner: object, name: str, value: object) -> None:
+    """Put ``value`` in the place of an attribute that exists."""
+    getattr(owner, name)
+    setattr(owner, name, value)
 
 
 def _wrap_store(plan: Plan) -> None:
@@ -208,9 +214,9 @@ def _wrap_receiver(plan: Plan) -> None:
     import logsink.net.relp
     import logsink.serve
 
-    logsink.serve.open_store = logsink.store.open_store
-    logsink.archive.archiver.LINGER = plan.linger
-    logsink.archive.adopt.LINGER = plan.linger
+    replaced(logsink.serve, "open_store", logsink.store.open_store)
+    replaced(logsink.archive.archiver, "LINGER", plan.linger)
+    replaced(logsink.archive.adopt, "LINGER", plan.linger)
     begin = logsink.serve.Receiver.__init__
 
     def init(self: Any, config: Any, **rest: Any) -> None:
@@ -263,9 +269,10 @@ def _wrap_clock() -> None:
     import logsink.journal.writer
 
     midnight, reads = 1_795_305_600 * 10**9, iter(range(10**9))
-    logsink.journal.writer.time = SimpleNamespace(  # type: ignore[assignment]
+    clock = SimpleNamespace(
         time_ns=lambda: midnight + (-(10**9) if next(reads) == 0 else 10**9), monotonic=time.monotonic
     )
+    replaced(logsink.journal.writer, "time", clock)
 
 
 def _wrap_disk(where: str) -> None:
@@ -302,7 +309,7 @@ def _wrap_disk(where: str) -> None:
             here.linked = os.path.join(os.readlink(f"/proc/self/fd/{dst_dir_fd}"), to)
 
     disk.Disk.write = armed_write  # type: ignore[method-assign]
-    disk.os = Cut()  # type: ignore[assignment]
+    replaced(disk, "os", Cut())
 
 
 def _wrap_checkpoint(where: str) -> None:

@@ -22,7 +22,8 @@ import pytest
 
 from tests.support.programs import require
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 _NEW_NETWORK = 0x40000000
 """CLONE_NEWNET of setns(2)."""
 

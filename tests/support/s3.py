@@ -82,11 +82,11 @@ def versitygw(arguments: Iterable[str] = ()) -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="versitygw-") as work:
         data, meta = Path(work, "data"), Path(work, "meta")
         (data / BUCKET).mkdir(parents=True)
-        metadata = [] if _has_attributes(data) else ["--sidecar", str(meta)]
+        metadata: list[str] = [] if _has_attributes(data) else ["--sidecar", str(meta)]
         if metadata:
             meta.mkdir()
         port = _free_port()
-        command = [
+        command: list[str | Path] = [
             program,
             "--port",
             f"127.0.0.1:{port}",

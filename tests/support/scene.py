@@ -54,7 +54,7 @@ class Crasher(Receiver):
     """`logsink serve` with a plan."""
 
     def __init__(self, scene: Scene, name: str, plan: Plan, port: int, **settings: str) -> None:
-        super().__init__(scene.url, scene.directory / name, **settings)
+        super().__init__(scene.url, scene.directory / name, environ=None, **settings)
         plan.seconds = QUICK | plan.seconds
         plan.trace = str(scene.directory / "trace")
         plan.late = plan.late or str(scene.directory)
