@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from logsink.library import Archive
 
 __all__ = ["__version__", "open"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def open(url: str) -> Archive:
