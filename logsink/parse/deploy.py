@@ -4,28 +4,37 @@ from __future__ import annotations
 
 from typing import Final
 
+from logsink.ascii import BACKSLASH, CLOSING_BRACKET, EQUALS, QUOTE, SPACE
 from logsink.kernel import U8, Bytes, Grid32, ReadI32, kernel
-from logsink.parse.fields import begins, is_name, parameters, put, quoted, spaces
+from logsink.parse.rfc5424 import is_sd_name, skip_parameters, skip_quoted
+from logsink.parse.scanning import begins_with, put_span, skip_spaces
 
 NAMES: Final = ("environment", "role", "deploy", "instance")
 """Parameters of the element, each a column of that name, in the order of their numbers in kernels."""
 
+
 _ENVIRONMENT = NAMES[0].encode()
+
+
 _ROLE = NAMES[1].encode()
+
+
 _DEPLOY = NAMES[2].encode()
+
+
 _INSTANCE = NAMES[3].encode()
 
 
 @kernel
-def parameter(data: Bytes, p: int, end: int) -> int:
+def parameter_number(data: Bytes, p: int, end: int) -> int:
     """The number of the parameter named ``data[p:end]``, or -1."""
-    if end - p == len(_ENVIRONMENT) and begins(data, p, end, _ENVIRONMENT):
+    if end - p == len(_ENVIRONMENT) and begins_with(data, p, end, _ENVIRONMENT):
         return 0
-    if end - p == len(_ROLE) and begins(data, p, end, _ROLE):
+    if end - p == len(_ROLE) and begins_with(data, p, end, _ROLE):
         return 1
-    if end - p == len(_DEPLOY) and begins(data, p, end, _DEPLOY):
+    if end - p == len(_DEPLOY) and begins_with(data, p, end, _DEPLOY):
         return 2
-    if end - p == len(_INSTANCE) and begins(data, p, end, _INSTANCE):
+    if end - p == len(_INSTANCE) and begins_with(data, p, end, _INSTANCE):
         return 3
     return -1
 
@@ -44,49 +53,53 @@ def extract(data: Bytes, starts: ReadI32, ends: ReadI32, sd_id: Bytes, values: U
         p = starts[i]
         end = ends[i]
         while p < end:
-            name = spaces(data, p + 1, end)
+            name = skip_spaces(data, p + 1, end)
             q = name
-            while q < end and is_name(data[q]):
+            while q < end and is_sd_name(data[q]):
                 q += 1
-            after = parameters(data, q, end)
+            after = skip_parameters(data, q, end)
             if after < 0:
                 break
             wanted = q - name == len(sd_id)
             for k in range(len(sd_id)):
                 wanted = wanted and data[name + k] == sd_id[k]
             if wanted:
-                at = copy(data, q, after - 1, values, at, spans, i)
+                at = copy_parameters(data, q, after - 1, values, at, spans, i)
             p = after
     return at
 
 
 @kernel
-def copy(data: Bytes, p: int, end: int, values: U8, at: int, spans: Grid32, i: int) -> int:
+def copy_parameters(data: Bytes, p: int, end: int, values: U8, at: int, spans: Grid32, i: int) -> int:
     """The same for one element, whose parameters are ``data[p:end]``: where the writing ended."""
     while True:
-        p = spaces(data, p, end)
+        p = skip_spaces(data, p, end)
         q = p
-        while q < end and is_name(data[q]):
+        while q < end and is_sd_name(data[q]):
             q += 1
-        if q == p or q >= end or data[q] != 61:
+        if q == p or q >= end or data[q] != EQUALS:
             return at
-        number = parameter(data, p, q)
+        number = parameter_number(data, p, q)
         p = q + 1
-        in_quotes = p < end and data[p] == 34
+        in_quotes = p < end and data[p] == QUOTE
         if in_quotes:
-            stop = quoted(data, p, end) - 1
+            stop = skip_quoted(data, p, end) - 1
             p += 1
         else:
             stop = p
-            while stop < end and data[stop] != 32:
+            while stop < end and data[stop] != SPACE:
                 stop += 1
         if stop < p:
             return at
         if number >= 0 and spans[i, 2 * number] < 0:
-            put(spans, i, number, at, at)
+            put_span(spans, i, number, at, at)
             while p < stop:
                 c = data[p]
-                if in_quotes and c == 92 and (data[p + 1] == 34 or data[p + 1] == 92 or data[p + 1] == 93):
+                if (
+                    in_quotes
+                    and c == BACKSLASH
+                    and (data[p + 1] == QUOTE or data[p + 1] == BACKSLASH or data[p + 1] == CLOSING_BRACKET)
+                ):
                     p += 1
                 values[at] = data[p]
                 at += 1

@@ -114,7 +114,7 @@ class Rows:
         self.flags[:] = frames.flags
         scan, rescan = strict.scan.form(self._compiled), loose.rescan.form(self._compiled)
         prove, mark = wire.prove.form(self._compiled), text.mark.form(self._compiled)
-        bounds, east = zone.load(self._settings.default_timezone)
+        clocks = zone.load(self._settings.default_timezone)
         shapes = workspace.array("block.shapes", _BLOCK, np.int64)
         left = workspace.array("block.left", _BLOCK, np.int32)
         numbers = Numbers(self._compiled)
@@ -128,7 +128,7 @@ class Rows:
             if frames.data[offsets[0] : offsets[-1]].max(initial=0) >= 0x80:
                 dirty += mark(frames.data, offsets, flags)
             shape = shapes[: b - a]
-            known = (frames.data, offsets, frames.received[a:b], bounds, east, self._settings.parser)
+            known = (frames.data, offsets, frames.received[a:b], clocks, self._settings.parser)
             skipped = scan(*known, spans, *written, flags, shape, left)
             if skipped:
                 rescan(*known, spans, *written, flags, shape, left, skipped)

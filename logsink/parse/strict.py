@@ -6,40 +6,44 @@ time at once (RSYSLOG_ForwardFormat, RSYSLOG_TraditionalForwardFormat). Everythi
 
 from __future__ import annotations
 
+from logsink.ascii import CAPITAL_A, DIGIT_0, DIGIT_1, DIGIT_9, GREATER_THAN, HYPHEN, LESS_THAN, SPACE
 from logsink.flags import Flag
 from logsink.kernel import I8, I32, I64, Bytes, Grid32, ReadI32, ReadI64, kernel
-from logsink.parse.clock import DAY, NONE, SECOND, ZONE_ASSUMED, bsd, bsd_wall, ends_time, offset_at, rfc3339, time_bits
-from logsink.parse.fields import begins, modern
-from logsink.parse.heads import BOM, legacy
+from logsink.parse.calendar import DAY, SECOND, offset_at
+from logsink.parse.devices import TIME_INFERRED
+from logsink.parse.rfc3164 import read_rfc3164
+from logsink.parse.rfc5424 import read_rfc5424
+from logsink.parse.scanning import NONE, begins_with
 from logsink.parse.shape import MESSAGE, SPANS, WITH_BOM, WITH_PRI, WITHOUT_SD
+from logsink.parse.text import BOM
+from logsink.parse.times import ZONE_ASSUMED, bsd_wall, ends_bsd, read_bsd, read_rfc3339, time_bits
 
-TIME_INFERRED = int(Flag.TIME_INFERRED)
 CLOCK_SKEW = int(Flag.CLOCK_SKEW)
 
 
 @kernel
-def priority(data: Bytes, p: int, end: int) -> tuple[int, int]:
+def read_priority(data: Bytes, p: int, end: int) -> tuple[int, int]:
     """PRI at ``p`` (RFC 5424, 6.2.1): its value, or -1, and where it ends."""
-    if end - p < 3 or data[p] != 60:
+    if end - p < 3 or data[p] != LESS_THAN:
         return -1, p
     value = 0
     q = p + 1
-    while q < end and q < p + 4 and data[q] >= 48 and data[q] <= 57:
-        value = value * 10 + data[q] - 48
+    while q < end and q < p + 4 and DIGIT_0 <= data[q] <= DIGIT_9:
+        value = value * 10 + data[q] - DIGIT_0
         q += 1
-    if q >= end or data[q] != 62 or q == p + 1 or value > 191 or (data[p + 1] == 48 and q > p + 2):
+    if q >= end or data[q] != GREATER_THAN or q == p + 1 or value > 191 or (data[p + 1] == DIGIT_0 and q > p + 2):
         return -1, p
     return value, q + 1
 
 
 @kernel
-def more_boms(data: Bytes, spans: Grid32, i: int) -> bool:
+def has_second_bom(data: Bytes, spans: Grid32, i: int) -> bool:
     """Does the message of row ``i``, before which a BOM stood, begin with another?"""
-    return begins(data, spans[i, 2 * MESSAGE], spans[i, 2 * MESSAGE + 1], BOM)
+    return begins_with(data, spans[i, 2 * MESSAGE], spans[i, 2 * MESSAGE + 1], BOM)
 
 
 @kernel
-def settle(
+def put_row(
     i: int,
     pri: int,
     when: int,
@@ -68,8 +72,7 @@ def scan(
     data: Bytes,
     offsets: ReadI32,
     received: ReadI64,
-    bounds: ReadI64,
-    zone: ReadI32,
+    zone: ReadI64,
     rules: int,
     spans: Grid32,
     time: I64,
@@ -89,40 +92,40 @@ def scan(
         for k in range(SPANS):
             spans[i, k] = -1
         end = offsets[i + 1]
-        pri, p = priority(data, offsets[i], end)
+        pri, p = read_priority(data, offsets[i], end)
         q = NONE
         when = bits = shape = seen = 0
         if pri >= 0 and p + 4 <= end:
-            if data[p] == 49 and data[p + 1] == 32:
-                if data[p + 2] == 45:
+            if data[p] == DIGIT_1 and data[p + 1] == SPACE:
+                if data[p + 2] == HYPHEN:
                     q, when, bits, seen = p + 3, received[i], WITH_PRI, TIME_INFERRED
                 else:
-                    q, when, bits, seen = rfc3339(data, p + 2, end, bounds, zone)
-                if q != NONE and q < end and data[q] == 32:
-                    shape, more, _ = modern(data, q + 1, end, spans, i)
+                    q, when, bits, seen = read_rfc3339(data, p + 2, end, zone)
+                if q != NONE and q < end and data[q] == SPACE:
+                    shape, more, _ = read_rfc5424(data, q + 1, end, spans, i)
                     seen |= more
                     odd = shape == 0 or shape & (WITHOUT_SD | WITH_BOM) | seen & ZONE_ASSUMED != 0
-                    if odd and rules >= 2 and (shape & WITH_BOM == 0 or more_boms(data, spans, i)):
+                    if odd and rules >= 2 and (shape & WITH_BOM == 0 or has_second_bom(data, spans, i)):
                         q = NONE
                 else:
                     q = NONE
             else:
-                if data[p] >= 65:
-                    q, year, month, day, micros, kind, digits, seen = bsd(data, p, end)
-                    if q != NONE and year == 0 and ends_time(data, q, end):
-                        wall, more = bsd_wall(0, month, day, micros, received[i], bounds, zone, rules)
-                        seconds = offset_at(wall, bounds, zone)
+                if data[p] >= CAPITAL_A:
+                    q, year, month, day, micros, kind, digits, seen = read_bsd(data, p, end)
+                    if q != NONE and year == 0 and ends_bsd(data, q, end):
+                        wall, more = bsd_wall(0, month, day, micros, received[i], zone, rules)
+                        seconds = offset_at(wall, zone)
                         when = wall - seconds * SECOND
                         bits = time_bits(kind, digits, seconds)
                         seen |= more | ZONE_ASSUMED
                     else:
                         q = NONE
                 else:
-                    q, when, bits, seen = rfc3339(data, p, end, bounds, zone)
+                    q, when, bits, seen = read_rfc3339(data, p, end, zone)
                     if rules >= 2 and seen & ZONE_ASSUMED:  # a zone may stand behind a space
                         q = NONE
-                if q != NONE and q < end and data[q] == 32:
-                    shape = legacy(data, q + 1, end, received[i], bounds, zone, rules, spans, i)
+                if q != NONE and q < end and data[q] == SPACE:
+                    shape = read_rfc3164(data, q + 1, end, received[i], zone, rules, spans, i)
                 else:
                     q = NONE
         if q == NONE:
@@ -130,5 +133,5 @@ def scan(
             skipped += 1
             continue
         shape = shape | bits | WITH_PRI if shape and bits else 0
-        settle(i, pri, when, shape, seen, received[i], rules, time, facility, severity, flags, shapes)
+        put_row(i, pri, when, shape, seen, received[i], rules, time, facility, severity, flags, shapes)
     return skipped

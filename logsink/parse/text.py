@@ -6,6 +6,7 @@ from logsink.flags import Flag
 from logsink.kernel import I32, U8, Bytes, ReadI32, ReadI64, copy, kernel, word
 
 NOT_UTF8 = int(Flag.NOT_UTF8)
+BOM = b"\xef\xbb\xbf"
 _HIGH = 0x0080808080808080
 
 

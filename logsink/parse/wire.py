@@ -22,53 +22,53 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from logsink.ascii import CAPITAL_T, COLON, DIGIT_0, DOT, HYPHEN, SPACE
 from logsink.errors import FormatError
 from logsink.kernel import I32, Bytes, ReadGrid32, ReadI8, ReadI32, ReadI64, kernel
-from logsink.parse.clock import LATEST, MINUTE, SECOND, date
+from logsink.parse.calendar import LATEST, MINUTE, SECOND, date_of
 from logsink.parse.codes import same
 from logsink.parse.shape import (
     APP,
-    BARE_COLON,
     BSD,
     BSD_BARE,
     BSD_ZERO,
-    COLON,
-    DIGITS,
     FORMAT,
-    FORWARDED,
-    FROM,
     HOST,
+    HOST_FORWARDED,
+    HOST_FROM,
+    HOST_NIL,
+    HOST_STYLE,
     MESSAGE,
     MINUS_ZERO,
     MSGID,
-    NIL,
     NO_TIME,
-    ORIGIN,
-    PID,
-    PID_COLON,
     PROCID,
     RFC5424,
     SD,
-    TAG,
-    TIME,
+    TAG_BARE_COLON,
+    TAG_COLON,
+    TAG_PID,
+    TAG_PID_COLON,
+    TAG_STYLE,
+    TIME_DIGITS,
+    TIME_KIND,
+    TIME_ZONE,
+    TIME_ZONE_BIAS,
     WITH_BOM,
     WITH_FIELD,
     WITH_MESSAGE,
     WITH_PRI,
     WITHOUT_SD,
-    ZONE,
-    ZONE_BIAS,
     ZONELESS,
     ZULU,
 )
-from logsink.parse.text import NOT_UTF8
+from logsink.parse.text import BOM, NOT_UTF8
 
 FIELDS: Final = {"host": HOST, "app": APP, "procid": PROCID, "msgid": MSGID, "sd": SD, "message": MESSAGE}
 """Names in templates and the spans they stand for."""
 
-BOM: Final = b"\xef\xbb\xbf"
-
-_TAGS: Final = {COLON: "%app:", PID_COLON: "%app[%procid]:", PID: "%app[%procid]", BARE_COLON: ":"}
+_TAGS: Final = {TAG_COLON: "%app:", TAG_PID_COLON: "%app[%procid]:", TAG_PID: "%app[%procid]", TAG_BARE_COLON: ":"}
+_HOSTS: Final = {HOST_NIL: "- ", HOST_FORWARDED: "Message forwarded from %host: ", HOST_FROM: "From %host: "}
 _BSD: Final = {BSD: "bsd", BSD_ZERO: "bsd0", BSD_BARE: "bsd1"}
 _ITEM = re.compile(
     r"%(pri|bom|host|app|procid|msgid|sd|message|time\{(?:(bsd[01]?)(?:\.([1-6]))?|([0-6])),"
@@ -94,18 +94,18 @@ def template(shape: int) -> str:
         head = " ".join([stamp or "-", *(f"%{name}" if name in fields else "-" for name in names)])
         bom = "%bom" if shape & WITH_BOM else ""
         return f"{pri}1 {head}" + (f" {bom}%message" if shape & WITH_MESSAGE else "")
-    origin = {NIL: "- ", FORWARDED: "Message forwarded from %host: ", FROM: "From %host: "}.get(shape >> ORIGIN & 3, "")
+    origin = _HOSTS.get(shape >> HOST_STYLE & 3, "")
     if "host" in fields:
         origin = "%host "
-    rest = origin + _TAGS.get(shape >> TAG & 7, "") + ("%message" if shape & WITH_MESSAGE else "")
+    rest = origin + _TAGS.get(shape >> TAG_STYLE & 7, "") + ("%message" if shape & WITH_MESSAGE else "")
     return f"{pri}{stamp} {rest}" if stamp and rest else f"{pri}{stamp}{rest}"
 
 
 def _time(shape: int) -> str:
-    kind, digits = shape >> TIME & 7, shape >> DIGITS & 7
+    kind, digits = shape >> TIME_KIND & 7, shape >> TIME_DIGITS & 7
     if kind == NO_TIME:
         return ""
-    minutes = (shape >> ZONE & 0xFFF) - ZONE_BIAS
+    minutes = (shape >> TIME_ZONE & 0xFFF) - TIME_ZONE_BIAS
     zone = f"{'-' if minutes < 0 or kind == MINUS_ZERO else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
     if kind in _BSD:
         return f"%time{{{_BSD[kind]}{f'.{digits}' if digits else ''},{zone}}}"
@@ -191,7 +191,7 @@ class Templates:
 
 @kernel
 def is_two(data: Bytes, p: int, value: int) -> bool:
-    return data[p] == 48 + value // 10 and data[p + 1] == 48 + value % 10
+    return data[p] == DIGIT_0 + value // 10 and data[p + 1] == DIGIT_0 + value % 10
 
 
 @kernel
@@ -203,7 +203,7 @@ def proved_pri(data: Bytes, p: int, end: int, value: int) -> int:
     if p + digits > end:
         return -1
     for k in range(digits - 1, -1, -1):
-        if data[p + k] != 48 + value % 10:
+        if data[p + k] != DIGIT_0 + value % 10:
             return -1
         value //= 10
     return p + digits
@@ -213,12 +213,12 @@ def proved_pri(data: Bytes, p: int, end: int, value: int) -> int:
 def proved_date(data: Bytes, p: int, end: int, style: int, year: int, month: int, day: int) -> int:
     """Where this date ends, and what separates it from the time of day, that stands in ``style`` at ``p``; or -1."""
     if style == 0:
-        if p + 11 > end or data[p + 4] != 45 or data[p + 7] != 45 or data[p + 10] != 84:
+        if p + 11 > end or data[p + 4] != HYPHEN or data[p + 7] != HYPHEN or data[p + 10] != CAPITAL_T:
             return -1
         if is_two(data, p, year // 100) and is_two(data, p + 2, year % 100) and is_two(data, p + 5, month):
             return p + 11 if is_two(data, p + 8, day) else -1
         return -1
-    if p + 7 > end or data[p + 3] != 32:
+    if p + 7 > end or data[p + 3] != SPACE:
         return -1
     for k in range(3):
         if data[p + k] != _NAMES[3 * (month - 1) + k]:
@@ -230,19 +230,19 @@ def proved_date(data: Bytes, p: int, end: int, style: int, year: int, month: int
         p += 2
     else:
         if style == BSD:
-            if data[p] != 32:
+            if data[p] != SPACE:
                 return -1
             p += 1
-        if data[p] != 48 + day:
+        if data[p] != DIGIT_0 + day:
             return -1
         p += 1
-    return p + 1 if p < end and data[p] == 32 else -1
+    return p + 1 if p < end and data[p] == SPACE else -1
 
 
 @kernel
 def proved_clock(data: Bytes, p: int, end: int, seconds: int) -> int:
     """Where this time of day ends, in whole seconds since midnight, that stands at ``p``; or -1."""
-    if p + 8 > end or data[p + 2] != 58 or data[p + 5] != 58:
+    if p + 8 > end or data[p + 2] != COLON or data[p + 5] != COLON:
         return -1
     if not is_two(data, p, seconds // 3600) or not is_two(data, p + 3, seconds // 60 % 60):
         return -1
@@ -252,12 +252,12 @@ def proved_clock(data: Bytes, p: int, end: int, seconds: int) -> int:
 @kernel
 def proved_fraction(data: Bytes, p: int, end: int, micros: int, digits: int) -> int:
     """Where this part of a second ends, a point and ``digits`` of it, that stands at ``p``; or -1."""
-    if p + 1 + digits > end or data[p] != 46:
+    if p + 1 + digits > end or data[p] != DOT:
         return -1
     value = 0
     for k in range(1, digits + 1):
-        digit = data[p + k] - 48
-        if digit < 0 or digit > 9:
+        digit = data[p + k] - DIGIT_0
+        if not 0 <= digit <= 9:
             return -1
         value = value * 10 + digit
     return p + 1 + digits if value * _TENS[digits] == micros else -1
@@ -318,7 +318,7 @@ def prove(
                 else:
                     if second // 86_400 != today:
                         today = second // 86_400
-                        year, month, day = date(today)
+                        year, month, day = date_of(today)
                     q = proved_date(data, p, end, argument, year, month, day)
                     if q >= 0:
                         q = proved_clock(data, q, end, second - today * 86_400)

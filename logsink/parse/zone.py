@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import zoneinfo
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,22 +16,15 @@ _LAST = datetime(2100, 1, 1, tzinfo=UTC)
 _STEP = timedelta(days=7)
 
 
-class Zone(NamedTuple):
-    """``bounds`` int64[k]: wall-clock microseconds from which ``offsets[k + 1]`` holds; ``offsets`` int32[k + 1]: seconds."""
-
-    bounds: npt.NDArray[np.int64]
-    offsets: npt.NDArray[np.int32]
-
-
 @functools.lru_cache(maxsize=16)
-def load(name: str) -> Zone:
+def load(name: str) -> npt.NDArray[np.int64]:
     """The zone ``name`` from 1970 to 2100; before and after that its first and last offset hold. ``ConfigError``: no such zone.
 
     At a bound the clocks show the later of the two times they show then, so that of an hour that comes twice the first
     is meant, and an hour that is left out is read with the offset before it.
     """
     if name == "UTC":
-        return Zone(np.zeros(0, np.int64), np.zeros(1, np.int32))
+        return np.zeros(1, np.int64)
     try:
         zone = zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -51,7 +43,7 @@ def load(name: str) -> Zone:
             offsets.append(offset)
             following = change
         at = following
-    return Zone(np.array(bounds, np.int64), np.array(offsets, np.int32))
+    return np.array([*bounds, *offsets], np.int64)
 
 
 def _offset(zone: zoneinfo.ZoneInfo, at: datetime) -> int:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from logsink.errors import ConfigError
 from logsink.flags import Flag
 from logsink.parse import Rows, Settings, parse
-from logsink.parse.clock import EARLIEST, LATEST, date, days
+from logsink.parse.calendar import EARLIEST, LATEST, date_of, day_number
 from logsink.parse.zone import load
 from tests.support.frames import frames_of
 
@@ -37,8 +37,8 @@ def row(frame: str, received: datetime, zone: str = "UTC") -> Rows:
 @given(st.dates())
 def test_days_and_dates(day: datetime) -> None:
     number = day.toordinal() - EPOCH.toordinal()
-    assert days.py(day.year, day.month, day.day) == number
-    assert date.py(number) == (day.year, day.month, day.day)
+    assert day_number.py(day.year, day.month, day.day) == number
+    assert date_of.py(number) == (day.year, day.month, day.day)
 
 
 @given(

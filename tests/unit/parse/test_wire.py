@@ -14,16 +14,16 @@ from logsink.parse import RAW_COLUMNS, ROWS, Settings, parse, raw_frames
 from logsink.parse.shape import (
     BSD,
     BSD_ZERO,
-    DIGITS,
     IRREGULAR,
     NO_TIME,
     RFC5424,
-    TIME,
+    TIME_DIGITS,
+    TIME_KIND,
+    TIME_ZONE,
+    TIME_ZONE_BIAS,
     WITH_FIELD,
     WITH_MESSAGE,
     WITH_PRI,
-    ZONE,
-    ZONE_BIAS,
     ZULU,
 )
 from logsink.parse.wire import Templates, Time, items, prove, template
@@ -56,8 +56,8 @@ def test_a_template_of_a_later_version(text: str) -> None:
 def test_every_shape_has_a_template_that_can_be_read(shape: int) -> None:
     if shape & 3 == 3 or shape >> 5 & 7 == IRREGULAR:
         return
-    minutes = (shape >> ZONE & 0xFFF) - ZONE_BIAS
-    if shape >> TIME & 7 != NO_TIME and abs(minutes) > 1440:
+    minutes = (shape >> TIME_ZONE & 0xFFF) - TIME_ZONE_BIAS
+    if shape >> TIME_KIND & 7 != NO_TIME and abs(minutes) > 1440:
         return
     text = template(shape)
     assert (items(text)[:2] == [b"<", "pri"]) == bool(shape & WITH_PRI)
@@ -66,7 +66,8 @@ def test_every_shape_has_a_template_that_can_be_read(shape: int) -> None:
 PARTS = ["<13>1 2026-02-28T09:15:00.5Z ", "host", " ", "app", " ", "7", " ", "ID", " ", '[x y="z"]', " ", "text"]
 EDGES = np.cumsum([len(part) for part in PARTS])[:-1]  # where each field begins and ends, but the message's end
 SHAPE = (
-    RFC5424 | ZULU << TIME | 1 << DIGITS | ZONE_BIAS << ZONE | WITH_PRI | WITH_MESSAGE | 0b11111 << WITH_FIELD
+    RFC5424 | ZULU << TIME_KIND | 1 << TIME_DIGITS | TIME_ZONE_BIAS << TIME_ZONE | WITH_PRI
+    | WITH_MESSAGE | 0b11111 << WITH_FIELD
 )  # fmt: skip
 PROVED = {
     "data": np.frombuffer(MODERN, np.uint8),
