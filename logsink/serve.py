@@ -5,8 +5,8 @@
     listeners -> Intake -> Journal -> Archiver          pressure: Journal pauses Intake at memory_limit
                                    -> maintenance       readiness: all of them, at /readyz
 
-Start: HTTP listens; the store is proved to honour put-if-absent and the table is created (``archive.start``: again and again
-where that may help); then syslog is listened for.
+Start: HTTP listens; the store is proved to honour put-if-absent and the table is created (``archive.preparation``, which tries
+again where that may help); then syslog is listened for.
 Stop: no new connections; peers are told; what they still send is read until they end or ``drain_timeout``; then everything
 is stored, acknowledged and archived. What could not be archived is in the journal, where queries and other receivers find it.
 """
@@ -25,12 +25,12 @@ from typing import Any
 from logsink import __version__, telemetry
 from logsink.archive.archiver import Archiver
 from logsink.archive.log import DeltaLog
-from logsink.archive.maintain import Maintenance
+from logsink.archive.maintenance import Maintenance
+from logsink.archive.preparation import Preparation
 from logsink.archive.rounds import Rounds
-from logsink.archive.start import Start
 from logsink.config import Config
 from logsink.journal import fill
-from logsink.journal.tenure import Tenure
+from logsink.journal.receiver_ids import ReceiverIds
 from logsink.journal.writer import Journal
 from logsink.kernel import compile_all
 from logsink.kinds import Address
@@ -118,9 +118,9 @@ class Receiver:
         _keep_memory()
         async with open_store(self._config.store) as store:
             log = DeltaLog(store)
-            self._tenure = Tenure(store, new_receiver, limit=self._config.maintain.orphan_after / 2)
-            self._start = Start(log)
-            telemetry.STARTED.log(version=__version__, receiver=self._tenure.id, store=store.url)
+            self._receiver_ids = ReceiverIds(store, new_receiver, limit=self._config.maintain.orphan_after / 2)
+            self._preparation = Preparation(log)
+            telemetry.STARTED.log(version=__version__, receiver=self._receiver_ids.current, store=store.url)
             try:
                 at = self._config.listen.http
                 http = self._http.listen(self._ports.open("http", at)) if at else None
@@ -131,14 +131,14 @@ class Receiver:
 
     async def _usable(self) -> bool:
         """Whether the store could be used before it was told to stop. Raises what cannot mend itself."""
-        started = self._loop.create_task(self._start.run())
+        started = self._loop.create_task(self._preparation.run())
         ends: set[asyncio.Future[Any]] = {started, self._stop}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if started.done():
             started.result()
             return True
-        if self._start.error:
-            telemetry.GIVEN_UP.log(why=self._stop.result(), error=self._start.error)
+        if self._preparation.error:
+            telemetry.GIVEN_UP.log(why=self._stop.result(), error=self._preparation.error)
         started.cancel()
         await asyncio.wait({started}, timeout=GIVING_UP)
         telemetry.STOPPED.log()
@@ -148,7 +148,7 @@ class Receiver:
         """Receive until ``stop``, on a store that can be used."""
         await self._loop.run_in_executor(None, compile_all, *LOOP)
         self._begin(store, log)
-        duties = (self._archiver.run(), self._maintain(), self._watch(), self._tenure.watch())
+        duties = (self._archiver.run(), self._maintain(), self._watch(), self._receiver_ids.watch())
         upkeep = [self._loop.create_task(duty) for duty in duties]
         try:
             self._listen()
@@ -194,14 +194,14 @@ class Receiver:
         self._archiver = Archiver(self._rounds, config.archive, hold=HELD_ROUNDS * config.archive.max_bytes)
         self._journal = Journal(
             store,
-            self._tenure.id,
+            self._receiver_ids.current,
             Settings(receive.default_timezone, receive.deploy_sd_id),
             config.journal,
             memory_limit=receive.memory_limit,
             largest_batch=len(self._intake.buffer),
             on_release=self._archiver.add,
             on_pressure=self._pressure,
-            renew=self._tenure.current,
+            renew=self._receiver_ids.renew,
         )
         self._intake.attach(self._journal)
 
@@ -259,7 +259,7 @@ class Receiver:
         while True:
             await asyncio.sleep(self._config.maintain.every)
             try:
-                await self._maintenance.once(own=self._tenure.ids)
+                await self._maintenance.once(own=self._receiver_ids.used)
             except Exception as error:  # noqa: BLE001  receiving goes on; it is tried again, and the log has it
                 telemetry.MAINTENANCE_FAILED.log(error=error)
 
@@ -327,12 +327,14 @@ class Receiver:
 
     def _readiness(self) -> Readiness:
         if not self._ready:
-            error = self._start.error
-            return Readiness(False, {"receiver": self._tenure.id, "store_error": str(error) if error else None})
+            error = self._preparation.error
+            return Readiness(
+                False, {"receiver": self._receiver_ids.current, "store_error": str(error) if error else None}
+            )
         archive, journal = self._archiver.health, self._journal
         failing = journal.failing
         detail: dict[str, object] = {
-            "receiver": self._tenure.id,
+            "receiver": self._receiver_ids.current,
             "draining": self._intake.draining,
             "paused": journal.paused,
             "unstored_bytes": journal.unstored,

@@ -24,9 +24,9 @@ from itertools import islice, takewhile
 from typing import NamedTuple
 
 from logsink import telemetry
-from logsink.archive.rounds import Committed, Limits, Rounds, in_line, most_rows, weight
+from logsink.archive.concurrency import run_concurrently
+from logsink.archive.rounds import Committed, Limits, Rounds, committable, most_rows, weight
 from logsink.archive.snapshot import Snapshot
-from logsink.archive.together import together
 from logsink.errors import Conflict, FormatError, NotFound
 from logsink.journal.segment import Segment, SegmentName
 
@@ -220,7 +220,7 @@ class Archiver:
             segments = dict(
                 zip(
                     (one.name for one in chosen),
-                    await together([partial(take, one) for one in chosen], _READS),
+                    await run_concurrently([partial(take, one) for one in chosen], _READS),
                     strict=True,
                 )
             )
@@ -240,7 +240,7 @@ class Archiver:
             ):
                 break
             head[one.name] = one
-        return [head[name] for name in in_line(snapshot, head)]
+        return [head[name] for name in committable(snapshot, head)]
 
     def _pass_covered(self, snapshot: Snapshot) -> None:
         """What a snapshot loaded afresh holds waits for its deletion only; what it no longer holds waits again."""

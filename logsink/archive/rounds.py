@@ -2,7 +2,7 @@
 
 ::
 
-    snapshot -> in_line -> read (quarantine) -> parse -> write files -> PUT files -> commit (txn + add), from that snapshot
+    snapshot -> committable -> read (quarantine) -> parse -> write files -> PUT files -> commit (txn + add), from that snapshot
 
 A commit covers, for each lane, exactly the sequences after the snapshot's txn up to its own, without a missing number (I3,
 I4). A segment that no version can read is copied to ``quarantine/`` first and then counts as covered, so that its lane goes
@@ -22,11 +22,10 @@ import numpy as np
 import pyarrow as pa
 
 from logsink import telemetry
-from logsink.archive.background import background
+from logsink.archive.concurrency import run_concurrently
 from logsink.archive.file import NewFile, write_files
 from logsink.archive.log import Action, Add, DeltaLog, Txn
 from logsink.archive.snapshot import Snapshot
-from logsink.archive.together import together
 from logsink.errors import Conflict, FormatError
 from logsink.flags import Flag
 from logsink.journal.fill import ORIGIN, ROW
@@ -34,6 +33,7 @@ from logsink.journal.reader import read_segment
 from logsink.journal.segment import VERSION, Segment, SegmentName
 from logsink.parse import Frames, Origin, Settings, Workspace, parse
 from logsink.parse.schema import PARSER
+from logsink.platform.threads import background_thread
 
 QUARANTINE = "quarantine/"
 
@@ -94,7 +94,7 @@ class Committed(NamedTuple):
         telemetry.COMMITTED.log(**{name: fields[name] for name in ("version", "rows", "segments", "files", "bytes")})
 
 
-def in_line(snapshot: Snapshot, names: Iterable[SegmentName]) -> list[SegmentName]:
+def committable(snapshot: Snapshot, names: Iterable[SegmentName]) -> list[SegmentName]:
     """Those of ``names`` that a commit on ``snapshot`` may cover, in this order: of each lane the sequences right after its
     txn, up to the first that is missing. A lane's names must come in order.
     """
@@ -112,7 +112,7 @@ class Rounds:
 
     def __init__(self, log: DeltaLog) -> None:
         self.log = log
-        self._thread = background("archive")
+        self._thread = background_thread("archive")
         self._workspace = Workspace()
         self._lock = asyncio.Lock()
 
@@ -144,7 +144,7 @@ class Rounds:
         return segment
 
     async def archive(self, snapshot: Snapshot, segments: dict[SegmentName, Segment | None]) -> Committed:
-        """Commit the rows of ``segments`` (None: in quarantine), chosen by ``in_line`` from one receiver's.
+        """Commit the rows of ``segments`` (None: in quarantine), chosen by ``committable`` from one receiver's.
 
         They are taken out of the mapping, so that the memory of each is free as soon as its frames are gathered.
         Errors as of ``DeltaLog.commit``; after any of them, and when cancelled, load a fresh snapshot and plan again.
@@ -162,7 +162,7 @@ class Rounds:
             # One thread: a computation that was cancelled from here still has the buffer, the next one waits for it.
             files, flagged = await loop.run_in_executor(self._thread, self._files, readable, lanes, receiver)
             store = self.log.store
-            await together([partial(store.put, new.file.key, memoryview(new.body)) for new in files], _PUTS)
+            await run_concurrently([partial(store.put, new.file.key, memoryview(new.body)) for new in files], _PUTS)
             actions: list[Action] = [Txn(app_id, last) for app_id, (_, last) in lanes.items()]
             actions += [Add(new.file) for new in files]
             version = await self.log.commit(snapshot, actions)

@@ -37,7 +37,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from logsink.archive.together import together
+from logsink.archive.concurrency import run_concurrently
 from logsink.errors import FormatError, NotFound
 from logsink.journal.segment import SegmentName
 from logsink.parse.schema import TABLE
@@ -281,7 +281,7 @@ async def _read(store: Store, listing: _Listing, base: Snapshot) -> Snapshot:
         return base
     parts = [] if base.version >= 0 else list(listing.parts)
     keys = parts + [commit_key(version) for version in tail]
-    bodies = await together([partial(store.get, key) for key in keys], _READS)
+    bodies = await run_concurrently([partial(store.get, key) for key in keys], _READS)
     fold = _Fold(base)
     for body in bodies[: len(parts)]:
         await asyncio.to_thread(fold.checkpoint, body)

@@ -11,7 +11,7 @@ Laws
   - A retry sends the same bytes. "Exists" is answered by reading: ours = stored, another's = fatal, nothing acknowledged.
   - Fills are released in the order they were opened, across lanes; only then are frames durable for anybody (I1).
   - A failed PUT is tried again for as long as the process lives. Nothing is dropped; the memory limit stops the reading.
-  - A segment's first try goes under the receiver id that is good then (``tenure``); it keeps that name through all tries.
+  - A segment's first try goes under the receiver id that is good then (``receiver_ids``); it keeps that name through all tries.
   - A read is never split over two fills; ``received`` strictly increases from read to read.
 """
 
@@ -73,7 +73,7 @@ class _Lane:
 class Journal:
     """The journal of one receiver. Belongs to the running event loop; ``append`` is called from it and never blocks.
 
-    ``renew`` gives the receiver id for the next segment (``Tenure.current``; None: it is ``receiver`` for ever); when it
+    ``renew`` gives the receiver id for the next segment (``ReceiverIds.renew``; None: it is ``receiver`` for ever); when it
     changes, each lane starts again with sequence 1. ``on_release`` gets each segment once it and all before it are stored.
     ``on_pressure(paused)`` is called when reading has to stop and when it may go on. ``failed`` gets an exception when the
     journal cannot go on at all.

@@ -11,10 +11,10 @@ from collections import Counter
 
 import pytest
 
-from logsink.archive.adopt import adopt
+from logsink.archive.adoption import adopt
 from logsink.archive.archiver import Archiver
 from logsink.archive.log import DeltaLog
-from logsink.archive.retire import remove
+from logsink.archive.retention import remove_files
 from logsink.archive.rounds import Rounds
 from logsink.errors import LogsinkError, StoreError
 from logsink.journal.segment import SegmentName, encode
@@ -96,7 +96,7 @@ class World:
             try:
                 await adopt(rounds, Limits(max_segments=self.random.randint(1, 5)), orphan_after=orphan_after)
                 if self.random.random() < 0.3:
-                    await remove(rounds.log, orphan_after=0.0, keep_removed=0.0)
+                    await remove_files(rounds.log, orphan_after=0.0, keep_removed=0.0)
             except LogsinkError:
                 pass
             await self.sleep(1)

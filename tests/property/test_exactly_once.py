@@ -17,17 +17,17 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from logsink.archive.adopt import adopt
+from logsink.archive.adoption import adopt
 from logsink.archive.archiver import Archiver
-from logsink.archive.compact import Compactor
+from logsink.archive.compaction import Compactor
 from logsink.archive.log import DeltaLog, Remove
-from logsink.archive.retire import remove
+from logsink.archive.retention import remove_files
 from logsink.archive.rounds import Rounds
 from logsink.archive.snapshot import ROOT
 from logsink.config import Journal as JournalLimits
 from logsink.errors import LogsinkError, Unavailable
 from logsink.journal import writer
-from logsink.journal.tenure import Tenure
+from logsink.journal.receiver_ids import ReceiverIds
 from logsink.journal.writer import Journal
 from logsink.parse.frames import Origin, Settings
 from logsink.store.memory import MemoryStore
@@ -101,7 +101,7 @@ class World:
             try:
                 await adopt(rounds, Limits(max_segments=self.random.randint(1, 5)), orphan_after=ORPHAN_AFTER)
                 if self.random.random() < 0.3:
-                    await remove(rounds.log, orphan_after=0.0, keep_removed=0.0)
+                    await remove_files(rounds.log, orphan_after=0.0, keep_removed=0.0)
             except LogsinkError:
                 pass
             await self.sleep(1)
@@ -117,7 +117,7 @@ class World:
                 elif await one.step():
                     self.merged += 1
                 if self.random.random() < 0.3:
-                    await remove(log, orphan_after=0.0, keep_removed=0.0)
+                    await remove_files(log, orphan_after=0.0, keep_removed=0.0)
             except LogsinkError:
                 pass
             await self.turns(150)
@@ -164,21 +164,21 @@ class Life:
         self.awake = asyncio.Event()
         self.awake.set()
         store = FaultyStore(world.store, lambda _: Pass(0, self.awake))
-        self.tenure = Tenure(store, lambda: next(world.names), limit=ORPHAN_AFTER / 2, clock=world.clock)
+        self.receiver_ids = ReceiverIds(store, lambda: next(world.names), limit=ORPHAN_AFTER / 2, clock=world.clock)
         limits = Limits(max_segments=world.random.randint(1, 4), max_age=world.random.choice([0.0, 5.0, 30.0]))
         self.archiver = Archiver(
             world.rounds(store), limits, hold=world.random.choice([0, 300, 1 << 20]), sleep=world.sleep
         )
         self.journal = Journal(
             store,
-            self.tenure.id,
+            self.receiver_ids.current,
             Settings(),
             JournalLimits(ack_delay=0.0, max_delay=0.0, max_bytes=1 << 16, parallel_puts=world.random.randint(1, 3)),
             memory_limit=1 << 20,
             largest_batch=1 << 12,
             on_release=self.archiver.add,
             on_pressure=lambda paused: None,
-            renew=self.tenure.current,
+            renew=self.receiver_ids.renew,
         )
         self.owed: list[tuple[int, list[str]]] = []
         self.running = asyncio.create_task(self.archiver.run())
@@ -269,7 +269,7 @@ async def quiet(world: World, log: DeltaLog) -> None:
     while await last.step():
         pass
     last.close()
-    await remove(log, orphan_after=-AGES, keep_removed=-AGES)
+    await remove_files(log, orphan_after=-AGES, keep_removed=-AGES)
     files = {entry.key.removeprefix(ROOT) async for entry in world.objects.list(f"{ROOT}date=")}
     unclaimed = files - (await fresh(world.objects)).files.keys()
     assert not unclaimed
@@ -297,7 +297,7 @@ async def test_exactly_once_beside_retention() -> None:
 async def test_everything_happens() -> None:
     """Receivers that went on under a new id, messages sent again and rows that are doubled for it, files merged."""
     worlds = [await play(seed, lives=6) for seed in range(100, 104)]
-    assert any(len(life.tenure.ids) > 1 for world in worlds for life in world.lives)
+    assert any(len(life.receiver_ids.used) > 1 for world in worlds for life in world.lives)
     assert any(world.resent for world in worlds)
     assert any(world.merged for world in worlds)
 

@@ -208,7 +208,7 @@ def _wrap_store(plan: Plan) -> None:
 
 
 def _wrap_receiver(plan: Plan) -> None:
-    import logsink.archive.adopt
+    import logsink.archive.adoption
     import logsink.archive.archiver
     import logsink.journal.writer
     import logsink.net.relp
@@ -216,7 +216,7 @@ def _wrap_receiver(plan: Plan) -> None:
 
     replaced(logsink.serve, "open_store", logsink.store.open_store)
     replaced(logsink.archive.archiver, "LINGER", plan.linger)
-    replaced(logsink.archive.adopt, "LINGER", plan.linger)
+    replaced(logsink.archive.adoption, "LINGER", plan.linger)
     begin = logsink.serve.Receiver.__init__
 
     def init(self: Any, config: Any, **rest: Any) -> None:
@@ -313,7 +313,7 @@ def _wrap_disk(where: str) -> None:
 
 
 def _wrap_checkpoint(where: str) -> None:
-    import logsink.archive.maintain as maintain
+    import logsink.archive.maintenance as maintain
 
     write, clean = maintain._write_checkpoint, maintain._clean_up
 

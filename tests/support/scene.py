@@ -20,11 +20,11 @@ from pathlib import Path
 
 import pytest
 
-from logsink.archive import adopt as adoption
-from logsink.archive.adopt import adopt
-from logsink.archive.compact import Compactor
+from logsink.archive import adoption
+from logsink.archive.adoption import adopt
+from logsink.archive.compaction import Compactor
 from logsink.archive.log import DeltaLog
-from logsink.archive.retire import remove
+from logsink.archive.retention import remove_files
 from logsink.archive.rounds import Rounds
 from logsink.archive.snapshot import ROOT
 from logsink.config import Archive, Maintain
@@ -212,7 +212,7 @@ class Scene:
                     assert not await list_segments(store), "segments are left in the journal"
                     while await compactor.step():
                         pass
-                    await remove(rounds.log, orphan_after=-AGES, keep_removed=-AGES)
+                    await remove_files(rounds.log, orphan_after=-AGES, keep_removed=-AGES)
                 finally:
                     compactor.close()
                     rounds.close()

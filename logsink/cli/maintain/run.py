@@ -10,8 +10,8 @@ import click
 
 from logsink import telemetry
 from logsink.archive.log import DeltaLog
-from logsink.archive.maintain import Due, Maintained, Maintenance
-from logsink.archive.retire import Retired
+from logsink.archive.maintenance import Due, Maintained, Maintenance
+from logsink.archive.retention import Retired
 from logsink.archive.rounds import Rounds
 from logsink.cli.report import size
 from logsink.config import Config

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 sys.path.insert(0, ".")  # as a script, not a module
 
 from logsink.archive.log import DeltaLog
-from logsink.archive.maintain import checkpoint
+from logsink.archive.maintenance import checkpoint
 from logsink.archive.rounds import Rounds
 from logsink.flags import Flag
 from logsink.journal.segment import VERSION, Segment, SegmentName, encode

@@ -11,7 +11,7 @@ import pytest
 
 from logsink import telemetry
 from logsink.archive.archiver import LINGER, Archiver
-from logsink.archive.rounds import QUARANTINE, Rounds, in_line
+from logsink.archive.rounds import QUARANTINE, Rounds, committable
 from logsink.archive.snapshot import LOG, Snapshot, commit_key
 from logsink.errors import Conflict, FormatError, StoreError
 from logsink.journal.segment import SegmentName
@@ -452,6 +452,6 @@ def test_in_line() -> None:
         SegmentName("r", 0, 5),
         SegmentName("r", 1, 3),
     ]
-    assert in_line(Snapshot(txn={"r.0": 1}), names) == names[:3]
-    assert in_line(Snapshot(), names) == [names[1]]
-    assert in_line(Snapshot(txn={"r.0": 9, "r.1": 2}), names) == [names[4]]
+    assert committable(Snapshot(txn={"r.0": 1}), names) == names[:3]
+    assert committable(Snapshot(), names) == [names[1]]
+    assert committable(Snapshot(txn={"r.0": 9, "r.1": 2}), names) == [names[4]]

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from logsink import telemetry
-from logsink.archive.compact import ends
+from logsink.archive.compaction import end_of_date
 from logsink.archive.file import INPUTS, LANES, NAME
 from logsink.archive.log import DeltaLog, Remove
 from logsink.archive.snapshot import ROOT, DataFile, Snapshot
@@ -45,6 +45,11 @@ class Retired(NamedTuple):
     first: datetime.date
     last: datetime.date
 
+    @classmethod
+    def of(cls, files: Sequence[DataFile]) -> Retired:
+        """The summary of ``files``, which are sorted by date and not empty."""
+        return cls(len(files), sum(file.size for file in files), files[0].date, files[-1].date)
+
 
 class Removed(NamedTuple):
     """Data files deleted, and their bytes."""
@@ -53,14 +58,11 @@ class Removed(NamedTuple):
     nbytes: int = 0
 
 
-def expired(snapshot: Snapshot, before: float) -> list[DataFile]:
+def expired_files(snapshot: Snapshot, before: float) -> list[DataFile]:
     """Live files of dates that ended by ``before`` (seconds since the epoch), the oldest first."""
-    return sorted((file for file in snapshot.files.values() if ends(file.date) <= before), key=lambda one: one.date)
-
-
-def retired(files: Sequence[DataFile]) -> Retired:
-    """What it means to take these files, the oldest first, out of the table."""
-    return Retired(len(files), sum(file.size for file in files), files[0].date, files[-1].date)
+    return sorted(
+        (file for file in snapshot.files.values() if end_of_date(file.date) <= before), key=lambda one: one.date
+    )
 
 
 async def retire(log: DeltaLog, retention: float) -> Retired | None:
@@ -69,19 +71,19 @@ async def retire(log: DeltaLog, retention: float) -> Retired | None:
     Errors as of ``DeltaLog.commit``.
     """
     snapshot = await log.load()
-    old = expired(snapshot, await log.now() - retention)[:_MOST]
+    old = expired_files(snapshot, await log.now() - retention)[:_MOST]
     if not old:
         return None
     await log.commit(snapshot, [Remove(file, data_change=True) for file in old], operation="DELETE")
-    done = retired(old)
+    done = Retired.of(old)
     telemetry.RETIRED_FILES.inc(done.files)
     telemetry.RETIRED.log(files=done.files, bytes=done.nbytes, first=done.first, last=done.last)
     return done
 
 
-async def remove(log: DeltaLog, *, orphan_after: float, keep_removed: float) -> Removed:
-    """Delete the data files that ``doomed`` finds."""
-    found = await doomed(log, orphan_after=orphan_after, keep_removed=keep_removed)
+async def remove_files(log: DeltaLog, *, orphan_after: float, keep_removed: float) -> Removed:
+    """Delete the data files that ``removable_files`` finds."""
+    found = await removable_files(log, orphan_after=orphan_after, keep_removed=keep_removed)
     if not found:
         return Removed()
     await log.store.delete([entry.key for entry in found])
@@ -91,7 +93,7 @@ async def remove(log: DeltaLog, *, orphan_after: float, keep_removed: float) -> 
     return done
 
 
-async def doomed(log: DeltaLog, *, orphan_after: float, keep_removed: float) -> list[Entry]:
+async def removable_files(log: DeltaLog, *, orphan_after: float, keep_removed: float) -> list[Entry]:
     """Data files to delete: removed from the table ``keep_removed`` seconds ago, or never to be committed.
 
     Of those that are not in the log only files older than ``orphan_after`` seconds are looked at, because nearly all younger
@@ -109,19 +111,19 @@ async def doomed(log: DeltaLog, *, orphan_after: float, keep_removed: float) -> 
         if path in snapshot.files:
             continue
         if path in snapshot.tombstones:
-            if snapshot.tombstones[path] / 1000 < now - keep_removed:
-                found.append(entry)
-        elif (
-            entry.modified < now - orphan_after and NAME.fullmatch(path) and await _lost(log.store, snapshot, entry.key)
-        ):
+            removable = snapshot.tombstones[path] / 1000 < now - keep_removed
+        else:
+            old = entry.modified < now - orphan_after and NAME.fullmatch(path) is not None
+            removable = old and await _cannot_be_committed(log.store, snapshot, entry.key)
+        if removable:
             found.append(entry)
     return found
 
 
-async def _lost(store: Store, snapshot: Snapshot, key: str) -> bool:
+async def _cannot_be_committed(store: Store, snapshot: Snapshot, key: str) -> bool:
     """Whether no commit can bring this file into the table any more."""
     try:
-        needs = await file_needs(store, key)
+        needs = await commit_needs(store, key)
     except (FormatError, NotFound):
         return False
     behind = any(snapshot.txn.get(app_id, 0) >= first for app_id, (first, _) in needs.lanes.items())
@@ -135,7 +137,7 @@ class Needs(NamedTuple):
     inputs: Sequence[str]
 
 
-async def file_needs(store: Store, key: str) -> Needs:
+async def commit_needs(store: Store, key: str) -> Needs:
     """What a data file's footer says of its commit. ``FormatError`` when it says nothing."""
     tail = await store.get(key, -_TAIL)
     size = int.from_bytes(tail[-8:-4], "little") + 8

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from logsink.archive.background import LOWER, background
+from logsink.platform.threads import NICENESS, background_thread
 
 
 def nice() -> int:
@@ -18,8 +18,8 @@ def nice() -> int:
 @pytest.mark.skipif(sys.platform != "linux", reason="a thread has no priority of its own here")
 def test_its_thread_has_a_lower_priority_and_no_other_thread() -> None:
     before = nice()
-    with background("archive") as pool:
-        assert pool.submit(nice).result() == min(19, before + LOWER)
+    with background_thread("archive") as pool:
+        assert pool.submit(nice).result() == min(19, before + NICENESS)
     assert nice() == before
 
 
@@ -28,5 +28,5 @@ def test_what_forbids_it_is_no_reason_not_to_work(monkeypatch: pytest.MonkeyPatc
         raise PermissionError
 
     monkeypatch.setattr(os, "setpriority", forbidden)
-    with background("archive") as pool:
+    with background_thread("archive") as pool:
         assert pool.submit(threading.current_thread).result().name == "archive_0"

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from logsink import telemetry
 from logsink.archive.archiver import LINGER
-from logsink.archive.rounds import Limits, Rounds, in_line, most_rows
+from logsink.archive.rounds import Limits, Rounds, committable, most_rows
 from logsink.archive.snapshot import Snapshot
 from logsink.errors import Conflict, FormatError, NotFound
 from logsink.journal.reader import Stored, list_segments
@@ -52,7 +52,7 @@ async def _archive(rounds: Rounds, limits: Limits, snapshot: Snapshot, names: Se
     # Lanes fill at about the same pace: by sequence first, a round holds rows of about the same time.
     left = sorted((name for name in names if not snapshot.covers(name)), key=lambda name: (name.sequence, name.lane))
     archived = 0
-    while chosen := in_line(snapshot, left):
+    while chosen := committable(snapshot, left):
         try:
             segments = await _read(rounds, limits, chosen)
             if not segments:

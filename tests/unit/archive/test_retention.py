@@ -9,7 +9,7 @@ import pytest
 
 from logsink.archive.file import INPUTS, FileWriter, runs
 from logsink.archive.log import Add, Remove, Txn
-from logsink.archive.retire import Removed, Retired, doomed, file_needs, remove, retire
+from logsink.archive.retention import Removed, Retired, commit_needs, removable_files, remove_files, retire
 from logsink.archive.snapshot import DataFile, commit_key, parse_commit
 from logsink.errors import Conflict, FormatError
 from logsink.store.base import Store
@@ -53,10 +53,10 @@ async def test_a_data_file_is_removed_exactly_when_its_commit_can_no_longer_win(
     new_lane = await put_file(store, "c2", {"r.2": (1, 1)})
     await store.put("logs/date=2026-11-22/part-0.parquet", b"of another program")
     await store.put("logs/date=2026-11-22/r-1-1-abc.parquet", b"not Parquet")
-    assert await remove(log, orphan_after=0.0, keep_removed=0.0) == Removed()
+    assert await remove_files(log, orphan_after=0.0, keep_removed=0.0) == Removed()
     store.time += 100
-    assert await remove(log, orphan_after=101.0, keep_removed=0.0) == Removed()
-    assert await remove(log, orphan_after=50.0, keep_removed=0.0) == Removed(2, lost.size + lost_in_one_lane.size)
+    assert await remove_files(log, orphan_after=101.0, keep_removed=0.0) == Removed()
+    assert await remove_files(log, orphan_after=50.0, keep_removed=0.0) == Removed(2, lost.size + lost_in_one_lane.size)
     left = {entry.key async for entry in store.list("logs/date=")}
     assert not left & {lost.key, lost_in_one_lane.key}
     assert {live.key, waiting.key, new_lane.key} < left
@@ -71,9 +71,9 @@ async def test_an_unfinished_compaction_is_removed_when_one_of_its_inputs_has_le
     await log.commit(await log.load(), [Add(one), Add(two), Txn("a.0", 1), Txn("b.0", 1)])
     merged = await put_merged(store, "c1", one, two)
     store.time += 100
-    assert not await doomed(log, orphan_after=50.0, keep_removed=DAY)
+    assert not await removable_files(log, orphan_after=50.0, keep_removed=DAY)
     await log.commit(await log.load(), [Remove(two, data_change=True)])
-    assert [entry.key for entry in await doomed(log, orphan_after=50.0, keep_removed=DAY)] == [merged.key]
+    assert [entry.key for entry in await removable_files(log, orphan_after=50.0, keep_removed=DAY)] == [merged.key]
 
 
 async def test_a_removed_file_goes_when_its_tombstone_is_old_enough() -> None:
@@ -87,9 +87,9 @@ async def test_a_removed_file_goes_when_its_tombstone_is_old_enough() -> None:
     removes = [Remove(file, data_change=False) for file in (one, two)]
     await log.commit(await log.load(), [*removes, Add(merged, data_change=False)], operation="OPTIMIZE")
     store.time += DAY - 1
-    assert await remove(log, orphan_after=0.0, keep_removed=DAY) == Removed()
+    assert await remove_files(log, orphan_after=0.0, keep_removed=DAY) == Removed()
     store.time += 2
-    assert await remove(log, orphan_after=0.0, keep_removed=DAY) == Removed(2, one.size + two.size)
+    assert await remove_files(log, orphan_after=0.0, keep_removed=DAY) == Removed(2, one.size + two.size)
     assert [entry.key async for entry in store.list("logs/date=")] == [merged.key]
 
 
@@ -106,15 +106,15 @@ async def test_needs_are_read_from_the_footer_alone() -> None:
     store = MemoryStore()
     lanes = {f"{'x' * 200}-{k}.{k}": (k, k + 1) for k in range(500)}
     file = await put_file(store, "a1", lanes)
-    assert await file_needs(store, file.key) == (lanes, [])
+    assert await commit_needs(store, file.key) == (lanes, [])
     merged = await put_merged(store, "b1", file)
-    assert await file_needs(store, merged.key) == ({}, [file.path])
+    assert await commit_needs(store, merged.key) == ({}, [file.path])
     nothing = await put_file(store, "a2", {"r.0": (1, 1)})
     body = (await store.get(nothing.key)).replace(b"logsink.lanes", b"another.thing")
     for bad in (b"", b"PAR1", body):
         await store.put("x", bad)
         with pytest.raises(FormatError, match="cannot read what data file x needs"):
-            await file_needs(store, "x")
+            await commit_needs(store, "x")
 
 
 async def test_retention_takes_whole_dates_and_changes_nothing_else() -> None:

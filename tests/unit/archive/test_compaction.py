@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from logsink.archive import compact
-from logsink.archive.compact import Compacted, Compactor, plan
+from logsink.archive import compaction
+from logsink.archive.compaction import Compacted, Compactor, plan
 from logsink.archive.file import INPUTS, write_files
 from logsink.archive.log import Add, Remove, Txn
-from logsink.archive.retire import remove
+from logsink.archive.retention import remove_files
 from logsink.archive.snapshot import ROOT, DataFile, commit_key, parse_commit
 from logsink.errors import Conflict, Unavailable
 from logsink.store.base import Store
@@ -70,14 +70,14 @@ def test_groups_are_neighbours_in_time_and_make_up_a_file() -> None:
 
 
 def test_large_files_are_left_alone_by_size_and_by_rows() -> None:
-    files = [small("a", 64), small("b", 63), small("c", 60), small("d", 1, rows=compact.ROWS // 2)]
+    files = [small("a", 64), small("b", 63), small("c", 60), small("d", 1, rows=compaction.ROWS // 2)]
     assert planned(files, hours=24) == [["b", "c"]]
-    many = [small(str(k), 1, rows=compact.ROWS // 2 - 1) for k in range(4)]
+    many = [small(str(k), 1, rows=compaction.ROWS // 2 - 1) for k in range(4)]
     assert planned(many, hours=24) == [["0", "1"], ["2", "3"]]
 
 
 def test_a_group_has_a_most_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compact, "FILES", 3)
+    monkeypatch.setattr(compaction, "FILES", 3)
     assert planned([small(str(k), 1) for k in range(5)], hours=24) == [["0", "1", "2"], ["3", "4"]]
 
 
@@ -241,7 +241,7 @@ async def test_of_two_compactors_of_the_same_files_one_wins() -> None:
     assert await archived(store) == before
     left = await data_files(store)
     assert len(left) == 5  # the loser's too
-    await remove(log_of(store), orphan_after=-AGES, keep_removed=AGES)
+    await remove_files(log_of(store), orphan_after=-AGES, keep_removed=AGES)
     assert await data_files(store) == {*snapshot.files, *(file.path for file in files)}
 
 
@@ -370,7 +370,7 @@ async def test_trouble_with_the_store(verb: str, key: str, fate: Fate, succeeds:
     while await step(objects):
         pass
     assert await archived(objects) == before
-    await remove(log_of(objects), orphan_after=-AGES, keep_removed=-AGES)
+    await remove_files(log_of(objects), orphan_after=-AGES, keep_removed=-AGES)
     assert await data_files(objects) == set((await fresh(objects)).files)
     assert len(await data_files(objects)) == 1
 

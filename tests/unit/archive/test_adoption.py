@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pyarrow as pa
 import pytest
 
-from logsink.archive.adopt import Adopted, adopt
+from logsink.archive.adoption import Adopted, adopt
 from logsink.archive.archiver import LINGER, Archiver
 from logsink.archive.log import DeltaLog, Txn
 from logsink.archive.rounds import QUARANTINE, Rounds

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from logsink.archive import maintain
-from logsink.archive.adopt import Adopted
+from logsink.archive import maintenance
+from logsink.archive.adoption import Adopted
 from logsink.archive.log import DeltaLog, Remove, Txn
-from logsink.archive.maintain import Maintained, Maintenance, checkpoint
+from logsink.archive.maintenance import Maintained, Maintenance, checkpoint
 from logsink.archive.rounds import Rounds
 from logsink.archive.snapshot import LOG, checkpoint_key
 from logsink.errors import FormatError, Unavailable
@@ -102,7 +102,7 @@ async def test_a_checkpoint_that_is_not_what_the_commits_say_is_taken_away(
     await commits(log, 3)
     for path in (local.root / LOG).iterdir():
         os.utime(path, (time.time() - LONG_AGO,) * 2)
-    written = maintain._write_checkpoint
+    written = maintenance._write_checkpoint
 
     def wrong(table: str, options: dict[str, str], version: int) -> None:
         written(table, options, version - 1)
@@ -111,7 +111,7 @@ async def test_a_checkpoint_that_is_not_what_the_commits_say_is_taken_away(
         (local.root / checkpoint_key(version)).write_bytes(bad)
         good.unlink()
 
-    monkeypatch.setattr(maintain, "_write_checkpoint", wrong)
+    monkeypatch.setattr(maintenance, "_write_checkpoint", wrong)
     with pytest.raises(FormatError, match="cannot rely on"):
         await checkpoint(log, 1)
     names = await logged(local)
@@ -140,12 +140,12 @@ async def test_everything_that_is_due(local: LocalStore) -> None:
     orphan = await put_file(local, "a1", {"gone.0": (1, 1)})
     os.utime(local.root / orphan.key, (time.time() - 400,) * 2)
     limits = Limits(checkpoint_every=2)
-    maintenance = Maintenance(rounds, limits, limits)
-    done = await maintenance.once()
+    upkeep = Maintenance(rounds, limits, limits)
+    done = await upkeep.once()
     assert (done.adopted, done.checkpoint, done.removed.files) == (Adopted(2, 0), 1, 1)
-    assert await maintenance.once() == Maintained()
+    assert await upkeep.once() == Maintained()
     assert await archived(local) == ["m1", "m2"]
-    maintenance.close()
+    upkeep.close()
     rounds.close()
 
 
@@ -156,10 +156,10 @@ async def test_a_duty_that_fails_leaves_the_others_alone(local: LocalStore, monk
     async def trouble(*arguments: object, **options: object) -> None:
         raise Unavailable("cannot list: no reply")
 
-    monkeypatch.setattr(maintain, "adopt", trouble)
+    monkeypatch.setattr(maintenance, "adopt", trouble)
     limits = Limits(checkpoint_every=2)
-    maintenance = Maintenance(rounds, limits, limits)
-    done = await maintenance.once()
+    upkeep = Maintenance(rounds, limits, limits)
+    done = await upkeep.once()
     assert (done.checkpoint, [str(error) for error in done.failed]) == (2, ["cannot list: no reply"])
-    maintenance.close()
+    upkeep.close()
     rounds.close()

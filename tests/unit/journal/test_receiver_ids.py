@@ -9,7 +9,7 @@ import pytest
 
 from logsink.errors import Unavailable
 from logsink.journal.reader import list_segments
-from logsink.journal.tenure import Tenure, awake
+from logsink.journal.receiver_ids import ReceiverIds, awake
 from logsink.store.memory import MemoryStore
 from tests.unit.journal.test_writer import SOON, Bench
 
@@ -51,56 +51,56 @@ def store(clocks: Clocks) -> Asked:
     return Asked(clocks)
 
 
-def tenure(store: Asked) -> Tenure:
+def ids_of(store: Asked) -> ReceiverIds:
     names = (f"r{n}" for n in itertools.count(1))
-    return Tenure(store, lambda: next(names), limit=LIMIT, clock=lambda: store.clocks.machine)
+    return ReceiverIds(store, lambda: next(names), limit=LIMIT, clock=lambda: store.clocks.machine)
 
 
 async def test_the_id_stays_while_the_store_is_seen_often_enough(store: Asked) -> None:
-    one = tenure(store)
+    one = ids_of(store)
     for _ in range(100):
-        assert await one.current() == "r1"
+        assert await one.renew() == "r1"
         store.clocks.pass_both(LIMIT * 0.9)
-    assert one.ids == ["r1"]
+    assert one.used == ["r1"]
 
 
 async def test_a_busy_receiver_asks_seldom(store: Asked) -> None:
-    one = tenure(store)
+    one = ids_of(store)
     for _ in range(100):
-        await one.current()
+        await one.renew()
         store.clocks.pass_both(1.0)
     assert store.asked == 2
 
 
 async def test_a_pause_ends_it(store: Asked) -> None:
-    one = tenure(store)
-    await one.current()
+    one = ids_of(store)
+    await one.renew()
     store.clocks.pass_both(LIMIT + 1)
-    assert [await one.current() for _ in range(3)] == ["r2"] * 3
-    assert one.ids == ["r1", "r2"]
+    assert [await one.renew() for _ in range(3)] == ["r2"] * 3
+    assert one.used == ["r1", "r2"]
 
 
 async def test_a_pause_that_only_the_store_has_seen_ends_it_with_the_first_trouble(store: Asked) -> None:
     """A machine that goes on from a snapshot: its clocks know nothing, its connections are gone."""
-    one = tenure(store)
-    await one.current()
+    one = ids_of(store)
+    await one.renew()
     store.clocks.store += LIMIT + 1
-    assert await one.current() == "r1"
-    assert await one.current(doubtful=True) == "r2"
+    assert await one.renew() == "r1"
+    assert await one.renew(doubtful=True) == "r2"
 
 
 async def test_without_an_answer_there_is_no_id(store: Asked) -> None:
-    one = tenure(store)
-    await one.current()
+    one = ids_of(store)
+    await one.renew()
     store.clocks.pass_both(LIMIT + 1)
     store.clocks.trouble = 1
     with pytest.raises(Unavailable):
-        await one.current()
-    assert await one.current() == "r2"
+        await one.renew()
+    assert await one.renew() == "r2"
 
 
 async def test_watching_keeps_an_idle_receivers_id(store: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    one, turns = tenure(store), 0
+    one, turns = ids_of(store), 0
 
     async def sleep(seconds: float) -> None:
         nonlocal turns
@@ -110,15 +110,15 @@ async def test_watching_keeps_an_idle_receivers_id(store: Asked, monkeypatch: py
         if turns == 50:
             raise asyncio.CancelledError
 
-    monkeypatch.setattr("logsink.journal.tenure.asyncio.sleep", sleep)
+    monkeypatch.setattr("logsink.journal.receiver_ids.asyncio.sleep", sleep)
     with pytest.raises(asyncio.CancelledError):
         await one.watch()
-    assert one.ids == ["r1"]
+    assert one.used == ["r1"]
 
 
 async def test_lanes_start_again_under_the_new_id(store: Asked) -> None:
-    one = tenure(store)
-    bench = Bench(store, SOON, renew=one.current)
+    one = ids_of(store)
+    bench = Bench(store, SOON, renew=one.renew)
     for _ in range(3):
         bench.append(b"<13>a")
         await bench.journal.flush()
@@ -134,8 +134,8 @@ async def test_lanes_start_again_under_the_new_id(store: Asked) -> None:
 
 
 async def test_no_segment_is_sent_before_the_store_has_told_the_time(store: Asked) -> None:
-    one = tenure(store)
-    bench = Bench(store, SOON, renew=one.current)
+    one = ids_of(store)
+    bench = Bench(store, SOON, renew=one.renew)
     store.clocks.trouble = 2
     bench.append(b"<13>a")
     await bench.journal.flush()

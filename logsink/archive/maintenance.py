@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from logsink import telemetry
-from logsink.archive.adopt import Adopted, adopt
-from logsink.archive.compact import Compacted, Compactor, Group, Sizes
+from logsink.archive.adoption import Adopted, adopt
+from logsink.archive.compaction import Compacted, Compactor, Group, Sizes
 from logsink.archive.log import DeltaLog
-from logsink.archive.retire import Removed, Retired, doomed, expired, remove, retire, retired
+from logsink.archive.retention import Removed, Retired, expired_files, removable_files, remove_files, retire
 from logsink.archive.rounds import QUARANTINE, Limits, Rounds
 from logsink.archive.snapshot import HINT, ROOT, Snapshot, checkpoint_key, read_checkpoint
 from logsink.errors import Conflict, FormatError, LogsinkError, NotFound, StoreError, Unavailable, Withheld
@@ -102,7 +102,9 @@ class Maintenance:
             checkpointed = await checkpoint(self._log, upkeep.checkpoint_every)
         if checkpointed >= 0 or thorough:
             with self._failing_alone():
-                removed = await remove(self._log, orphan_after=upkeep.orphan_after, keep_removed=upkeep.keep_removed)
+                removed = await remove_files(
+                    self._log, orphan_after=upkeep.orphan_after, keep_removed=upkeep.keep_removed
+                )
         with self._failing_alone():
             await self._compact(compacted)
         return Maintained(adopted, dates, tuple(compacted), checkpointed, removed, tuple(self._failed))
@@ -115,11 +117,11 @@ class Maintenance:
         snapshot = await log.load()
         if snapshot.version < 0:
             return Due(segments)
-        old = expired(snapshot, await log.now() - upkeep.retention) if upkeep.retention is not None else []
-        files = await doomed(log, orphan_after=upkeep.orphan_after, keep_removed=upkeep.keep_removed)
+        old = expired_files(snapshot, await log.now() - upkeep.retention) if upkeep.retention is not None else []
+        files = await removable_files(log, orphan_after=upkeep.orphan_after, keep_removed=upkeep.keep_removed)
         return Due(
             segments,
-            retired(old) if old else None,
+            Retired.of(old) if old else None,
             snapshot.version if snapshot.version - snapshot.checkpoint >= upkeep.checkpoint_every else -1,
             Removed(len(files), sum(entry.size for entry in files)),
             await self.compactor.due(snapshot),

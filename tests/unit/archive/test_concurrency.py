@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from logsink.archive.together import together
+from logsink.archive.concurrency import run_concurrently
 
 
 async def test_results_come_in_order_and_only_so_many_run_at_once() -> None:
@@ -22,9 +22,9 @@ async def test_results_come_in_order_and_only_so_many_run_at_once() -> None:
         running -= 1
         return k
 
-    assert await together([partial(call, k) for k in range(7)], 3) == list(range(7))
+    assert await run_concurrently([partial(call, k) for k in range(7)], 3) == list(range(7))
     assert most == 3
-    assert await together([], 3) == []
+    assert await run_concurrently([], 3) == []
 
 
 async def test_the_first_error_cancels_the_others() -> None:
@@ -41,7 +41,7 @@ async def test_the_first_error_cancels_the_others() -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        await together([wait, fail, fail], 3)
+        await run_concurrently([wait, fail, fail], 3)
     await cancelled.wait()
 
 
@@ -56,7 +56,7 @@ async def test_being_cancelled_when_a_call_fails_is_not_lost(turns: int) -> None
 
     async def again() -> None:
         try:
-            await together([fail, asyncio.Event().wait], 2)
+            await run_concurrently([fail, asyncio.Event().wait], 2)
         except ValueError:
             outcome.append("failed")
         await asyncio.Event().wait()

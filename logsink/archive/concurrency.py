@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def together(calls: Iterable[Callable[[], Awaitable[T]]], at_once: int) -> list[T]:
+async def run_concurrently(calls: Iterable[Callable[[], Awaitable[T]]], at_once: int) -> list[T]:
     """The results of ``calls``, in order; ``at_once`` of them run at the same time.
 
     The first error is raised and the other calls are cancelled. Being cancelled is never lost: ``asyncio.gather`` alone

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from logsink.archive.log import DeltaLog
-from logsink.archive.start import SLOW, Start
+from logsink.archive.preparation import SLOW, Preparation
 from logsink.errors import LogsinkError, Refused, Unavailable, Withheld
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import FaultyStore, Pass
@@ -39,8 +39,8 @@ class Clock:
         self.now += seconds
 
 
-def start(store: MemoryStore | FaultyStore, clock: Clock, *, slow: float = SLOW) -> Start:
-    return Start(DeltaLog(store, monotonic=lambda: clock.now), sleep=clock.sleep, slow=slow)
+def start(store: MemoryStore | FaultyStore, clock: Clock, *, slow: float = SLOW) -> Preparation:
+    return Preparation(DeltaLog(store, monotonic=lambda: clock.now), sleep=clock.sleep, slow=slow)
 
 
 async def test_what_may_mend_itself_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:

@@ -29,13 +29,13 @@ import orjson
 import pyarrow as pa
 
 from logsink import telemetry
-from logsink.archive.background import background
+from logsink.archive.concurrency import run_concurrently
 from logsink.archive.file import INPUTS, NAME, FileWriter, NewFile
 from logsink.archive.log import Action, Add, DeltaLog, Remove
 from logsink.archive.merge import Input, merge
 from logsink.archive.snapshot import DataFile, Snapshot
-from logsink.archive.together import together
 from logsink.errors import Conflict, FormatError, NotFound
+from logsink.platform.threads import background_thread
 
 ROWS = 6 << 20
 """Most rows of a merged file: the time of each is held in memory, and sorted."""
@@ -91,7 +91,7 @@ def plan(files: Iterable[DataFile], *, closed: float, target: int, without: Coll
     return [group for group in groups if len(group) > 1]
 
 
-def ends(date: datetime.date) -> float:
+def end_of_date(date: datetime.date) -> float:
     """When a date is over, seconds since the epoch."""
     return ((date - _EPOCH).days + 1) * 24 * _HOUR
 
@@ -104,7 +104,7 @@ def _part(file: DataFile, closed: float) -> int | None:
         return None
     if not isinstance(newest, int):
         return None
-    if ends(file.date) <= closed:
+    if end_of_date(file.date) <= closed:
         return -1
     hour = newest // (_HOUR * 1_000_000)
     return hour if (hour + 1) * _HOUR <= closed else None
@@ -154,7 +154,7 @@ class Compactor:
     ) -> None:
         self._log, self._sizes, self._rest, self._choice = log, sizes, rest, choice
         self._later = uniform(0, max(0.0, _STAGGER * sizes.compact_after))
-        self._thread = background("compact")
+        self._thread = background_thread("compact")
         self._passed: set[str] = set()
 
     def close(self) -> None:
@@ -196,7 +196,7 @@ class Compactor:
     async def _merge(self, group: Group) -> NewFile | None:
         """One file of all that the group's files hold; None when one of them cannot be read: it is passed from now on."""
         try:
-            bodies = await together([partial(self._log.store.get, file.key) for file in group], _READS)
+            bodies = await run_concurrently([partial(self._log.store.get, file.key) for file in group], _READS)
         except NotFound as error:
             raise Conflict(f"cannot merge files: {error}") from error
         stop = threading.Event()

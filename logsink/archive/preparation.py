@@ -23,7 +23,7 @@ LONGEST_PAUSE = 10.0
 """Seconds between two tries at most; the first pause is one, each later one twice the one before."""
 
 
-class Start:
+class Preparation:
     """What is known of the store until it can be used: ``error``, or None before the first try has an outcome."""
 
     def __init__(
