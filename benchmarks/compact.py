@@ -27,8 +27,7 @@ from benchmarks.parse import cost
 from benchmarks.report import report
 from logsink.archive.file import NewFile, write_files
 from logsink.archive.log import Add, DeltaLog, Txn
-from logsink.parse.frames import Frames, Origin, Settings
-from logsink.parse.rows import parse
+from logsink.parse import Frames, Origin, Settings, parse
 from logsink.store import open_store
 
 HOUR = 1_769_817_600_000_000

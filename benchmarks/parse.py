@@ -18,9 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.corpus import corpus
-from logsink.parse.frames import Frames, Origin, Settings
-from logsink.parse.rows import parse
-from logsink.parse.workspace import Workspace
+from logsink.parse import Frames, Origin, Settings, Workspace, parse
 
 
 def frames_of(data: bytes) -> Frames:

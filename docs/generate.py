@@ -18,7 +18,7 @@ from logsink import telemetry
 from logsink.cli.main import main
 from logsink.config import SECTIONS, SETTINGS
 from logsink.flags import Flag
-from logsink.parse.schema import FILE, TABLE
+from logsink.parse import FILE_SCHEMA, TABLE_SCHEMA
 
 DOCS = Path(__file__).parent
 WIDTH = 100
@@ -133,9 +133,9 @@ def columns() -> Iterator[str]:
     """The table's schema."""
     yield "| column | type | |"
     yield "| --- | --- | --- |"
-    for field in TABLE:
+    for field in TABLE_SCHEMA:
         kind = "timestamp, us, UTC" if pa.types.is_timestamp(field.type) else str(field.type)
-        kind = "date" if field.name not in FILE.names else kind
+        kind = "date" if field.name not in FILE_SCHEMA.names else kind
         yield f"| `{field.name}` | {kind}{'' if field.nullable else ', not null'} | {_COLUMNS[field.name]} |"
 
 

@@ -28,7 +28,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from logsink.errors import ArgumentError
-from logsink.parse.schema import FILE
+from logsink.parse import FILE_SCHEMA
 from logsink.place import parse
 from logsink.query import Filter, Query, search
 from logsink.query.output.files import plain
@@ -68,11 +68,11 @@ class Archive:
         ``zone``. With a ``limit``, the newest so many. ``ArgumentError`` here, other ``logsink.errors`` from the reader.
         """
         filter = _filter(pattern, zone, wanted)
-        unknown = [name for name in columns if name not in FILE.names]
+        unknown = [name for name in columns if name not in FILE_SCHEMA.names]
         if unknown:
-            raise ArgumentError(f"cannot find column {unknown[0]!r}", hint=f"there are {', '.join(FILE.names)}")
+            raise ArgumentError(f"cannot find column {unknown[0]!r}", hint=f"there are {', '.join(FILE_SCHEMA.names)}")
         query = Query(filter, tuple(columns), limit, newest_first, dedupe)
-        schema = pa.schema([FILE.field(name) for name in columns])
+        schema = pa.schema([FILE_SCHEMA.field(name) for name in columns])
         return pa.RecordBatchReader.from_batches(schema, batches(self.url, schema, lambda store: search(store, query)))
 
     def sql(self, statement: str, *, zone: dt.tzinfo = dt.UTC, **wanted: Any) -> pa.Table:

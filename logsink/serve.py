@@ -43,7 +43,7 @@ from logsink.net.stream import Port, StreamConnection
 from logsink.net.tcp import TcpConnection
 from logsink.net.tls import REFRESH, Certificates
 from logsink.net.udp import UdpListener
-from logsink.parse.frames import Settings
+from logsink.parse import Settings
 from logsink.store import open_store
 from logsink.store.base import Store
 from logsink.wire import datagrams, framing, relp, resend

@@ -8,7 +8,7 @@ Layout, version 1 (``logsink.format`` in the file's key-value metadata)::
                  by (app, octets of message, host, time, received, nth), nulls first, strings by their bytes; messages of
                  2**16 - 1 octets and more count as equally long, none as empty
     row groups   of 65,536 rows; the last of each run is shorter: a row group never straddles two runs
-    columns      parse.schema.FILE; zstd-1, a CRC-32 in the header of each page; dictionaries for the short ones;
+    columns      parse.FILE_SCHEMA; zstd-1, a CRC-32 in the header of each page; dictionaries for the short ones;
                  statistics only for time, received, app, host, severity; sorting column (app) declared for each row
                  group; received by dictionary where eight rows and more came in one read, else by differences
 
@@ -42,9 +42,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from logsink.archive.snapshot import DataFile
-from logsink.parse import ROWS
-from logsink.parse.codes import counting_sort, dense
-from logsink.parse.schema import CODED, STATISTICS, VERSION
+from logsink.parse import CODED_COLUMNS, FORMAT_VERSION, ROWS_SCHEMA, STATISTICS_COLUMNS, counting_sort, renumber_used
 
 RUN = 1 << 18
 """Most rows in a run."""
@@ -75,7 +73,7 @@ _OPTIONS: dict[str, Any] = {
     "data_page_size": 1 << 20,
     "max_rows_per_page": GROUP,  # Arrow's 20,000 make 0.5 % more bytes
     "write_page_checksum": True,  # without, two of three bits that flip in a file go unnoticed, and rows say something else
-    "write_statistics": list(STATISTICS),
+    "write_statistics": list(STATISTICS_COLUMNS),
     "store_schema": False,  # what Arrow would add is for Arrow only
 }
 
@@ -108,10 +106,10 @@ class Source(Protocol):
         """Octets of each message, 0 where there is none."""
 
     def code(self, name: str) -> tuple[npt.NDArray[np.int32], pa.StringArray]:
-        """Codes of each row in a column of ``CODED``, -1 for null, and the distinct values that they stand for."""
+        """Codes of each row in a column of ``CODED_COLUMNS``, -1 for null, and the distinct values that they stand for."""
 
     def table(self, order: Index) -> pa.Table:
-        """These rows in this order, as schema ``ROWS``, each column one chunk. Valid until the next call."""
+        """These rows in this order, as schema ``ROWS_SCHEMA``, each column one chunk. Valid until the next call."""
 
 
 def write_files(rows: Source, lanes: Mapping[str, tuple[int, int]], receiver: str, attempt: str) -> Iterator[NewFile]:
@@ -167,15 +165,15 @@ class FileWriter:
 
     def _open(self, received: Index) -> pq.ParquetWriter:
         """``received``: of the first run."""
-        coded, different = [*CODED, *_SMALL], {"time": _DIFFERENCES}
+        coded, different = [*CODED_COLUMNS, *_SMALL], {"time": _DIFFERENCES}
         if pc.count_distinct(pa.array(received)).as_py() * _PER_READ <= len(received):
             coded.append("received")
         else:
             different["received"] = _DIFFERENCES
-        order = pq.SortingColumn.from_ordering(ROWS, [("app", "ascending")], null_placement="at_start")
+        order = pq.SortingColumn.from_ordering(ROWS_SCHEMA, [("app", "ascending")], null_placement="at_start")
         return pq.ParquetWriter(
             self._sink,
-            ROWS,
+            ROWS_SCHEMA,
             sorting_columns=order,
             use_dictionary=coded,
             column_encoding=different,
@@ -186,7 +184,7 @@ class FileWriter:
     def finish(self, path: str, date: datetime.date, metadata: Mapping[bytes, bytes]) -> NewFile:
         """The file, of one run at least. Nothing can be added afterwards."""
         assert self._writer is not None
-        said = {"logsink.format": str(VERSION), "logsink.runs": orjson.dumps(self._runs)}
+        said = {"logsink.format": str(FORMAT_VERSION), "logsink.runs": orjson.dumps(self._runs)}
         self._writer.add_key_value_metadata(said | dict(metadata))
         self._writer.close()
         body = self._sink.getvalue()
@@ -252,7 +250,7 @@ def _compact(group: pa.Table) -> pa.Table:
         _compact_dictionary(column) if pa.types.is_dictionary(column.type) and column.num_chunks == 1 else column
         for column in group.columns
     ]
-    return pa.table(columns, schema=ROWS)
+    return pa.table(columns, schema=ROWS_SCHEMA)
 
 
 def _compact_dictionary(column: pa.ChunkedArray) -> pa.Array:
@@ -260,11 +258,11 @@ def _compact_dictionary(column: pa.ChunkedArray) -> pa.Array:
     size, rows = len(array.dictionary), len(array)
     if size <= 1:
         return array
-    assert not array.offset, "as schema ROWS, but a slice"
+    assert not array.offset, "as in ROWS_SCHEMA, but a slice"
     validity, indices = array.buffers()
     valid = np.frombuffer(validity or b"", np.uint8)
     places, used, out = np.full(size, -1, np.int32), np.empty(min(size, rows), np.int32), np.empty(rows, np.int32)
-    known = dense(np.frombuffer(indices, np.int32), valid, places, used, out)
+    known = renumber_used(np.frombuffer(indices, np.int32), valid, places, used, out)
     values = array.dictionary.take(pa.array(used[:known]))
     return pa.DictionaryArray.from_buffers(array.type, rows, [validity, pa.py_buffer(out)], values, array.null_count)
 
@@ -280,7 +278,7 @@ def _statistics(rows: int, instants: Mapping[str, Sequence[int]], footer: pq.Fil
             text = f"{np.datetime64(value, 'us')}Z"
             if len(text) == _LONG + 7:
                 bounds[name] = text
-    for name in (column for column in STATISTICS if column not in nulls):
+    for name in (column for column in STATISTICS_COLUMNS if column not in nulls):
         chunks = [
             footer.row_group(g).column(footer.schema.names.index(name)).statistics for g in range(footer.num_row_groups)
         ]

@@ -24,7 +24,7 @@ import orjson
 from logsink import __version__
 from logsink.archive.snapshot import LOG, ROOT, DataFile, Json, Snapshot, commit_key, load, parse_commit, schema_fields
 from logsink.errors import Conflict, FormatError, NotFound, Unavailable
-from logsink.parse.schema import STATISTICS
+from logsink.parse import STATISTICS_COLUMNS
 from logsink.store.base import Store
 
 MAX_AGE = 3600.0
@@ -33,7 +33,7 @@ MAX_AGE = 3600.0
 CONFIGURATION = {
     "delta.checkpointInterval": "1000000",  # whoever maintains the store makes them; nobody else's writer should
     "delta.logRetentionDuration": "interval 30 days",
-    "delta.dataSkippingStatsColumns": ",".join(STATISTICS),
+    "delta.dataSkippingStatsColumns": ",".join(STATISTICS_COLUMNS),
 }
 
 _TRIES = 100

@@ -26,8 +26,7 @@ import pyarrow.parquet as pq
 from logsink.archive import file
 from logsink.archive.file import FileWriter, Index, runs
 from logsink.errors import FormatError
-from logsink.parse import ROWS
-from logsink.parse.schema import CODED, VERSION
+from logsink.parse import CODED_COLUMNS, FORMAT_VERSION, ROWS_SCHEMA
 
 HELD = 128 << 20
 """Bytes of decoded rows that wait for the next slab."""
@@ -81,7 +80,7 @@ class _Group(NamedTuple):
     source: Input
 
     def read(self) -> _Part:
-        return _Part(self.source.read(self.number, ROWS.names))
+        return _Part(self.source.read(self.number, ROWS_SCHEMA.names))
 
 
 class Input:
@@ -99,28 +98,30 @@ class Input:
             metadata = pq.read_metadata(source)
             version = int((metadata.metadata or {})[b"logsink.format"])
             self._names = frozenset(metadata.schema.names)
-            coded = [name for name in CODED if name in self._names]
+            coded = [name for name in CODED_COLUMNS if name in self._names]
             self._parquet = pq.ParquetFile(
                 source, metadata=metadata, read_dictionary=coded, pre_buffer=False, page_checksum_verification=True
             )
             fields = list(self._parquet.schema_arrow)
-            known = all(one.name in ROWS.names and one.type == ROWS.field(one.name).type for one in fields)
-            if version > VERSION or not known or not self._names.issuperset(_KEY) or metadata.num_rows != rows:
+            known = all(
+                one.name in ROWS_SCHEMA.names and one.type == ROWS_SCHEMA.field(one.name).type for one in fields
+            )
+            if version > FORMAT_VERSION or not known or not self._names.issuperset(_KEY) or metadata.num_rows != rows:
                 raise ValueError(f"format {version}, {metadata.num_rows} of {rows} rows, columns {sorted(self._names)}")
         self.groups: int = metadata.num_row_groups
         self.nbytes = sum(metadata.row_group(number).total_byte_size for number in range(self.groups))
         """Of all its rows, uncompressed."""
 
     def read(self, group: int, columns: Sequence[str]) -> pa.Table:
-        """These columns of a row group, each one chunk and as in ``ROWS``; nulls for a column that it does not have."""
+        """These columns of a row group, each one chunk and as in ``ROWS_SCHEMA``; nulls for a column that it does not have."""
         with self._reading():
             found = self._parquet.read_row_group(group, [n for n in columns if n in self._names], use_threads=False)
             found = found.unify_dictionaries().combine_chunks()
             if any(found.column(name).null_count for name in _KEY if name in columns):
                 raise ValueError("a row without time, received or nth")
         return pa.table(
-            [found[n] if n in self._names else pa.nulls(len(found), ROWS.field(n).type) for n in columns],
-            schema=pa.schema([ROWS.field(n) for n in columns]),
+            [found[n] if n in self._names else pa.nulls(len(found), ROWS_SCHEMA.field(n).type) for n in columns],
+            schema=pa.schema([ROWS_SCHEMA.field(n) for n in columns]),
         )
 
     @contextmanager

@@ -31,8 +31,7 @@ from logsink.flags import Flag
 from logsink.journal.fill import ORIGIN, ROW
 from logsink.journal.reader import read_segment
 from logsink.journal.segment import VERSION, Segment, SegmentName
-from logsink.parse import Frames, Origin, Settings, Workspace, parse
-from logsink.parse.schema import PARSER
+from logsink.parse import RULES_VERSION, Frames, Origin, Settings, Workspace, parse
 from logsink.platform.threads import background_thread
 
 QUARANTINE = "quarantine/"
@@ -136,7 +135,7 @@ class Rounds:
                 telemetry.QUARANTINED.inc()
                 telemetry.QUARANTINE.log(key=name.key, error=error)
             return None
-        if segment.settings.parser > PARSER:
+        if segment.settings.parser > RULES_VERSION:
             raise FormatError(
                 f"cannot archive segment {name.key}: it is to be parsed by version {segment.settings.parser} of the rules",
                 hint="upgrade logsink",

@@ -40,7 +40,7 @@ import pyarrow.parquet as pq
 from logsink.archive.concurrency import run_concurrently
 from logsink.errors import FormatError, NotFound
 from logsink.journal.segment import SegmentName
-from logsink.parse.schema import TABLE
+from logsink.parse import TABLE_SCHEMA
 from logsink.store.base import Store
 
 ROOT = "logs/"
@@ -66,7 +66,7 @@ _TYPES = {
     pa.string(): "string",
     pa.binary(): "binary",
 }
-_INSTANTS = {column.name for column in TABLE if pa.types.is_timestamp(column.type)}
+_INSTANTS = {column.name for column in TABLE_SCHEMA if pa.types.is_timestamp(column.type)}
 
 Json = dict[str, Any]
 
@@ -440,7 +440,7 @@ def schema_fields() -> list[Json]:
     """The table's columns as the log spells them."""
     return [
         {"name": column.name, "type": _TYPES[column.type], "nullable": column.nullable, "metadata": {}}
-        for column in TABLE
+        for column in TABLE_SCHEMA
     ]
 
 

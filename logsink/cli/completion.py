@@ -51,10 +51,10 @@ def flags(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 
 def columns(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Columns; after ``by=`` and commas too."""
-    from logsink.parse.schema import FILE
+    from logsink.parse import FILE_SCHEMA
 
-    names = [f"by={name}" for name in FILE.names] if param.name == "stats" else FILE.names
-    return _last(FILE.names if "," in incomplete else names, incomplete, ",")
+    names = [f"by={name}" for name in FILE_SCHEMA.names] if param.name == "stats" else FILE_SCHEMA.names
+    return _last(FILE_SCHEMA.names if "," in incomplete else names, incomplete, ",")
 
 
 def zones(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

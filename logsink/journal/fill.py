@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from logsink.journal.segment import Segment
 from logsink.kernel import I32, U8, Bytes, ReadI32, copy, kernel
-from logsink.parse.frames import Frames, Origin, Origins
+from logsink.parse import Frames, Origin, Origins
 from logsink.wire.batch import Batch
 
 ROW = 24

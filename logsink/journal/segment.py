@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 
 from logsink.errors import FormatError
-from logsink.parse.frames import Frames, Origin, Settings
+from logsink.parse import Frames, Origin, Settings
 
 VERSION = 1
 """Format version of segments; ``decode`` reads every version up to this one."""

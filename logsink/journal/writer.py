@@ -30,7 +30,7 @@ from logsink.config import Journal as Limits
 from logsink.errors import Conflict, LogsinkError, StoreError
 from logsink.journal.fill import Fill, Memory
 from logsink.journal.segment import Segment, SegmentName, encode
-from logsink.parse.frames import Origin, Origins, Settings
+from logsink.parse import Origin, Origins, Settings
 from logsink.store.base import Store
 from logsink.store.retry import put_once
 from logsink.wire.batch import Batch

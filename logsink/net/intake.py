@@ -19,7 +19,7 @@ from logsink.net.losses import Losses
 from logsink.net.rates import Rates, Windows
 from logsink.net.senders import WINDOW, Senders
 from logsink.net.shares import Shares
-from logsink.parse.frames import Origin, Origins
+from logsink.parse import Origin, Origins
 from logsink.wire import framing, relp
 from logsink.wire.batch import Batch, Scratch
 

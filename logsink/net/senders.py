@@ -14,7 +14,7 @@ from collections import deque
 from typing import Final, Protocol
 
 from logsink import telemetry
-from logsink.parse.frames import Origin
+from logsink.parse import Origin
 from logsink.wire.resend import History, Unanswered
 
 FRAMES: Final = 1 << 22

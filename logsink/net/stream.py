@@ -25,7 +25,7 @@ from logsink import telemetry
 from logsink.net import tls
 from logsink.net.intake import READ, Intake
 from logsink.net.tls import Certificates, Failure
-from logsink.parse.frames import Origin
+from logsink.parse import Origin
 from logsink.wire.batch import Batch
 from logsink.wire.foreign import REASONS, Test, foreign
 from logsink.wire.inflate import StreamInflater, stream_kind

@@ -22,7 +22,7 @@ from logsink.journal.fill import ROW
 from logsink.kinds import Address
 from logsink.net.intake import READ, Intake
 from logsink.net.ports import bound
-from logsink.parse.frames import Origin, Origins
+from logsink.parse import Origin, Origins
 from logsink.wire.batch import Batch
 from logsink.wire.datagrams import REMEMBERED, SLOT, Datagrams
 from logsink.wire.inflate import READ_LIMIT, inflated

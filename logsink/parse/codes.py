@@ -258,7 +258,7 @@ def counting_sort(codes: ReadI32, order: ReadI64, counts: I32, out: I64) -> int:
 
 
 @kernel
-def dense(codes: ReadI32, valid: Bytes, places: I32, used: I32, out: I32) -> int:
+def renumber_used(codes: ReadI32, valid: Bytes, places: I32, used: I32, out: I32) -> int:
     """Number the codes that occur anew, in the order of their first appearance: ``out``, and ``used`` has the old ones by new.
 
     How many. ``places`` has an entry for each old code, -1 in all of them. ``valid``: Arrow's bitmap, or empty for all.

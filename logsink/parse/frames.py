@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from logsink.parse.schema import PARSER
+from logsink.parse.schema import RULES_VERSION
 
 
 class Origin(NamedTuple):
@@ -40,7 +40,7 @@ class Settings(NamedTuple):
 
     default_timezone: str = "UTC"
     deploy_sd_id: str = "deploy@32473"
-    parser: int = PARSER
+    parser: int = RULES_VERSION
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,15 +17,18 @@ import pyarrow as pa
 from logsink.parse import codes, deploy, loose, strict, text, wire, zone
 from logsink.parse.distinct import LONGEST, SEED, Int32s, Int64s, Numbers, Texts, gathered
 from logsink.parse.frames import Frames, Origin, Settings
-from logsink.parse.schema import CODED, FILE
+from logsink.parse.schema import CODED_COLUMNS, FILE_SCHEMA
 from logsink.parse.shape import MESSAGE, SPANS
 from logsink.parse.wire import FIELDS
 from logsink.parse.workspace import Workspace
 
-ROWS: Final = pa.schema(
-    [field.with_type(pa.dictionary(pa.int32(), pa.string())) if field.name in CODED else field for field in FILE]
+ROWS_SCHEMA: Final = pa.schema(
+    [
+        field.with_type(pa.dictionary(pa.int32(), pa.string())) if field.name in CODED_COLUMNS else field
+        for field in FILE_SCHEMA
+    ]
 )
-"""The schema of ``Rows.table``: ``schema.FILE`` with dictionaries."""
+"""The schema of ``Rows.table``: ``FILE_SCHEMA`` with dictionaries."""
 
 _BLOCK = 8192
 """Rows parsed at a time: 1.5 MB of frames and 0.5 MB of spans."""
@@ -82,7 +85,7 @@ class Rows:
         return np.diff(offsets)
 
     def code(self, name: str) -> tuple[Int32s, pa.StringArray]:
-        """Column ``name``, one of ``schema.CODED``: int32[n] codes, -1 for null, and the distinct values they stand for.
+        """Column ``name``, one of ``CODED_COLUMNS``: int32[n] codes, -1 for null, and the distinct values they stand for.
 
         A value may stand there that no row has.
         """
@@ -90,7 +93,7 @@ class Rows:
         return (np.full(len(self), codes_, np.int32) if isinstance(codes_, int) else codes_), values
 
     def table(self, order: npt.NDArray[np.integer[Any]] | None = None) -> pa.Table:
-        """The rows ``order`` (all, in the order of the frames) as a table of schema ``ROWS``, each column one chunk."""
+        """The rows ``order`` (all, in the order of the frames) as a table of schema ``ROWS_SCHEMA``, each column one chunk."""
         order = np.arange(len(self)) if order is None else order
         return self._table(np.ascontiguousarray(order, np.int64))
 
@@ -105,8 +108,8 @@ class Rows:
             "message": self._message(order),
             "raw": self._raw(order),
         }
-        columns = [made[field.name] if field.name in made else self._coded(field.name, order) for field in ROWS]
-        return pa.Table.from_arrays(columns, schema=ROWS)
+        columns = [made[field.name] if field.name in made else self._coded(field.name, order) for field in ROWS_SCHEMA]
+        return pa.Table.from_arrays(columns, schema=ROWS_SCHEMA)
 
     def _parse(self) -> bool:
         """Fill the arrays; whether every frame is UTF-8."""
@@ -187,7 +190,7 @@ class Rows:
 
     def _coded(self, name: str, order: Int64s) -> pa.Array:
         column, values = self._column(name)
-        kind = ROWS.field(name).type
+        kind = ROWS_SCHEMA.field(name).type
         if len(values) == 0:
             return pa.DictionaryArray.from_arrays(pa.nulls(len(order), pa.int32()), values)
         indices = self._workspace.array(f"table.{name}", len(order), np.int32)
@@ -210,7 +213,7 @@ class Rows:
         if present is not None and not present.all():
             validity = _bits(present[order])
             np.maximum(out, 0, out=out)
-        return pa.Array.from_buffers(ROWS.field(name).type, len(order), [validity, pa.py_buffer(out)])
+        return pa.Array.from_buffers(ROWS_SCHEMA.field(name).type, len(order), [validity, pa.py_buffer(out)])
 
     def _message(self, order: Int64s) -> pa.Array:
         return self._gathered("message", self._starts, self._ends, self.flags, order)
@@ -228,7 +231,7 @@ class Rows:
         )
         validity = None if present == len(order) else _bits(starts[order] >= 0)
         buffers = [validity, pa.py_buffer(offsets), pa.py_buffer(values)]
-        return pa.Array.from_buffers(ROWS.field(name).type, len(order), buffers)
+        return pa.Array.from_buffers(ROWS_SCHEMA.field(name).type, len(order), buffers)
 
 
 def parse(

@@ -1,16 +1,16 @@
 """Table schema, version 1: a persistent format. The order of the columns is the order in ``-o json``.
 
-``date`` is the partition column: it stands in the table's log, not in the files. ``FILE`` is what a data file holds.
+``date`` is the partition column: it stands in the table's log, not in the files. ``FILE_SCHEMA`` is what a data file holds.
 """
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-VERSION = 1
+FORMAT_VERSION = 1
 """Format version of the data files, kept in each file's key-value metadata as ``logsink.format``."""
 
-PARSER = 2
+RULES_VERSION = 2
 """Version of the parsing rules; a segment names the one that was in force when it was written, and is parsed by it for ever.
 
 2: a time without a year is at most a week ahead, ``clock_skew``, what network devices send, RFC 3164 and CEF behind RFC 5424.
@@ -18,7 +18,7 @@ PARSER = 2
 
 _TIME = pa.timestamp("us", tz="UTC")
 
-FILE = pa.schema(
+FILE_SCHEMA = pa.schema(
     [
         pa.field("time", _TIME, nullable=False),
         pa.field("received", _TIME),
@@ -45,9 +45,9 @@ FILE = pa.schema(
     ]
 )
 
-TABLE = pa.schema([pa.field("date", pa.date32()), *FILE])
+TABLE_SCHEMA = pa.schema([pa.field("date", pa.date32()), *FILE_SCHEMA])
 
-CODED = (
+CODED_COLUMNS = (
     "host",
     "app",
     "procid",
@@ -65,14 +65,14 @@ CODED = (
 )
 """Columns of few distinct values: dictionary-encoded in memory, and in the files wherever that is smaller."""
 
-STATISTICS = ("time", "received", "app", "host", "severity")
+STATISTICS_COLUMNS = ("time", "received", "app", "host", "severity")
 """Columns whose minimum and maximum stand in the table's log and in the files' footers."""
 
-VERBATIM = ("host", "app", "procid", "msgid", "structured_data", "message")
+VERBATIM_COLUMNS = ("host", "app", "procid", "msgid", "structured_data", "message")
 """Columns whose values stand in the frame as they are, but for bytes that are not UTF-8."""
 
-UNESCAPED = ("environment", "role", "deploy", "instance")
-"""Those of which that is so where they hold none of ``ESCAPED`` (RFC 5424, 6.3.3)."""
+UNESCAPED_COLUMNS = ("environment", "role", "deploy", "instance")
+"""Those of which that is so where they hold none of ``ESCAPED_BYTES`` (RFC 5424, 6.3.3)."""
 
-ESCAPED = b'"\\]'
+ESCAPED_BYTES = b'"\\]'
 """Octets that have a backslash before them in a parameter of structured data."""

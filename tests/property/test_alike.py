@@ -21,8 +21,7 @@ from logsink.archive.log import DeltaLog
 from logsink.archive.rounds import Rounds
 from logsink.flags import Flag
 from logsink.journal.segment import Segment, SegmentName, encode
-from logsink.parse import Frames, Origin, Settings, parse
-from logsink.parse.schema import FILE
+from logsink.parse import FILE_SCHEMA, Frames, Origin, Settings, parse
 from logsink.query import Query, search
 from logsink.query.request.severities import FACILITIES
 from logsink.query.request.terms import GLOBS, Wanted
@@ -72,7 +71,7 @@ def parsed(some: Sequence[Segment]) -> list[Row]:
     rows = []
     for segment in some:
         table = parse(segment.frames, segment.settings, segment.name.receiver).table()
-        rows += as_rows([table.select(FILE.names)])
+        rows += as_rows([table.select(FILE_SCHEMA.names)])
     return sorted(rows, key=lambda row: (row["time"], row["received"], row["nth"]))
 
 
@@ -149,7 +148,7 @@ def test_journal_and_table_answer_alike(data: st.DataObject) -> None:
     asked = data.draw(questions(rows))
     archived = data.draw(st.integers(0, len(some)))
     limit = data.draw(st.none() | st.integers(1, 5))
-    query = Query(Wanted(**asked).filter(RECEIVED, dt.UTC), tuple(FILE.names), limit)
+    query = Query(Wanted(**asked).filter(RECEIVED, dt.UTC), tuple(FILE_SCHEMA.names), limit)
 
     async def run() -> list[Row]:
         store = MemoryStore()

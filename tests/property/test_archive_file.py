@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from logsink.archive import file, merge
 from logsink.archive.file import write_files
-from logsink.parse.schema import FILE, STATISTICS
+from logsink.parse import FILE_SCHEMA, STATISTICS_COLUMNS
 from tests.support.examples import examples
 from tests.unit.archive.rows import TableRows, row
 
@@ -67,7 +67,7 @@ def test_any_rows(rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -
         assert new.file.path == f"date={date}/r-1-9-abc.parquet"
         assert new.file.size == new.body.size
         parquet = pq.ParquetFile(new.body)
-        assert parquet.schema_arrow.remove_metadata().equals(FILE)
+        assert parquet.schema_arrow.remove_metadata().equals(FILE_SCHEMA)
         table = plain(parquet.read())
         assert {one["received"] // DAY for one in table} == {(date - datetime.date(1970, 1, 1)).days}
         assert orjson.loads(parquet.metadata.metadata[b"logsink.lanes"]) == {"r.0": [3, 9], "r.1": [1, 4]}
@@ -92,7 +92,7 @@ def test_any_files_merged(parts: list[list[dict[str, Any]]], held: int, monkeypa
     merge.merge(inputs, writer)
     new = writer.finish("date=1970-01-01/x.parquet", datetime.date(1970, 1, 1), {file.INPUTS: b"[]"})
     parquet = pq.ParquetFile(new.body)
-    assert parquet.schema_arrow.remove_metadata().equals(FILE)
+    assert parquet.schema_arrow.remove_metadata().equals(FILE_SCHEMA)
     table = plain(parquet.read())
     check_runs(parquet.metadata, table)
     check_statistics(new.file.stats, table)
@@ -122,7 +122,7 @@ def check_runs(footer: pq.FileMetaData, table: list[dict[str, Any]]) -> None:
 
 def check_statistics(stats: Any, table: list[dict[str, Any]]) -> None:
     assert stats.rows == len(table)
-    for name in STATISTICS:
+    for name in STATISTICS_COLUMNS:
         values = [one[name] for one in table if one[name] is not None]
         assert stats.nulls[name] == len(table) - len(values)
         if not values:

@@ -29,7 +29,7 @@ from logsink.errors import LogsinkError, Unavailable
 from logsink.journal import writer
 from logsink.journal.receiver_ids import ReceiverIds
 from logsink.journal.writer import Journal
-from logsink.parse.frames import Origin, Settings
+from logsink.parse import Origin, Settings
 from logsink.store.memory import MemoryStore
 from logsink.wire.batch import Batch
 from tests.support.faulty import FaultyStore, Pass, seeded

@@ -17,7 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from logsink.flags import Flag, names
-from logsink.parse.schema import FILE
+from logsink.parse import FILE_SCHEMA
 from logsink.query.output.files import Arrow, Csv, Output, Parquet, plain
 from logsink.query.output.lines import SHOWN, Json, JsonPretty, Lines
 from logsink.query.read.datafile import as_rows
@@ -70,7 +70,7 @@ TEXT = st.none() | st.sampled_from(AWKWARD) | st.text(st.characters(exclude_cate
 
 
 def rows() -> st.SearchStrategy[list[Row]]:
-    values: dict[str, st.SearchStrategy[Any]] = dict.fromkeys(FILE.names, TEXT)
+    values: dict[str, st.SearchStrategy[Any]] = dict.fromkeys(FILE_SCHEMA.names, TEXT)
     values |= {
         "time": st.integers(*YEARS),
         "received": st.none() | st.integers(*YEARS),
@@ -82,7 +82,7 @@ def rows() -> st.SearchStrategy[list[Row]]:
 
 
 EXAMPLE = [
-    dict.fromkeys(FILE.names)
+    dict.fromkeys(FILE_SCHEMA.names)
     | {"time": 0, "message": text, "host": text, "structured_data": text, "raw": text.encode()}
     for text in AWKWARD
 ]
@@ -108,17 +108,17 @@ def as_json(row: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
 @given(rows())
 @example(EXAMPLE)
 def test_arrow_and_parquet(rows: list[Row]) -> None:
-    found = as_rows(table(rows), FILE.names)
-    expected = plain(found, FILE.names).cast(FILE)
-    assert pa.ipc.open_stream(written(Arrow(FILE.names), found)).read_all() == expected
-    assert pq.read_table(io.BytesIO(written(Parquet(FILE.names), found))) == expected
+    found = as_rows(table(rows), FILE_SCHEMA.names)
+    expected = plain(found, FILE_SCHEMA.names).cast(FILE_SCHEMA)
+    assert pa.ipc.open_stream(written(Arrow(FILE_SCHEMA.names), found)).read_all() == expected
+    assert pq.read_table(io.BytesIO(written(Parquet(FILE_SCHEMA.names), found))) == expected
 
 
 @settings(max_examples=examples(30))
 @given(rows())
 @example(EXAMPLE)
 def test_json(rows: list[Row]) -> None:
-    found = as_rows(table(rows), FILE.names)
+    found = as_rows(table(rows), FILE_SCHEMA.names)
     expected = [as_json(row, SHOWN) for row in plain(found, SHOWN).to_pylist()]
     lines = written(Lines(Json()), found).decode().split("\n")
     assert lines.pop() == ""
@@ -131,13 +131,13 @@ def test_json(rows: list[Row]) -> None:
 @given(rows())
 @example(EXAMPLE)
 def test_csv(rows: list[Row]) -> None:
-    found = as_rows(table(rows), FILE.names)
+    found = as_rows(table(rows), FILE_SCHEMA.names)
     text = written(Csv(), found)
-    expected = plain(found, SHOWN).cast(pa.schema([FILE.field(name) for name in SHOWN]))
+    expected = plain(found, SHOWN).cast(pa.schema([FILE_SCHEMA.field(name) for name in SHOWN]))
     options = {
         "parse_options": pyarrow.csv.ParseOptions(newlines_in_values=True),
         "convert_options": pyarrow.csv.ConvertOptions(
-            column_types={name: FILE.field(name).type for name in SHOWN},
+            column_types={name: FILE_SCHEMA.field(name).type for name in SHOWN},
             null_values=[""],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from logsink.archive.log import Txn
 from logsink.journal.segment import SegmentName
-from logsink.parse.schema import FILE
+from logsink.parse import FILE_SCHEMA
 from logsink.query import Between, Filter, Holds, OneOf, Query, Report, Tuning, search
 from logsink.query.order import merge, spill
 from logsink.query.read import tail
@@ -105,7 +105,7 @@ def test_a_query_finds_what_a_look_at_every_row_finds(
         await journal(store, SegmentName("old", 0, 1), rows)  # covered by the table: must not count
         for number, segment in enumerate(segments):
             await journal(store, SegmentName("new", number, 1), segment)
-        query = Query(filter_of(asked), tuple(FILE.names), asked["limit"], asked["reverse"], sort=asked["sort"])
+        query = Query(filter_of(asked), tuple(FILE_SCHEMA.names), asked["limit"], asked["reverse"], sort=asked["sort"])
         async with aclosing(search(store, query, report, Tuning(memory=memory, ahead=ahead, threads=2))) as found:
             return rows_of([part async for part in found]), report
 

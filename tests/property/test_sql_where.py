@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logsink.parse.schema import FILE
+from logsink.parse import FILE_SCHEMA
 from logsink.query import Query
 from logsink.query.request.filters import Filter
 from logsink.query.sql import run as sql
@@ -172,4 +172,4 @@ def test_date_is_made_of_received_in_utc() -> None:
     assert len(found) == 4
     assert query.columns == ("received",)
     assert "received" not in run("SELECT message FROM logs WHERE time::DATE = DATE '2026-11-23'")[2].columns
-    assert run("SELECT * FROM logs LIMIT 1")[2].columns == tuple(FILE.names)
+    assert run("SELECT * FROM logs LIMIT 1")[2].columns == tuple(FILE_SCHEMA.names)

@@ -14,7 +14,7 @@ from logsink.net.accepting import Acceptor
 from logsink.net.intake import Connection, Intake
 from logsink.net.ports import bound
 from logsink.net.stream import StreamConnection
-from logsink.parse.frames import Origin, Settings
+from logsink.parse import Origin, Settings
 from logsink.store.base import Bytes
 from logsink.store.memory import MemoryStore
 

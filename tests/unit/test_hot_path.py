@@ -19,8 +19,7 @@ from logsink.journal.fill import Fill, Memory
 from logsink.journal.segment import Segment, SegmentName, decode, encode
 from logsink.net.intake import Intake
 from logsink.net.tcp import TcpConnection
-from logsink.parse import Settings, Workspace, parse
-from logsink.parse.frames import Origin, Origins
+from logsink.parse import Origin, Origins, Settings, Workspace, parse
 from logsink.wire.batch import Batch, Scratch
 from logsink.wire.datagrams import SLOT, Datagrams
 from logsink.wire.relp import RelpSession

@@ -131,7 +131,7 @@ def _matched(filter: Filter) -> str:
 
 def fields(text: str, kind: str) -> Sequence[str]:
     """The columns that ``--fields`` names."""
-    from logsink.parse.schema import FILE
+    from logsink.parse import FILE_SCHEMA
 
     if kind not in WITH_FIELDS:
         raise ArgumentError(f"cannot choose fields with -o {kind}", hint=f"--fields goes with {', '.join(WITH_FIELDS)}")
@@ -139,23 +139,23 @@ def fields(text: str, kind: str) -> Sequence[str]:
     for name in names:
         column(name)
     if not names or len(set(names)) < len(names):
-        raise ArgumentError(f"cannot use fields {text!r}", hint=f"name each once: {', '.join(FILE.names)}")
+        raise ArgumentError(f"cannot use fields {text!r}", hint=f"name each once: {', '.join(FILE_SCHEMA.names)}")
     return names
 
 
 def column(name: str) -> str:
     """``name`` itself if there is such a column, or if it is the path of a member (``.status``). ``ArgumentError``."""
-    from logsink.parse.schema import FILE
+    from logsink.parse import FILE_SCHEMA
 
     if name.startswith("."):
         from logsink.query.request.members import Path
 
         Path(name)
         return name
-    if name not in FILE.names:
+    if name not in FILE_SCHEMA.names:
         from logsink.cli import suggestions as meant
 
-        close = meant.column(name, FILE.names)
-        hint = f"{f'did you mean {close}? ' if close else ''}there are {', '.join(FILE.names)}"
+        close = meant.column(name, FILE_SCHEMA.names)
+        hint = f"{f'did you mean {close}? ' if close else ''}there are {', '.join(FILE_SCHEMA.names)}"
         raise ArgumentError(f"cannot find field {name!r}", hint=hint)
     return name

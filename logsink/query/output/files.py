@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from logsink.parse.schema import FILE
+from logsink.parse import FILE_SCHEMA
 from logsink.query.output.escape import for_terminal
 from logsink.query.output.lines import SHOWN, instants_of
 from logsink.query.output.timestamps import stamps
@@ -94,7 +94,7 @@ class _Table:
 
     def __init__(self, columns: Sequence[str] = SHOWN) -> None:
         self.columns = tuple(columns)
-        fields = [pa.field(name, pa.string()) if is_member(name) else FILE.field(name) for name in self.columns]
+        fields = [pa.field(name, pa.string()) if is_member(name) else FILE_SCHEMA.field(name) for name in self.columns]
         self._schema = pa.schema(fields)
         self._sink = io.BytesIO()
         self._writer = self._open()

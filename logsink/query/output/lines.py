@@ -19,15 +19,14 @@ import pyarrow.compute as pc
 
 from logsink.characters import escape, harmless_json
 from logsink.flags import names
-from logsink.parse import RAW_COLUMNS, raw_frames
-from logsink.parse.schema import FILE
+from logsink.parse import FILE_SCHEMA, RAW_COLUMNS, raw_frames
 from logsink.query.output.escape import for_json, for_terminal, json_for_terminal
 from logsink.query.output.timestamps import Int64, local, repeated, stamps
 from logsink.query.request.filters import as_array, one_chunk
 from logsink.query.request.members import is_member
 from logsink.query.request.severities import FACILITIES, SEVERITIES
 
-SHOWN = tuple(name for name in FILE.names if name not in ("wire", "raw"))
+SHOWN = tuple(name for name in FILE_SCHEMA.names if name not in ("wire", "raw"))
 """Columns that are shown unless others are asked for."""
 
 _NAMES = {"severity": SEVERITIES, "facility": FACILITIES}

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from logsink.errors import FormatError
-from logsink.parse.schema import CODED, FILE, VERSION
+from logsink.parse import CODED_COLUMNS, FILE_SCHEMA, FORMAT_VERSION
 from logsink.query.read.pages import holding
 from logsink.query.request.filters import UNKNOWN, Bounds, Mask, Needles
 
@@ -31,7 +31,10 @@ Fetch = Callable[[str, int, int], Coroutine[Any, Any, bytes]]
 Span = tuple[int, int]
 
 _MAGIC = b"PAR1"
-_TYPES = {field.name: pa.dictionary(pa.int32(), field.type) if field.name in CODED else field.type for field in FILE}
+_TYPES = {
+    field.name: pa.dictionary(pa.int32(), field.type) if field.name in CODED_COLUMNS else field.type
+    for field in FILE_SCHEMA
+}
 SCHEMA = pa.schema([pa.field(name, kind) for name, kind in _TYPES.items()])
 """What queries work on: the columns of the files, those of few distinct values as dictionaries."""
 
@@ -91,8 +94,8 @@ async def open_file(fetch: Fetch, key: str, size: int) -> OpenFile:
         version = int((metadata.metadata or {}).get(b"logsink.format", b"1"))
     except (pa.ArrowException, ValueError, OSError) as error:
         raise FormatError(f"cannot read data file {key}: {error}") from error
-    if version > VERSION:
-        message = f"cannot read data file {key} of format {version}: this version reads 1 to {VERSION}"
+    if version > FORMAT_VERSION:
+        message = f"cannot read data file {key} of format {version}: this version reads 1 to {FORMAT_VERSION}"
         raise FormatError(message, hint="upgrade logsink")
     columns = {metadata.schema.column(place).path: place for place in range(metadata.num_columns)}
     return OpenFile(key, size, metadata, columns)
@@ -148,7 +151,7 @@ class Chunks:
         """These columns' values, as in ``SCHEMA``; nulls for a column that the file does not have."""
         file = self._group.file
         there = [name for name in columns if name in file.columns]
-        coded = [name for name in there if name in CODED]
+        coded = [name for name in there if name in CODED_COLUMNS]
         source = pa.PythonFile(_Fetched(file.size, self._parts), "r")
         try:
             parquet = pq.ParquetFile(

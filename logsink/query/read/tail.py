@@ -18,8 +18,7 @@ import pyarrow as pa
 from logsink.errors import FormatError
 from logsink.journal.reader import Stored
 from logsink.journal.segment import Segment, SegmentName, decode
-from logsink.parse import parse
-from logsink.parse.frames import Frames, Origin, Settings
+from logsink.parse import Frames, Origin, Settings, parse
 from logsink.query.read.datafile import SCHEMA, as_rows
 from logsink.query.request.filters import Filter, Mask, as_array
 

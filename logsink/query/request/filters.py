@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logsink.parse.schema import ESCAPED, UNESCAPED, VERBATIM
+from logsink.parse import ESCAPED_BYTES, UNESCAPED_COLUMNS, VERBATIM_COLUMNS
 from logsink.query.request.globs import escaped
 
 Mask = npt.NDArray[np.bool_]
@@ -95,7 +95,7 @@ class Filter(NamedTuple):
             needles
             for condition in self.conditions
             for needles in condition.needles()
-            if condition.column in VERBATIM or (condition.column in UNESCAPED and not _escaped(needles))
+            if condition.column in VERBATIM_COLUMNS or (condition.column in UNESCAPED_COLUMNS and not _escaped(needles))
         ]
 
     def mask(self, rows: pa.Table | pa.RecordBatch) -> Mask:
@@ -158,7 +158,7 @@ def as_array(values: npt.NDArray[Any]) -> pa.Array:
 
 def _escaped(needles: Needles) -> bool:
     """Whether any of these stands in structured data otherwise than as it is."""
-    return any(octet in needle for octet in ESCAPED for needle in needles)
+    return any(octet in needle for octet in ESCAPED_BYTES for needle in needles)
 
 
 def escaped_any(needles: Needles) -> str:

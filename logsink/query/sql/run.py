@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from logsink.errors import ArgumentError, ConfigError, LogsinkError, Moved, Unavailable
-from logsink.parse.schema import FILE
+from logsink.parse import FILE_SCHEMA
 from logsink.query.request.filters import Filter
 from logsink.query.request.query import Query
 from logsink.query.sql import where
@@ -78,7 +78,7 @@ def run(
                 named = needed(statement, where.columns(tree) if tree else None)
                 columns = tuple(name for name in named if name != "date")
                 limits = where.conditions(tree, _constants(connection)) if tree else ()
-                schema = pa.schema([FILE.field(name) for name in columns])
+                schema = pa.schema([FILE_SCHEMA.field(name) for name in columns])
                 query = Query(Filter((*filter.conditions, *limits)), columns)
                 rows = pa.RecordBatchReader.from_batches(schema, _noted(read(query, schema), trouble))
                 return taken(_started(connection, rows, statement, dated="date" in named, kept=kept))
@@ -104,9 +104,9 @@ def needed(statement: str, words: set[str] | None = None) -> tuple[str, ...]:
     """
     rest = _COUNT_ALL.sub(" ", statement)
     held = {word.lower() for word in re.findall(r"\w+", rest)}
-    named = tuple(name for name in FILE.names if name in held)
+    named = tuple(name for name in FILE_SCHEMA.names if name in held)
     if _ALL.search(rest) or not _SELECT.search(rest):
-        return ("date", *FILE.names)
+        return ("date", *FILE_SCHEMA.names)
     if "date" in (held if words is None else words):
         named = ("date", *named) if "received" in named else ("date", "received", *named)
     return named or ("severity",)

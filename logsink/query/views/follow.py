@@ -30,7 +30,7 @@ from logsink.archive.snapshot import Snapshot
 from logsink.errors import ArgumentError, NotFound
 from logsink.journal.reader import Stored, list_segments, read_segment
 from logsink.journal.segment import Segment
-from logsink.parse.frames import Frames
+from logsink.parse import Frames
 from logsink.query.output.timestamps import Int64
 from logsink.query.read import tail
 from logsink.query.read.plan import Plan

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logsink.parse.schema import CODED, FILE
+from logsink.parse import CODED_COLUMNS, FILE_SCHEMA
 
 
 class TableRows:
@@ -18,11 +18,12 @@ class TableRows:
 
     def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
         columns = []
-        for field in FILE:
+        for field in FILE_SCHEMA:
             column = pa.array([row.get(field.name) for row in rows], field.type)
-            columns.append(column.dictionary_encode() if field.name in CODED else column)
+            columns.append(column.dictionary_encode() if field.name in CODED_COLUMNS else column)
         schema = pa.schema(
-            pa.field(field.name, column.type, field.nullable) for field, column in zip(FILE, columns, strict=True)
+            pa.field(field.name, column.type, field.nullable)
+            for field, column in zip(FILE_SCHEMA, columns, strict=True)
         )
         self._table = pa.table(columns, schema=schema)
         self.time, self.received = (self._table[name].cast(pa.int64()).to_numpy() for name in ("time", "received"))

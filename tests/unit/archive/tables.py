@@ -20,7 +20,7 @@ from logsink.archive.snapshot import DataFile, Snapshot, commit_key
 from logsink.errors import NotFound
 from logsink.journal.reader import list_segments, read_segment
 from logsink.journal.segment import Segment, SegmentName, encode
-from logsink.parse.frames import Frames, Origin, Settings
+from logsink.parse import Frames, Origin, Settings
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import Fate, FaultyStore, Pass, Schedule, seeded

@@ -14,8 +14,7 @@ from logsink.archive.log import DeltaLog, Txn
 from logsink.archive.rounds import QUARANTINE, Rounds
 from logsink.errors import Unavailable
 from logsink.journal.segment import SegmentName, encode
-from logsink.parse.frames import Settings
-from logsink.parse.schema import PARSER
+from logsink.parse import RULES_VERSION, Settings
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import Fail, FaultyStore, Pass
 from tests.unit.archive.tables import Clock, Limits, archived, fresh, journal, segment, store_segment
@@ -142,7 +141,7 @@ async def test_an_unreadable_segment_goes_to_quarantine(bench: Bench) -> None:
 @pytest.mark.parametrize("newer", ["format", "parser"])
 async def test_what_only_a_newer_version_reads_is_left_to_it(bench: Bench, newer: str) -> None:
     await bench.leave("r", 0, 1, 3)
-    one = segment(SegmentName("r", 0, 2), ["r-0-2"], settings=Settings(parser=PARSER + (newer == "parser")))
+    one = segment(SegmentName("r", 0, 2), ["r-0-2"], settings=Settings(parser=RULES_VERSION + (newer == "parser")))
     body = encode(one)
     if newer == "format":
         with pa.ipc.open_stream(body) as reader:

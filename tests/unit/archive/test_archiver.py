@@ -15,7 +15,7 @@ from logsink.archive.rounds import QUARANTINE, Rounds, committable
 from logsink.archive.snapshot import LOG, Snapshot, commit_key
 from logsink.errors import Conflict, FormatError, StoreError
 from logsink.journal.segment import SegmentName
-from logsink.parse.frames import Settings
+from logsink.parse import Settings
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import Fail, FaultyStore, Lose, Pass, Refuse

@@ -13,7 +13,7 @@ from logsink.archive import file
 from logsink.archive.file import NewFile, write_files
 from logsink.archive.merge import Input
 from logsink.errors import FormatError
-from logsink.parse import ROWS
+from logsink.parse import ROWS_SCHEMA
 from tests.unit.archive.rows import TableRows, row
 
 
@@ -65,7 +65,7 @@ def test_a_bit_that_flipped_is_no_row_of_a_merged_file() -> None:
     unreadable = set[str]()
     source = Input("date=2026-11-28/x.parquet", bytes(body), 500, unreadable)
     with pytest.raises(FormatError, match="CRC"):
-        source.read(0, ROWS.names)
+        source.read(0, ROWS_SCHEMA.names)
     assert unreadable == {"date=2026-11-28/x.parquet"}
 
 

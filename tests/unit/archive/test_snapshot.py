@@ -18,7 +18,7 @@ from logsink.archive.log import CONFIGURATION, Remove, Txn
 from logsink.archive.snapshot import HINT, LOG, ROOT, DataFile, Snapshot, commit_key
 from logsink.errors import FormatError
 from logsink.journal.segment import SegmentName
-from logsink.parse.schema import TABLE
+from logsink.parse import TABLE_SCHEMA
 from logsink.store.base import Entry, Store
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import FaultyStore
@@ -27,7 +27,7 @@ from tests.unit.archive.tables import Clock, add, foreign, fresh, log_of
 METADATA = {
     "id": "x",
     "format": {"provider": "parquet", "options": {}},
-    "schemaString": deltalake.Schema.from_arrow(TABLE).to_json(),
+    "schemaString": deltalake.Schema.from_arrow(TABLE_SCHEMA).to_json(),
     "partitionColumns": ["date"],
     "configuration": {},
 }
@@ -253,11 +253,13 @@ async def test_a_checkpoint_of_the_second_kind_is_refused(name: str) -> None:
 
 async def test_columns_of_a_newer_version_are_tolerated() -> None:
     store = MemoryStore()
-    newer = deltalake.Schema.from_arrow(TABLE.append(pa.field("colour", pa.string()))).to_json()
+    newer = deltalake.Schema.from_arrow(TABLE_SCHEMA.append(pa.field("colour", pa.string()))).to_json()
     await foreign(store, 0, {"protocol": PROTOCOL}, {"metaData": METADATA | {"schemaString": newer}})
     log = log_of(store)
     assert await log.commit(await log.load(), [add("a")]) == 1
-    stricter = deltalake.Schema.from_arrow(TABLE.append(pa.field("colour", pa.string(), nullable=False))).to_json()
+    stricter = deltalake.Schema.from_arrow(
+        TABLE_SCHEMA.append(pa.field("colour", pa.string(), nullable=False))
+    ).to_json()
     await foreign(store, 2, {"metaData": METADATA | {"schemaString": stricter}})
     with pytest.raises(FormatError, match="colour"):
         await log.load()

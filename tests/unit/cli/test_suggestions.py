@@ -10,7 +10,7 @@ from logsink.cli.main import VERBS, main
 from logsink.cli.options.sections import SECTIONS
 from logsink.cli.query.command import command
 from logsink.cli.suggestions import COLUMNS, OPTIONS
-from logsink.parse.schema import FILE
+from logsink.parse import FILE_SCHEMA
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ def test_a_format_that_is_misspelt() -> None:
 def test_what_is_suggested_exists() -> None:
     spellings = {spelling for param in command.params for spelling in param.opts}
     assert not spellings & OPTIONS.keys()
-    assert not COLUMNS.keys() & set(FILE.names)
-    assert set(COLUMNS.values()) <= set(FILE.names)
+    assert not COLUMNS.keys() & set(FILE_SCHEMA.names)
+    assert set(COLUMNS.values()) <= set(FILE_SCHEMA.names)
     for hint in OPTIONS.values():
         assert {word.strip(",;") for word in hint.split() if word.startswith("-")} <= spellings
     assert "query" in VERBS

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from logsink.journal.fill import ORIGIN, READ, ROW, Fill, Memory
 from logsink.journal.segment import Segment, SegmentName, decode, encode
-from logsink.parse.frames import Origin, Origins, Settings
+from logsink.parse import Origin, Origins, Settings
 from logsink.wire.batch import Batch
 
 TCP = Origin("192.0.2.1", None, "tcp")

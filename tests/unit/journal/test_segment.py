@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from logsink.errors import FormatError
 from logsink.journal.segment import Segment, SegmentName, decode, encode
-from logsink.parse.frames import Frames, Origin, Settings
+from logsink.parse import Frames, Origin, Settings
 
 NAME = SegmentName("0190-ab", 2, 7)
 ORIGINS = st.builds(

@@ -18,7 +18,7 @@ from logsink.journal import writer
 from logsink.journal.reader import list_segments, read_segment
 from logsink.journal.segment import Segment, SegmentName
 from logsink.journal.writer import Journal
-from logsink.parse.frames import Origin, Settings
+from logsink.parse import Origin, Settings
 from logsink.store.base import Bytes, Store
 from logsink.store.memory import MemoryStore
 from logsink.wire.batch import Batch

@@ -21,7 +21,7 @@ from logsink.net.relp import RelpConnection
 from logsink.net.stream import Port
 from logsink.net.tcp import TcpConnection
 from logsink.net.tls import DAY, Certificates
-from logsink.parse.frames import Origin
+from logsink.parse import Origin
 from tests.support.bench import Bench, close, connected, make, until
 from tests.support.certificates import Authority, Issued
 

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from logsink.flags import Flag
-from logsink.parse import ROWS, Frames, Origin, Settings, Workspace, parse
-from logsink.parse.schema import CODED, FILE
+from logsink.parse import ROWS_SCHEMA, Frames, Origin, Settings, Workspace, parse
+from logsink.parse.schema import CODED_COLUMNS, FILE_SCHEMA
 from tests.support.frames import frames_of
 
 FORMS = pytest.mark.parametrize("compiled", [False, True])
@@ -16,17 +16,21 @@ FORMS = pytest.mark.parametrize("compiled", [False, True])
 
 def test_the_table_has_the_schema_of_the_files() -> None:
     table = parse(frames_of([b"<13>x"]), Settings(), "r", compiled=False).table()
-    assert table.schema == ROWS
-    plain = pa.schema([f.with_type(f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in ROWS])
-    assert plain == FILE
-    assert [f.name for f in ROWS if pa.types.is_dictionary(f.type)] == [f.name for f in FILE if f.name in CODED]
+    assert table.schema == ROWS_SCHEMA
+    plain = pa.schema(
+        [f.with_type(f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in ROWS_SCHEMA]
+    )
+    assert plain == FILE_SCHEMA
+    assert [f.name for f in ROWS_SCHEMA if pa.types.is_dictionary(f.type)] == [
+        f.name for f in FILE_SCHEMA if f.name in CODED_COLUMNS
+    ]
 
 
 @FORMS
 def test_no_frames(compiled: bool) -> None:
     rows = parse(frames_of([]), Settings(), "r", compiled=compiled)
     assert len(rows) == 0
-    assert rows.table() == ROWS.empty_table()
+    assert rows.table() == ROWS_SCHEMA.empty_table()
 
 
 @FORMS

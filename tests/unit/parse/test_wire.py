@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from logsink.errors import FormatError
 from logsink.flags import Flag
-from logsink.parse import RAW_COLUMNS, ROWS, Settings, parse, raw_frames
+from logsink.parse import RAW_COLUMNS, ROWS_SCHEMA, Settings, parse, raw_frames
 from logsink.parse.shape import (
     BSD,
     BSD_ZERO,
@@ -148,7 +148,7 @@ def test_frames_from_any_encoding_of_the_columns() -> None:
         chunked = pa.concat_tables([form.slice(4), form.slice(0, 2), form.slice(2, 2)])
         assert raw_frames(chunked).to_pylist() == frames[4:] + frames[:4]
         assert raw_frames(form.slice(0, 0)).to_pylist() == []
-    assert raw_frames(ROWS.empty_table()).to_pylist() == []
+    assert raw_frames(ROWS_SCHEMA.empty_table()).to_pylist() == []
 
 
 def test_a_row_with_neither() -> None:

@@ -21,8 +21,7 @@ import pyarrow.parquet as pq
 from logsink.archive.log import Add, DeltaLog, Txn
 from logsink.archive.snapshot import DataFile
 from logsink.journal.segment import Segment, SegmentName, encode
-from logsink.parse.frames import Frames, Origin, Settings
-from logsink.parse.schema import CODED, FILE
+from logsink.parse import CODED_COLUMNS, FILE_SCHEMA, Frames, Origin, Settings
 from logsink.query.read.datafile import as_rows
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
@@ -40,15 +39,15 @@ def row(time: int = 0, **values: Any) -> Row:
 
 def table(rows: Sequence[Row]) -> pa.Table:
     """The rows in the schema of a data file."""
-    columns = [pa.array([r.get(f.name) for r in rows], _plain(f.type)).cast(f.type) for f in FILE]
-    return pa.table(columns, schema=FILE)
+    columns = [pa.array([r.get(f.name) for r in rows], _plain(f.type)).cast(f.type) for f in FILE_SCHEMA]
+    return pa.table(columns, schema=FILE_SCHEMA)
 
 
 def rows_of(tables: Sequence[pa.Table]) -> list[Row]:
     """Found tables as rows: nulls left out, instants as numbers."""
     found = []
     for part in tables:
-        plain = pa.table({n: part.column(n).cast(_plain(FILE.field(n).type)) for n in part.column_names})
+        plain = pa.table({n: part.column(n).cast(_plain(FILE_SCHEMA.field(n).type)) for n in part.column_names})
         found += [{k: v for k, v in r.items() if v is not None} for r in plain.to_pylist()]
     return found
 
@@ -57,7 +56,7 @@ def parquet(rows: Sequence[Row], group: int = 1 << 16, **metadata: str) -> bytes
     """A data file of these rows, in this order."""
     sink = io.BytesIO()
     options: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True, "store_schema": False}
-    with pq.ParquetWriter(sink, FILE, use_dictionary=list(CODED), **options) as writer:
+    with pq.ParquetWriter(sink, FILE_SCHEMA, use_dictionary=list(CODED_COLUMNS), **options) as writer:
         writer.write_table(table(rows), group)
         writer.add_key_value_metadata({"logsink.format": "1"} | metadata)
     return sink.getvalue()
@@ -131,7 +130,7 @@ class JsonRows:
         self.rows = [orjson.loads(data[a:b]) for a, b in pairwise(ends)]
 
     def table(self) -> pa.Table:
-        return as_rows(table(self.rows), FILE.names)
+        return as_rows(table(self.rows), FILE_SCHEMA.names)
 
 
 def json_parse(found: Frames, settings: Settings, receiver: str, *, compiled: bool = True) -> JsonRows:

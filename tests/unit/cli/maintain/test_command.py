@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from logsink.archive.snapshot import ROOT
 from logsink.cli.main import main
-from logsink.parse.schema import FILE
+from logsink.parse import FILE_SCHEMA
 from logsink.store import Store, open_store
 from tests.unit.archive.tables import fresh, put_file, table_of
 
@@ -138,7 +138,7 @@ def rows(url: str, engine: str) -> list[tuple[Any, ...]]:
     else:
         duckdb = pytest.importorskip("duckdb")
         found = duckdb.sql("FROM read_parquet($files)", params={"files": table.file_uris()}).to_arrow_table()
-    return sorted((tuple(row[name] for name in FILE.names) for row in found.to_pylist()), key=repr)
+    return sorted((tuple(row[name] for name in FILE_SCHEMA.names) for row in found.to_pylist()), key=repr)
 
 
 @pytest.mark.parametrize("engine", ["deltalake", "duckdb"])

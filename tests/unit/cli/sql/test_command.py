@@ -25,7 +25,7 @@ import logsink
 from logsink.cli.main import main
 from logsink.cli.sql import run as statement
 from logsink.errors import ArgumentError, NotFound
-from logsink.parse.schema import FILE
+from logsink.parse import FILE_SCHEMA
 from logsink.query.read import scan
 from logsink.query.sql import run as engine
 from logsink.query.sql.run import needed
@@ -236,13 +236,13 @@ def test_it_runs_anew_when_objects_were_removed(url: str, monkeypatch: pytest.Mo
         ("SELECT app, count(*) FROM logs GROUP BY app", ("app",)),
         ("SELECT count(*) FROM logs", ("severity",)),
         ("SELECT Host FROM logs WHERE MESSAGE LIKE 'x'", ("host", "message")),
-        ("SELECT * FROM logs", ("date", *FILE.names)),
-        ("SELECT logs.* EXCLUDE (raw) FROM logs", ("date", *FILE.names)),
-        ("FROM logs", ("date", *FILE.names)),
-        ("SELECT COLUMNS('h.*') FROM logs", ("date", *FILE.names)),
-        ("SUMMARIZE logs", ("date", *FILE.names)),
-        ("SELECT to_json(logs) FROM logs", ("date", *FILE.names)),
-        ("SELECT logs FROM logs", ("date", *FILE.names)),
+        ("SELECT * FROM logs", ("date", *FILE_SCHEMA.names)),
+        ("SELECT logs.* EXCLUDE (raw) FROM logs", ("date", *FILE_SCHEMA.names)),
+        ("FROM logs", ("date", *FILE_SCHEMA.names)),
+        ("SELECT COLUMNS('h.*') FROM logs", ("date", *FILE_SCHEMA.names)),
+        ("SUMMARIZE logs", ("date", *FILE_SCHEMA.names)),
+        ("SELECT to_json(logs) FROM logs", ("date", *FILE_SCHEMA.names)),
+        ("SELECT logs FROM logs", ("date", *FILE_SCHEMA.names)),
         ("SELECT l.app FROM logs l JOIN (SELECT app FROM logs) m ON l.app = m.app", ("app",)),
     ],
 )

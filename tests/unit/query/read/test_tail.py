@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from logsink.errors import FormatError
 from logsink.journal.reader import Stored
 from logsink.journal.segment import Segment, SegmentName, encode
-from logsink.parse import parse
-from logsink.parse.frames import Frames, Origin, Settings
+from logsink.parse import Frames, Origin, Settings, parse
 from logsink.query.read import tail
 from logsink.query.request.conditions import Holds, OneOf
 from logsink.query.request.filters import Condition, Filter

@@ -10,7 +10,7 @@ import pytest
 from logsink.archive.log import Txn
 from logsink.errors import ArgumentError
 from logsink.journal.segment import Segment, SegmentName, encode
-from logsink.parse.frames import Settings
+from logsink.parse import Settings
 from logsink.query import Filter, Follower, OneOf, Place, Query
 from logsink.query.read import tail
 from logsink.query.read.plan import plan
