@@ -14,13 +14,31 @@ memory, ``render`` turns them into bytes. Nothing here writes to a store, prints
 
 from __future__ import annotations
 
-from logsink.query.read.scan import search
-from logsink.query.request.conditions import Between, Flagged, Holds, Not, Numbered, OneOf, Parameter
-from logsink.query.request.filters import Condition, Filter
-from logsink.query.request.query import Query, Report, Tuning
-from logsink.query.request.severities import parse_facility, parse_priority
-from logsink.query.request.times import parse_time
-from logsink.query.views.follow import Follower, Place
+from typing import TYPE_CHECKING
+
+from logsink.platform import lazy
+
+if TYPE_CHECKING:
+    from logsink.query.read.scan import search
+    from logsink.query.request.conditions import Between, Flagged, Holds, Not, Numbered, OneOf, Parameter
+    from logsink.query.request.filters import Condition, Filter
+    from logsink.query.request.query import Query, Report, Tuning
+    from logsink.query.request.severities import parse_facility, parse_priority
+    from logsink.query.request.times import parse_time
+    from logsink.query.views.follow import Follower, Place
+
+__getattr__ = lazy.exports(
+    __name__,
+    {
+        "read.scan": ("search",),
+        "request.conditions": ("Between", "Flagged", "Holds", "Not", "Numbered", "OneOf", "Parameter"),
+        "request.filters": ("Condition", "Filter"),
+        "request.query": ("Query", "Report", "Tuning"),
+        "request.severities": ("parse_facility", "parse_priority"),
+        "request.times": ("parse_time",),
+        "views.follow": ("Follower", "Place"),
+    },
+)
 
 __all__ = [
     "Between",
