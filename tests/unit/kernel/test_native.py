@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from logsink import machine
-from logsink.machine import Array, Code, convention
+from logsink.kernel import native
+from logsink.kernel.native import Code, convention
+from logsink.kernel.parameters import Array
 
 KERNELS = """
 from __future__ import annotations
@@ -119,11 +120,11 @@ def test_code_is_packed_and_unpacked() -> None:
 
 def test_what_cannot_be_linked_or_called_is_refused() -> None:
     with pytest.raises(ValueError, match="no no_such_function here"):
-        machine.load(Code("f", ("no_such_function",), b""), "f", {"value": "int"}, "int")
+        native.load(Code("f", ("no_such_function",), b""), "f", {"value": "int"}, "int")
     with pytest.raises(ValueError, match="cannot link f: "):
-        machine.load(Code("f", ("memcpy",), b"no object file"), "f", {"value": "int"}, "int")
+        native.load(Code("f", ("memcpy",), b"no object file"), "f", {"value": "int"}, "int")
     with pytest.raises(ValueError, match="no way to call f"):
-        machine.load(Code("f", (), b""), "f", {"value": "bytes"}, "int")
+        native.load(Code("f", (), b""), "f", {"value": "bytes"}, "int")
 
 
 def test_the_convention() -> None:
@@ -145,7 +146,7 @@ def test_the_convention() -> None:
 )
 def test_arrays_of_another_kind_are_refused(array: object) -> None:
     with pytest.raises(TypeError, match="cannot call f: no matching definition"):
-        machine._flattened(array, Array("int32", 1, readonly=False), "f")
+        native._flattened(array, Array("int32", 1, readonly=False), "f")
 
 
 PARSE = """

@@ -27,24 +27,13 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from logsink.kernel.parameters import Array, Kind
+
 _HELPERS: Final = "numba_"
 _RESULTS: Final = {"int": ctypes.c_int64, "bool": ctypes.c_int8, "None": ctypes.c_int64}
 
 _linking = threading.Lock()
 _linked: list[Any] = []  # what keeps machine code where it is
-
-
-class Array(NamedTuple):
-    """What an array that is passed must be; C-contiguous in any case."""
-
-    dtype: str
-    ndim: int
-    readonly: bool
-    """Whether it may be read-only."""
-
-
-Kind = Array | str
-"""Of a parameter: an array, or ``int`` or ``bool``."""
 
 
 class Code(NamedTuple):

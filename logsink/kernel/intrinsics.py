@@ -1,0 +1,143 @@
+"""Kernels whose machine code is written by hand in LLVM: for use in other kernels only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
+
+from logsink.kernel.decorator import COMPILING, Kernel, P, R
+from logsink.kernel.parameters import MASK, U8, Bytes
+
+
+class _Intrinsic(Kernel[P, R]):
+    """A kernel for use in kernels only, whose machine code is not what numba makes of its source: ``build`` makes it."""
+
+    def __init__(self, function: Callable[P, R], build: Callable[[], Callable[P, R]]) -> None:
+        super().__init__(function)
+        self._build = build
+
+    def compile(self) -> Callable[P, R]:
+        with COMPILING:
+            if self._compiled is None:
+                self._compiled = self._build()
+        return self._compiled
+
+
+def _copy(target: U8, at: int, source: Bytes, start: int, count: int) -> None:
+    """``target[at:at + count] = source[start:start + count]``; the two do not overlap. For use in kernels only.
+
+    Copying a million frames of 186 octets takes 0.014 s, octet by octet 0.21 s, as a slice 0.08 s.
+    """
+    target[at : at + count] = source[start : start + count]
+
+
+def _word(data: Bytes, p: int) -> int:
+    """Eight octets at ``p`` as a little-endian number, without the highest bit. For use in kernels only.
+
+    One load. Of the eight that numba makes, each with a look whether its index counts from the end, a million rows with five
+    short texts took 0.25 s instead of 0.14 s to number.
+    """
+    low = data[p] | data[p + 1] << 8 | data[p + 2] << 16 | data[p + 3] << 24
+    high = data[p + 4] | data[p + 5] << 8 | data[p + 6] << 16 | data[p + 7] << 24
+    return (low | high << 32) & MASK
+
+
+def _either(data: Bytes, p: int, one: int, other: int) -> int:
+    """The first of 32 octets at ``p`` that is ``one`` or ``other``: 0 to 31, or 32. For use in kernels only."""
+    for k in range(32):
+        if data[p + k] == one or data[p + k] == other:
+            return k
+    return 32
+
+
+def _both(data: Bytes, p: int, one: int, q: int, other: int) -> int:
+    """How far behind ``p`` is ``one``, and ``other`` as far behind ``q``: 0 to 31, or 32. For use in kernels only."""
+    for k in range(32):
+        if data[p + k] == one and data[q + k] == other:
+            return k
+    return 32
+
+
+def _lowered(code: Callable[..., Any]) -> Callable[..., Any]:
+    """For an intrinsic of numba: ``code`` gets LLVM's builder and the arguments, of an array the pointer to its items."""
+    from numba.core import types
+
+    def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        plain = [
+            context.make_array(kind)(context, builder, each).data if isinstance(kind, types.Array) else each
+            for kind, each in zip(signature.args, arguments, strict=True)
+        ]
+        made = code(builder, *plain)
+        return context.get_dummy_value() if made is None else made
+
+    return lower
+
+
+def _memcpy() -> Callable[..., None]:
+    from numba.core import cgutils
+    from numba.core.types import int64, void
+    from numba.extending import intrinsic
+
+    def code(builder: Any, target: Any, at: Any, source: Any, start: Any, count: Any) -> None:
+        cast(Any, cgutils).raw_memcpy(builder, builder.gep(target, [at]), builder.gep(source, [start]), count, 1)
+
+    def typed(_: Any, target: Any, at: Any, source: Any, start: Any, count: Any) -> Any:
+        return void(target, int64, source, int64, int64), _lowered(code)
+
+    return cast(Callable[..., None], intrinsic(typed))
+
+
+def _load64() -> Callable[..., int]:
+    from llvmlite import ir
+    from numba.core.types import int64
+    from numba.extending import intrinsic
+
+    number = ir.IntType(64)
+
+    def code(builder: Any, data: Any, p: Any) -> Any:
+        place = builder.bitcast(builder.gep(data, [p]), number.as_pointer())
+        return builder.and_(builder.load(place, align=1), number(MASK))
+
+    def typed(_: Any, data: Any, p: Any) -> Any:
+        return int64(data, int64), _lowered(code)
+
+    return cast(Callable[..., int], intrinsic(typed))
+
+
+def _compare32(every: bool) -> Callable[..., int]:
+    """Of 32 octets, or of 32 and 32 others, the first that is one of two, or ``every`` of them."""
+    from llvmlite import ir
+    from numba.core.types import int64
+    from numba.extending import intrinsic
+
+    octet, bits, number = ir.IntType(8), ir.IntType(32), ir.IntType(64)
+    octets = ir.VectorType(octet, 32)
+
+    def equal(builder: Any, data: Any, p: Any, value: Any) -> Any:
+        found = builder.load(builder.bitcast(builder.gep(data, [p]), octets.as_pointer()), align=1)
+        first = builder.insert_element(ir.Constant(octets, ir.Undefined), builder.trunc(value, octet), bits(0))
+        return builder.icmp_unsigned("==", found, builder.shuffle_vector(first, first, ir.VectorType(bits, 32)(None)))
+
+    def first(builder: Any, found: Any) -> Any:
+        return builder.zext(builder.cttz(builder.bitcast(found, bits), ir.IntType(1)(0)), number)
+
+    def either(builder: Any, data: Any, p: Any, one: Any, other: Any) -> Any:
+        return first(builder, builder.or_(equal(builder, data, p, one), equal(builder, data, p, other)))
+
+    def both(builder: Any, data: Any, p: Any, one: Any, q: Any, other: Any) -> Any:
+        return first(builder, builder.and_(equal(builder, data, p, one), equal(builder, data, q, other)))
+
+    def typed_either(_: Any, data: Any, p: Any, one: Any, other: Any) -> Any:
+        return int64(data, int64, int64, int64), _lowered(either)
+
+    def typed_both(_: Any, data: Any, p: Any, one: Any, q: Any, other: Any) -> Any:
+        return int64(data, int64, int64, int64, int64), _lowered(both)
+
+    return cast(Callable[..., int], intrinsic(typed_both if every else typed_either))
+
+
+copy = _Intrinsic(_copy, _memcpy)
+word = _Intrinsic(_word, _load64)
+either = _Intrinsic(_either, partial(_compare32, every=False))
+both = _Intrinsic(_both, partial(_compare32, every=True))
