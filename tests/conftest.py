@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 from logsink import telemetry
+from tests.support.forms import running
 
 # A slow machine is no bug; what is too slow is measured by benchmarks/.
 hypothesis.settings.register_profile("logsink", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -18,6 +20,13 @@ hypothesis.settings.load_profile("logsink")
 def root() -> Path:
     """The project's directory."""
     return Path(__file__).parents[1]
+
+
+@pytest.fixture(params=[True, False], ids=["compiled", "plain"])
+def either_form(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Kernels run as machine code, and in a second test as plain Python."""
+    with running(compiled=request.param):
+        yield
 
 
 @pytest.fixture(autouse=True)

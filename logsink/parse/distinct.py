@@ -27,11 +27,10 @@ LONGEST = 2**31 - 1
 class Texts:
     """The distinct texts of one column: row by row their codes, and then the texts."""
 
-    def __init__(self, workspace: Workspace, name: str, compiled: bool) -> None:
+    def __init__(self, workspace: Workspace, name: str) -> None:
         self.count = np.zeros(1, np.int64)
         self._workspace = workspace
         self._name = name
-        self._compiled = compiled
         self._starts: Int32s = np.zeros(0, np.int32)
         self._ends: Int32s = np.zeros(0, np.int32)
         self._hashes: Int64s = np.zeros(0, np.int64)
@@ -43,7 +42,8 @@ class Texts:
         self._starts = self._larger("starts", self._starts, slots // 2)
         self._ends = self._larger("ends", self._ends, slots // 2)
         self._hashes = self._larger("hashes", self._hashes, slots // 2)
-        codes.rehash.form(self._compiled)(self._hashes, int(self.count[0]), self._table)
+        known = int(self.count[0])
+        codes.rehash.form(known)(self._hashes, known, self._table)
 
     def _larger(self, kind: str, old: npt.NDArray[Number], size: int) -> npt.NDArray[Number]:
         new = self._workspace.array(f"{self._name}.{kind}.{size}", size, old.dtype)
@@ -52,7 +52,7 @@ class Texts:
 
     def encode(self, data: Octets, spans: Int32s, field: int, out: Int32s) -> None:
         """Codes of ``field`` of each row of ``spans``, places in ``data``, into ``out``; -1 where there is none."""
-        run = codes.encode.form(self._compiled)
+        run = codes.encode.form(len(out))
         row = 0
         while True:
             row = run(
@@ -76,10 +76,10 @@ class Texts:
         starts, ends = self.places
         flags = self._workspace.array(f"{self._name}.flags", len(starts), np.int32)
         flags.fill(0)
-        if clean or not text.mark_spans.form(self._compiled)(data, starts, ends, flags):
-            return string_array(*gathered(data, starts, ends, flags, self._compiled)), None
-        offsets, replaced, _ = gathered(data, starts, ends, flags, self._compiled)
-        again = Texts(self._workspace, f"{self._name}.replaced", self._compiled)
+        if clean or not text.mark_spans.form(len(starts))(data, starts, ends, flags):
+            return string_array(*gathered(data, starts, ends, flags)), None
+        offsets, replaced, _ = gathered(data, starts, ends, flags)
+        again = Texts(self._workspace, f"{self._name}.replaced")
         renumbered = np.empty(len(starts), np.int32)
         again.encode(replaced, np.stack([offsets[:-1], offsets[1:]], axis=1), 0, renumbered)
         return again.values(replaced, True)[0], renumbered
@@ -88,9 +88,8 @@ class Texts:
 class Numbers:
     """The distinct integers, 0 excepted, of one column: row by row their codes."""
 
-    def __init__(self, compiled: bool) -> None:
+    def __init__(self) -> None:
         self.count = np.zeros(1, np.int64)
-        self._compiled = compiled
         self._distinct = np.zeros(0, np.int64)
         self._size(_SLOTS)
 
@@ -99,12 +98,13 @@ class Numbers:
         self._distinct = (
             np.resize(self._distinct, slots // 2) if len(self._distinct) else np.zeros(slots // 2, np.int64)
         )
-        codes.renumber.form(self._compiled)(self._distinct, int(self.count[0]), self._table, SEED)
+        known = int(self.count[0])
+        codes.renumber.form(known)(self._distinct, known, self._table, SEED)
 
     def encode(self, values: Int64s, out: Int32s) -> Int64s:
         """Codes of ``values`` into ``out``, -1 for 0; the values that were new, in the order of their codes."""
         before = int(self.count[0])
-        run = codes.number.form(self._compiled)
+        run = codes.number.form(len(out))
         row = 0
         while True:
             row = run(values, row, out, self._table, self._distinct, self.count, SEED)
@@ -118,7 +118,6 @@ def gathered(
     starts: Int32s,
     ends: Int32s,
     flags: Int32s,
-    compiled: bool,
     order: Int64s | None = None,
     workspace: Workspace | None = None,
     name: str = "",
@@ -131,11 +130,11 @@ def gathered(
     if order is None:
         order = np.arange(len(starts))
     offsets = workspace.array(f"{name}.offsets", len(order) + 1, np.int32)
-    fitting = text.measure.form(compiled)(data, starts, ends, flags, order, offsets, LONGEST)
+    fitting = text.measure.form(len(order))(data, starts, ends, flags, order, offsets, LONGEST)
     if fitting < len(order):
         raise OverflowError(f"cannot lay out {len(order)} texts: only {fitting} fit into {LONGEST} bytes")
     out = workspace.array(f"{name}.bytes", int(offsets[-1]), np.uint8)
-    return offsets, out, text.gather.form(compiled)(data, starts, ends, flags, order, offsets, out)
+    return offsets, out, text.gather.form(len(order))(data, starts, ends, flags, order, offsets, out)
 
 
 def string_array(offsets: Int32s, values: Octets, _: int = 0) -> pa.StringArray:

@@ -49,7 +49,7 @@ class Rows:
     workspace; so are its tables, and of those only the newest. Without a workspace of the caller's it all belongs to the rows.
     """
 
-    def __init__(self, frames: Frames, settings: Settings, receiver: str, compiled: bool, workspace: Workspace) -> None:
+    def __init__(self, frames: Frames, settings: Settings, receiver: str, workspace: Workspace) -> None:
         n = len(frames)
         self.received: Int64s = frames.received
         self.time: Int64s = workspace.array("time", n, np.int64)
@@ -58,7 +58,6 @@ class Rows:
         self._frames = frames
         self._settings = settings
         self._receiver = receiver
-        self._compiled = compiled
         self._workspace = workspace
         self._facility = workspace.array("facility", n, np.int8)
         self._severity = workspace.array("severity", n, np.int8)
@@ -66,7 +65,7 @@ class Rows:
         self._ends = workspace.array("message.end", n, np.int32)
         self._wire = workspace.array("wire", n, np.int32)
         self._codes = {name: workspace.array(name, n, np.int32) for name in _FIELDS}
-        self._texts = {name: Texts(workspace, name, compiled) for name in _FIELDS}
+        self._texts = {name: Texts(workspace, name) for name in _FIELDS}
         self._templates = wire.Templates()
         self._columns: dict[str, _Column] = {}
         self._clean = self._parse()
@@ -79,7 +78,7 @@ class Rows:
     def sizes(self) -> Int32s:
         """int32[n]: octets of each message as the table has it, 0 where there is none."""
         order, offsets = np.arange(len(self)), self._workspace.array("sizes", len(self) + 1, np.int32)
-        measure = text.measure.form(self._compiled)
+        measure = text.measure.form(len(self))
         fitting = measure(self._frames.data, self._starts, self._ends, self.flags, order, offsets, LONGEST)
         offsets[fitting + 1 :] = offsets[fitting]
         return np.diff(offsets)
@@ -115,12 +114,12 @@ class Rows:
         """Fill the arrays; whether every frame is UTF-8."""
         frames, workspace, n = self._frames, self._workspace, len(self)
         self.flags[:] = frames.flags
-        scan, rescan = strict.scan.form(self._compiled), loose.rescan.form(self._compiled)
-        prove, mark = wire.prove.form(self._compiled), text.mark.form(self._compiled)
+        scan, rescan = strict.scan.form(n), loose.rescan.form(n)
+        prove, mark = wire.prove.form(n), text.mark.form(n)
         clocks = zone.load(self._settings.default_timezone)
         shapes = workspace.array("block.shapes", _BLOCK, np.int64)
         left = workspace.array("block.left", _BLOCK, np.int32)
-        numbers = Numbers(self._compiled)
+        numbers = Numbers()
         templates = self._templates
         dirty = 0
         for a in range(0, n, _BLOCK):
@@ -147,9 +146,9 @@ class Rows:
         return dirty == 0
 
     def _count_equal_times(self) -> None:
-        longest = codes.longest.form(self._compiled)(self.received)
+        longest = codes.longest.form(len(self))(self.received)
         table = self._workspace.array("nth.table", 1 << (2 * longest).bit_length(), np.int32)
-        codes.positions.form(self._compiled)(self.received, self.time, self.nth, table, SEED)
+        codes.positions.form(len(self))(self.received, self.time, self.nth, table, SEED)
 
     def _column(self, name: str) -> _Column:
         if name not in self._columns:
@@ -177,10 +176,10 @@ class Rows:
         spans = np.empty((len(starts), 2 * len(deploy.NAMES)), np.int32)
         found = np.empty(int((ends - starts).sum()), np.uint8)
         sd_id = np.frombuffer(self._settings.deploy_sd_id.encode(), np.uint8)
-        deploy.extract.form(self._compiled)(self._frames.data, starts, ends, sd_id, found, spans)
+        deploy.extract.form(len(starts))(self._frames.data, starts, ends, sd_id, found, spans)
         made: dict[str, _Column] = {}
         for number, name in enumerate(deploy.NAMES):
-            texts = Texts(self._workspace, name, self._compiled)
+            texts = Texts(self._workspace, name)
             by_text = np.empty(len(starts), np.int32)
             texts.encode(found, spans, number, by_text)
             values, renumbered = texts.values(found, self._clean)
@@ -197,7 +196,7 @@ class Rows:
         if isinstance(column, int):
             indices.fill(column)
             return pa.DictionaryArray.from_buffers(kind, len(order), [None, pa.py_buffer(indices)], values, 0)
-        absent = codes.take.form(self._compiled)(column, order, indices)
+        absent = codes.take.form(len(order))(column, order, indices)
         validity = None
         if absent:
             validity = _bits(indices >= 0)
@@ -227,23 +226,20 @@ class Rows:
 
     def _gathered(self, name: str, starts: Int32s, ends: Int32s, flags: Int32s, order: Int64s) -> pa.Array:
         offsets, values, present = gathered(
-            self._frames.data, starts, ends, flags, self._compiled, order, self._workspace, f"table.{name}"
+            self._frames.data, starts, ends, flags, order, self._workspace, f"table.{name}"
         )
         validity = None if present == len(order) else _bits(starts[order] >= 0)
         buffers = [validity, pa.py_buffer(offsets), pa.py_buffer(values)]
         return pa.Array.from_buffers(ROWS_SCHEMA.field(name).type, len(order), buffers)
 
 
-def parse(
-    frames: Frames, settings: Settings, receiver: str, *, compiled: bool = True, workspace: Workspace | None = None
-) -> Rows:
+def parse(frames: Frames, settings: Settings, receiver: str, *, workspace: Workspace | None = None) -> Rows:
     """The rows of ``frames``, in their order, by these settings; nothing is refused and nothing is lost.
 
-    ``compiled=False`` runs the same code without loading numba: for a few thousand frames that is faster. A workspace saves
-    the memory of one call for the next (see ``Rows`` for how long rows are valid then). Calls may run at the same time in
-    threads, each with its own workspace. ``ConfigError``: there is no such time zone.
+    A workspace saves the memory of one call for the next (see ``Rows`` for how long rows are valid then). Calls may run at
+    the same time in threads, each with its own workspace. ``ConfigError``: there is no such time zone.
     """
-    return Rows(frames, settings, receiver, compiled, workspace or Workspace())
+    return Rows(frames, settings, receiver, workspace or Workspace())
 
 
 def _translated(column: Int32s, renumbered: Int32s | None) -> Int32s:

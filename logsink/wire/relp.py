@@ -243,10 +243,9 @@ class RelpSession:
     unfinished  1 when input ended inside a frame that was not taken; the sender will send it again
 
     The caller's buffer must be longer than ``carry_limit(max_message)``; ``max_message`` is at least 1.
-    With ``compiled=False`` the kernels run without numba, with the same results.
     """
 
-    def __init__(self, scratch: Scratch, max_message: int, *, compiled: bool = True) -> None:
+    def __init__(self, scratch: Scratch, max_message: int) -> None:
         self.carry = b""
         self.taken = 0
         self.state = State.NEW
@@ -256,9 +255,6 @@ class RelpSession:
         self.unfinished = 0
         self._scratch = scratch
         self._max_message = max_message
-        self._read_header = read_header.form(compiled)
-        self._take = take.form(compiled)
-        self._write_answers = write_answers.form(compiled)
         self._next = 1  # the TXNR that must come; LAST_TXNR + 1 is none: the count has to start again
         self._rest = -1  # as in `take`
         self._runs: list[tuple[int, int]] = []  # (frames taken before it, TXNR of its first) of each run without a wrap
@@ -279,7 +275,7 @@ class RelpSession:
         partial = False
         while self.state in _READING:
             if self.state is State.OPEN:
-                at, n, count, self._rest, dropped, partial = self._take(
+                at, n, count, self._rest, dropped, partial = take(
                     buffer,
                     at,
                     end,
@@ -358,7 +354,7 @@ class RelpSession:
         stop = min([due, self._answered + ANSWERS, *(run[0] for run in self._runs[1:2])])
         count = stop - self._answered
         out = np.empty(count * _ANSWER_ROOM, np.uint8)
-        length = self._write_answers(txnr + self._answered - before, count, out)
+        length = write_answers(txnr + self._answered - before, count, out)
         self._answered = stop
         return out[:length].tobytes()
 
@@ -369,7 +365,7 @@ class RelpSession:
         """
         if self._rest >= 0:
             raise _Violation(f"cannot read RELP frame {self._next - 1}: expected LF after its DATA")
-        txnr, command, stop, length, body = self._read_header(buffer, at, end)
+        txnr, command, stop, length, body = read_header(buffer, at, end)
         if txnr == _UNFINISHED:
             return None
         if txnr < 0:

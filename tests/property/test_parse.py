@@ -20,6 +20,7 @@ from logsink.flags import Flag
 from logsink.parse import RAW_COLUMNS, Settings, Workspace, parse, raw_frames
 from logsink.parse.schema import ESCAPED_BYTES, UNESCAPED_COLUMNS, VERBATIM_COLUMNS
 from tests.support.examples import examples
+from tests.support.forms import running
 from tests.support.frames import frames_of
 
 CASES = json.loads((Path(__file__).parents[1] / "data" / "cases.json").read_text())
@@ -58,7 +59,8 @@ FRAMES = st.lists(FRAME, max_size=12)
 
 def table_of(frames: list[bytes], zone: str = "UTC", *, compiled: bool = True, **around: bytes) -> pa.Table:
     config = Settings(default_timezone=zone)
-    table = parse(frames_of(frames, RECEIVED, **around), config, "r", compiled=compiled).table()
+    with running(compiled=compiled):
+        table = parse(frames_of(frames, RECEIVED, **around), config, "r").table()
     table.validate(full=True)
     return table
 
@@ -162,7 +164,8 @@ def test_nth_counts_equal_times_of_a_read(rows: list[tuple[int, int]]) -> None:
         expected.append(seen[row])
         seen[row] += 1
     for compiled in (False, True):
-        assert parse(frames, Settings(), "r", compiled=compiled).nth.tolist() == expected
+        with running(compiled=compiled):
+            assert parse(frames, Settings(), "r").nth.tolist() == expected
 
 
 @given(FRAMES, FRAMES, st.randoms(use_true_random=False))

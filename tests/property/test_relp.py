@@ -14,6 +14,7 @@ from logsink.flags import Flag
 from logsink.wire.batch import Scratch
 from logsink.wire.relp import LAST_TXNR, RelpSession, State, carry_limit
 from tests.support.examples import examples
+from tests.support.forms import running
 
 LIMIT = 24
 ROOM = 1 << 15
@@ -61,8 +62,8 @@ def run(session: RelpSession, reads: Iterable[bytes], lags: Iterable[int]) -> Ou
     )
 
 
-def begin(first: int = 1, *, compiled: bool = True) -> RelpSession:
-    session = RelpSession(Scratch(ROOM), LIMIT, compiled=compiled)
+def begin(first: int = 1) -> RelpSession:
+    session = RelpSession(Scratch(ROOM), LIMIT)
     session._next = first  # as after a long life
     return session
 
@@ -126,7 +127,8 @@ def test_valid_stream_cut_anywhere(
         answers += b"%d rsp 0\n0 serverclose 0\n" % after(txnr)
 
     reads = pieces(stream, cuts)
-    outcome = run(begin(first, compiled=compiled), reads, lagging(reads, lags))
+    with running(compiled=compiled):
+        outcome = run(begin(first), reads, lagging(reads, lags))
 
     head, rest = outcome.replies[: -len(answers) or None], outcome.replies[len(outcome.replies) - len(answers) :]
     assert rest == answers
@@ -175,7 +177,8 @@ def test_any_bytes_cut_anywhere(parts: list[bytes], opened: bool, cuts: list[int
     whole = run(begin(), [stream], [0])
     reads = pieces(stream, cuts)
     assert run(begin(), reads, lagging(reads, lags)) == whole
-    assert run(begin(compiled=False), reads, lagging(reads, lags)) == whole
+    with running(compiled=False):
+        assert run(begin(), reads, lagging(reads, lags)) == whole
     assert whole.finished
 
 

@@ -15,8 +15,8 @@ from logsink.archive.file import write_files
 from logsink.archive.log import Add, DeltaLog, Txn
 from logsink.cli.main import main
 from logsink.journal.segment import Segment, SegmentName, encode
+from logsink.kernel import FEW
 from logsink.parse import Frames, Origin, Settings, parse
-from logsink.query.read.tail import SMALL
 from logsink.store import Store, open_store
 
 START = 1_795_305_600_000_000
@@ -101,7 +101,7 @@ QUESTIONS = (
 )
 
 
-@pytest.mark.parametrize(("count", "each"), [(12, SMALL // 13), (8, SMALL // 7)], ids=["interpreted", "compiled"])
+@pytest.mark.parametrize(("count", "each"), [(12, FEW // 13), (8, FEW // 7)], ids=["interpreted", "compiled"])
 def test_rows_do_not_depend_on_where_they_are(tmp_path: Path, count: int, each: int) -> None:
     made, answers = segments(count, each), list[dict[tuple[str, ...], bytes]]()
     order = [made[k::4] for k in range(4)]  # by lane: a lane is archived from its first segment on

@@ -7,7 +7,8 @@ import resource
 
 import pytest
 
-from logsink import kernel, serve
+from logsink import serve
+from logsink.kernel import compile_all, decorator
 from logsink.net.http import CONNECTIONS
 
 ALL = 10_000 + CONNECTIONS + serve.FILES
@@ -42,8 +43,8 @@ def test_files_are_kept_back_from_connections(
 
 
 def test_whatever_the_event_loop_calls_is_compiled() -> None:
-    kernel.compile_all(*serve.LOOP)
+    compile_all(*serve.LOOP)
     rooms = tuple(f"logsink.{room}." for room in ("wire", "journal", "net"))
-    called = [one for one in kernel._every if one.function.__module__.startswith(rooms)]
+    called = [one for one in decorator._every if one.function.__module__.startswith(rooms)]
     assert len(called) > 5
     assert [one for one in called if one._compiled is None] == []

@@ -125,9 +125,7 @@ class Chunks:
             self._parts.append((start, memoryview(part)))
         self._fetched.update(missing)
 
-    def holding(
-        self, column: str, mask: Mask, needles: Sequence[Needles], compiled: bool = True
-    ) -> tuple[Mask, pa.Array] | None:
+    def holding(self, column: str, mask: Mask, needles: Sequence[Needles]) -> tuple[Mask, pa.Array] | None:
         """Which rows of ``mask`` can satisfy ``needles`` in a fetched column, and its values in them; None: it cannot be said.
 
         The array has a value for each row: what it is in rows that cannot says nothing.
@@ -141,7 +139,7 @@ class Chunks:
             return None
         start, length = _place(chunk)
         body = _Fetched(file.size, self._parts).part(start, start + length)
-        return holding(body, chunk.compression, bool(kind.max_definition_level), mask, needles, compiled)
+        return holding(body, chunk.compression, bool(kind.max_definition_level), mask, needles)
 
     def array(self, column: str) -> pa.Array:
         """The values of one column."""

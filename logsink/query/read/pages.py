@@ -36,6 +36,9 @@ _FEW: Final = 64
 _BY_HAND: Final = 2
 """Pages of which Python itself takes values."""
 
+_UNCOMPILED: Final = 1 << 18
+"""Rows of chunks whose few values Python itself takes: machine code takes 0.03 s to load."""
+
 _SIZE: Final = struct.Struct("<I").unpack_from
 """The length before each PLAIN value. A page is walked so in a third of the time that ``int.from_bytes`` takes."""
 
@@ -45,17 +48,18 @@ Struct = Mapping[int, Any]
 
 
 def holding(
-    chunk: memoryview, compression: str, optional: bool, mask: Mask, needles: Sequence[Needles], compiled: bool = True
+    chunk: memoryview, compression: str, optional: bool, mask: Mask, needles: Sequence[Needles]
 ) -> tuple[Mask, pa.StringArray] | None:
     """Which values of a column chunk of strings, of those in ``mask``, can satisfy all of ``needles``, and these values.
 
     Where few are left of a page, these are not searched any further; a page without any is not unpacked. In the array ''
     stands for all others. None when it cannot be said. ``chunk`` are the chunk's bytes in the file, ``compression`` is its
-    codec's name in the footer; ``optional``: whether values may be null. Not ``compiled``, it is said of few pages only: a
-    page takes 1 ms then, and a command that wants few values is spared the 0.03 s in which machine code is loaded.
+    codec's name in the footer; ``optional``: whether values may be null. Without needles and machine
+    code, only values of ``_BY_HAND`` pages are taken: 1 ms a page.
     """
     wanted = [[np.frombuffer(needle, np.uint8) for needle in alternatives] for alternatives in needles]
     found, ends, data, held = mask.copy(), np.zeros(len(mask) + 1, np.int32), list[memoryview | bytes](), 0
+    compiled = bool(needles) or take.pays(len(mask), _UNCOMPILED)
     try:
         codec = None if compression == "UNCOMPRESSED" else pa.Codec(compression.lower())
         pages = [*_pages(chunk)]

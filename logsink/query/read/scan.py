@@ -58,9 +58,6 @@ To put a table in order, to join and to print it costs 3 ms, however small it is
 _EVER = -(1 << 62)
 """Before every time, in microseconds."""
 
-_UNCOMPILED = 1 << 18
-"""Rows in row groups of which few values are taken by Python itself: machine code takes 0.03 s to load."""
-
 
 async def search(
     store: Store, query: Query, report: Report | None = None, tuning: Tuning | None = None
@@ -235,8 +232,6 @@ class _Scan:
         self._moved = asyncio.Condition()  # the line of units under way
         self._numbers = 0
         self._least = _EVER  # see _newest
-        self._interpreted = 0
-        self._taken = 0  # rows in row groups that something was taken from
 
     async def plan(self) -> None:
         """Find out what there is; first, and once. ``NotFound`` when there is no store."""
@@ -297,10 +292,8 @@ class _Scan:
     async def _segments(self, group: Sequence[Stored]) -> pa.Table:
         read = await asyncio.gather(*map(self._segment, group))
         segments = [segment for segment in read if segment is not None]
-        self._interpreted += sum(len(segment.frames) for segment in segments)
-        compiled = self._interpreted > tail.SMALL
         try:
-            rows = await self._threaded(tail.rows, segments, self._query.filter, self._columns, compiled)
+            rows = await self._threaded(tail.rows, segments, self._query.filter, self._columns)
         except FormatError as error:
             return await self._unreadable(error)
         return await self._reduced(rows)
@@ -450,14 +443,13 @@ class _Scan:
         async with self._moved:  # whole rows are large: only for those whose turn is near
             await self._moved.wait_for(lambda: unit in islice(self._under_way, self._tuning.threads + 1))
         await selection.chunks.fetch(self._fetch, [name for name in self._columns if name not in selection.known])
-        self._taken += group.rows
-        rows = await self._threaded(self._part_of, selection, self._taken > _UNCOMPILED)
+        rows = await self._threaded(self._part_of, selection)
         if self._part is not None:
             self._report.rows += count
         return rows
 
-    def _part_of(self, selection: Selection, compiled: bool) -> pa.Table:
-        rows = selection.rows(self._columns, compiled)
+    def _part_of(self, selection: Selection) -> pa.Table:
+        rows = selection.rows(self._columns)
         return rows if self._part is None else self._part(rows)
 
     def _newest(self, times: pa.Array, mask: Mask) -> Mask:

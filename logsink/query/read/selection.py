@@ -48,10 +48,10 @@ class Selection:
             self.known[name] = self.chunks.array(name)
         return self.known[name]
 
-    def rows(self, columns: Sequence[str], compiled: bool) -> pa.Table:
-        """These columns of the rows that are left; ``compiled`` as of ``pages.holding``."""
+    def rows(self, columns: Sequence[str]) -> pa.Table:
+        """These columns of the rows that are left."""
         if HEAVY in columns and HEAVY not in self.known and not self.mask.all():
-            found = self.chunks.holding(HEAVY, self.mask, (), compiled)
+            found = self.chunks.holding(HEAVY, self.mask, ())
             self.known.update({} if found is None else {HEAVY: found[1]})
         missing = [name for name in columns if name not in self.known]
         if missing:

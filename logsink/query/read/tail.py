@@ -22,11 +22,8 @@ from logsink.parse import Frames, Origin, Settings, parse
 from logsink.query.read.datafile import SCHEMA, as_rows
 from logsink.query.request.filters import Filter, Mask, as_array
 
-SMALL = 2000
-"""Frames that are parsed by the interpreted kernels, at 28 us each; to load the compiled ones takes 0.07 s."""
-
 FEW = 200
-"""Frames whose parsing is not worth machine code, and that are parsed by themselves first: it takes 10 ms either way."""
+"""Frames that are parsed by themselves first, which takes 10 ms at most, to see which reads have a row of the filter."""
 
 TOGETHER = 1 << 20
 """Bytes of stored segments that are parsed together: about 8 MiB of frames."""
@@ -54,7 +51,7 @@ def sift(segment: Segment, filter: Filter) -> Segment:
     return segment._replace(frames=_reads(frames, filter.candidates(_as_array(frames))))
 
 
-def rows(segments: Iterable[Segment], filter: Filter, columns: Sequence[str], compiled: bool) -> pa.Table:
+def rows(segments: Iterable[Segment], filter: Filter, columns: Sequence[str]) -> pa.Table:
     """The segments' rows that meet the filter, with these columns; receiver by receiver, else in the order of the segments."""
     alike: dict[tuple[str, Settings], list[Frames]] = {}
     for segment in segments:
@@ -63,10 +60,10 @@ def rows(segments: Iterable[Segment], filter: Filter, columns: Sequence[str], co
     found = []
     for (receiver, settings), parts in alike.items():
         frames = _joined(parts)
-        if compiled and filter.in_frames():
+        if filter.in_frames():
             frames = _hopeful(frames, settings, receiver, filter)
         if len(frames):
-            parsed = parse(frames, settings, receiver, compiled=compiled and len(frames) > FEW).table()
+            parsed = parse(frames, settings, receiver).table()
             met = _met(parsed, filter)
             found.append(as_rows(parsed if met.all() else parsed.filter(as_array(met)), columns))
     return as_rows(pa.concat_tables(found) if found else SCHEMA.empty_table(), columns)
@@ -77,7 +74,7 @@ def _hopeful(frames: Frames, settings: Settings, receiver: str, filter: Filter) 
     candidates = filter.candidates(_as_array(frames))
     if not 0 < np.count_nonzero(candidates) <= FEW < len(frames):
         return frames
-    alone = parse(_kept(frames, candidates), settings, receiver, compiled=False)
+    alone = parse(_kept(frames, candidates), settings, receiver)
     candidates[candidates] = _met(alone.table(), filter)
     return _reads(frames, candidates)
 

@@ -123,7 +123,6 @@ class Follower:
         self._archived: dict[str, int] = {}
         """Receiver -> time of receipt up to which its rows were taken from the table."""
         self._looked = time.monotonic()
-        self._compiled = False
         self._log = DeltaLog(store)
 
     async def settle(self, plan: Plan) -> None:
@@ -219,8 +218,7 @@ class Follower:
     def _rows(self, segments: Iterable[tuple[Segment, int]]) -> list[pa.Table]:
         """The rows of these segments that are wanted, by time of receipt; what was read at once stays as it came."""
         sifted = [_beyond(tail.sift(segment, self._query.filter), after) for segment, after in segments]
-        self._compiled |= sum(len(segment.frames) for segment in sifted) > tail.SMALL
-        rows = tail.rows(sifted, self._query.filter, self._columns, self._compiled)
+        rows = tail.rows(sifted, self._query.filter, self._columns)
         return self._counted(rows.take(as_array(_received(rows).argsort(kind="stable"))))
 
     def _counted(self, rows: pa.Table) -> list[pa.Table]:

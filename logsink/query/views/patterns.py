@@ -16,6 +16,9 @@ from logsink.kernel import I32, U8, Bytes, ReadI32, kernel
 
 LONG = 8
 
+_FEW = 1000
+"""Messages that plain Python turns into patterns in the time in which the kernel's machine code is loaded."""
+
 _STAR = 42
 _JOINS = (46, 58, 45, 47, 95, 43, 61, 64, 37, 44)
 
@@ -70,15 +73,15 @@ def _collapse(data: Bytes, starts: ReadI32, out: U8, ends: I32) -> int:
     return at
 
 
-def collapsed(messages: pa.Array, *, compiled: bool = True) -> pa.StringArray:
-    """The pattern of each message; null stays null. ``compiled=False``: without loading numba, for a few thousand."""
+def collapsed(messages: pa.Array) -> pa.StringArray:
+    """The pattern of each message; null stays null."""
     _, offsets, data = messages.buffers()
     if data is None or not len(messages):
         return messages
     starts = np.frombuffer(offsets, np.int32)[messages.offset : messages.offset + len(messages) + 1]
     octets = np.frombuffer(data, np.uint8)
     out, ends = np.empty(max(1, int(starts[-1] - starts[0])), np.uint8), np.empty(len(starts), np.int32)
-    _collapse.form(compiled)(octets, starts, out, ends)
+    _collapse.form(len(messages), _FEW)(octets, starts, out, ends)
     validity = (
         pa.py_buffer(np.packbits(np.asarray(messages.is_valid()), bitorder="little")) if messages.null_count else None
     )

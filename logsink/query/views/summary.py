@@ -34,9 +34,6 @@ _INSTANT = pa.timestamp("us", tz="UTC")
 _HOUR, _WEEK = 3600 * 1_000_000, 7 * 86_400 * 1_000_000
 _MONDAY = 4 * 86_400 * 1_000_000  # 5 January 1970
 
-_SMALL = 1000
-"""Messages that become patterns without the compiled kernel, which takes 0.07 s to load."""
-
 
 class Summary(Protocol):
     """One kind of answer."""
@@ -173,7 +170,7 @@ class Patterns:
 
     def part(self, rows: pa.Table) -> pa.Table:
         messages = one_chunk(rows.column("message"))
-        return _counted({"pattern": collapsed(messages, compiled=len(messages) > _SMALL)}, rows.num_rows)
+        return _counted({"pattern": collapsed(messages)}, rows.num_rows)
 
     def whole(self, parts: Sequence[pa.Table]) -> pa.Table:
         return _summed(parts, ("pattern",)).sort_by([(COUNT, "descending"), ("pattern", "ascending")])

@@ -238,3 +238,23 @@ def test_damaged_machine_code_is_compiled_again(installation: Installation) -> N
 def test_importing_the_parser_does_not_import_numba() -> None:
     code = "import sys, logsink.parse; sys.exit('numba' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+FORMS = """
+import sys, numpy as np
+from logsink.kernel import Bytes, kernel
+
+@kernel
+def count(data: Bytes) -> int:
+    return len(data)
+
+print(count.form(1500) == count.py, count.form(500) == count.py, count.form(1) == count, count.form(1) == count)
+print(count.form(1, few=5000) == count.py, 'numba' in sys.modules)
+import numba
+print(count.form(1, few=5000) == count)
+"""
+
+
+def test_machine_code_runs_once_many_rows_were_handled_or_numba_is_there() -> None:
+    out = subprocess.run([sys.executable, "-c", FORMS], check=True, capture_output=True, text=True).stdout
+    assert out.split() == ["True"] * 5 + ["False", "True"]

@@ -152,6 +152,7 @@ def test_arrays_of_another_kind_are_refused(array: object) -> None:
 PARSE = """
 import sys
 from logsink.parse import Settings, parse
+from tests.support.forms import running
 from tests.unit.query.archives import frames
 
 bodies = [
@@ -161,7 +162,10 @@ bodies = [
     b"no head at all",
     b"<14>",
 ] * 50
-rows = {form: parse(frames(bodies), Settings(), "r1", compiled=form).table() for form in (False, True)}
+rows = {}
+for compiled in (False, True):
+    with running(compiled=compiled):
+        rows[compiled] = parse(frames(bodies), Settings(), "r1").table()
 print(rows[True].equals(rows[False]), rows[True].num_rows, "numba" in sys.modules)
 """
 

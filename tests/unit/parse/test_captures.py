@@ -17,8 +17,11 @@ from logsink.net.tcp import TcpConnection
 from logsink.net.udp import UdpListener
 from logsink.parse import Settings, parse, raw_frames
 from tests.support import bench
+from tests.support.forms import running
 from tests.support.frames import frames_of
 from tests.unit.parse.test_senders import COLUMNS
+
+plain_parse = running(compiled=False)(parse)
 
 DATA = Path(__file__).parents[2] / "data"
 CAPTURES = {
@@ -58,7 +61,7 @@ def rows(frames: list[tuple[bytes, int]], time: str) -> list[dict[str, Any]]:
     at = int(datetime.fromisoformat(time).timestamp()) * 1_000_000
     given = frames_of([frame for frame, _ in frames], at)
     given.flags[:] = [flags for _, flags in frames]
-    table = parse(given, Settings(), "r", compiled=False).table()
+    table = plain_parse(given, Settings(), "r").table()
     assert raw_frames(table).to_pylist() == [frame for frame, _ in frames]
     return [
         {

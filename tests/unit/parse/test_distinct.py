@@ -9,8 +9,8 @@ from logsink.parse.distinct import Texts
 from logsink.parse.workspace import Workspace
 
 
-@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "plain"])
-def test_every_bit_of_a_text_counts(compiled: bool) -> None:
+@pytest.mark.usefixtures("either_form")
+def test_every_bit_of_a_text_counts() -> None:
     texts = [b""]
     for length in range(1, 20):
         texts += [bytes(length), b"a" * length]
@@ -21,6 +21,6 @@ def test_every_bit_of_a_text_counts(compiled: bool) -> None:
     ends = np.cumsum([len(text) for text in texts], dtype=np.int32)
     starts = np.concatenate([np.zeros(1, np.int32), ends[:-1]])
     spans = np.concatenate([np.stack([starts, ends], axis=1)] * 2)
-    numbers, found = Texts(Workspace(), "any", compiled), np.empty(2 * len(texts), np.int32)
+    numbers, found = Texts(Workspace(), "any"), np.empty(2 * len(texts), np.int32)
     numbers.encode(np.frombuffer(b"".join(texts), np.uint8), spans, 0, found)
     assert found.tolist() == [*range(len(texts))] * 2

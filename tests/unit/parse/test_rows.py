@@ -9,13 +9,16 @@ import pytest
 from logsink.flags import Flag
 from logsink.parse import ROWS_SCHEMA, Frames, Origin, Settings, Workspace, parse
 from logsink.parse.schema import CODED_COLUMNS, FILE_SCHEMA
+from tests.support.forms import running
 from tests.support.frames import frames_of
 
-FORMS = pytest.mark.parametrize("compiled", [False, True])
+plain_parse = running(compiled=False)(parse)
+
+FORMS = pytest.mark.usefixtures("either_form")
 
 
 def test_the_table_has_the_schema_of_the_files() -> None:
-    table = parse(frames_of([b"<13>x"]), Settings(), "r", compiled=False).table()
+    table = plain_parse(frames_of([b"<13>x"]), Settings(), "r").table()
     assert table.schema == ROWS_SCHEMA
     plain = pa.schema(
         [f.with_type(f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in ROWS_SCHEMA]
@@ -27,20 +30,20 @@ def test_the_table_has_the_schema_of_the_files() -> None:
 
 
 @FORMS
-def test_no_frames(compiled: bool) -> None:
-    rows = parse(frames_of([]), Settings(), "r", compiled=compiled)
+def test_no_frames() -> None:
+    rows = parse(frames_of([]), Settings(), "r")
     assert len(rows) == 0
     assert rows.table() == ROWS_SCHEMA.empty_table()
 
 
 @FORMS
-def test_more_distinct_values_than_any_table_begins_with(compiled: bool) -> None:
+def test_more_distinct_values_than_any_table_begins_with() -> None:
     count = 3000
     frames = [
         b'<13>1 2026-01-01T00:00:00Z h%d a - - [deploy@32473 role="r%d"] x' % (i % count, i % count)
         for i in range(2 * count)
     ]
-    rows = parse(frames_of(frames), Settings(), "r", compiled=compiled)
+    rows = parse(frames_of(frames), Settings(), "r")
     codes, values = rows.code("host")
     assert codes.tolist() == [*range(count)] * 2
     assert values.to_pylist() == [f"h{i}" for i in range(count)]
@@ -48,18 +51,18 @@ def test_more_distinct_values_than_any_table_begins_with(compiled: bool) -> None
 
 
 @FORMS
-def test_more_shapes_than_any_table_begins_with(compiled: bool) -> None:
+def test_more_shapes_than_any_table_begins_with() -> None:
     zones = [f"{sign}{hour:02d}:{minute:02d}" for sign in "+-" for hour in range(24) for minute in range(0, 60, 2)]
     frames = [f"<13>1 2026-01-01T00:00:00{zone} - - - - -".encode() for zone in zones]
-    table = parse(frames_of(frames), Settings(), "r", compiled=compiled).table()
+    table = parse(frames_of(frames), Settings(), "r").table()
     assert table["wire"].null_count == 0
     assert len(set(table["wire"].to_pylist())) == len(zones)
 
 
 @FORMS
-def test_values_that_replacement_makes_equal_are_one(compiled: bool) -> None:
+def test_values_that_replacement_makes_equal_are_one() -> None:
     frames = [b"<13>1 - h\xff%d a - - - x" % i for i in (0, 1)] + [b"<13>1 - h\xfe0 a - - - x"]
-    codes, values = parse(frames_of(frames), Settings(), "r", compiled=compiled).code("host")
+    codes, values = parse(frames_of(frames), Settings(), "r").code("host")
     assert codes.tolist() == [0, 1, 0]
     assert values.to_pylist() == ["h\ufffd0", "h\ufffd1"]
 
@@ -74,7 +77,7 @@ def test_origins_and_receiver() -> None:
     frames = Frames(
         frames.data, frames.offsets, frames.flags, frames.received, np.array([2, 0, 1, 0], np.int32), origins
     )
-    table = parse(frames, Settings(), "receiver-1", compiled=False).table()
+    table = plain_parse(frames, Settings(), "receiver-1").table()
     assert table["sender"].to_pylist() == ["192.0.2.1", "192.0.2.1", None, "192.0.2.1"]
     assert table["identity"].to_pylist() == ["CN=web", None, "CN=web", None]
     assert table["transport"].to_pylist() == ["tls", "tcp", "relp-tls", "tcp"]
@@ -85,7 +88,7 @@ def test_what_framing_saw_is_kept() -> None:
     frames = frames_of([b"<13>x", b"<13>1 - - - - - -"])
     frames.flags[:] = [Flag.TRUNCATED, Flag.INFLATED | Flag.MAYBE_RESENT]
     before = frames.flags.copy()
-    flags = parse(frames, Settings(), "r", compiled=False).flags.tolist()
+    flags = plain_parse(frames, Settings(), "r").flags.tolist()
     assert flags[0] == Flag.TRUNCATED | Flag.TIME_INFERRED | Flag.UNPARSED
     assert flags[1] == Flag.INFLATED | Flag.MAYBE_RESENT | Flag.TIME_INFERRED
     assert frames.flags.tolist() == before.tolist()
@@ -108,9 +111,9 @@ def test_what_framing_saw_is_kept() -> None:
     ],
 )
 @FORMS
-def test_the_deploy_element(sd: str, expected: dict[str, str], compiled: bool) -> None:
+def test_the_deploy_element(sd: str, expected: dict[str, str]) -> None:
     frame = f"<13>1 - h a - - {sd} x".encode()
-    [row] = parse(frames_of([frame]), Settings(), "r", compiled=compiled).table().to_pylist()
+    [row] = parse(frames_of([frame]), Settings(), "r").table().to_pylist()
     assert {
         name: row[name] for name in ("environment", "role", "deploy", "instance") if row[name] is not None
     } == expected
@@ -119,19 +122,19 @@ def test_the_deploy_element(sd: str, expected: dict[str, str], compiled: bool) -
 
 def test_the_deploy_element_has_the_configured_name() -> None:
     frame = b'<13>1 - h a - - [deploy@32473 role="no"][mine role="yes"] x'
-    [row] = parse(frames_of([frame]), Settings(deploy_sd_id="mine"), "r", compiled=False).table().to_pylist()
+    [row] = plain_parse(frames_of([frame]), Settings(deploy_sd_id="mine"), "r").table().to_pylist()
     assert row["role"] == "yes"
 
 
 def test_rows_keep_their_memory_unless_a_workspace_is_shared() -> None:
     first, second = frames_of([b"<13>one"]), frames_of([b"<14>two"])
-    alone = parse(first, Settings(), "r", compiled=False).table()
-    parse(second, Settings(), "r", compiled=False).table()
+    alone = plain_parse(first, Settings(), "r").table()
+    plain_parse(second, Settings(), "r").table()
     assert alone["message"].to_pylist() == ["one"]
     workspace = Workspace()
-    parse(first, Settings(), "r", compiled=False, workspace=workspace).table()
+    plain_parse(first, Settings(), "r", workspace=workspace).table()
     held = workspace.nbytes
-    table = parse(second, Settings(), "r", compiled=False, workspace=workspace).table()
+    table = plain_parse(second, Settings(), "r", workspace=workspace).table()
     assert table["message"].to_pylist() == ["two"]
     assert workspace.nbytes == held
 
@@ -149,9 +152,9 @@ def test_many_rows_that_go_back_in_time_within_their_reads() -> None:
 
 
 @FORMS
-def test_sizes_are_those_of_the_messages_in_the_table(compiled: bool) -> None:
+def test_sizes_are_those_of_the_messages_in_the_table() -> None:
     head = b"<13>1 2026-01-01T00:00:00Z h a - - -"
     frames = [head, head + b" ", head + b" x", head + b" \xff\xfe", head + " é".encode(), b"\xff"]
-    rows = parse(frames_of(frames), Settings(), "r", compiled=compiled)
+    rows = parse(frames_of(frames), Settings(), "r")
     assert rows.sizes.tolist() == [0, 0, 1, 6, 2, 3]
     assert [len((text or "").encode()) for text in rows.table()["message"].to_pylist()] == rows.sizes.tolist()

@@ -11,7 +11,10 @@ import pytest
 
 from logsink.flags import names
 from logsink.parse import Settings, parse, raw_frames
+from tests.support.forms import running
 from tests.support.frames import frames_of
+
+plain_parse = running(compiled=False)(parse)
 
 RECEIVED = int(datetime(2026, 2, 28, 12, tzinfo=UTC).timestamp()) * 1_000_000
 CASES = json.loads((Path(__file__).parents[2] / "data" / "cases.json").read_text())
@@ -35,7 +38,8 @@ COLUMNS = (
 
 def rows_of(frames: list[bytes], compiled: bool) -> list[dict[str, Any]]:
     """Each frame's row as the cases write it."""
-    table = parse(frames_of(frames, RECEIVED), Settings(), "r", compiled=compiled).table()
+    with running(compiled=compiled):
+        table = parse(frames_of(frames, RECEIVED), Settings(), "r").table()
     table.validate(full=True)
     return [
         {
@@ -58,7 +62,7 @@ def test_senders_together_in_machine_code() -> None:
 
 
 def test_every_frame_comes_back() -> None:
-    table = parse(frames_of(FRAMES, RECEIVED), Settings(), "r", compiled=False).table()
+    table = plain_parse(frames_of(FRAMES, RECEIVED), Settings(), "r").table()
     assert raw_frames(table).to_pylist() == FRAMES
 
 

@@ -27,13 +27,16 @@ from logsink.parse.shape import (
     ZULU,
 )
 from logsink.parse.wire import Templates, Time, items, prove, template
+from tests.support.forms import running
 from tests.support.frames import frames_of
+
+plain_parse = running(compiled=False)(parse)
 
 MODERN = b'<13>1 2026-02-28T09:15:00.5Z host app 7 ID [x y="z"] text'
 
 
 def table_of(*frames: bytes) -> pa.Table:
-    return parse(frames_of(frames), Settings(), "r", compiled=False).table()
+    return plain_parse(frames_of(frames), Settings(), "r").table()
 
 
 def test_items_of_a_template() -> None:

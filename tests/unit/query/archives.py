@@ -133,7 +133,7 @@ class JsonRows:
         return as_rows(table(self.rows), FILE_SCHEMA.names)
 
 
-def json_parse(found: Frames, settings: Settings, receiver: str, *, compiled: bool = True) -> JsonRows:
+def json_parse(found: Frames, settings: Settings, receiver: str) -> JsonRows:
     """Stands for ``parse.parse``."""
     return JsonRows(found)
 

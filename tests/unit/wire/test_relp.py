@@ -34,8 +34,8 @@ def drain(session: RelpSession) -> bytes:
     return b"".join(iter(session.take_output, b""))
 
 
-def new(*, limit: int = LIMIT, compiled: bool = True) -> RelpSession:
-    return RelpSession(Scratch(ROOM), limit, compiled=compiled)
+def new(*, limit: int = LIMIT) -> RelpSession:
+    return RelpSession(Scratch(ROOM), limit)
 
 
 def opened(*, first: int = 1, limit: int = LIMIT) -> RelpSession:
@@ -48,9 +48,9 @@ def opened(*, first: int = 1, limit: int = LIMIT) -> RelpSession:
     return session
 
 
-def talk(*reads: bytes, compiled: bool = True) -> tuple[Frames, bytes, RelpSession]:
+def talk(*reads: bytes) -> tuple[Frames, bytes, RelpSession]:
     """Frames and replies where everything is durable at once."""
-    session, frames, replies = new(compiled=compiled), [], b""
+    session, frames, replies = new(), [], b""
     for read in reads:
         frames += feed(session, read)
         session.acknowledge(session.taken)
@@ -182,12 +182,12 @@ CASES: dict[str, Case] = {
 }
 
 
-@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "plain"])
+@pytest.mark.usefixtures("either_form")
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_transcript(case: Case, compiled: bool) -> None:
+def test_transcript(case: Case) -> None:
     expected = ([(frame, 0) for frame in case.frames], case.server)
     for reads in ([case.client], [case.client[i : i + 1] for i in range(len(case.client))]):
-        *found, session = talk(*reads, compiled=compiled)
+        *found, session = talk(*reads)
         assert tuple(found) == expected
         assert (session.state, session.finished) == (case.state, case.state in (CLOSING, FAILED))
         assert (session.error is None) == (case.state is not FAILED)

@@ -16,6 +16,7 @@ from logsink.kernel import Kernel
 from logsink.query.read import pages
 from logsink.query.read.pages import holding
 from logsink.query.request.filters import Needles
+from tests.support.forms import running
 
 VALUES = [f"message {i} of ünïcode " + "x" * (i % 90) for i in range(3000)] + ["the needle", ""]
 PAGES = {"data_page_size": 4096, "compression": "zstd", "use_dictionary": False}
@@ -198,7 +199,7 @@ def test_both_forms_of_the_kernels_agree(values: list[str], needle: str) -> None
         ends, data = np.zeros(len(values) + 1, np.int32), np.zeros(len(page), np.uint8)
 
         def run(one: Kernel[..., int], *arguments: object, compiled: bool = compiled) -> int:
-            return one.form(compiled)(*arguments)
+            return (one if compiled else one.py)(*arguments)
 
         sought_for = np.frombuffer(needle.encode(), np.uint8)
         counted = [run(pages.walk, page, starts), run(pages.mark, page, starts, sought_for, marks)]
@@ -209,13 +210,14 @@ def test_both_forms_of_the_kernels_agree(values: list[str], needle: str) -> None
 
 
 def test_few_values_are_taken_without_machine_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Kernel, "pays", lambda *_: False)
     monkeypatch.setattr(Kernel, "__call__", lambda *_: pytest.fail("machine code ran"))
     body, compression = chunk()
     mask = np.zeros(len(VALUES), np.bool_)
     for rows in ([3000, 3001], [0], [1500, 1501, 3001], []):
         mask[:] = False
         mask[rows] = True
-        found = holding(body, compression, True, mask, (), compiled=False)
+        found = holding(body, compression, True, mask, ())
         assert found is not None
         assert found[0].tolist() == mask.tolist()
         found[1].validate(full=True)
@@ -225,20 +227,22 @@ def test_few_values_are_taken_without_machine_code(monkeypatch: pytest.MonkeyPat
 def test_many_pages_are_not_read_without_machine_code() -> None:
     body, compression = chunk()
     mask = np.arange(len(VALUES)) % 500 == 0
-    assert holding(body, compression, True, mask, (), compiled=False) is None
+    with running(compiled=False):
+        assert holding(body, compression, True, mask, ()) is None
     assert holding(body, compression, True, mask, ()) is not None
 
 
+@pytest.mark.usefixtures("either_form")
 def test_a_page_that_ends_within_a_value_is_left_to_who_decodes() -> None:
     body, compression = chunk(["one", "two", "three"], compression="none", write_statistics=False)
     mask = np.array([False, False, True])
-    assert holding(body, compression, True, mask, (), compiled=False) is not None
+    assert holding(body, compression, True, mask, ()) is not None
     damaged = bytes(body).replace(b"\x03\x00\x00\x00two", b"\x33\x00\x00\x00two")
-    assert holding(memoryview(damaged), compression, True, mask, (), compiled=False) is None
+    assert holding(memoryview(damaged), compression, True, mask, ()) is None
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_pages_of_which_nothing_is_wanted_are_not_unpacked(monkeypatch: pytest.MonkeyPatch, compiled: bool) -> None:
+@pytest.mark.usefixtures("either_form")
+def test_pages_of_which_nothing_is_wanted_are_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     unpacked = list[int]()
     values = pages._Page.values
 
@@ -249,5 +253,5 @@ def test_pages_of_which_nothing_is_wanted_are_not_unpacked(monkeypatch: pytest.M
     monkeypatch.setattr(pages._Page, "values", counted)
     body, compression = chunk()
     mask = np.arange(len(VALUES)) >= 2999
-    assert holding(body, compression, True, mask, (), compiled) is not None
+    assert holding(body, compression, True, mask, ()) is not None
     assert len(unpacked) == 1

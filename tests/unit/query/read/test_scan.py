@@ -241,23 +241,6 @@ async def test_a_query_may_be_left_early() -> None:
     assert len(asyncio.all_tasks()) == 1
 
 
-async def test_tails_beyond_a_few_frames_are_parsed_by_compiled_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled: list[bool] = []
-
-    def parse(*args: object, compiled: bool, seen: list[bool] = compiled) -> object:
-        seen.append(compiled)
-        return json_parse(*args)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(tail, "parse", parse)
-    monkeypatch.setattr(tail, "SMALL", 5)
-    monkeypatch.setattr(tail, "FEW", 1)
-    store = MemoryStore()
-    for number in range(3):
-        await journal(store, SegmentName(f"r{number}", 0, 1), [row(number * 10 + i) for i in range(2)])
-    await found(store, Query(), None, Tuning(ahead=1))
-    assert compiled == [False, False, True]
-
-
 async def test_a_limit_holds_back_what_is_read_ahead() -> None:
     store, report = MemoryStore(), Report()
     await hours(store, files=30)

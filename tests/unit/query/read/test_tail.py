@@ -18,6 +18,7 @@ from logsink.parse import Frames, Origin, Settings, parse
 from logsink.query.read import tail
 from logsink.query.request.conditions import Holds, OneOf
 from logsink.query.request.filters import Condition, Filter
+from tests.support.forms import running
 from tests.unit.query.archives import START, frames, json_parse, row, rows_of
 
 NAME = SegmentName("r1", 0, 1)
@@ -67,7 +68,8 @@ def test_what_is_no_part_of_a_frame_is_found_all_the_same() -> None:
     ):
         wanted = Filter((OneOf(column, (value,)),))
         for compiled in (False, True):
-            found = tail.rows([tail.sift(segment, wanted)], wanted, (column,), compiled)
+            with running(compiled=compiled):
+                found = tail.rows([tail.sift(segment, wanted)], wanted, (column,))
             assert found[column].to_pylist() == [value] * count, column
 
 
@@ -89,32 +91,21 @@ def test_frames_that_do_not_begin_at_their_buffer_s_start() -> None:
 
 
 def test_rows_of_a_segment(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[bool] = []
-
-    def parse(*args: object, compiled: bool) -> object:
-        asked.append(compiled)
-        return json_parse(*args)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(tail, "parse", parse)
-    monkeypatch.setattr(tail, "FEW", 2)
+    monkeypatch.setattr(tail, "parse", json_parse)
     stored = [row(1, host="a"), row(2, host="b"), row(3, host="a", message=None)]
     segment = Segment(NAME, Settings(), frames([orjson.dumps(r) for r in stored]))
-    every = tail.rows([segment], Filter(), ("time", "host"), compiled=True)
+    every = tail.rows([segment], Filter(), ("time", "host"))
     assert [r["host"] for r in rows_of([every])] == ["a", "b", "a"]
-    some = tail.rows([segment], Filter((OneOf("host", ("a",)), Holds("message", ("",)))), ("time",), compiled=False)
+    some = tail.rows([segment], Filter((OneOf("host", ("a",)), Holds("message", ("",)))), ("time",))
     assert rows_of([some]) == [{"time": stored[0]["time"]}]
-    assert asked == [True, False]
-    monkeypatch.setattr(tail, "FEW", 3)
-    tail.rows([segment], Filter(), ("time",), compiled=True)
-    assert not asked[-1]
 
 
 def test_segments_of_one_receiver_and_settings_are_parsed_together(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, Settings, str]] = []
 
-    def parse(given: Frames, settings: Settings, receiver: str, *, compiled: bool) -> object:
+    def parse(given: Frames, settings: Settings, receiver: str) -> object:
         asked.append((len(given), settings, receiver))
-        return json_parse(given, settings, receiver, compiled=compiled)
+        return json_parse(given, settings, receiver)
 
     monkeypatch.setattr(tail, "parse", parse)
     berlin = Settings("Europe/Berlin")
@@ -132,7 +123,7 @@ def test_segments_of_one_receiver_and_settings_are_parsed_together(monkeypatch: 
         received = [START + 10 * number + k for k in range(count)]
         one = replace(frames(bodies, received), origins=(origin,))
         segments.append(Segment(SegmentName(receiver, number, 1), settings, one))
-    found = rows_of([tail.rows(segments, Filter(), ("time", "receiver", "host"), compiled=True)])
+    found = rows_of([tail.rows(segments, Filter(), ("time", "receiver", "host"))])
     assert [(r["time"] - START, r["host"]) for r in found] == [
         (0, "h0"), (1, "h1"), (40, "h0"), (41, "h1"), (42, "h2"), (10, "h0"), (30, "h0")
     ]  # fmt: skip
@@ -193,41 +184,35 @@ def test_what_is_found_does_not_hang_on_what_is_parsed_first(given: list[tuple[s
         Filter((OneOf("host", ("a",)), Holds("message", ("two",)))),
         ("time", "received", "nth", "message"),
     )
-    everything = rows_of([tail.rows([segment], Filter(), (*columns, "host"), compiled=False)])
+    everything = rows_of([tail.rows([segment], Filter(), (*columns, "host"))])
     expected = [r for r in everything if r.pop("host") == "a" and r["message"] == "two"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tail, "FEW", few)
         for compiled in (False, True):
-            assert rows_of([tail.rows([tail.sift(segment, wanted)], wanted, columns, compiled)]) == expected
+            with running(compiled=compiled):
+                assert rows_of([tail.rows([tail.sift(segment, wanted)], wanted, columns)]) == expected
 
 
-def test_few_candidates_among_many_frames_are_parsed_without_machine_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[int, bool]] = []
+def test_few_candidates_among_many_frames_are_parsed_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
 
-    def noted(given: Frames, settings: Settings, receiver: str, *, compiled: bool) -> object:
-        asked.append((len(given), compiled))
-        return parse(given, settings, receiver, compiled=compiled)
+    def noted(given: Frames, settings: Settings, receiver: str) -> object:
+        asked.append(len(given))
+        return parse(given, settings, receiver)
 
     monkeypatch.setattr(tail, "parse", noted)
     monkeypatch.setattr(tail, "FEW", 9)
     bodies = [f"<13>1 2026-11-22T03:12:00Z h app - - - number {k}".encode() for k in range(20)]
     segment = Segment(NAME, Settings(), frames(bodies, [START + k // 10 for k in range(20)]))
-    assert len(tail.rows([segment], Filter((Holds("message", ("number 19",)),)), ("time",), compiled=True)) == 1
-    assert asked == [(1, False), (10, True)]
+    assert len(tail.rows([segment], Filter((Holds("message", ("number 19",)),)), ("time",))) == 1
+    assert asked == [1, 10]
     asked.clear()
-    assert len(tail.rows([segment], Filter((Holds("message", ("9h app", "number 9")),)), ("time",), compiled=True)) == 1
-    assert asked == [(1, False), (10, True)]
+    assert len(tail.rows([segment], Filter((Holds("message", ("9h app", "number 9")),)), ("time",))) == 1
+    assert asked == [1, 10]
     asked.clear()
-    assert len(tail.rows([segment], Filter((Holds("message", ("h app",)),)), ("time",), compiled=True)) == 0
-    assert asked == [(20, True)]
+    assert len(tail.rows([segment], Filter((Holds("message", ("h app",)),)), ("time",))) == 0
+    assert asked == [20]
     asked.clear()
     monkeypatch.setattr(tail, "FEW", 10)
-    assert (
-        len(
-            tail.rows(
-                [segment], Filter((Holds("message", ("number 1 ", "app - - - number 19")),)), ("time",), compiled=True
-            )
-        )
-        == 0
-    )
-    assert asked == [(1, False)]
+    assert len(tail.rows([segment], Filter((Holds("message", ("number 1 ", "app - - - number 19")),)), ("time",))) == 0
+    assert asked == [1]

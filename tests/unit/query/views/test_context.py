@@ -72,7 +72,7 @@ async def test_neighbours_that_are_far_away_are_looked_for_further() -> None:
 async def test_neighbours_in_the_journal_are_parsed_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed = []
 
-    def parse(*args: object, compiled: bool) -> object:
+    def parse(*args: object) -> object:
         parsed.append(args)
         return json_parse(*args)  # type: ignore[arg-type]
 
