@@ -19,8 +19,8 @@ from logsink.errors import ConfigError
 if TYPE_CHECKING:
     from logsink.config import Config
     from logsink.net.ports import Handed
-    from logsink.serve import Receiver
-    from logsink.workers import Workers
+    from logsink.receiver.receiver import Receiver
+    from logsink.receiver.workers import Workers
 
 
 @click.command()
@@ -105,16 +105,18 @@ def _handed_addresses(sockets: Handed) -> dict[str, object]:
 
 def _receiver(config: Config, sockets: Handed, ready_file: Path | None) -> Receiver:
     without_pandas()
-    from logsink.net.listening import write_ready_file
     from logsink.net.ports import Ports
-    from logsink.serve import Receiver
+    from logsink.receiver.ready_file import write_ready_file
+    from logsink.receiver.receiver import Receiver
 
     announce = partial(write_ready_file, ready_file) if ready_file else None
     return Receiver(config, announce=announce, ports=Ports(config.listen, sockets))
 
 
 def _workers(config: Config, setup: Callable[..., None], ready_file: Path | None) -> Workers:
-    from logsink.workers import Workers  # nothing of what receives is needed in the process that holds them together
+    from logsink.receiver.workers import (
+        Workers,  # nothing of what receives is needed in the process that holds them together
+    )
 
     return Workers(config, setup, ready_file=ready_file)
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from logsink import telemetry
 from logsink.flags import Flag
 from logsink.net.intake import Intake
-from logsink.net.opening import Opening, Read
+from logsink.net.resends import Opening, Read
 from logsink.net.senders import Sender
 from logsink.net.stream import LINGER, PLAIN, Port, StreamConnection
 from logsink.wire.batch import Batch

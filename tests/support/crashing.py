@@ -212,12 +212,12 @@ def _wrap_receiver(plan: Plan) -> None:
     import logsink.archive.archiver
     import logsink.journal.writer
     import logsink.net.relp
-    import logsink.serve
+    import logsink.receiver.receiver
 
-    replaced(logsink.serve, "open_store", logsink.store.open_store)
+    replaced(logsink.receiver.receiver, "open_store", logsink.store.open_store)
     replaced(logsink.archive.archiver, "LINGER", plan.linger)
     replaced(logsink.archive.adoption, "LINGER", plan.linger)
-    begin = logsink.serve.Receiver.__init__
+    begin = logsink.receiver.receiver.Receiver.__init__
 
     def init(self: Any, config: Any, **rest: Any) -> None:
         for key, value in plan.seconds.items():
@@ -225,7 +225,7 @@ def _wrap_receiver(plan: Plan) -> None:
             config = config._replace(**{section: getattr(config, section)._replace(**{name: value})})
         begin(self, config, **rest)
 
-    logsink.serve.Receiver.__init__ = init  # type: ignore[method-assign]
+    logsink.receiver.receiver.Receiver.__init__ = init  # type: ignore[method-assign]
     if plan.answers >= 0:
         _wrap_answers(plan)
     if plan.midnight:

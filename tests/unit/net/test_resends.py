@@ -11,7 +11,7 @@ import pytest
 
 from logsink import telemetry
 from logsink.flags import Flag
-from logsink.net import opening, relp, senders
+from logsink.net import relp, resends, senders
 from logsink.net.relp import RelpConnection
 from tests.support.bench import Bench, close, connected, make, until
 
@@ -201,7 +201,7 @@ async def test_a_part_of_a_list_followed_by_close_is_new(scene: Scene) -> None:
 
 
 async def test_a_part_of_a_list_and_silence_is_new(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "QUIET", 0.05)
+    monkeypatch.setattr(resends, "QUIET", 0.05)
     await broken(scene, b"<13>a", b"<13>b")
     scene.bench.store.free.set()
     client = await scene.client()
@@ -293,7 +293,7 @@ async def test_what_is_remembered_is_bounded(scene: Scene, monkeypatch: pytest.M
 
 
 async def test_only_what_comes_right_after_open_is_flagged(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "QUIET", 0.02)
+    monkeypatch.setattr(resends, "QUIET", 0.02)
     client = await scene.client()
     client.send(b"<13>a")
     await client.answers(1)
@@ -329,7 +329,7 @@ async def test_what_no_window_holds_is_not_flagged(scene: Scene) -> None:
 
 async def test_known_resends_are_part_of_the_window(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """The session comes late: it may have been with another receiver, and what it sends behind the known ones is flagged."""
-    monkeypatch.setattr(opening, "REOPENED", -1.0)
+    monkeypatch.setattr(resends, "REOPENED", -1.0)
     scene.bench.intake.senders.window = 4
     await broken(scene, b"<13>a", b"<13>b")
     scene.bench.store.free.set()
@@ -362,7 +362,7 @@ async def test_a_client_that_has_more_unacknowledged_shows_its_window(
 
 async def test_the_pause_counts_from_the_last_answer(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Frames that come one by one, each answered for itself, and then the pause."""
-    monkeypatch.setattr(opening, "QUIET", 0.3)
+    monkeypatch.setattr(resends, "QUIET", 0.3)
     client = await scene.client()
     for n in range(20):
         client.send(b"<13>%02d" % n)
@@ -377,7 +377,7 @@ async def test_the_pause_counts_from_the_last_answer(scene: Scene, monkeypatch: 
 
 async def test_a_pause_before_the_answers_ends_no_doubt(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither while an acknowledgement is due, nor in the middle of a frame: the link may be down."""
-    monkeypatch.setattr(opening, "QUIET", 0.02)
+    monkeypatch.setattr(resends, "QUIET", 0.02)
     scene.bench.store.free.clear()
     client = await scene.client()
     client.send(b"<13>a")
@@ -399,7 +399,7 @@ async def test_a_pause_before_the_answers_ends_no_doubt(scene: Scene, monkeypatc
 async def test_a_client_that_has_not_confirmed_its_answers_may_be_cut_off(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "QUIET", 0.02)
+    monkeypatch.setattr(resends, "QUIET", 0.02)
     monkeypatch.setattr(relp, "_unconfirmed", lambda _: 1)
     client = await scene.client()
     client.send(b"<13>a")

@@ -27,8 +27,8 @@ from logsink import telemetry
 from logsink.config import Config
 from logsink.errors import LogsinkError
 from logsink.net.http import Http, Readiness, Report
-from logsink.net.listening import write_ready_file
 from logsink.net.ports import Ports, Reservation
+from logsink.receiver.ready_file import write_ready_file
 
 PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds until a worker that has ended is replaced: twice as many each time that it has not come to listen."""
@@ -271,7 +271,7 @@ def work(pipe: Connection, config: Config, setup: Setup, number: int) -> NoRetur
 
 async def _receive(pipe: Connection, config: Config) -> int:
     """Run a receiver that is stopped by SIGTERM, by who holds the other end of ``pipe``, and when that is gone."""
-    from logsink.serve import Receiver  # 0.4 s that the first process need not wait for
+    from logsink.receiver.receiver import Receiver  # 0.4 s that the first process need not wait for
 
     loop = asyncio.get_running_loop()
     receiver = Receiver(

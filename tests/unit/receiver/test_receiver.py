@@ -7,11 +7,11 @@ import resource
 
 import pytest
 
-from logsink import serve
 from logsink.kernel import compile_all, decorator
 from logsink.net.http import CONNECTIONS
+from logsink.receiver import receiver
 
-ALL = 10_000 + CONNECTIONS + serve.FILES
+ALL = 10_000 + CONNECTIONS + receiver.FILES
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ ALL = 10_000 + CONNECTIONS + serve.FILES
         (1024, 1 << 20, ALL, (10_000, CONNECTIONS)),
         (1024, resource.RLIM_INFINITY, ALL, (10_000, CONNECTIONS)),
         (65536, 65536, 65536, (10_000, CONNECTIONS)),
-        (1024, 4096, 4096, (4096 - serve.FILES - CONNECTIONS, CONNECTIONS)),
+        (1024, 4096, 4096, (4096 - receiver.FILES - CONNECTIONS, CONNECTIONS)),
         (256, 256, 256, (56, 8)),
         (resource.RLIM_INFINITY, resource.RLIM_INFINITY, resource.RLIM_INFINITY, (10_000, CONNECTIONS)),
     ],
@@ -37,13 +37,13 @@ def test_files_are_kept_back_from_connections(
     monkeypatch.setattr(resource, "getrlimit", lambda _: tuple(limits))
     monkeypatch.setattr(resource, "setrlimit", lambda _, given: limits.__setitem__(slice(None), given))
     with caplog.at_level(logging.WARNING):
-        assert serve.allow_files(10_000) == allowed
+        assert receiver.allow_files(10_000) == allowed
     assert limits == [now, hard]
     assert ("LimitNOFILE" in caplog.text) == (allowed != (10_000, CONNECTIONS))
 
 
 def test_whatever_the_event_loop_calls_is_compiled() -> None:
-    compile_all(*serve.LOOP)
+    compile_all(*receiver.LOOP)
     rooms = tuple(f"logsink.{room}." for room in ("wire", "journal", "net"))
     called = [one for one in decorator._every if one.function.__module__.startswith(rooms)]
     assert len(called) > 5
