@@ -7,9 +7,6 @@ Nothing here is done for each datagram, and little for each sender of a read: se
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import errno
-import os
 import socket
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
@@ -22,6 +19,7 @@ from logsink.journal.fill import ROW
 from logsink.kinds import Address
 from logsink.net.intake import READ, Intake
 from logsink.net.ports import bound
+from logsink.net.recvmmsg import ManyDatagrams
 from logsink.parse import Origin, Origins
 from logsink.wire.batch import Batch
 from logsink.wire.datagrams import REMEMBERED, SLOT, Datagrams
@@ -48,32 +46,6 @@ Codes = npt.NDArray[np.int32]
 """Numbers of senders."""
 
 
-class _Vector(ctypes.Structure):
-    """``struct iovec``."""
-
-    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
-
-
-class _Message(ctypes.Structure):
-    """``struct msghdr`` of recvmsg(2)."""
-
-    _fields_ = [
-        ("name", ctypes.c_void_p),
-        ("name_length", ctypes.c_uint32),
-        ("vectors", ctypes.c_void_p),
-        ("vector_count", ctypes.c_size_t),
-        ("control", ctypes.c_void_p),
-        ("control_length", ctypes.c_size_t),
-        ("flags", ctypes.c_int),
-    ]
-
-
-class _Header(ctypes.Structure):
-    """``struct mmsghdr`` of recvmmsg(2)."""
-
-    _fields_ = [("message", _Message), ("length", ctypes.c_uint32)]
-
-
 class UdpListener:
     """One UDP socket. Datagrams that are received together are one read."""
 
@@ -92,7 +64,7 @@ class UdpListener:
         self._ordinal = 0
         self._read_at = 0.0
         self._resume: asyncio.TimerHandle | None = None
-        self._prepare()
+        self._many = ManyDatagrams(slots, self._datagrams.addresses)
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         self._lulls = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) >= ROOM
@@ -114,21 +86,6 @@ class UdpListener:
                 break
         self.socket.close()
 
-    def _prepare(self) -> None:
-        """What recvmmsg(2) is called with: for each datagram a slot, and a place for its sender's address."""
-        datagrams = self._datagrams
-        self._vectors, self._headers = (_Vector * MOST)(), (_Header * MOST)()
-        slots, names = datagrams.slots.ctypes.data, datagrams.addresses.ctypes.data
-        step = datagrams.addresses.strides[0]
-        for number, (vector, header) in enumerate(zip(self._vectors, self._headers, strict=True)):
-            vector.base, vector.length = slots + number * SLOT, SLOT
-            header.message.name = names + number * step
-            header.message.vectors, header.message.vector_count = ctypes.addressof(vector), 1
-        words = np.frombuffer(memoryview(self._headers).cast("B"), np.uint32).reshape(MOST, -1)
-        self._name_lengths, self._name_length = words[:, _Message.name_length.offset // 4], step
-        self._lengths = words[:, _Header.length.offset // 4]
-        self._call = ctypes.CDLL(None, use_errno=True).recvmmsg
-
     def _readable(self) -> None:
         count = self._receive()
         now = self._loop.time()
@@ -143,18 +100,14 @@ class UdpListener:
 
     def _receive(self) -> int:
         """Take what the kernel has, at most ``MOST``; how many datagrams that were."""
-        self._name_lengths[:] = self._name_length
-        count: int = self._call(self.socket.fileno(), self._headers, MOST, socket.MSG_DONTWAIT, None)
-        if count < 0:
-            code = ctypes.get_errno()
-            if code not in (errno.EAGAIN, errno.EINTR):
-                raise OSError(code, os.strerror(code))
+        count = self._many.receive(self.socket.fileno())
+        if not count:
             return 0
         if self._intake.paused:
             self._intake.losses.add("memory", count)
             return count
         datagrams, at = self._datagrams, 0
-        datagrams.lengths[:count] = self._lengths[:count]
+        datagrams.lengths[:count] = self._many.lengths[:count]
         before = datagrams.discarded
         if datagrams.crowded:
             self._settle()
