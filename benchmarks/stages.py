@@ -25,7 +25,7 @@ from benchmarks.report import report
 from logsink.archive import file, rounds
 from logsink.archive.merge import Input, merge
 from logsink.journal.fill import Fill, Memory
-from logsink.journal.segment import Segment, SegmentName, encode
+from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.kernel import compile_all
 from logsink.net.intake import READ
 from logsink.parse import Frames, Origin, Rows, Settings, Workspace, parse
@@ -113,7 +113,7 @@ class Way:
         self._frames.clear()
         for number, fill in enumerate(self._fills):
             self._frames.append(fill.frames())
-            size += encode(Segment(SegmentName("r", 0, number + 1), Settings(), self._frames[-1])).size
+            size += encode_segment(Segment(SegmentName("r", 0, number + 1), Settings(), self._frames[-1])).size
         return size
 
     def _in_rounds(self) -> Iterator[list[Frames]]:

@@ -17,8 +17,7 @@ from logsink.archive.archiver import LINGER
 from logsink.archive.rounds import Limits, Rounds, committable, most_rows
 from logsink.archive.snapshot import Snapshot
 from logsink.errors import Conflict, FormatError, NotFound
-from logsink.journal.reader import Stored, list_segments
-from logsink.journal.segment import Segment, SegmentName
+from logsink.journal import Segment, SegmentName, StoredSegment, list_segments
 
 
 class Adopted(NamedTuple):
@@ -89,7 +88,7 @@ async def _read(rounds: Rounds, limits: Limits, names: Sequence[SegmentName]) ->
     return found
 
 
-async def _delete_covered(rounds: Rounds, old: Sequence[Stored]) -> int:
+async def _delete_covered(rounds: Rounds, old: Sequence[StoredSegment]) -> int:
     """Delete what a snapshot loaded now has held for a while (I6); how many."""
     snapshot = await rounds.log.load()
     now = await rounds.log.store.now()

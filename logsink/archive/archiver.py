@@ -25,10 +25,10 @@ from typing import NamedTuple
 
 from logsink import telemetry
 from logsink.archive.concurrency import run_concurrently
-from logsink.archive.rounds import Committed, Limits, Rounds, committable, most_rows, weight
+from logsink.archive.rounds import Committed, Limits, Rounds, committable, most_rows
 from logsink.archive.snapshot import Snapshot
 from logsink.errors import Conflict, FormatError, NotFound
-from logsink.journal.segment import Segment, SegmentName
+from logsink.journal import Segment, SegmentName, memory_use
 
 LINGER = 60.0
 """Seconds between seeing a segment's rows in the table and deleting it: readers that have listed it may still want it."""
@@ -111,7 +111,7 @@ class Archiver:
     def add(self, segment: Segment) -> None:
         """Take over a segment that is stored, as all before it are. Each lane's come without a gap."""
         frames = segment.frames
-        one = _Waiting(segment.name, frames.nbytes, len(frames), weight(frames), self._log.monotonic(), None)
+        one = _Waiting(segment.name, frames.nbytes, len(frames), memory_use(frames), self._log.monotonic(), None)
         self._nbytes += one.nbytes
         self._rows += one.rows
         self._weight += one.weight

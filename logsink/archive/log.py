@@ -25,7 +25,7 @@ from logsink import __version__
 from logsink.archive.snapshot import LOG, ROOT, DataFile, Json, Snapshot, commit_key, load, parse_commit, schema_fields
 from logsink.errors import Conflict, FormatError, NotFound, Unavailable
 from logsink.parse import STATISTICS_COLUMNS
-from logsink.store.base import Store
+from logsink.store import Store
 
 MAX_AGE = 3600.0
 """Seconds after which a snapshot is not committed on: versions after it may have been cleaned away meanwhile."""

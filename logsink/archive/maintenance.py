@@ -27,10 +27,9 @@ from logsink.archive.retention import Removed, Retired, expired_files, removable
 from logsink.archive.rounds import QUARANTINE, Limits, Rounds
 from logsink.archive.snapshot import HINT, ROOT, Snapshot, checkpoint_key, read_checkpoint
 from logsink.errors import Conflict, FormatError, LogsinkError, NotFound, StoreError, Unavailable, Withheld
-from logsink.journal.reader import list_segments
+from logsink.journal import list_segments
 from logsink.place import Bucket, Directory, parse
-from logsink.store.base import Store
-from logsink.store.disk import FILE_MODE
+from logsink.store import FILE_MODE, Store
 
 
 class Upkeep(Sizes, Protocol):

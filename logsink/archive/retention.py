@@ -28,7 +28,7 @@ from logsink.archive.file import INPUTS, LANES, NAME
 from logsink.archive.log import DeltaLog, Remove
 from logsink.archive.snapshot import ROOT, DataFile, Snapshot
 from logsink.errors import FormatError, NotFound
-from logsink.store.base import Entry, Store
+from logsink.store import Entry, Store
 
 _MOST = 10_000
 """Files of one commit of retention: 3 MB of JSON."""

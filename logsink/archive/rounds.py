@@ -19,7 +19,6 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import pyarrow as pa
 
 from logsink import telemetry
 from logsink.archive.concurrency import run_concurrently
@@ -28,9 +27,7 @@ from logsink.archive.log import Action, Add, DeltaLog, Txn
 from logsink.archive.snapshot import Snapshot
 from logsink.errors import Conflict, FormatError
 from logsink.flags import Flag
-from logsink.journal.fill import ORIGIN, ROW
-from logsink.journal.reader import read_segment
-from logsink.journal.segment import VERSION, Segment, SegmentName
+from logsink.journal import Segment, SegmentName, read_segment, written_by_newer
 from logsink.parse import RULES_VERSION, Frames, Origin, Settings, Workspace, parse
 from logsink.platform.threads import background_thread
 
@@ -50,11 +47,6 @@ FRAMING = int(Flag.TRUNCATED | Flag.INCOMPLETE | Flag.INFLATED | Flag.MAYBE_RESE
 def most_rows(limits: Limits) -> int:
     """Rows of a round at most, by ``ROWS``."""
     return max(ROWS, limits.max_bytes // OCTETS_PER_ROW)
-
-
-def weight(frames: Frames) -> int:
-    """Octets of memory that a segment's frames take."""
-    return frames.nbytes + ROW * len(frames) + ORIGIN * len(frames.origins)
 
 
 class Limits(Protocol):
@@ -129,7 +121,7 @@ class Rounds:
             segment = await read_segment(store, name)
         except FormatError as error:
             body = await store.get(name.key)
-            if _metadata(body, "logsink.format") > VERSION:
+            if written_by_newer(body):
                 raise
             if await store.put_absent(QUARANTINE + name.key, body):
                 telemetry.QUARANTINED.inc()
@@ -182,15 +174,6 @@ class Rounds:
             seen, counts = np.unique(rows.flags & ~FRAMING, return_counts=True)
             flagged.update(dict(zip(seen.tolist(), counts.tolist(), strict=True)))
         return files, flagged
-
-
-def _metadata(body: bytes, key: str) -> int:
-    """A number in a segment's metadata; 0 where it cannot be read."""
-    try:
-        with pa.ipc.open_stream(body) as reader:
-            return int((reader.schema.metadata or {})[key.encode()])
-    except (pa.ArrowException, OSError, KeyError, ValueError):
-        return 0
 
 
 def _by_settings(segments: list[Segment]) -> dict[Settings, list[Frames]]:

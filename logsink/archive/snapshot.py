@@ -39,9 +39,9 @@ import pyarrow.parquet as pq
 
 from logsink.archive.concurrency import run_concurrently
 from logsink.errors import FormatError, NotFound
-from logsink.journal.segment import SegmentName
+from logsink.journal import SegmentName
 from logsink.parse import TABLE_SCHEMA
-from logsink.store.base import Store
+from logsink.store import Store
 
 ROOT = "logs/"
 """The table's place in the store; paths in the log are relative to it."""

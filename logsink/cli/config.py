@@ -59,7 +59,7 @@ def check(config_file: Path | None, connect: bool, **given: object) -> None:
 
 async def _tried(url: str) -> str:
     """What the store is found to be. Raises what is wrong with it."""
-    from logsink.archive.log import DeltaLog
+    from logsink.archive import DeltaLog
     from logsink.store import open_store
 
     place = parse(url)

@@ -1,4 +1,49 @@
-"""The journal: segments that no table commit covers yet. Frames enter as batches; what leaves is "stored up to here".
+"""The journal: segments that no commit of the table covers yet, as objects ``journal/<receiver>/<lane>/<sequence>.arrow``.
 
-Writes ``journal/<receiver>/<lane>/<sequence>.arrow`` and reads them back; never parses a frame, never touches the table.
+Batches of frames enter; segments and "everything up to here is stored" leave, and segments are read back. Nothing here parses
+a frame or touches the table.
+
+- Format: ``segment`` has the layout of one object.
+- Writing: ``fill`` copies batches into the next segment, ``writer`` stores segments in lanes, ``receiver_ids`` decides when a
+  receiver has to go on under a new id.
+- Reading: ``reader`` lists and reads segments.
+
+What reads segments is imported at once, what writes them when it is first asked for: a query needs none of that.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from logsink.journal.reader import StoredSegment, list_segments, read_segment
+from logsink.journal.segment import Segment, SegmentName, decode_segment, written_by_newer
+from logsink.platform.lazy import exports
+
+if TYPE_CHECKING:
+    from logsink.journal.fill import FRAME_OVERHEAD, memory_use
+    from logsink.journal.receiver_ids import ReceiverIds
+    from logsink.journal.writer import CLOCK_TICK, Journal
+else:
+    __getattr__ = exports(
+        __name__,
+        {
+            "fill": ("FRAME_OVERHEAD", "memory_use"),
+            "receiver_ids": ("ReceiverIds",),
+            "writer": ("CLOCK_TICK", "Journal"),
+        },
+    )
+
+__all__ = [
+    "CLOCK_TICK",
+    "FRAME_OVERHEAD",
+    "Journal",
+    "ReceiverIds",
+    "Segment",
+    "SegmentName",
+    "StoredSegment",
+    "decode_segment",
+    "list_segments",
+    "memory_use",
+    "read_segment",
+    "written_by_newer",
+]

@@ -19,13 +19,13 @@ from logsink.kernel import I32, U8, Bytes, ReadI32, copy, kernel
 from logsink.parse import Frames, Origin, Origins
 from logsink.wire.batch import Batch
 
-ROW = 24
+FRAME_OVERHEAD = 24
 """Octets of memory in use beside each frame's own: its offset, flags, time and origin, and what encoding adds."""
 
-READ = 128
+READ_OVERHEAD = 128
 """Octets of memory in use for each read: what its connection remembers until it is stored."""
 
-ORIGIN = 320
+ORIGIN_OVERHEAD = 320
 """Octets of memory in use for each origin of a fill: its address as text, the tuple, and its place in two mappings."""
 
 _TRANSLATED = 8
@@ -37,6 +37,11 @@ _ALIGNED = 64
 
 _SPARE = 8
 """Memory kept for the next fills: what a round of the archive gives back at once, and what is on its way."""
+
+
+def memory_use(frames: Frames) -> int:
+    """Return the bytes of memory that the frames of a stored segment take while they are held."""
+    return frames.nbytes + FRAME_OVERHEAD * len(frames) + ORIGIN_OVERHEAD * len(frames.origins)
 
 
 @kernel
@@ -151,7 +156,12 @@ class Fill:
     @property
     def weight(self) -> int:
         """Octets of memory in use: frames, the columns beside them, and what reads and origins cost."""
-        return self._bytes + ROW * self._rows + READ * self._reads + ORIGIN * len(self._origins)
+        return (
+            self._bytes
+            + FRAME_OVERHEAD * self._rows
+            + READ_OVERHEAD * self._reads
+            + ORIGIN_OVERHEAD * len(self._origins)
+        )
 
     def takes(self, batch: Batch) -> bool:
         """Whether ``batch`` fits (by the size of the buffer it views, which no batch exceeds)."""

@@ -6,11 +6,11 @@ import asyncio
 from typing import NamedTuple
 
 from logsink.errors import FormatError
-from logsink.journal.segment import PREFIX, Segment, SegmentName, decode
-from logsink.store.base import Store
+from logsink.journal.segment import PREFIX, Segment, SegmentName, decode_segment
+from logsink.store import Store
 
 
-class Stored(NamedTuple):
+class StoredSegment(NamedTuple):
     """A segment as the listing shows it: ``modified`` is the store's clock, seconds since the epoch."""
 
     name: SegmentName
@@ -18,13 +18,13 @@ class Stored(NamedTuple):
     modified: float
 
 
-async def list_segments(store: Store) -> list[Stored]:
+async def list_segments(store: Store) -> list[StoredSegment]:
     """Every segment in the journal, by receiver, lane, and then sequence. Keys that are no segment's are passed over."""
     found = []
     async for entry in store.list(PREFIX):
         name = SegmentName.from_key(entry.key)
         if name is not None:
-            found.append(Stored(name, entry.size, entry.modified))
+            found.append(StoredSegment(name, entry.size, entry.modified))
     return sorted(found)
 
 
@@ -33,7 +33,7 @@ async def read_segment(store: Store, name: SegmentName) -> Segment:
 
     ``FormatError`` when its bytes cannot be read, or say that they are another segment.
     """
-    segment = await asyncio.to_thread(decode, await store.get(name.key))
+    segment = await asyncio.to_thread(decode_segment, await store.get(name.key))
     if segment.name != name:
         raise FormatError(f"cannot read segment {name.key}: it says it is {segment.name.key}")
     return segment

@@ -18,7 +18,7 @@ from contextlib import suppress
 
 from logsink import telemetry
 from logsink.errors import StoreError
-from logsink.store.base import Store
+from logsink.store import Store
 
 _CHECKS = 4
 """How often ``watch`` reads the store's clock within ``limit``."""

@@ -28,7 +28,7 @@ from logsink.errors import FormatError
 from logsink.parse import Frames, Origin, Settings
 
 VERSION = 1
-"""Format version of segments; ``decode`` reads every version up to this one."""
+"""Format version of segments; ``decode_segment`` reads every version up to this one."""
 
 PREFIX = "journal/"
 
@@ -80,7 +80,7 @@ class Segment(NamedTuple):
     ordinal: int = 0
 
 
-def encode(segment: Segment) -> pa.Buffer:
+def encode_segment(segment: Segment) -> pa.Buffer:
     """The bytes of ``segment``'s object."""
     frames, n = segment.frames, len(segment.frames)
     metadata = {
@@ -107,7 +107,7 @@ def encode(segment: Segment) -> pa.Buffer:
     return sink.getvalue()
 
 
-def decode(body: bytes | pa.Buffer) -> Segment:
+def decode_segment(body: bytes | pa.Buffer) -> Segment:
     """The segment whose object holds ``body``; ``FormatError`` when it cannot be read."""
     try:
         with pa.ipc.open_stream(body) as reader:
@@ -125,6 +125,15 @@ def decode(body: bytes | pa.Buffer) -> Segment:
         return Segment(name, settings, _frames(table), int(meta.get("logsink.ordinal", "0")))
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise FormatError(f"cannot read segment: {error}") from error
+
+
+def written_by_newer(body: bytes) -> bool:
+    """Return whether ``body`` says that it is a segment of a later format version than this logsink can read."""
+    try:
+        with pa.ipc.open_stream(body) as reader:
+            return int((reader.schema.metadata or {})[b"logsink.format"]) > VERSION
+    except (pa.ArrowException, OSError, KeyError, ValueError):
+        return False
 
 
 def _coded(frames: Frames, field: int) -> pa.DictionaryArray:

@@ -29,10 +29,9 @@ from logsink import telemetry
 from logsink.config import Journal as Limits
 from logsink.errors import Conflict, LogsinkError, StoreError
 from logsink.journal.fill import Fill, Memory
-from logsink.journal.segment import Segment, SegmentName, encode
+from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.parse import Origin, Origins, Settings
-from logsink.store.base import Store
-from logsink.store.retry import put_once
+from logsink.store import Store, put_once
 from logsink.wire.batch import Batch
 
 _BACKOFF_FIRST, _BACKOFF_MOST = 0.05, 5.0
@@ -47,7 +46,7 @@ _FAST, _LONGER = 1024, 0.005
 at such a rate it is segments that cost. A sender that comes to its window meanwhile is one that waits most of the time anyway.
 """
 
-CLOCK = 0.001
+CLOCK_TICK = 0.001
 """Seconds between two ticks of the loop's clock (uvloop's counts milliseconds). What is due within half of it is due.
 
 Sums of ticks differ in their last digits, and a wake-up for less than a tick comes at once, again and again until the next one.
@@ -246,7 +245,7 @@ class Journal:
                 continue
             if not self._sealed and self._fill is not None:
                 due = self._due(self._fill)
-                if due - self._loop.time() < CLOCK / 2 or self._flushing:
+                if due - self._loop.time() < CLOCK_TICK / 2 or self._flushing:
                     self._seal()
                 else:
                     self._arm(due)
@@ -268,7 +267,7 @@ class Journal:
         await self._until_done(f"of lane {lane.number}", lambda: self._settle_id(lane))
         name = SegmentName(lane.receiver, lane.number, lane.sequence + 1)
         segment = Segment(name, self._settings, fill.frames(), fill.ordinal)
-        body = memoryview(await self._loop.run_in_executor(self._threads, encode, segment)).cast("B")
+        body = memoryview(await self._loop.run_in_executor(self._threads, encode_segment, segment)).cast("B")
         await self._until_done(name.key, lambda: self._put_once(name, body))
         now = self._loop.time()
         lane.sequence = name.sequence

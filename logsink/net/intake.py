@@ -14,7 +14,7 @@ import numpy as np
 
 from logsink import telemetry
 from logsink.flags import Flag
-from logsink.journal.writer import CLOCK, Journal
+from logsink.journal import CLOCK_TICK, Journal
 from logsink.net.losses import Losses
 from logsink.net.rates import Rates, Windows
 from logsink.net.senders import WINDOW, Senders
@@ -157,7 +157,7 @@ class Intake:
         """Loop time at which to read again what comes fast: in time for a fill that is sent soon, or in ``lull``."""
         assert self._journal is not None, "connections are accepted only after attach"
         due = self._journal.due
-        soon = now + CLOCK / 2
+        soon = now + CLOCK_TICK / 2
         return next((due - early for early in EARLY if soon < due - early < now + 2 * self.lull), now + self.lull)
 
     @property

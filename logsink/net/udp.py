@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from logsink import telemetry
 from logsink.flags import Flag
-from logsink.journal.fill import ROW
+from logsink.journal import FRAME_OVERHEAD
 from logsink.kinds import Address
 from logsink.net.intake import READ, Intake
 from logsink.net.ports import bound
@@ -147,7 +147,7 @@ class UdpListener:
             return
         self._ordinal = self._intake.take_mixed(batch, Origins(self._origins, codes))
         weights = batch.ends - batch.starts
-        weights += ROW
+        weights += FRAME_OVERHEAD
         self._held[: len(self._origins)] += np.bincount(codes, weights, len(self._origins)).astype(np.int64)
         self._unsettled += int(weights.sum())
         if self._unsettled >= SETTLE * self._intake.memory_limit:

@@ -23,15 +23,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from logsink import __version__, telemetry
-from logsink.archive.archiver import Archiver
-from logsink.archive.log import DeltaLog
-from logsink.archive.maintenance import Maintenance
-from logsink.archive.preparation import Preparation
-from logsink.archive.rounds import Rounds
+from logsink.archive import Archiver, DeltaLog, Maintenance, Preparation, Rounds
 from logsink.config import Config
-from logsink.journal import fill
-from logsink.journal.receiver_ids import ReceiverIds
-from logsink.journal.writer import Journal
+from logsink.journal import Journal, ReceiverIds, fill
 from logsink.kernel import compile_all
 from logsink.kinds import Address
 from logsink.net.accepting import Acceptor, alert
@@ -44,8 +38,7 @@ from logsink.net.tcp import TcpConnection
 from logsink.net.tls import REFRESH, Certificates
 from logsink.net.udp import UdpListener
 from logsink.parse import Settings
-from logsink.store import open_store
-from logsink.store.base import Store
+from logsink.store import Store, open_store
 from logsink.wire import datagrams, framing, relp, resend
 
 FILES = 256

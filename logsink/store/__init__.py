@@ -1,6 +1,13 @@
-"""Storage: ``Store`` and its implementations ``file://`` and ``s3://``. Nothing here knows what the objects mean.
+"""Object storage: one interface, ``Store``, over a local directory (``file://``) and an S3 bucket (``s3://``).
 
-``open_store(url)`` is the only way in; layout under the URL (DESIGN: the store)::
+Keys and bytes enter and leave; nothing here knows what an object means. ``open_store(url)`` is the way in.
+
+- ``base`` has the interface and the contract of each method; one conformance suite holds all stores to it.
+- ``local`` and ``disk`` keep objects as files, ``s3`` and ``s3_errors`` in a bucket, ``memory`` in a dictionary (for tests).
+- ``retry`` tries again what may be tried again, ``counting`` counts reads: both wrap a store and are one themselves.
+- ``probe`` proves that a store honours put-if-absent.
+
+The other rooms keep these objects below the store's URL::
 
     journal/<receiver>/<lane>/<sequence, 20 digits>.arrow
     logs/_delta_log/...          logs/date=YYYY-MM-DD/<name>.parquet
@@ -10,19 +17,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from logsink.place import Directory, parse
+from logsink.platform.lazy import exports
 from logsink.store.base import Bytes, Entry, Store
+from logsink.store.counting import CountingStore
 from logsink.store.retry import Retrying, put_once
 
-__all__ = ["Bytes", "Entry", "Retrying", "Store", "open_store", "put_once"]
+if TYPE_CHECKING:
+    from logsink.store.disk import FILE_MODE
+else:
+    __getattr__ = exports(__name__, {"disk": ("FILE_MODE",)})
+
+__all__ = ["FILE_MODE", "Bytes", "CountingStore", "Entry", "Retrying", "Store", "open_store", "put_once"]
 
 
 def open_store(url: str) -> Store:
-    """The store at ``url``: ``file:///dir``, a path, or ``s3://bucket/prefix`` (``url.parse`` has the grammar).
+    """Return the store at ``url``: ``file:///dir``, a path, or ``s3://bucket/prefix`` (see ``logsink.place.parse``).
 
     Nothing is touched and nothing connected before the first call. Credentials, region and endpoint of ``s3://`` come from the
-    ordinary AWS chain. What may safely be tried again is (``Retrying``), for a few seconds; conditional puts never are.
-    ``ConfigError`` when the URL is malformed.
+    ordinary AWS chain. ``s3://`` tries again for a few seconds what may safely be tried again (``Retrying``), which conditional
+    puts are not. ``ConfigError`` when the URL is malformed.
     """
     place = parse(url)
     if isinstance(place, Directory):

@@ -11,7 +11,7 @@ PAGE = 1000
 """Keys in one answer to a listing."""
 
 
-class Counts(Protocol):
+class ReadCounts(Protocol):
     """Where it is counted."""
 
     requests: int
@@ -19,10 +19,10 @@ class Counts(Protocol):
     bytes_read: int
 
 
-class Counted(Store):
+class CountingStore(Store):
     """``store``, counting into ``counts``."""
 
-    def __init__(self, store: Store, counts: Counts) -> None:
+    def __init__(self, store: Store, counts: ReadCounts) -> None:
         self._store, self._counts = store, counts
         self.url = store.url
 

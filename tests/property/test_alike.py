@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from logsink.archive.log import DeltaLog
 from logsink.archive.rounds import Rounds
 from logsink.flags import Flag
-from logsink.journal.segment import Segment, SegmentName, encode
+from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.parse import FILE_SCHEMA, Frames, Origin, Settings, parse
 from logsink.query import Query, search
 from logsink.query.request.severities import FACILITIES
@@ -153,7 +153,7 @@ def test_journal_and_table_answer_alike(data: st.DataObject) -> None:
     async def run() -> list[Row]:
         store = MemoryStore()
         for segment in some:
-            await store.put(segment.name.key, encode(segment))
+            await store.put(segment.name.key, encode_segment(segment))
         log = DeltaLog(store)
         rounds = Rounds(log)
         snapshot = await log.create()

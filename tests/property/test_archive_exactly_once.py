@@ -17,7 +17,7 @@ from logsink.archive.log import DeltaLog
 from logsink.archive.retention import remove_files
 from logsink.archive.rounds import Rounds
 from logsink.errors import LogsinkError, StoreError
-from logsink.journal.segment import SegmentName, encode
+from logsink.journal.segment import SegmentName, encode_segment
 from logsink.store import put_once
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import FaultyStore, Pass, seeded
@@ -58,7 +58,7 @@ class World:
 
         async def put(lane: int, sequence: int, messages: list[str]) -> object:
             one = segment(SegmentName(name, lane, sequence), messages, received=MIDNIGHT + self.said)
-            body = memoryview(encode(one))
+            body = memoryview(encode_segment(one))
             while True:
                 try:
                     await put_once(self.store, one.name.key, body)

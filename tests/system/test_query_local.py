@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from logsink.archive.file import write_files
 from logsink.archive.log import Add, DeltaLog, Txn
 from logsink.cli.main import main
-from logsink.journal.segment import Segment, SegmentName, encode
+from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.kernel import FEW
 from logsink.parse import Frames, Origin, Settings, parse
 from logsink.store import Store, open_store
@@ -78,7 +78,7 @@ async def archive(store: Store, chosen: Sequence[Segment]) -> None:
 async def store_and_archive(url: str, made: Sequence[Segment], chosen: Sequence[Segment]) -> None:
     async with open_store(url) as store:
         for segment in made:
-            await store.put(segment.name.key, memoryview(encode(segment)))
+            await store.put(segment.name.key, memoryview(encode_segment(segment)))
         await archive(store, chosen)
 
 

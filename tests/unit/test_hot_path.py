@@ -16,7 +16,7 @@ import pytest
 
 from logsink.archive.file import write_files
 from logsink.journal.fill import Fill, Memory
-from logsink.journal.segment import Segment, SegmentName, decode, encode
+from logsink.journal.segment import Segment, SegmentName, decode_segment, encode_segment
 from logsink.net.intake import Intake
 from logsink.net.tcp import TcpConnection
 from logsink.parse import Origin, Origins, Settings, Workspace, parse
@@ -154,7 +154,7 @@ def read_relp(messages: list[bytes]) -> Callable[[], object]:
 def store(messages: list[bytes]) -> Callable[[], object]:
     """A segment to the octets of its object, and back."""
     segment = Segment(SegmentName("r", 0, 1), Settings(), frames_of(messages))
-    return lambda: decode(encode(segment))
+    return lambda: decode_segment(encode_segment(segment))
 
 
 def archive(messages: list[bytes]) -> Callable[[], object]:

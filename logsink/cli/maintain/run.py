@@ -9,10 +9,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from logsink import telemetry
-from logsink.archive.log import DeltaLog
-from logsink.archive.maintenance import Due, Maintained, Maintenance
-from logsink.archive.retention import Retired
-from logsink.archive.rounds import Rounds
+from logsink.archive import DeltaLog, Due, Maintained, Maintenance, Retired, Rounds
 from logsink.cli.report import size
 from logsink.config import Config
 from logsink.errors import NotFound

@@ -34,8 +34,7 @@ from logsink.query.views.around import Moment, Span, around, spanned
 from logsink.query.views.context import Around, Rule, surrounded
 from logsink.query.views.similar import absent, archived, in_other_case
 from logsink.query.views.summary import Histogram, Summary
-from logsink.store import Store, open_store
-from logsink.store.counting import Counted
+from logsink.store import CountingStore, Store, open_store
 
 CONTACT = 10.0
 """Seconds within which a store must give its first answer."""
@@ -201,7 +200,7 @@ class _Run:
                         self._tell()
             place = Place.at(self._plans[-1])
             if self._given["follow"] and not self.stopped:
-                follower = Follower(Counted(store, report), query, place, report)
+                follower = Follower(CountingStore(store, report), query, place, report)
                 await follower.settle(self._plans[-1])
                 await self._follow(follower, printer)
             await self._keep(place)
@@ -210,7 +209,7 @@ class _Run:
     async def _beyond(self, store: Store, query: Query, output: Output, report: Report, place: Place) -> None:
         """What was stored after a cursor."""
         report.began = time.time()
-        follower = Follower(Counted(store, report), query, place, report)
+        follower = Follower(CountingStore(store, report), query, place, report)
         with self._destination() as write:
             printer = self._printer = Printer(output, write)
             await self._new(follower, printer, look=True)

@@ -11,19 +11,18 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-from logsink.archive.log import DeltaLog
-from logsink.archive.snapshot import DataFile, Snapshot
+from logsink.archive import DataFile, DeltaLog, Snapshot
 from logsink.errors import NotFound
-from logsink.journal.reader import Stored, list_segments
+from logsink.journal import StoredSegment, list_segments
 from logsink.query.request.filters import UNKNOWN, Bounds, Filter
-from logsink.store.base import Store
+from logsink.store import Store
 
 
 class Plan(NamedTuple):
     """What is to be read. ``files`` are those of ``snapshot`` that the filter does not exclude."""
 
     snapshot: Snapshot
-    segments: Sequence[Stored]
+    segments: Sequence[StoredSegment]
     files: Sequence[DataFile]
 
     def of(self, filter: Filter) -> Plan:

@@ -29,10 +29,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from logsink.archive.snapshot import DataFile
+from logsink.archive import DataFile
 from logsink.errors import FormatError, Moved, NotFound, Unavailable
-from logsink.journal.reader import Stored
-from logsink.journal.segment import Segment
+from logsink.journal import Segment, StoredSegment
 from logsink.query.order.dedupe import COLUMNS, Dedupe
 from logsink.query.order.merge import KEY, Pending, Position, joined, position
 from logsink.query.order.spill import Backwards
@@ -43,8 +42,7 @@ from logsink.query.read.selection import HEAVY, Selection
 from logsink.query.request.conditions import Between, Not
 from logsink.query.request.filters import UNKNOWN, Bounds, Filter, Mask
 from logsink.query.request.query import Query, Report, Tuning
-from logsink.store.base import Store
-from logsink.store.counting import Counted
+from logsink.store import CountingStore, Store
 
 T = TypeVar("T")
 
@@ -221,7 +219,7 @@ class _Scan:
         pool: ThreadPoolExecutor,
         part: Callable[[pa.Table], pa.Table] | None = None,
     ) -> None:
-        self._store, self._query, self._pending = Counted(store, report), query, pending
+        self._store, self._query, self._pending = CountingStore(store, report), query, pending
         self._report, self._tuning, self._pool, self._part = report, tuning, pool, part
         self._columns = tuple(dict.fromkeys(query.columns if part else (*KEY, *query.columns)))
         self._nothing = SCHEMA.empty_table().select(self._columns)  # making one takes 1 ms
@@ -289,7 +287,7 @@ class _Scan:
             async for rows in results:
                 yield rows
 
-    async def _segments(self, group: Sequence[Stored]) -> pa.Table:
+    async def _segments(self, group: Sequence[StoredSegment]) -> pa.Table:
         read = await asyncio.gather(*map(self._segment, group))
         segments = [segment for segment in read if segment is not None]
         try:
@@ -298,7 +296,7 @@ class _Scan:
             return await self._unreadable(error)
         return await self._reduced(rows)
 
-    async def _segment(self, stored: Stored) -> Segment | None:
+    async def _segment(self, stored: StoredSegment) -> Segment | None:
         """The frames that may be wanted; None for a segment that cannot be read, which is said."""
         async with self._slots:
             body = await self._store.get(stored.name.key)

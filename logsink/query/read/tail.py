@@ -16,8 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from logsink.errors import FormatError
-from logsink.journal.reader import Stored
-from logsink.journal.segment import Segment, SegmentName, decode
+from logsink.journal import Segment, SegmentName, StoredSegment, decode_segment
 from logsink.parse import Frames, Origin, Settings, parse
 from logsink.query.read.datafile import SCHEMA, as_rows
 from logsink.query.request.filters import Filter, Mask, as_array
@@ -29,9 +28,9 @@ TOGETHER = 1 << 20
 """Bytes of stored segments that are parsed together: about 8 MiB of frames."""
 
 
-def groups(stored: Iterable[Stored]) -> Iterator[list[Stored]]:
+def groups(stored: Iterable[StoredSegment]) -> Iterator[list[StoredSegment]]:
     """Segments to be parsed together: neighbours of one receiver, ``TOGETHER`` bytes or a single one."""
-    group: list[Stored] = []
+    group: list[StoredSegment] = []
     size = 0
     for one in stored:
         if group and (one.name.receiver != group[0].name.receiver or size + one.size > TOGETHER):
@@ -88,7 +87,7 @@ def _met(parsed: pa.Table, filter: Filter) -> Mask:
 
 def read(body: bytes, name: SegmentName, filter: Filter) -> Segment:
     """The frames of a stored segment that the filter may want. ``FormatError`` when the bytes are not that segment's."""
-    segment = decode(body)
+    segment = decode_segment(body)
     if segment.name != name:
         raise FormatError(f"cannot read segment {name.key}: it says it is {segment.name.key}")
     return sift(segment, filter)

@@ -19,7 +19,7 @@ from logsink.query.request.conditions import Between, Near, instant
 from logsink.query.request.filters import Filter, Mask, as_array, one_chunk
 from logsink.query.request.query import Query, Report, Tuning
 from logsink.query.views.context import GAP, Streams
-from logsink.store.base import Store
+from logsink.store import Store
 
 
 class Moment(NamedTuple):

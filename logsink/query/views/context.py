@@ -36,7 +36,7 @@ from logsink.query.read.scan import search, unordered
 from logsink.query.request.conditions import Among, Holds, Near
 from logsink.query.request.filters import Condition, Filter, Mask, as_array, as_mask, one_chunk
 from logsink.query.request.query import Query, Report, Tuning
-from logsink.store.base import Store
+from logsink.store import Store
 
 GAP: Final = "gap"
 """Column of what comes out, true where a block begins, but for the first."""

@@ -25,11 +25,9 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from logsink.archive.log import DeltaLog
-from logsink.archive.snapshot import Snapshot
+from logsink.archive import DeltaLog, Snapshot
 from logsink.errors import ArgumentError, NotFound
-from logsink.journal.reader import Stored, list_segments, read_segment
-from logsink.journal.segment import Segment
+from logsink.journal import Segment, StoredSegment, list_segments, read_segment
 from logsink.parse import Frames
 from logsink.query.output.timestamps import Int64
 from logsink.query.read import tail
@@ -38,7 +36,7 @@ from logsink.query.read.scan import ahead, search
 from logsink.query.request.conditions import Between, OneOf
 from logsink.query.request.filters import Filter, as_array, one_chunk
 from logsink.query.request.query import Query, Report, Tuning
-from logsink.store.base import Store
+from logsink.store import Store
 
 PATIENCE: Final = 5.0
 """Seconds that a missing segment is waited for before those behind it are shown."""
@@ -146,7 +144,7 @@ class Follower:
         for rows in await asyncio.to_thread(self._rows, self._ready([segment for segment in there if segment])):
             yield rows
 
-    async def _segments(self, stored: Iterable[Stored]) -> AsyncGenerator[Segment | None, None]:
+    async def _segments(self, stored: Iterable[StoredSegment]) -> AsyncGenerator[Segment | None, None]:
         left = iter(stored)
 
         def job() -> Coroutine[Any, Any, Segment | None] | None:
@@ -157,18 +155,18 @@ class Follower:
             async for segment in results:
                 yield segment
 
-    async def _read(self, stored: Stored) -> Segment | None:
+    async def _read(self, stored: StoredSegment) -> Segment | None:
         try:
             return await read_segment(self._store, stored.name)
         except NotFound:
             return None
 
-    def _seen(self, stored: Stored) -> int:
+    def _seen(self, stored: StoredSegment) -> int:
         return self.place.lanes.get(stored.name.app_id, 0)
 
-    def _gaps(self, fresh: Iterable[Stored]) -> bool:
+    def _gaps(self, fresh: Iterable[StoredSegment]) -> bool:
         """Whether a lane's next segment is not there although later ones are."""
-        first: dict[str, Stored] = {}
+        first: dict[str, StoredSegment] = {}
         for stored in fresh:
             first.setdefault(stored.name.app_id, stored)
         return any(stored.name.sequence > self._seen(stored) + 1 for stored in first.values())
@@ -225,7 +223,7 @@ class Follower:
         self._report.rows += rows.num_rows
         return [rows.slice(start, ROWS) for start in range(0, rows.num_rows, ROWS)]
 
-    async def _from_table(self, fresh: Iterable[Stored]) -> AsyncGenerator[pa.Table, None]:
+    async def _from_table(self, fresh: Iterable[StoredSegment]) -> AsyncGenerator[pa.Table, None]:
         """What was archived before it was seen."""
         snapshot = await self._log.load()
         self._looked = time.monotonic()

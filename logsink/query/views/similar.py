@@ -18,7 +18,7 @@ from logsink.query.request.conditions import Between, Holds, OneOf
 from logsink.query.request.filters import Filter
 from logsink.query.request.query import Query, Report, Tuning
 from logsink.query.views.summary import COUNT, Counts
-from logsink.store.base import Store
+from logsink.store import Store
 
 PATIENCE: Final = 1.0
 """Seconds after which it is left at the rows that were counted by then."""

@@ -22,7 +22,7 @@ from logsink.archive.log import DeltaLog
 from logsink.archive.maintenance import checkpoint
 from logsink.archive.rounds import Rounds
 from logsink.flags import Flag
-from logsink.journal.segment import VERSION, Segment, SegmentName, encode
+from logsink.journal.segment import VERSION, Segment, SegmentName, encode_segment
 from logsink.parse import Frames, Origin, Settings
 from logsink.store.local import LocalStore
 
@@ -93,7 +93,7 @@ async def make_table(directory: Path) -> list[dict[str, Any]]:
 def main() -> None:
     segment, table = HERE / f"segment-{VERSION}.arrow", HERE / "table-1"
     if not segment.exists():
-        segment.write_bytes(encode(golden_segment(1)))
+        segment.write_bytes(encode_segment(golden_segment(1)))
     if not table.exists():
         rows = asyncio.run(make_table(table))
         (HERE / "table-1.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")

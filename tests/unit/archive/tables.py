@@ -19,7 +19,7 @@ from logsink.archive.log import Add, DeltaLog, Txn
 from logsink.archive.snapshot import DataFile, Snapshot, commit_key
 from logsink.errors import NotFound
 from logsink.journal.reader import list_segments, read_segment
-from logsink.journal.segment import Segment, SegmentName, encode
+from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.parse import Frames, Origin, Settings
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
@@ -163,7 +163,7 @@ def segment(
 
 
 async def store_segment(store: Store, one: Segment) -> Segment:
-    await store.put_absent(one.name.key, memoryview(encode(one)))
+    await store.put_absent(one.name.key, memoryview(encode_segment(one)))
     return one
 
 

@@ -13,7 +13,7 @@ from logsink.archive.archiver import LINGER, Archiver
 from logsink.archive.log import DeltaLog, Txn
 from logsink.archive.rounds import QUARANTINE, Rounds
 from logsink.errors import Unavailable
-from logsink.journal.segment import SegmentName, encode
+from logsink.journal.segment import SegmentName, encode_segment
 from logsink.parse import RULES_VERSION, Settings
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import Fail, FaultyStore, Pass
@@ -142,7 +142,7 @@ async def test_an_unreadable_segment_goes_to_quarantine(bench: Bench) -> None:
 async def test_what_only_a_newer_version_reads_is_left_to_it(bench: Bench, newer: str) -> None:
     await bench.leave("r", 0, 1, 3)
     one = segment(SegmentName("r", 0, 2), ["r-0-2"], settings=Settings(parser=RULES_VERSION + (newer == "parser")))
-    body = encode(one)
+    body = encode_segment(one)
     if newer == "format":
         with pa.ipc.open_stream(body) as reader:
             schema = reader.schema.with_metadata((reader.schema.metadata or {}) | {b"logsink.format": b"99"})

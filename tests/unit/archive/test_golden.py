@@ -19,7 +19,7 @@ import pytest
 from logsink.archive.log import Txn
 from logsink.archive.rounds import Rounds
 from logsink.journal.reader import read_segment
-from logsink.journal.segment import SegmentName, decode
+from logsink.journal.segment import SegmentName, decode_segment
 from logsink.parse import raw_frames
 from logsink.store import Store
 from logsink.store.local import LocalStore
@@ -44,7 +44,7 @@ async def rows(store: Store) -> list[dict[str, Any]]:
 
 
 def test_segment_format_1() -> None:
-    found, expected = decode((GOLDEN / "segment-1.arrow").read_bytes()), golden_segment(1)
+    found, expected = decode_segment((GOLDEN / "segment-1.arrow").read_bytes()), golden_segment(1)
     assert (found.name, found.settings) == (expected.name, expected.settings)
     assert found.frames.data.tobytes() == b"".join(FRAMES)
     for name in ("offsets", "flags", "received"):

@@ -7,8 +7,8 @@ import gc
 import numpy as np
 import pyarrow as pa
 
-from logsink.journal.fill import ORIGIN, READ, ROW, Fill, Memory
-from logsink.journal.segment import Segment, SegmentName, decode, encode
+from logsink.journal.fill import FRAME_OVERHEAD, ORIGIN_OVERHEAD, READ_OVERHEAD, Fill, Memory
+from logsink.journal.segment import Segment, SegmentName, decode_segment, encode_segment
 from logsink.parse import Origin, Origins, Settings
 from logsink.wire.batch import Batch
 
@@ -54,7 +54,7 @@ def test_a_segment_keeps_its_octets_while_others_are_filled() -> None:
     other = Fill(2, memory.loan())
     other.append(Batch(np.frombuffer(b"XXXXXXXX", np.uint8), at, at + 3, np.ones(2, np.int32)), 2, TCP)
     assert segment.frames.data.tobytes() == b"onetwo"
-    assert decode(encode(segment)).frames.data.tobytes() == b"onetwo"
+    assert decode_segment(encode_segment(segment)).frames.data.tobytes() == b"onetwo"
 
 
 def test_what_a_fill_leaves_is_for_the_next_if_it_is_enough() -> None:
@@ -70,7 +70,7 @@ def test_what_a_fill_leaves_is_for_the_next_if_it_is_enough() -> None:
     assert [place - places[0] for place in places[:3]] == [0, 64, 128]
     assert not places[0] <= places[3] < places[0] + 256  # no longer room for 64 rows behind 16 + 16 + 16
     for ordinal, segment in enumerate(segments, 1):
-        again = decode(encode(segment)).frames
+        again = decode_segment(encode_segment(segment)).frames
         assert again.data.tobytes() == b"onetwo"
         assert again.offsets.tolist() == [0, 3, 6]
         assert again.flags.tolist() == [ordinal] * 2
@@ -94,7 +94,7 @@ def test_a_read_of_several_origins_keeps_whose_each_frame_is() -> None:
     fill.append(batch(b"e", b"f"), 3, Origins(one, np.array([3, 0], np.int32)))
     fill.append(batch(b"g", b"h"), 4, Origins(other, np.array([0, 1], np.int32)))
     segment = Segment(SegmentName("r", 0, 1), Settings(), fill.frames())
-    for frames in (segment.frames, decode(encode(segment)).frames):
+    for frames in (segment.frames, decode_segment(encode_segment(segment)).frames):
         assert [frames.origins[code].sender for code in frames.origin.tolist()] == [
             f"192.0.2.{number}" for number in (2, 1, 2, 1, 4, 1, 3, 1)
         ]
@@ -109,9 +109,9 @@ def test_frames_reads_and_origins_weigh_what_they_cost() -> None:
     fill, known = Fill(1, Memory(256, 100).loan()), senders(1, 2, 3)
     assert fill.weight == 0
     fill.append(batch(b"12345"), 1, TCP)
-    assert fill.weight == 5 + ROW + READ + ORIGIN
+    assert fill.weight == 5 + FRAME_OVERHEAD + READ_OVERHEAD + ORIGIN_OVERHEAD
     fill.append(batch(b"1", b"2", b"3"), 2, Origins(known, np.array([0, 2, 0], np.int32)))
-    assert fill.weight == 8 + 4 * ROW + 2 * READ + 3 * ORIGIN
+    assert fill.weight == 8 + 4 * FRAME_OVERHEAD + 2 * READ_OVERHEAD + 3 * ORIGIN_OVERHEAD
     assert fill.nbytes == 8
 
 
@@ -119,4 +119,6 @@ def test_a_frame_weighs_no_less_than_its_columns() -> None:
     frames = Fill(1, Memory(256, 100).loan())
     frames.append(batch(b"1", b"2"), 1, TCP)
     columns = frames.frames()
-    assert sum(column.nbytes for column in (columns.flags, columns.received, columns.origin)) + 2 * 4 <= 2 * ROW
+    assert (
+        sum(column.nbytes for column in (columns.flags, columns.received, columns.origin)) + 2 * 4 <= 2 * FRAME_OVERHEAD
+    )

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logsink.errors import FormatError
-from logsink.journal.segment import Segment, SegmentName, decode, encode
+from logsink.journal.segment import Segment, SegmentName, decode_segment, encode_segment
 from logsink.parse import Frames, Origin, Settings
 
 NAME = SegmentName("0190-ab", 2, 7)
@@ -48,14 +48,14 @@ def rows_of(segment: Segment) -> list[tuple[bytes, int, int, Origin]]:
 @given(rows=ROWS)
 def test_what_goes_in_comes_out(rows: list[tuple[bytes, int, int, Origin]]) -> None:
     segment = segment_of(rows)
-    back = decode(encode(segment))
+    back = decode_segment(encode_segment(segment))
     assert rows_of(back) == rows
     assert (back.name, back.settings) == (NAME, segment.settings)
 
 
 def test_encoding_twice_gives_the_same_bytes() -> None:
     segment = segment_of([(b"a", 0, 0, Origin("1.1.1.1", None, "tcp")), (b"b", 1, 0, Origin(None, "CN=x", "tls"))])
-    assert encode(segment).equals(encode(segment))
+    assert encode_segment(segment).equals(encode_segment(segment))
 
 
 def test_names_and_keys() -> None:
@@ -67,23 +67,23 @@ def test_names_and_keys() -> None:
 
 
 def test_newer_format_is_refused_with_a_remedy() -> None:
-    with pa.ipc.open_stream(encode(segment_of([(b"a", 0, 0, Origin(None, None, "udp"))]))) as reader:
+    with pa.ipc.open_stream(encode_segment(segment_of([(b"a", 0, 0, Origin(None, None, "udp"))]))) as reader:
         table = reader.read_all()
     table = table.replace_schema_metadata({**table.schema.metadata, b"logsink.format": b"2"})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     with pytest.raises(FormatError, match="format 2: this version reads 1 to 1") as caught:
-        decode(sink.getvalue())
+        decode_segment(sink.getvalue())
     assert caught.value.hint == "upgrade logsink"
 
 
 @settings(deadline=None)
 @given(cut=st.integers(0, 400), noise=st.binary(max_size=8))
 def test_damaged_bytes_are_a_format_error(cut: int, noise: bytes) -> None:
-    body = encode(segment_of([(b"hello", 0, 0, Origin("1.1.1.1", None, "tcp"))] * 3)).to_pybytes()
+    body = encode_segment(segment_of([(b"hello", 0, 0, Origin("1.1.1.1", None, "tcp"))] * 3)).to_pybytes()
     damaged = body[:cut] + noise + body[cut + len(noise) :][: len(body) // 2]
     try:
-        decode(damaged)
+        decode_segment(damaged)
     except FormatError:
         return

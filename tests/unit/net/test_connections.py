@@ -15,7 +15,7 @@ import pytest
 
 from logsink.errors import ConfigError
 from logsink.flags import Flag
-from logsink.journal.fill import ORIGIN, READ, ROW
+from logsink.journal.fill import FRAME_OVERHEAD, ORIGIN_OVERHEAD, READ_OVERHEAD
 from logsink.journal.writer import Journal
 from logsink.kinds import Address
 from logsink.net import stream
@@ -385,7 +385,7 @@ async def test_a_flood_waits_and_others_do_not() -> None:
     _, quiet = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))
     quiet.write(b"<13>quiet\n")
     await until(lambda: bench.journal.unstored > held)
-    assert bench.journal.unstored == held + len(b"<13>quiet") + ROW + READ + ORIGIN
+    assert bench.journal.unstored == held + len(b"<13>quiet") + FRAME_OVERHEAD + READ_OVERHEAD + ORIGIN_OVERHEAD
     bench.store.free.set()
     for writer in (*flood, late, quiet):
         writer.write_eof()

@@ -15,7 +15,7 @@ import pytest
 from logsink import telemetry
 from logsink.config import Tls
 from logsink.flags import Flag
-from logsink.journal.fill import ROW
+from logsink.journal.fill import FRAME_OVERHEAD
 from logsink.kinds import Address
 from logsink.net.intake import READ
 from logsink.net.rates import Rates
@@ -310,7 +310,7 @@ async def test_a_compressed_stream_waits_where_it_becomes_too_much_too_fast(monk
     await send(bench, await listen(bench, Port()), packed(data))
     assert len(await bench.rows()) == 400_000
     assert len(asked) >= len(data) // READ
-    assert sum(asked) >= 400_000 * (len(b"<13>x") + ROW)
+    assert sum(asked) >= 400_000 * (len(b"<13>x") + FRAME_OVERHEAD)
     assert limited() == before + len(asked)
     await close(bench)
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from logsink.archive.log import Add, DeltaLog, Txn
 from logsink.archive.snapshot import DataFile
-from logsink.journal.segment import Segment, SegmentName, encode
+from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.parse import CODED_COLUMNS, FILE_SCHEMA, Frames, Origin, Settings
 from logsink.query.read.datafile import as_rows
 from logsink.store.base import Store
@@ -90,7 +90,7 @@ async def archive(
 
 async def journal(store: Store, name: SegmentName, rows: Sequence[Row]) -> None:
     """Store a segment of frames that ``json_parse`` turns into these rows."""
-    await store.put(name.key, encode(Segment(name, Settings(), frames([orjson.dumps(r) for r in rows]))))
+    await store.put(name.key, encode_segment(Segment(name, Settings(), frames([orjson.dumps(r) for r in rows]))))
 
 
 def frames(bodies: Sequence[bytes], received: Sequence[int] | None = None) -> Frames:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logsink.errors import FormatError
-from logsink.journal.reader import Stored
-from logsink.journal.segment import Segment, SegmentName, encode
+from logsink.journal.reader import StoredSegment
+from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.parse import Frames, Origin, Settings, parse
 from logsink.query.read import tail
 from logsink.query.request.conditions import Holds, OneOf
@@ -152,7 +152,7 @@ def test_frames_of_several_segments_keep_what_belongs_to_them() -> None:
 
 def test_groups() -> None:
     stored = [
-        Stored(SegmentName(r, 0, k), size, 0.0)
+        StoredSegment(SegmentName(r, 0, k), size, 0.0)
         for k, (r, size) in enumerate(
             [("r1", 400_000), ("r1", 600_000), ("r1", 100_000), ("r2", 5), ("r3", 2_000_000), ("r3", 1)], 1
         )
@@ -162,7 +162,7 @@ def test_groups() -> None:
 
 
 def test_a_segment_under_another_s_name_is_refused() -> None:
-    body = bytes(encode(Segment(NAME, Settings(), frames(BODIES))))
+    body = bytes(encode_segment(Segment(NAME, Settings(), frames(BODIES))))
     assert np.array_equal(tail.read(body, NAME, Filter()).frames.offsets, frames(BODIES).offsets)
     with pytest.raises(FormatError, match="it says it is journal/r1/0/"):
         tail.read(body, SegmentName("r2", 0, 1), Filter())

@@ -9,7 +9,7 @@ import pytest
 
 from logsink.archive.log import Txn
 from logsink.errors import ArgumentError
-from logsink.journal.segment import Segment, SegmentName, encode
+from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.parse import Settings
 from logsink.query import Filter, Follower, OneOf, Place, Query
 from logsink.query.read import tail
@@ -27,7 +27,7 @@ def rows_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
 async def store_segment(store: MemoryStore, name: SegmentName, ordinal: int, *numbers: int, **values: Any) -> None:
     """A segment of rows received at these microseconds, which are their messages too."""
     rows = [orjson.dumps(row(n, received=START + n, message=str(n), receiver=name.receiver) | values) for n in numbers]
-    body = encode(Segment(name, Settings(), frames(rows, [START + n for n in numbers]), ordinal))
+    body = encode_segment(Segment(name, Settings(), frames(rows, [START + n for n in numbers]), ordinal))
     await store.put(name.key, body)
 
 
