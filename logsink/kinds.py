@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from logsink import place
+from logsink.characters import harmless
 from logsink.errors import ArgumentError, ConfigError
 
 _UNITS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
@@ -166,8 +167,10 @@ class Kind(NamedTuple):
 
 
 def _quoted(text: str) -> str:
+    """Return the text as a TOML string that is harmless on a terminal."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{"".join(c if c.isprintable() else f"{chr(92)}u{ord(c):04x}" for c in escaped)}"'
+    shown = (c if c.isprintable() and harmless(c) == c else f"{chr(92)}U{ord(c):08x}" for c in escaped)
+    return f'"{"".join(shown)}"'
 
 
 def _read_count(text: str) -> int:

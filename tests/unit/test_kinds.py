@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from logsink.characters import harmless
 from logsink.errors import ArgumentError
 from logsink.kinds import (
+    PATH,
     SWITCH,
     Address,
     format_duration,
@@ -140,3 +144,10 @@ def test_switch(raw: object, value: bool) -> None:
 def test_no_switch(raw: object) -> None:
     with pytest.raises(ArgumentError):
         SWITCH.value(raw)
+
+
+@pytest.mark.parametrize("text", ['say "hi" \\ there', "a\u202eb", "\x1b[31m", "\u115f", "\U000e0041", "größe"])
+def test_a_text_is_shown_as_toml_reads_it(text: str) -> None:
+    shown = PATH.toml(text)
+    assert tomllib.loads(f"a = {shown}")["a"] == text
+    assert harmless(shown) == shown

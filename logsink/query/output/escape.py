@@ -1,77 +1,82 @@
-"""Strings made safe to show: characters that would drive a terminal, or break JSON, written as escapes.
+"""Arrow strings made safe to show: harmful characters (``logsink.characters``) become escapes.
 
-What needs it is rare, so the bytes are looked at first, all at once, and only strings that hold such a character are
-rewritten.
+Strings that need it are rare. So the bytes of all strings are searched first, all at once, and only those strings that hold
+such a character are rewritten.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logsink.characters import BEYOND, CONTROL, FOUND_BEYOND, escape, json_escape
+from logsink.characters import BEYOND_ASCII, HARMFUL_ASCII, HARMFUL_BEYOND_ASCII, escape, json_escape
 
 Octets = npt.NDArray[np.uint8]
 
+_FIRST_BEYOND_ASCII = 0x80
+_WINDOW = 1 << 20
+"""Bytes that are searched at once: they stay in the processor's cache."""
 
-def _class(ranges: tuple[tuple[int, int], ...], further: str = "") -> str:
-    """As RE2 writes it."""
-    return "[" + "".join(rf"\x{{{low:x}}}-\x{{{high:x}}}" for low, high in ranges) + further + "]"
+_TERMINAL = {character: escape(character) for character in HARMFUL_ASCII}
+_JSON_DOCUMENT = {character: json_escape(character) for character in HARMFUL_ASCII}
+_JSON_SHORT = {"\\": r"\\", '"': r"\"", "\b": r"\b", "\f": r"\f", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
+_JSON_STRING = _JSON_SHORT | {c: e for c, e in _JSON_DOCUMENT.items() if c not in _JSON_SHORT}
+"""Escapes inside a JSON string; the backslash comes first, since the other escapes add backslashes."""
+
+_MANY = 32
+"""Number of different characters up to which each is replaced in a pass of its own; whoever sends more costs one slow pass."""
 
 
-_LEADS = sorted({chr(end).encode()[:1] for ends in BEYOND for end in ends})
-"""First UTF-8 bytes of harmful characters; of harmless ones too. To look for two bytes each takes ten times as long."""
+def _re2_class(characters: Iterable[str]) -> str:
+    """Return a character class as RE2 writes it."""
+    return "[" + "".join(rf"\x{{{ord(c):x}}}" for c in characters) + "]"
 
-_C0 = [chr(code) for low, high in CONTROL for code in range(low, high + 1)]
-_TERMINAL = {character: escape(character) for character in _C0}
-_SHORT = {"\\": r"\\", '"': r"\"", "\b": r"\b", "\f": r"\f", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
-_JSON = _SHORT | {c: json_escape(c) for c in _C0 if c not in _SHORT}  # the backslash first: others add more of them
 
-_SEVERAL = 32
-"""So many different characters are replaced one after the other; more of them in one pass of Python's, whoever sent them."""
+_BEYOND_ASCII_RE2 = "[" + "".join(rf"\x{{{low:x}}}-\x{{{high:x}}}" for low, high in HARMFUL_BEYOND_ASCII) + "]"
 
 
 def for_terminal(texts: pa.Array) -> pa.Array:
-    """Harmful characters as ``\\t``, ``\\x1b``, ``\\u202e``. Null stays null."""
-    return _escaped(texts, "", _TERMINAL, escape)
+    """Return the strings with harmful characters as ``\\t``, ``\\x1b``, ``\\u202e``. Null stays null."""
+    return _escaped(texts, _TERMINAL, escape)
 
 
 def for_json(texts: pa.Array) -> pa.Array:
-    """What goes between the quotes of a JSON string (RFC 8259 section 7), harmless on a terminal too. Null stays null."""
-    return _escaped(texts, r'"\\', _JSON, json_escape)
+    """Return what goes between the quotes of JSON strings (RFC 8259 section 7), harmless on a terminal too. Null stays null."""
+    return _escaped(texts, _JSON_STRING, json_escape)
 
 
-def json_for_terminal(texts: pa.Array) -> pa.Array:
-    """JSON that is whole already, with harmful characters in its strings escaped. Null stays null."""
-    return _escaped(texts, "", {c: json_escape(c) for c in _C0}, json_escape)
+def json_for_terminal(documents: pa.Array) -> pa.Array:
+    """Return JSON documents with the harmful characters of their strings escaped: they mean the same. Null stays null."""
+    return _escaped(documents, _JSON_DOCUMENT, json_escape)
 
 
-def _escaped(texts: pa.Array, further: str, escapes: Mapping[str, str], beyond: Callable[[str], str]) -> pa.Array:
+def _escaped(texts: pa.Array, ascii_escapes: Mapping[str, str], escape_beyond: Callable[[str], str]) -> pa.Array:
+    """Return the strings with the characters of ``ascii_escapes`` and the harmful ones beyond ASCII replaced."""
     data = _data(texts)
-    if np.any(data < 0x20) or any(np.any(data == ord(c)) for c in (*further, "\x7f")):
-        texts = _rewritten(texts, _class(CONTROL, further), lambda changed: _replaced(changed, escapes))
-    if len(data) and data.max() >= 0x80:
-        octets = data.tobytes()
-        if any(lead in octets for lead in _LEADS):
-            texts = _rewritten(texts, _class(BEYOND), lambda changed: _beyond_replaced(changed, beyond))
+    if np.any(data < ord(" ")) or any(np.any(data == ord(c)) for c in ascii_escapes if c >= " "):
+        texts = _rewritten(texts, _re2_class(ascii_escapes), lambda affected: _replaced(affected, ascii_escapes))
+    if _may_hold_harmful_beyond_ascii(data):
+        texts = _rewritten(texts, _BEYOND_ASCII_RE2, lambda affected: _beyond_ascii_replaced(affected, escape_beyond))
     return texts
 
 
 def _rewritten(texts: pa.Array, pattern: str, rewrite: Callable[[pa.Array], pa.Array]) -> pa.Array:
-    """``texts`` with those rewritten that match."""
-    affected = pc.fill_null(pc.match_substring_regex(texts, pattern), False)
-    changed = texts.filter(affected)
-    if not len(changed):
+    """Return the strings, those that match ``pattern`` (RE2) rewritten."""
+    matches = pc.fill_null(pc.match_substring_regex(texts, pattern), False)
+    affected = texts.filter(matches)
+    if not len(affected):
         return texts
-    changed = rewrite(changed)
-    return changed if len(changed) == len(texts) else pc.replace_with_mask(texts, affected, changed)
+    changed = rewrite(affected)
+    return changed if len(changed) == len(texts) else pc.replace_with_mask(texts, matches, changed)
 
 
 def _replaced(texts: pa.Array, escapes: Mapping[str, str]) -> pa.Array:
+    """Return the strings with the characters of ``escapes`` replaced, in that order."""
     present = _data(texts).tobytes()
     for character, shown in escapes.items():
         if character.encode() in present:
@@ -79,15 +84,52 @@ def _replaced(texts: pa.Array, escapes: Mapping[str, str]) -> pa.Array:
     return texts
 
 
-def _beyond_replaced(texts: pa.Array, shown: Callable[[str], str]) -> pa.Array:
-    present = set(FOUND_BEYOND.findall(_data(texts).tobytes().decode(errors="replace")))
-    if len(present) <= _SEVERAL:
-        return _replaced(texts, {character: shown(character) for character in present})
-    return pa.array([FOUND_BEYOND.sub(lambda match: shown(match[0]), text) for text in texts.to_pylist()], texts.type)
+def _beyond_ascii_replaced(texts: pa.Array, escape: Callable[[str], str]) -> pa.Array:
+    """Return the strings with the harmful characters that are not ASCII replaced by ``escape`` of each."""
+    present = set(BEYOND_ASCII.findall(_data(texts).tobytes().decode(errors="replace")))
+    if len(present) <= _MANY:
+        return _replaced(texts, {character: escape(character) for character in present})
+    return pa.array([BEYOND_ASCII.sub(lambda match: escape(match[0]), text) for text in texts.to_pylist()], texts.type)
+
+
+def _may_hold_harmful_beyond_ascii(data: Octets) -> bool:
+    """Return whether UTF-8 text has the first bytes of a harmful character that is not ASCII.
+
+    RE2 would take five times as long to search Japanese text, or text with typographic quotation marks.
+    """
+    if not len(data) or data.max() < _FIRST_BEYOND_ASCII:
+        return False
+    for start in range(0, len(data), _WINDOW):
+        window = data[start : start + _WINDOW + 2]  # the first bytes of a character may lie in two windows
+        octets = window.tobytes()
+        for prefix, following in _first_bytes().items():
+            if prefix[:1] not in octets:
+                continue
+            found = window[: -len(prefix)] == prefix[0]
+            if len(prefix) == 2:
+                found &= window[1:-1] == prefix[1]
+            if following[window[np.flatnonzero(found) + len(prefix)]].any():
+                return True
+    return False
+
+
+@cache
+def _first_bytes() -> Mapping[bytes, npt.NDArray[np.bool_]]:
+    """Return the one or two bytes with which harmful characters begin, and for each which bytes may follow: bool[256].
+
+    Two bytes and the following one tell all harmful characters of three bytes from all other characters.
+    """
+    first: dict[bytes, npt.NDArray[np.bool_]] = {}
+    for low, high in HARMFUL_BEYOND_ASCII:
+        for code in range(low, high + 1):
+            encoded = chr(code).encode()
+            prefix = encoded[: min(2, len(encoded) - 1)]
+            first.setdefault(prefix, np.zeros(256, np.bool_))[encoded[len(prefix)]] = True
+    return first
 
 
 def _data(texts: pa.Array) -> Octets:
-    """The bytes of all strings, end to end."""
+    """Return the bytes of all strings, end to end, without a copy."""
     _, offsets, data = texts.buffers()
     if data is None:
         return np.zeros(0, np.uint8)

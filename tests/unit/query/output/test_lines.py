@@ -7,16 +7,10 @@ import json
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import orjson
-import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from logsink.characters import harmless, harmless_json
 from logsink.flags import Flag
 from logsink.query.output import lines as rendering
-from logsink.query.output.escape import for_json, for_terminal
 from logsink.query.output.lines import Cat, Json, Raw, Renderer, Text, render
 from logsink.query.output.timestamps import local, stamps
 from logsink.query.read.datafile import as_rows
@@ -133,54 +127,6 @@ def test_json_leaves_out_nulls_and_keeps_the_order_of_the_schema() -> None:
 def test_json_of_nulls_beside_values() -> None:
     lines = output(Json(), {"time": TIME, "received": START, "severity": 3, "nth": 7}, {"time": TIME}).splitlines()
     assert [sorted(json.loads(line)) for line in lines] == [["nth", "received", "severity", "time"], ["time"]]
-
-
-HARMFUL = [
-    *(
-        "\x00\x07\x1b\x7f\x80\x9b\xad\u034f\u061c\u115f\u17b4\u180e\u200b\u200c\u200d\u200e\u200f\u2028\u202a\u202e\u2060"
-    ),
-    *("\u2064\u2066\u2069\u206f\u3164\ufeff\uffa0\ufff9\U0001bca0\U0001d173\U000e0001\U000e0041\U000e007f\U000e0100"),
-]
-
-
-@pytest.mark.parametrize("character", HARMFUL, ids=ascii)
-def test_what_drives_a_terminal_or_is_not_seen_is_escaped(character: str) -> None:
-    text = f"a{character}b"
-    (shown,) = for_terminal(pa.array([text])).to_pylist()
-    assert shown.isascii()
-    assert shown.encode().decode("unicode_escape") == text
-    (escaped,) = for_json(pa.array([text])).to_pylist()
-    assert escaped.isascii()
-    assert json.loads(f'"{escaped}"') == text
-    assert harmless(text) == shown
-    assert json.loads(harmless_json(orjson.dumps(text))) == text
-    assert harmless_json(orjson.dumps(text)).isascii()
-
-
-@pytest.mark.parametrize("text", ["größe — “fine” …", "⚠️ done", "日本語", "\U0001f600", "العربية", "a\xa0b"])
-def test_what_people_write_is_shown_as_it_is(text: str) -> None:
-    assert for_terminal(pa.array([text])).to_pylist() == for_json(pa.array([text])).to_pylist() == [text]
-    assert harmless(text) == text
-
-
-def test_very_many_different_characters_are_escaped_as_few_are() -> None:
-    texts = [chr(code) + "x" for code in range(0xE0000, 0xE0100)]
-    assert for_terminal(pa.array(texts)).to_pylist() == [harmless(text) for text in texts]
-
-
-@given(st.lists(st.none() | st.text(st.sampled_from(HARMFUL) | st.characters(exclude_categories=["Cs"]))))
-def test_any_text_survives_json_and_never_drives_a_terminal(texts: list[str | None]) -> None:
-    escaped = for_json(pa.array(texts, pa.string())).to_pylist()
-    assert [None if e is None else json.loads(f'"{e}"') for e in escaped] == texts
-    shown = for_terminal(pa.array(texts, pa.string())).to_pylist()
-    assert shown == [None if text is None else harmless(text) for text in texts]
-    for text in (t for t in escaped + shown if t is not None):
-        assert not any(c in HARMFUL or ord(c) < 32 or 127 <= ord(c) < 160 for c in text)
-
-
-def test_a_slice_is_escaped_by_itself() -> None:
-    texts = pa.array(["\n", "a", None, "\t", "\x1b"]).slice(1, 3)
-    assert for_terminal(texts).to_pylist() == ["a", None, r"\t"]
 
 
 def test_cat_is_the_message_alone() -> None:
