@@ -31,7 +31,7 @@ from logsink.errors import ArgumentError
 from logsink.parse import FILE_SCHEMA
 from logsink.place import parse
 from logsink.query import Filter, Query, search
-from logsink.query.output.files import plain
+from logsink.query.columns import plain
 from logsink.query.output.lines import SHOWN
 from logsink.query.read.scan import unordered
 from logsink.query.request.terms import GLOBS, Wanted

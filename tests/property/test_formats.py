@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from logsink.flags import Flag, names
 from logsink.parse import FILE_SCHEMA
-from logsink.query.output.files import Arrow, Csv, Output, Parquet, plain
+from logsink.query.columns import as_rows, plain
+from logsink.query.output.files import Arrow, Csv, Output, Parquet
 from logsink.query.output.lines import SHOWN, Json, JsonPretty, Lines
-from logsink.query.read.datafile import as_rows
 from tests.support.examples import examples
 from tests.unit.query.archives import Row, table
 

@@ -23,14 +23,13 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from logsink.flags import Flag
 from logsink.kernel import I64, U8, ReadI64, kernel
 from logsink.parse import RAW_COLUMNS, raw_frames
-from logsink.query.request.filters import as_array, one_chunk
+from logsink.query.columns import Int64, as_array, as_integers, one_chunk
 from logsink.wire.batch import Batch
 from logsink.wire.resend import digests
 
@@ -62,8 +61,6 @@ _TIMELY: Final = 8  # received within NEAR of its time
 _HIDDEN: Final = 0  # what becomes of a row
 _SHOWN: Final = 1
 _APART: Final = 2  # shown although only `received` speaks against a copy
-
-Int64 = npt.NDArray[np.int64]
 
 
 @kernel
@@ -162,8 +159,8 @@ class Dedupe:
         count = rows.num_rows
         fates = np.empty(count, np.uint8)
         identity, address = self._coded(rows.column("identity")), self._coded(rows.column("sender"))
-        times = _microseconds(one_chunk(rows.column("time")))
-        received = _microseconds(pc.coalesce(one_chunk(rows.column("received")), one_chunk(rows.column("time"))))
+        times = as_integers(rows.column("time"))
+        received = as_integers(pc.coalesce(one_chunk(rows.column("received")), one_chunk(rows.column("time"))))
         self._said = hide(
             _digests(raw_frames(rows)),
             np.where(identity == self._code(None), address, identity),
@@ -195,11 +192,6 @@ class Dedupe:
 
     def _code(self, value: str | None) -> int:
         return self._codes.setdefault(value, len(self._codes))
-
-
-def _microseconds(column: pa.Array) -> Int64:
-    found: Int64 = column.cast(pa.int64()).to_numpy(zero_copy_only=False)
-    return found
 
 
 def _kinds(rows: pa.Table, times: Int64, received: Int64) -> Int64:

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from logsink.query.order.spill import Spill, compact
-from logsink.query.request.filters import as_array, one_chunk
+from logsink.query.columns import Int64, as_array, as_integers, compact, joined, one_chunk
+from logsink.query.order.spill import Spill
 
 KEY = ("time", "received", "receiver", "nth")
 """The columns of the order; together they name a row."""
@@ -33,8 +33,6 @@ _FAN_IN = 16  # with batches of Spill's size, a merge of 16 files holds some 50 
 _RUNS = 32  # more runs in memory than this are merged into one, so that a pop stays cheap
 _ROWS = 16_384  # most rows in a table that leaves
 _NULL = -(1 << 62)
-
-Int64 = npt.NDArray[np.int64]
 
 
 class Position(NamedTuple):
@@ -229,7 +227,7 @@ class Pending:
 
     def _keys(self, rows: pa.Table) -> _Keys:
         time, received, receiver, nth = (one_chunk(rows.column(name)) for name in self._order)
-        numbers = [self._sign * _numbers(column) for column in (time, received, nth)]
+        numbers = [self._sign * as_integers(column, _NULL) for column in (time, received, nth)]
         return _Keys(numbers[0], numbers[1], self._names.codes(receiver), numbers[2])
 
     def _sorted(self, keys: _Keys) -> Int64:
@@ -332,12 +330,6 @@ class Pending:
             self._to_file(self._merged(same, None), level + 1)
 
 
-def _numbers(column: pa.Array) -> Int64:
-    plain = column.cast(pa.int64())
-    numbers: Int64 = (plain.fill_null(_NULL) if plain.null_count else plain).to_numpy(zero_copy_only=False)
-    return numbers
-
-
 def _before(times: Int64, frontier: int | None) -> int:
     return len(times) if frontier is None else int(np.searchsorted(times, frontier, side="left"))
 
@@ -348,8 +340,3 @@ def _pieces(keys: _Keys, rows: pa.Table, order: Int64 | None = None) -> Iterator
         part = slice(start, start + _ROWS)
         piece = rows.slice(start, _ROWS) if order is None else rows.take(as_array(order[part]))
         yield keys.part(part.start, part.stop), piece
-
-
-def joined(tables: Sequence[pa.Table]) -> pa.Table:
-    """One after the other, as one chunk a column."""
-    return pa.concat_tables(tables).combine_chunks()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from logsink.query.request.filters import as_array, one_chunk
+from logsink.query.columns import as_array, compact, plain
 
 BATCH = 8192
 """Rows in a batch."""
@@ -38,12 +38,12 @@ class Spill:
 
     def write(self, rows: pa.Table) -> None:
         """Append rows, as batches of at most ``BATCH``."""
-        plain = pa.table({name: _plain(one_chunk(rows.column(name))) for name in rows.column_names})
+        decoded = plain(rows, rows.column_names)
         if self._writer is None:
             self._schema = rows.schema
-            self._writer = pa.ipc.new_file(pa.PythonFile(self._file, "w"), plain.schema, options=_OPTIONS)
-        self._writer.write_table(plain, BATCH)
-        self._batches += -(-plain.num_rows // BATCH)
+            self._writer = pa.ipc.new_file(pa.PythonFile(self._file, "w"), decoded.schema, options=_OPTIONS)
+        self._writer.write_table(decoded, BATCH)
+        self._batches += -(-decoded.num_rows // BATCH)
 
     def finish(self) -> None:
         """Nothing more will be written; from now on it can be read."""
@@ -63,24 +63,6 @@ class Spill:
             for column, field in zip(batch.columns, self._schema, strict=True)
         ]
         return pa.table(columns, schema=self._schema)
-
-
-def compact(rows: pa.Table) -> pa.Table:
-    """The same rows, holding no memory of others: what they were sliced from, or dictionaries far larger than they are."""
-    columns = [_compacted(one_chunk(rows.column(name)), rows.num_rows) for name in rows.column_names]
-    return pa.table(columns, schema=rows.schema)
-
-
-def _compacted(column: pa.Array, rows: int) -> pa.Array:
-    if pa.types.is_dictionary(column.type):
-        large = len(column.dictionary) > 2 * rows + 16
-        return _plain(column).dictionary_encode() if large else column
-    held = sum(buffer.size for buffer in column.buffers() if buffer is not None)
-    return pa.concat_arrays([column]) if held > 2 * column.nbytes + 4096 else column
-
-
-def _plain(column: pa.Array) -> pa.Array:
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
 class Backwards:

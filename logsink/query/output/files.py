@@ -12,10 +12,10 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from logsink.parse import FILE_SCHEMA
+from logsink.query.columns import one_chunk, plain
 from logsink.query.output.escape import for_terminal
 from logsink.query.output.lines import SHOWN, instants_of
 from logsink.query.output.timestamps import stamps
-from logsink.query.request.filters import one_chunk
 from logsink.query.request.members import added, is_member, sources
 
 _GROUP = 1 << 16
@@ -74,7 +74,7 @@ class Csv:
         yield from self._head()
         sink = pa.BufferOutputStream()
         options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
-        shown = plain(rows, self.columns, instants=True)
+        shown = _instants_as_text(plain(rows, self.columns))
         pyarrow.csv.write_csv(dressed(shown, terminal=self._terminal, spreadsheet=self._spreadsheet), sink, options)
         yield memoryview(sink.getvalue())
 
@@ -173,19 +173,15 @@ class Onward:
         return False
 
 
-def plain(rows: pa.Table, columns: Sequence[str], *, instants: bool = False) -> pa.Table:
-    """Without dictionaries; ``instants``: as text."""
-    arrays = []
-    for name in columns:
-        column = rows.column(name).combine_chunks()
-        column = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        if instants and pa.types.is_timestamp(column.type):
-            texts = stamps(instants_of(rows, name), "{date}T{clock}.{milli}{micro}Z")
-            column = texts if not column.null_count else pc.if_else(column.is_valid(), texts, None)
-        arrays.append(column)
-    return pa.table(arrays, names=list(columns))
+def _instants_as_text(rows: pa.Table) -> pa.Table:
+    """Return the rows with instants as text, in RFC 3339 with microseconds and Z."""
+    for place, field in enumerate(rows.schema):
+        if pa.types.is_timestamp(field.type):
+            column = one_chunk(rows.column(place))
+            texts = stamps(instants_of(rows, field.name), "{date}T{clock}.{milli}{micro}Z")
+            texts = texts if not column.null_count else pc.if_else(column.is_valid(), texts, None)
+            rows = rows.set_column(place, field.name, texts)
+    return rows
 
 
 _FORMULA = r"\A([=+\-@\t\r\n\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}])"

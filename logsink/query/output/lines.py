@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 from logsink.characters import escape, harmless_json
 from logsink.flags import names
 from logsink.parse import FILE_SCHEMA, RAW_COLUMNS, raw_frames
+from logsink.query.columns import Int64, as_array, one_chunk
 from logsink.query.output.escape import for_json, for_terminal, json_for_terminal
-from logsink.query.output.timestamps import Int64, local, repeated, stamps
-from logsink.query.request.filters import as_array, one_chunk
+from logsink.query.output.timestamps import local, repeated, stamps
 from logsink.query.request.members import is_member
 from logsink.query.request.severities import FACILITIES, SEVERITIES
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-Int64 = npt.NDArray[np.int64]
+from logsink.query.columns import Int64
 
 _SECOND = 1_000_000
 _DAY = 86_400 * _SECOND

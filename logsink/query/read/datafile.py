@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from logsink.errors import FormatError
-from logsink.parse import CODED_COLUMNS, FILE_SCHEMA, FORMAT_VERSION
+from logsink.parse import CODED_COLUMNS, FORMAT_VERSION
+from logsink.query.columns import Mask, as_rows
 from logsink.query.read.pages import holding
-from logsink.query.request.filters import UNKNOWN, Bounds, Mask, Needles
+from logsink.query.request.filters import UNKNOWN, Bounds, Needles
 
 FOOTER = 64 << 10
 """Bytes read from a file's end in the hope that they hold its footer: 30 row groups' is about as long."""
@@ -31,12 +32,6 @@ Fetch = Callable[[str, int, int], Coroutine[Any, Any, bytes]]
 Span = tuple[int, int]
 
 _MAGIC = b"PAR1"
-_TYPES = {
-    field.name: pa.dictionary(pa.int32(), field.type) if field.name in CODED_COLUMNS else field.type
-    for field in FILE_SCHEMA
-}
-SCHEMA = pa.schema([pa.field(name, kind) for name, kind in _TYPES.items()])
-"""What queries work on: the columns of the files, those of few distinct values as dictionaries."""
 
 
 class RowGroup(NamedTuple):
@@ -190,24 +185,6 @@ class _Fetched(io.RawIOBase):
             if first <= start and end <= first + len(part):
                 return part[start - first : end - first]
         raise OSError(f"bytes {start} to {end} were not fetched")
-
-
-def as_rows(found: pa.Table, columns: Sequence[str]) -> pa.Table:
-    """``columns`` of a table in the types of ``SCHEMA``, each as one chunk; nulls for what it does not have."""
-    arrays = []
-    for name in columns:
-        wanted = SCHEMA.field(name).type
-        if name not in found.column_names:
-            arrays.append(pa.nulls(found.num_rows, wanted))
-            continue
-        column = found.column(name)
-        array = (
-            column.chunk(0)
-            if column.num_chunks == 1
-            else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
-        )
-        arrays.append(array if array.type == wanted else array.cast(wanted))
-    return pa.table(arrays, schema=pa.schema([SCHEMA.field(name) for name in columns]))
 
 
 def _place(chunk: pq.ColumnChunkMetaData) -> Span:

@@ -18,7 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from logsink.kernel import I32, U8, Bytes, ReadI32, both, copy, kernel
-from logsink.query.request.filters import Mask, Needles
+from logsink.query.columns import Mask
+from logsink.query.request.filters import Needles
 
 _DATA: Final = 0  # PageType, with the place of the header of its own
 _DATA_HEADER: Final = 5

@@ -32,15 +32,16 @@ import pyarrow as pa
 from logsink.archive import DataFile
 from logsink.errors import FormatError, Moved, NotFound, Unavailable
 from logsink.journal import Segment, StoredSegment
+from logsink.query.columns import SCHEMA, Mask, joined
 from logsink.query.order.dedupe import COLUMNS, Dedupe
-from logsink.query.order.merge import KEY, Pending, Position, joined, position
+from logsink.query.order.merge import KEY, Pending, Position, position
 from logsink.query.order.spill import Backwards
 from logsink.query.read import tail
-from logsink.query.read.datafile import SCHEMA, Chunks, OpenFile, RowGroup, open_file
+from logsink.query.read.datafile import Chunks, OpenFile, RowGroup, open_file
 from logsink.query.read.plan import bounds, plan
 from logsink.query.read.selection import HEAVY, Selection
 from logsink.query.request.conditions import Between, Not
-from logsink.query.request.filters import UNKNOWN, Bounds, Filter, Mask
+from logsink.query.request.filters import UNKNOWN, Bounds, Filter
 from logsink.query.request.query import Query, Report, Tuning
 from logsink.store import CountingStore, Store
 

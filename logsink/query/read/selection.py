@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from logsink.query.order.spill import compact
-from logsink.query.read.datafile import Chunks, as_rows
-from logsink.query.request.filters import Filter, Mask, as_array, one_chunk
+from logsink.query.columns import Mask, as_array, as_rows, compact, one_chunk
+from logsink.query.read.datafile import Chunks
+from logsink.query.request.filters import Filter
 
 HEAVY = "message"
 """The one column whose bytes matter: it is looked at last, and only what is wanted of it becomes values."""

@@ -18,8 +18,8 @@ import pyarrow as pa
 from logsink.errors import FormatError
 from logsink.journal import Segment, SegmentName, StoredSegment, decode_segment
 from logsink.parse import Frames, Origin, Settings, parse
-from logsink.query.read.datafile import SCHEMA, as_rows
-from logsink.query.request.filters import Filter, Mask, as_array
+from logsink.query.columns import SCHEMA, Mask, as_array, as_rows
+from logsink.query.request.filters import Filter
 
 FEW = 200
 """Frames that are parsed by themselves first, which takes 10 ms at most, to see which reads have a row of the filter."""

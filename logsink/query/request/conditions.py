@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from logsink.errors import ArgumentError
 from logsink.flags import names
-from logsink.query.output.timestamps import Int64
-from logsink.query.request.filters import Bounds, Condition, Mask, Needles, Verdict, as_mask, mapped
+from logsink.query.columns import Int64, Mask, as_mask, mapped
+from logsink.query.request.filters import Bounds, Condition, Needles, Verdict
 from logsink.query.request.globs import escaped, literal_part, reaches, translated
 from logsink.query.request.literals import literals
 

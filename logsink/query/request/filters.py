@@ -11,14 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from logsink.parse import ESCAPED_BYTES, UNESCAPED_COLUMNS, VERBATIM_COLUMNS
+from logsink.query.columns import Mask, as_array, as_mask, one_chunk
 from logsink.query.request.globs import escaped
-
-Mask = npt.NDArray[np.bool_]
 
 
 class Verdict(enum.Enum):
@@ -121,39 +119,6 @@ class Filter(NamedTuple):
 
 
 EVERYTHING = Filter()
-
-
-def one_chunk(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """A column's values as one array; no copy where they are."""
-    if not isinstance(column, pa.ChunkedArray):
-        return column
-    if column.num_chunks == 1:
-        return column.chunk(0)
-    return column.combine_chunks() if column.num_chunks == 0 else pa.concat_arrays(column.chunks)
-
-
-def mapped(values: pa.Array, matches: Callable[[pa.Array], pa.Array]) -> Mask:
-    """``matches`` of each value; of a dictionary, of each entry once."""
-    if not pa.types.is_dictionary(values.type):
-        return as_mask(matches(values))
-    entries = as_mask(matches(values.dictionary))
-    codes = values.indices.fill_null(len(entries)).to_numpy(zero_copy_only=False)
-    found: Mask = np.append(entries, False)[codes]
-    return found
-
-
-def as_mask(values: pa.Array) -> Mask:
-    """Booleans of Arrow as a mask; null is false."""
-    found: Mask = values.fill_null(False).to_numpy(zero_copy_only=False)
-    return found
-
-
-def as_array(values: npt.NDArray[Any]) -> pa.Array:
-    """A mask, or numbers without a copy, for Arrow. ``pa.array`` would ask numpy.ma first, whose import takes 0.015 s."""
-    if values.dtype != np.bool_:
-        values = np.ascontiguousarray(values)
-        return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
-    return pa.Array.from_buffers(pa.bool_(), len(values), [None, pa.py_buffer(np.packbits(values, bitorder="little"))])
 
 
 def _escaped(needles: Needles) -> bool:

@@ -24,8 +24,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logsink.errors import ArgumentError
+from logsink.query.columns import Mask, as_array, as_mask, one_chunk
 from logsink.query.request.conditions import probe
-from logsink.query.request.filters import Bounds, Mask, Needles, Verdict, as_array, as_mask, escaped_any, one_chunk
+from logsink.query.request.filters import Bounds, Needles, Verdict, escaped_any
 
 HINT = "write PATH, PATH=VALUE or one of != < <= > >= ~ !~, such as 'status>=500', user.name=ada, 'items[0].id~^x'"
 

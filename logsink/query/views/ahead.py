@@ -10,8 +10,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from logsink.query.output.timestamps import Int64
-from logsink.query.request.filters import as_array, one_chunk
+from logsink.query.columns import as_array, as_integers, one_chunk
 
 SKEW: Final = 86_400 * 1_000_000
 """Microseconds between a row's time and when it was received beyond which a clock must be wrong."""
@@ -39,15 +38,10 @@ class Ahead:
 
     def look(self, rows: pa.Table) -> None:
         """Count those of a table with ``time`` and ``received``."""
-        times, received = _instants(rows, "time", 0), _instants(rows, "received", 1 << 62)
+        times, received = as_integers(rows.column("time"), 0), as_integers(rows.column("received"), 1 << 62)
         late = (times > self._now) & (times - received > SKEW)
         self.rows += int(np.count_nonzero(late))
         if late.any() and "host" in rows.column_names:
             hosts = one_chunk(rows.column("host")).filter(as_array(late)).unique().to_pylist()
             known = list(dict.fromkeys([*self.hosts, *(host for host in hosts if host is not None)]))
             self.hosts, self.more = known[:_HOSTS], self.more or len(known) > _HOSTS
-
-
-def _instants(rows: pa.Table, name: str, null: int) -> Int64:
-    times: Int64 = one_chunk(rows.column(name)).cast(pa.int64()).fill_null(null).to_numpy(zero_copy_only=False)
-    return times

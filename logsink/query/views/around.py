@@ -11,12 +11,11 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from logsink.query.columns import Int64, Mask, as_array, as_integers, plain
 from logsink.query.order.merge import KEY
-from logsink.query.output.files import plain
-from logsink.query.output.timestamps import Int64
 from logsink.query.read.scan import search
 from logsink.query.request.conditions import Between, Near, instant
-from logsink.query.request.filters import Filter, Mask, as_array, one_chunk
+from logsink.query.request.filters import Filter
 from logsink.query.request.query import Query, Report, Tuning
 from logsink.query.views.context import GAP, Streams
 from logsink.store import Store
@@ -120,15 +119,15 @@ async def spanned(
         return
     matches = pa.concat_tables(held)
     streams = Streams(span.stream, matches)
-    reach = _Reach(span.reach, streams.of(matches), _times(matches))
+    reach = _Reach(span.reach, streams.of(matches), as_integers(matches.column("time")))
     conditions = (*streams.conditions(np.unique(streams.of(matches))), reach.all)
     whole = Query(Filter(conditions), tuple(dict.fromkeys((*KEY, *span.stream, *query.columns))), None, query.reverse)
     own, last = Report(), -1
     async with aclosing(search(store, whole, own, tuning)) as found:
         async for rows in found:
-            rows = rows.filter(as_array(reach.mask(streams.of(plain(rows, columns)), _times(rows))))
+            rows = rows.filter(as_array(reach.mask(streams.of(plain(rows, columns)), as_integers(rows.column("time")))))
             if rows.num_rows:
-                block = reach.block(_times(rows))
+                block = reach.block(as_integers(rows.column("time")))
                 gap = np.diff(block, prepend=block[:1] if last < 0 else last) != 0
                 last = int(block[-1])
                 yield rows.append_column(GAP, as_array(gap))
@@ -158,8 +157,3 @@ class _Reach:
         """Which span of ``all`` these times are in."""
         place: Int64 = np.searchsorted(self.all.lows, times, "right") - 1
         return place
-
-
-def _times(rows: pa.Table) -> Int64:
-    times: Int64 = one_chunk(rows.column("time")).cast(pa.int64()).to_numpy(zero_copy_only=False)
-    return times

@@ -27,14 +27,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logsink.errors import Moved, Unavailable
+from logsink.query.columns import Int64, Mask, as_array, as_integers, as_mask, as_rows, one_chunk, plain
 from logsink.query.order.merge import KEY
-from logsink.query.output.files import plain
-from logsink.query.output.timestamps import Int64
-from logsink.query.read.datafile import as_rows
 from logsink.query.read.plan import Plan
 from logsink.query.read.scan import search, unordered
 from logsink.query.request.conditions import Among, Holds, Near
-from logsink.query.request.filters import Condition, Filter, Mask, as_array, as_mask, one_chunk
+from logsink.query.request.filters import Condition, Filter
 from logsink.query.request.query import Query, Report, Tuning
 from logsink.store import Store
 
@@ -268,7 +266,7 @@ class _Blocks:
     ) -> Places:
         """Rows of the streams, in the order that they come in."""
         plain_rows = plain(rows, self._columns)
-        stream, time = streams.of(plain_rows), _numbers(plain_rows, "time")
+        stream, time = streams.of(plain_rows), as_integers(plain_rows.column("time"))
         match = np.full(len(stream), -1) if match is None else match
         places = Places(plain_rows, stream, time, match, np.full(len(stream), shown))
         return places if (stream >= 0).all() else places.at(stream >= 0)
@@ -437,11 +435,6 @@ def _ids(rows: pa.Table) -> pa.Array:
     parts = [one_chunk(rows.column(name)) for name in KEY]
     texts = [(part.cast(pa.int64()) if pa.types.is_timestamp(part.type) else part).cast(pa.string()) for part in parts]
     return pc.binary_join_element_wise(*texts, " ", null_handling="replace", null_replacement="")
-
-
-def _numbers(rows: pa.Table, name: str) -> Int64:
-    numbers: Int64 = one_chunk(rows.column(name)).cast(pa.int64()).to_numpy(zero_copy_only=False)
-    return numbers
 
 
 def _concatenated(*parts: Places) -> Places:

@@ -29,12 +29,12 @@ from logsink.archive import DeltaLog, Snapshot
 from logsink.errors import ArgumentError, NotFound
 from logsink.journal import Segment, StoredSegment, list_segments, read_segment
 from logsink.parse import Frames
-from logsink.query.output.timestamps import Int64
+from logsink.query.columns import as_array, as_integers
 from logsink.query.read import tail
 from logsink.query.read.plan import Plan
 from logsink.query.read.scan import ahead, search
 from logsink.query.request.conditions import Between, OneOf
-from logsink.query.request.filters import Filter, as_array, one_chunk
+from logsink.query.request.filters import Filter
 from logsink.query.request.query import Query, Report, Tuning
 from logsink.store import Store
 
@@ -217,7 +217,7 @@ class Follower:
         """The rows of these segments that are wanted, by time of receipt; what was read at once stays as it came."""
         sifted = [_beyond(tail.sift(segment, self._query.filter), after) for segment, after in segments]
         rows = tail.rows(sifted, self._query.filter, self._columns)
-        return self._counted(rows.take(as_array(_received(rows).argsort(kind="stable"))))
+        return self._counted(rows.take(as_array(as_integers(rows.column("received")).argsort(kind="stable"))))
 
     def _counted(self, rows: pa.Table) -> list[pa.Table]:
         self._report.rows += rows.num_rows
@@ -236,7 +236,7 @@ class Follower:
             query = Query(Filter((*self._query.filter.conditions, *of_it)), self._columns)
             async with aclosing(search(self._store, query, Report(), Tuning(journal=False))) as found:
                 async for rows in found:
-                    newest = int(_received(rows).max())
+                    newest = int(as_integers(rows.column("received")).max())
                     self.place.reads[receiver] = max(self.place.reads.get(receiver, _EVER), newest)
                     self._archived[receiver] = max(self._archived.get(receiver, _EVER), newest)
                     for part in self._counted(rows.select(self._columns)):
@@ -256,11 +256,6 @@ class Follower:
                 if held < covered - seen:
                     return True
         return False
-
-
-def _received(rows: pa.Table) -> Int64:
-    times: Int64 = one_chunk(rows.column("received")).cast(pa.int64()).to_numpy()
-    return times
 
 
 def _beyond(segment: Segment, after: int) -> Segment:

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logsink.query.output.timestamps import Int64, local
-from logsink.query.request.filters import as_array, one_chunk
+from logsink.query.columns import Int64, as_array, one_chunk
+from logsink.query.output.timestamps import local
 from logsink.query.request.members import added, sources
 from logsink.query.views.patterns import collapsed
 

@@ -22,7 +22,7 @@ from logsink.archive.log import Add, DeltaLog, Txn
 from logsink.archive.snapshot import DataFile
 from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.parse import CODED_COLUMNS, FILE_SCHEMA, Frames, Origin, Settings
-from logsink.query.read.datafile import as_rows
+from logsink.query.columns import as_rows
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
 

@@ -225,7 +225,7 @@ def rows_of(found: pa.Table) -> list[dict[str, Any]]:
 
 def stored() -> list[dict[str, Any]]:
     """The rows as Arrow gives them back."""
-    from logsink.query.read.datafile import as_rows
+    from logsink.query.columns import as_rows
     from tests.unit.query.archives import table
 
     return rows_of(as_rows(table(ROWS), SHOWN))

@@ -6,9 +6,9 @@ import random
 
 import pytest
 
+from logsink.query.columns import as_rows
 from logsink.query.order import merge, spill
 from logsink.query.order.merge import KEY, Pending, Position, position
-from logsink.query.read.datafile import as_rows
 from tests.unit.query.archives import START, Row, place, row, rows_of, table
 
 COLUMNS = (*KEY, "host", "message")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from logsink.flags import Flag
+from logsink.query.columns import as_rows
 from logsink.query.output import lines as rendering
 from logsink.query.output.lines import Cat, Json, Raw, Renderer, Text, render
 from logsink.query.output.timestamps import local, stamps
-from logsink.query.read.datafile import as_rows
 from tests.unit.query.archives import START, Row, row, table
 
 BERLIN = ZoneInfo("Europe/Berlin")

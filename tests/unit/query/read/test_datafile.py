@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from logsink.errors import FormatError
+from logsink.query.columns import SCHEMA
 from logsink.query.read import datafile, pages
-from logsink.query.read.datafile import SCHEMA, Bounds, Chunks, OpenFile, open_file
+from logsink.query.read.datafile import Bounds, Chunks, OpenFile, open_file
 from tests.unit.query.archives import START, Row, parquet, row, rows_of, table
 
 

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from logsink.errors import ArgumentError
+from logsink.query.columns import as_array
 from logsink.query.request.conditions import Among, Between, Holds, OneOf
-from logsink.query.request.filters import UNKNOWN, Bounds, Condition, Filter, Verdict, as_array
+from logsink.query.request.filters import UNKNOWN, Bounds, Condition, Filter, Verdict
 from logsink.query.request.severities import parse_priority
 
 

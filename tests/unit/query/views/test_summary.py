@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from logsink.errors import NotFound
 from logsink.journal.segment import SegmentName
 from logsink.query import Filter, OneOf, Query, Report
+from logsink.query.columns import SCHEMA, as_rows
 from logsink.query.read import tail
-from logsink.query.read.datafile import SCHEMA, as_rows
 from logsink.query.read.scan import fold
 from logsink.query.views.patterns import collapsed
 from logsink.query.views.summary import Counts, Histogram, Patterns, Summary
