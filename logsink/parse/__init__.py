@@ -1,8 +1,8 @@
 """Frames become rows of the table here, and rows become frames again.
 
 This room is pure: bytes, settings and times come in, arrays and Arrow tables go out. There is no clock, file, socket,
-environment or log in it, and nothing is refused: every frame becomes one row. The rows depend only on the frames, the time at
-which each was received and ``Settings`` (invariant I10).
+environment or log in it, and nothing is refused: every frame becomes one row. The rows depend only on the frames, the
+time at which each was received and ``Settings`` (invariant I10).
 
 How a frame becomes a row, in the order of the modules::
 
@@ -22,11 +22,11 @@ How a frame becomes a row, in the order of the modules::
     rebuild     the way back: ``raw_frames`` gives each row's frame as it was received
     schema      the table's columns and versions
 
-Both passes only propose. They may be wrong about a field, but no byte is lost: where template and columns do not give the frame
-back, the row keeps the frame itself in ``raw``.
+Both passes only propose. They may be wrong about a field, but no byte is lost: where template and columns do not give
+the frame back, the row keeps the frame itself in ``raw``.
 
-Loops over bytes are kernels (``logsink.kernel``); importing this room loads numpy and pyarrow but never numba. The kernels that
-read text share these names and words:
+Loops over bytes are kernels (``logsink.kernel``); importing this room loads numpy and pyarrow but never numba. The
+kernels that read text share these names and words:
 
     data, end         the frame's bytes end before ``data[end]``; nothing at or behind ``end`` is looked at, unless said
     p, q, r           positions in ``data``; ``p`` is where to read
@@ -41,8 +41,8 @@ read text share these names and words:
     shape, bits       shape of the frame, or some of its bits (layout: ``shape``); 0 means irregular, and proposes nothing
     flags, seen       bits of ``logsink.flags.Flag`` to set for the frame
 
-Times are microseconds since the epoch; a time of day is microseconds since midnight. A *wall-clock time* is what a clock in
-some zone shows, as microseconds since the epoch as if that zone were UTC.
+Times are microseconds since the epoch; a time of day is microseconds since midnight. A *wall-clock time* is what a
+clock in some zone shows, as microseconds since the epoch as if that zone were UTC.
 """
 
 from logsink.parse.codes import counting_sort, renumber_used

@@ -1,7 +1,8 @@
-"""Numbering in kernels: distinct values get codes in the order of their first appearance, equal times of a read a count.
+"""Numbering in kernels: distinct values get codes in the order of their first appearance, equal times of a read a
+count.
 
-Hash tables are open addressing over powers of two, at most half full, -1 where empty. The hash is seeded, so that nobody who
-does not know the seed can send values that collide; the codes do not depend on it.
+Hash tables are open addressing over powers of two, at most half full, -1 where empty. The hash is seeded, so that
+nobody who does not know the seed can send values that collide; the codes do not depend on it.
 """
 
 from __future__ import annotations
@@ -71,8 +72,8 @@ def encode(
 ) -> int:
     """Number field ``field`` of the rows of ``spans`` from ``first`` on into ``codes``; -1 where it is absent.
 
-    ``starts``, ``ends`` and ``hashes`` describe the ``count[0]`` values known so far. The row at which ``table`` was half
-    full, or the number of rows.
+    ``starts``, ``ends`` and ``hashes`` describe the ``count[0]`` values known so far. The row at which ``table`` was
+    half full, or the number of rows.
     """
     mask = len(table) - 1
     known = count[0]
@@ -127,7 +128,8 @@ def rehash(hashes: ReadI64, count: int, table: I32) -> int:
 
 @kernel
 def number(values: ReadI64, first: int, codes: I32, table: I32, distinct: I64, count: I64, seed: int) -> int:
-    """The same for integers: 0 gets -1, the others are numbered; ``distinct`` holds the ``count[0]`` values known so far."""
+    """The same for integers: 0 gets -1, the others are numbered; ``distinct`` holds the ``count[0]`` values known so
+    far."""
     mask = len(table) - 1
     known = count[0]
     row = first
@@ -259,7 +261,8 @@ def counting_sort(codes: ReadI32, order: ReadI64, counts: I32, out: I64) -> int:
 
 @kernel
 def renumber_used(codes: ReadI32, valid: Bytes, places: I32, used: I32, out: I32) -> int:
-    """Number the codes that occur anew, in the order of their first appearance: ``out``, and ``used`` has the old ones by new.
+    """Number the codes that occur anew, in the order of their first appearance: ``out``, and ``used`` has the old ones
+    by new.
 
     How many. ``places`` has an entry for each old code, -1 in all of them. ``valid``: Arrow's bitmap, or empty for all.
     """

@@ -12,15 +12,11 @@ from logsink.parse.scanning import begins_with, put_span, skip_spaces
 NAMES: Final = ("environment", "role", "deploy", "instance")
 """Parameters of the element, each a column of that name, in the order of their numbers in kernels."""
 
-
 _ENVIRONMENT = NAMES[0].encode()
-
 
 _ROLE = NAMES[1].encode()
 
-
 _DEPLOY = NAMES[2].encode()
-
 
 _INSTANCE = NAMES[3].encode()
 
@@ -44,7 +40,8 @@ def extract(data: Bytes, starts: ReadI32, ends: ReadI32, sd_id: Bytes, values: U
     """From text i of structured data, ``data[starts[i]:ends[i]]``, the parameters of the element ``sd_id``.
 
     Their values, unescaped, go into ``values`` (which holds as much as all texts), their places there into row i of
-    ``spans``: start and end for each of ``NAMES``, -1 where there is none. Of duplicates the first counts. The bytes written.
+    ``spans``: start and end for each of ``NAMES``, -1 where there is none. Of duplicates the first counts. The bytes
+    written.
     """
     at = 0
     for i in range(len(starts)):

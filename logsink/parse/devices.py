@@ -1,7 +1,8 @@
 """What network devices put where a program would put a tag, as kernels: counters, marks before a tag, ``key=value``.
 
 Part of version 2 of the parsing rules and later. Nothing here is certain by itself: a preface counts only when Cisco's
-mnemonic or a time stands behind it, a mark only when a tag does, pairs only when a date or a device's name is among them.
+mnemonic or a time stands behind it, a mark only when a tag does, pairs only when a date or a device's name is among
+them.
 """
 
 from __future__ import annotations
@@ -62,37 +63,28 @@ from logsink.parse.timestamps import read_date_or_time, read_timestamp, read_who
 
 TIME_INFERRED = int(Flag.TIME_INFERRED)
 
-
 _SHORTEST_MNEMONIC = 6  # `%A-1-B`
-
 
 _PREFACE = 6  # counters, names and a time before a mnemonic, at most
 
-
 _PAIRS = 40  # what firewalls say of themselves stands among their first pairs
-
 
 _LONGEST_MARK = 64
 
-
 _MAC_DIGITS = 12
-
 
 _NO_HOST = b'=,;|"<>{}()'
 """Octets that no host's name has; nor does it begin with ``#`` or ``*``."""
 
-
 _SEVERITIES = b"emerg|alert|crit|err|warning|notice|info|debug|"
 """Words that F5 puts before a tag."""
-
 
 _WITHOUT_PID = b"kernel:|logger:|tmm:|mcpd:|bigd:|sod:|apmd:|apd:|httpd:|sshd:|syslog-ng:|snmpd:|alertd:|"
 """Tags that F5 sends without a number: behind a severity no other is certain (`host info disk: full`)."""
 
-
 _KEYS = b"date t|time t|timestamp t|eventtime e|itime e|tz z|timezone z|devname h|device_name h|sf_device_name h|fw h|"
-"""Keys of firewalls that send nothing but pairs, and what they hold: a date, a time or both (t), seconds since the epoch or
-fractions of them (e), a zone (z), the device's name or address (h)."""
+"""Keys of firewalls that send nothing but pairs, and what they hold: a date, a time or both (t), seconds since the
+epoch or fractions of them (e), a zone (z), the device's name or address (h)."""
 
 
 @kernel
@@ -183,10 +175,10 @@ def read_preface(
 ) -> tuple[int, int, int]:
     """What Cisco's systems put before the mnemonic: where that, or else a tag or message begins (NONE), time, flags.
 
-    Counters, a host, the node of IOS-XR, the task of a WLC and a time, in any order: ``45: r1: 000045: *Nov 28 11:00:00: %``,
-    ``2345: asr9k-1 RP/0/RSP0/CPU0:Nov 28 12:00:00.1 : ``, ``wlc1: *spamApTask0: Nov 28 12:00:00.1: %``. Certain are a mnemonic,
-    or a time behind a counter, a node or a task, or behind a host if a colon ends both. ``alone``: no time and host
-    stood before it, and a host may stand in it.
+    Counters, a host, the node of IOS-XR, the task of a WLC and a time, in any order: ``45: r1: 000045: *Nov 28
+    11:00:00: %``, ``2345: asr9k-1 RP/0/RSP0/CPU0:Nov 28 12:00:00.1 : ``, ``wlc1: *spamApTask0: Nov 28 12:00:00.1: %``.
+    Certain are a mnemonic, or a time behind a counter, a node or a task, or behind a host if a colon ends both.
+    ``alone``: no time and host stood before it, and a host may stand in it.
     """
     q = p
     when = received
@@ -255,10 +247,11 @@ def is_certain_tag(data: Bytes, p: int, end: int, numbered: bool) -> bool:
 
 @kernel
 def skip_marks(data: Bytes, p: int, end: int) -> int:
-    """Where the tag stands behind the marks at ``p`` that devices put before it, or NONE where there are none, or no tag.
+    """Where the tag stands behind the marks at ``p`` that devices put before it, or NONE where there are none, or no
+    tag.
 
-    A severity (F5), the number of an event (ProCurve), a serial number and a time in brackets (WatchGuard), an address and a
-    model (UniFi).
+    A severity (F5), the number of an event (ProCurve), a serial number and a time in brackets (WatchGuard), an address
+    and a model (UniFi).
     """
     numbered = False
     q = p
@@ -293,7 +286,8 @@ def is_event(data: Bytes, p: int, end: int) -> bool:
 
 @kernel
 def is_model(data: Bytes, p: int, end: int) -> bool:
-    """``788a20abcdef,U6-Pro-6.6.55+15189:`` or ``U7PG2,788a20abcdef,v4.3.21:``: a card's address, a comma, and a colon."""
+    """``788a20abcdef,U6-Pro-6.6.55+15189:`` or ``U7PG2,788a20abcdef,v4.3.21:``: a card's address, a comma, and a
+    colon."""
     if end - p < _MAC_DIGITS + 2 or data[end - 1] != COLON:
         return False
     digits = 0
@@ -324,7 +318,8 @@ def is_serial(data: Bytes, p: int, end: int, after: int) -> bool:
 
 @kernel
 def skip_bracket(data: Bytes, p: int, end: int) -> int:
-    """Where ``(2026-11-28T11:00:00)`` or the same in square brackets ends at ``p``, or ``("U7PG2,788a20,v4.0")``; or NONE."""
+    """Where ``(2026-11-28T11:00:00)`` or the same in square brackets ends at ``p``, or ``("U7PG2,788a20,v4.0")``; or
+    NONE."""
     if p + 2 >= end or (data[p] != OPENING_PARENTHESIS and data[p] != OPENING_BRACKET):
         return NONE
     last = CLOSING_PARENTHESIS if data[p] == OPENING_PARENTHESIS else CLOSING_BRACKET
@@ -359,7 +354,8 @@ def meaning_of_key(data: Bytes, p: int, end: int) -> int:
 
 @kernel
 def read_epoch_value(data: Bytes, p: int, end: int) -> int:
-    """Seconds since the epoch, or thousandths, millionths or billionths of them, that are all of ``data[p:end]``; or NONE."""
+    """Seconds since the epoch, or thousandths, millionths or billionths of them, that are all of ``data[p:end]``; or
+    NONE."""
     width = end - p
     if width != 10 and width != 13 and width != 16 and width != 19:
         return NONE

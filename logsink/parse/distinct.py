@@ -122,7 +122,8 @@ def gathered(
     workspace: Workspace | None = None,
     name: str = "",
 ) -> tuple[Int32s, Octets, int]:
-    """Texts ``data[starts[i]:ends[i]]`` of rows ``order`` end to end: offsets, bytes, and how many are present (start >= 0).
+    """Texts ``data[starts[i]:ends[i]]`` of rows ``order`` end to end: offsets, bytes, and how many are present (start
+    >= 0).
 
     Those flagged NOT_UTF8 with replacements. In memory of ``workspace`` under ``name``, or of their own.
     """

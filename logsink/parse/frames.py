@@ -13,7 +13,8 @@ from logsink.parse.schema import RULES_VERSION
 
 
 class Origin(NamedTuple):
-    """Who opened the connection: peer address without port, RFC 4514 name of the verified certificate, and transport."""
+    """Who opened the connection: peer address without port, RFC 4514 name of the verified certificate, and
+    transport."""
 
     sender: str | None
     identity: str | None
@@ -47,10 +48,9 @@ class Settings(NamedTuple):
 class Frames:
     """``n`` frames in the order they were received. All arrays are C-contiguous.
 
-    data      uint8[>= offsets[n]]  the frames' bytes, end to end, without framing
-    offsets   int32[n + 1]          frame i is ``data[offsets[i]:offsets[i + 1]]``
-    flags     int32[n]              what framing saw (``flags.Flag``)
-    received  int64[n]              microseconds since the epoch; equal within a read, strictly increasing from read to read
+    data      uint8[>= offsets[n]]  the frames' bytes, end to end, without framing offsets   int32[n + 1]          frame
+    i is ``data[offsets[i]:offsets[i + 1]]`` flags     int32[n]              what framing saw (``flags.Flag``) received
+    int64[n]              microseconds since the epoch; equal within a read, strictly increasing from read to read
     origin    int32[n]              index into ``origins``; a read of datagrams has frames of several
     """
 

@@ -1,8 +1,8 @@
 """The second pass, over the frames that ``strict`` left: everything else that calls itself syslog, and what does not.
 
-Nothing is refused. A frame is read in the order of RFC 3164 and 5424: PRI, version, counters and names that Cisco puts before
-the time, a time in any of its forms, then what ``fields`` reads. Where no head is certain all is message. It may err freely:
-the prover has the last word, and what has no shape (counters, years, odd spaces) is kept as it came.
+Nothing is refused. A frame is read in the order of RFC 3164 and 5424: PRI, version, counters and names that Cisco puts
+before the time, a time in any of its forms, then what ``fields`` reads. Where no head is certain all is message. It may
+err freely: the prover has the last word, and what has no shape (counters, years, odd spaces) is kept as it came.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ from logsink.parse.timestamps import read_epoch, read_rfc3339_and_zone, read_tim
 
 PRI_INVALID = int(Flag.PRI_INVALID)
 
-
 UNPARSED = int(Flag.UNPARSED)
-
 
 _LONGEST_PRI = 12  # bytes between `<` and `>` that can still be meant as a PRI, unless all are digits
 
@@ -66,8 +64,8 @@ def read_version_and_time(
 ) -> tuple[int, int, int, int]:
     """VERSION and TIMESTAMP of RFC 5424 at ``p``: where they end (NONE: there are none), time, shape bits, flags.
 
-    After a PRI the time may be ``-`` or a date that never was; without one only a good time makes this a head. Seconds since
-    the epoch (Meraki) are a good time too.
+    After a PRI the time may be ``-`` or a date that never was; without one only a good time makes this a head. Seconds
+    since the epoch (Meraki) are a good time too.
     """
     q = skip_version(data, p, end)
     if q == NONE:
@@ -93,10 +91,11 @@ def read_version_and_time(
 
 @kernel
 def is_rfc5424(data: Bytes, p: int, end: int, whole: int, flags: int, spans: Grid32, i: int) -> bool:
-    """Are the words from ``p`` on that ``modern`` took for fields of RFC 5424 such, where no structured data followed them?
+    """Are the words from ``p`` on that ``modern`` took for fields of RFC 5424 such, where no structured data followed
+    them?
 
-    They are where the last is ``-`` (Heroku's MSGID), or any behind the host where the frame ends too early, or malformed
-    structured data follows; unless the second is a tag of RFC 3164 or the beginning of CEF or LEEF.
+    They are where the last is ``-`` (Heroku's MSGID), or any behind the host where the frame ends too early, or
+    malformed structured data follows; unless the second is a tag of RFC 3164 or the beginning of CEF or LEEF.
     """
     if whole == WHOLE:
         return True
@@ -157,7 +156,8 @@ def read_cisco(
     """What Cisco's systems send: counters, structured data, a host and a time, each with a colon, then the mnemonic.
 
     ``643: host: *Jan  8 19:46:03.295 UTC: %LINK-3-UPDOWN: text``; 1 to here: where the mnemonic or the message begins
-    (NONE: it is not one of those), time, flags. Only counters are certain, or a host and a time that both have the colon.
+    (NONE: it is not one of those), time, flags. Only counters are certain, or a host and a time that both have the
+    colon.
     """
     q = skip_counters(data, p, end)
     if q < end and data[q] == OPENING_BRACKET and q > p:
@@ -209,7 +209,8 @@ def read_frame(
     spans: Grid32,
     i: int,
 ) -> tuple[int, int, int, int]:
-    """One frame, ``data[start:end]``: PRI or -1, time, shape bits (0: irregular), flags. A BOM before it is passed over."""
+    """One frame, ``data[start:end]``: PRI or -1, time, shape bits (0: irregular), flags. A BOM before it is passed
+    over."""
     p = start
     while begins_with(data, p, end, BOM) and (p == start or rules >= 2):
         p += len(BOM)
@@ -283,7 +284,8 @@ def read_after_version(
     spans: Grid32,
     i: int,
 ) -> tuple[int, int]:
-    """Behind the time of RFC 5424 at ``q``: its fields, or a host and what RFC 3164 or CEF put there. Shape bits, flags."""
+    """Behind the time of RFC 5424 at ``q``: its fields, or a host and what RFC 3164 or CEF put there. Shape bits,
+    flags."""
     if q >= end:
         return 0, 0
     shape, flags, whole = read_rfc5424(data, q + 1, end, spans, i)

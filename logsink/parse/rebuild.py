@@ -1,4 +1,5 @@
-"""Frames from rows: what ``wire`` and the columns, or else ``raw``, say the sender sent. Arrow and numpy, no kernels."""
+"""Frames from rows: what ``wire`` and the columns, or else ``raw``, say the sender sent. Arrow and numpy, no
+kernels."""
 
 from __future__ import annotations
 
@@ -38,8 +39,8 @@ Digits = npt.NDArray[np.uint8]
 def raw_frames(table: pa.Table) -> pa.BinaryArray:
     """Each row's frame, byte for byte as it was received, without its framing.
 
-    ``table`` has at least ``RAW_COLUMNS``, plain or dictionary-encoded, in any number of chunks. ``FormatError``: a template
-    that this version does not know, or a row with neither template nor raw bytes.
+    ``table`` has at least ``RAW_COLUMNS``, plain or dictionary-encoded, in any number of chunks. ``FormatError``: a
+    template that this version does not know, or a row with neither template nor raw bytes.
     """
     codes, texts = _coded(table["wire"])
     if len(codes) == 0:

@@ -1,6 +1,7 @@
 """The head of RFC 3164 behind its time, as kernels that strict and loose rows share: host, tag, message.
 
-``legacy`` reads it for both. ``rules`` is the version of the parsing rules; what only version 2 reads is in ``devices``.
+``legacy`` reads it for both. ``rules`` is the version of the parsing rules; what only version 2 reads is in
+``devices``.
 """
 
 from __future__ import annotations
@@ -32,12 +33,9 @@ from logsink.parse.text import BOM
 
 _FORWARDED = b"Message forwarded from "
 
-
 _FROM = b"From "
 
-
 _REPEATED = b"last message repeated "
-
 
 _DEVICE = b" : %"  # Cisco ASA with a device id: `host : %ASA-6-302015: `
 
@@ -117,7 +115,8 @@ def read_from_host(
 def read_without_host(
     data: Bytes, p: int, end: int, received: int, zone: ReadI64, rules: int, spans: Grid32, i: int
 ) -> int:
-    """From a word at ``p`` that is no host by itself to the end, shape bits without a format: tag, or what devices send."""
+    """From a word at ``p`` that is no host by itself to the end, shape bits without a format: tag, or what devices
+    send."""
     if rules >= 2:
         q, _, _ = read_preface(data, p, end, True, received, zone, rules, spans, i)
         if q == NONE:
@@ -136,8 +135,8 @@ def read_behind_host(
 ) -> int:
     """From the blank behind a host at ``p`` to the end, shape bits without a format.
 
-    Behind two spaces only ``app[procid]:`` and a mnemonic are certain: an empty tag leaves two spaces as well. A tab behind a
-    space belongs to the message: lines of a stack trace begin with one.
+    Behind two spaces only ``app[procid]:`` and a mnemonic are certain: an empty tag leaves two spaces as well. A tab
+    behind a space belongs to the message: lines of a stack trace begin with one.
     """
     word = p + 1
     c = data[word] if word < end else SPACE
@@ -173,7 +172,8 @@ def read_behind_host(
 
 @kernel
 def read_from_tag(data: Bytes, p: int, end: int, rules: int, spans: Grid32, i: int) -> int:
-    """Tag, if there is a certain one at ``p``, and message: shape bits without a format. A BOM before either is passed over.
+    """Tag, if there is a certain one at ``p``, and message: shape bits without a format. A BOM before either is passed
+    over.
 
     What is passed over here and in ``behind`` makes the shape one that the prover refuses: fields no longer meet.
     """

@@ -13,12 +13,9 @@ from logsink.parse.shape import FORMAT, MESSAGE, RFC5424, SD, WITH_BOM, WITH_FIE
 
 SD_INVALID = int(Flag.SD_INVALID)
 
-
 CUT = 0
 
-
 NO_SD = 1
-
 
 WHOLE = 2
 
@@ -92,7 +89,8 @@ def skip_quoted(data: Bytes, p: int, end: int) -> int:
 
 @kernel
 def skip_brackets(data: Bytes, p: int, end: int) -> int:
-    """Where the bracket ends that matches the one open at ``p``, or -1; brackets within quotes after ``=`` do not count."""
+    """Where the bracket ends that matches the one open at ``p``, or -1; brackets within quotes after ``=`` do not
+    count."""
     depth = 1
     while p < end:
         c = data[p]
@@ -114,7 +112,8 @@ def skip_brackets(data: Bytes, p: int, end: int) -> int:
 def read_rfc5424(data: Bytes, p: int, end: int, spans: Grid32, i: int) -> tuple[int, int, int]:
     """From the HOSTNAME of RFC 5424 at ``p`` to the end: shape bits (0: irregular), flags, and how much there is of it.
 
-    That is WHOLE, NO_SD where something else stands in the place of structured data, or CUT where the frame ends before it.
+    That is WHOLE, NO_SD where something else stands in the place of structured data, or CUT where the frame ends before
+    it.
     """
     bits = RFC5424
     for field in range(SD):

@@ -1,4 +1,7 @@
-"""TODO."""
+"""Blanks, words and digits: the smallest kernels, of which all the others that read text are made.
+
+The names that their parameters share are explained in the docstring of ``logsink.parse``.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,47 @@ from logsink.ascii import BAR, CASE_BIT, DIGIT_0, DIGIT_9, HYPHEN, SMALL_A, SMAL
 from logsink.kernel import Bytes, Grid32, either, kernel
 
 NONE = -1
-"""As a position: there is no time here."""
+"""As a position: what was looked for is not there."""
+
+NO_NUMBER = -1_000_000
+"""What ``two_digits`` returns where there are none: still negative after it is multiplied by 100 and two digits are
+added."""
+
+_WINDOW = 32  # bytes that one call of ``either`` looks at
+
+
+@kernel
+def is_letter(c: int) -> bool:
+    """Tell whether ``c`` is an ASCII letter."""
+    return SMALL_A <= c | CASE_BIT <= SMALL_Z
+
+
+@kernel
+def is_alphanumeric(c: int) -> bool:
+    """Tell whether ``c`` is an ASCII digit or letter."""
+    return DIGIT_0 <= c <= DIGIT_9 or SMALL_A <= c | CASE_BIT <= SMALL_Z
+
+
+@kernel
+def is_blank(c: int) -> bool:
+    """Tell whether ``c`` is a space or a tab."""
+    return c == SPACE or c == TAB
 
 
 @kernel
 def two_digits(data: Bytes, p: int) -> int:
-    """The number that two digits at ``p`` make, or a negative one."""
-    a = data[p] - DIGIT_0
-    b = data[p + 1] - DIGIT_0
-    if a < 0 or a > 9 or b < 0 or b > 9:
-        return -1000000
-    return a * 10 + b
+    """Return the number that two digits at ``p`` make, or NO_NUMBER. Looks at both bytes, whatever the frame's end
+    is."""
+    tens = data[p] - DIGIT_0
+    units = data[p + 1] - DIGIT_0
+    if tens < 0 or tens > 9 or units < 0 or units > 9:
+        return NO_NUMBER
+    return tens * 10 + units
 
 
 @kernel
 def decimal(data: Bytes, p: int, end: int, width: int) -> int:
-    """The number that ``width`` digits at ``p`` make, or a negative one."""
+    """Return the number that ``width`` digits at ``p`` make, or -1."""
     if p + width > end:
         return -1
     value = 0
@@ -35,12 +63,14 @@ def decimal(data: Bytes, p: int, end: int, width: int) -> int:
 
 @kernel
 def find_space(data: Bytes, p: int, end: int) -> int:
-    """Where the word at ``p`` ends: the next space, or ``end``."""
-    while p + 32 <= len(data) and p < end:
-        found = either(data, p, 32, 32)
-        if found < 32:
+    """Return the next space at or behind ``p``, or ``end``."""
+    # The compiled form of ``either`` compares a whole window at once. It may look behind ``end``, but never behind the
+    # data.
+    while p + _WINDOW <= len(data) and p < end:
+        found = either(data, p, SPACE, SPACE)
+        if found < _WINDOW:
             return min(p + found, end)
-        p += 32
+        p += _WINDOW
     while p < end and data[p] != SPACE:
         p += 1
     return min(p, end)
@@ -48,15 +78,39 @@ def find_space(data: Bytes, p: int, end: int) -> int:
 
 @kernel
 def skip_spaces(data: Bytes, p: int, end: int) -> int:
-    """Where the spaces at ``p`` end."""
+    """Return where the spaces at ``p`` end: ``p`` where there are none."""
     while p < end and data[p] == SPACE:
         p += 1
     return p
 
 
 @kernel
+def find_blank(data: Bytes, p: int, end: int) -> int:
+    """Return the next space or tab at or behind ``p``, or ``end``."""
+    while p < end and not is_blank(data[p]):
+        p += 1
+    return p
+
+
+@kernel
+def skip_blanks(data: Bytes, p: int, end: int) -> int:
+    """Return where the spaces and tabs at ``p`` end: ``p`` where there are none."""
+    while p < end and is_blank(data[p]):
+        p += 1
+    return p
+
+
+@kernel
+def skip_digits(data: Bytes, p: int, end: int) -> int:
+    """Return where the digits at ``p`` end: ``p`` where there are none."""
+    while p < end and DIGIT_0 <= data[p] <= DIGIT_9:
+        p += 1
+    return p
+
+
+@kernel
 def begins_with(data: Bytes, p: int, end: int, word: bytes) -> bool:
-    """Does ``word`` stand at ``p``?"""
+    """Tell whether ``word`` stands at ``p``."""
     if p + len(word) > end:
         return False
     for k in range(len(word)):
@@ -66,47 +120,8 @@ def begins_with(data: Bytes, p: int, end: int, word: bytes) -> bool:
 
 
 @kernel
-def put_span(spans: Grid32, i: int, field: int, start: int, end: int) -> None:
-    spans[i, 2 * field] = start
-    spans[i, 2 * field + 1] = end
-
-
-@kernel
-def put_value(data: Bytes, spans: Grid32, i: int, field: int, start: int, end: int) -> None:
-    """``put``, unless it is the nil value ``-``."""
-    if end - start != 1 or data[start] != HYPHEN:
-        put_span(spans, i, field, start, end)
-
-
-@kernel
-def is_letter(c: int) -> bool:
-    return SMALL_A <= c | CASE_BIT <= SMALL_Z
-
-
-@kernel
-def is_blank(c: int) -> bool:
-    return c == SPACE or c == TAB
-
-
-@kernel
-def find_blank(data: Bytes, p: int, end: int) -> int:
-    """Where the word at ``p`` ends: the next space or tab, or ``end``."""
-    while p < end and not is_blank(data[p]):
-        p += 1
-    return p
-
-
-@kernel
-def skip_blanks(data: Bytes, p: int, end: int) -> int:
-    """Where the spaces and tabs at ``p`` end."""
-    while p < end and is_blank(data[p]):
-        p += 1
-    return p
-
-
-@kernel
 def is_listed(data: Bytes, p: int, end: int, table: bytes) -> bool:
-    """Is ``data[p:end]`` one of the words of ``table``, each of which ends with ``|``?"""
+    """Tell whether ``data[p:end]`` is one of the words of ``table``, each of which ends with ``|``."""
     k = 0
     while k < len(table):
         q = p
@@ -122,5 +137,14 @@ def is_listed(data: Bytes, p: int, end: int, table: bytes) -> bool:
 
 
 @kernel
-def is_alphanumeric(c: int) -> bool:
-    return (DIGIT_0 <= c <= DIGIT_9) or (SMALL_A <= c | CASE_BIT <= SMALL_Z)
+def put_span(spans: Grid32, i: int, field: int, start: int, end: int) -> None:
+    """Note that ``field`` of row ``i`` is ``data[start:end]``."""
+    spans[i, 2 * field] = start
+    spans[i, 2 * field + 1] = end
+
+
+@kernel
+def put_value(data: Bytes, spans: Grid32, i: int, field: int, start: int, end: int) -> None:
+    """Note that ``field`` of row ``i`` is ``data[start:end]``, unless that is the nil value ``-``."""
+    if end - start != 1 or data[start] != HYPHEN:
+        put_span(spans, i, field, start, end)

@@ -1,6 +1,7 @@
 """Table schema, version 1: a persistent format. The order of the columns is the order in ``-o json``.
 
-``date`` is the partition column: it stands in the table's log, not in the files. ``FILE_SCHEMA`` is what a data file holds.
+``date`` is the partition column: it stands in the table's log, not in the files. ``FILE_SCHEMA`` is what a data file
+holds.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ FORMAT_VERSION = 1
 """Format version of the data files, kept in each file's key-value metadata as ``logsink.format``."""
 
 RULES_VERSION = 2
-"""Version of the parsing rules; a segment names the one that was in force when it was written, and is parsed by it for ever.
+"""Version of the parsing rules; a segment names the one that was in force when it was written, and is parsed by it for
+ever.
 
-2: a time without a year is at most a week ahead, ``clock_skew``, what network devices send, RFC 3164 and CEF behind RFC 5424.
+2: a time without a year is at most a week ahead, ``clock_skew``, what network devices send, RFC 3164 and CEF behind RFC
+5424.
 """
 
 _TIME = pa.timestamp("us", tz="UTC")

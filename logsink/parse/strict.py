@@ -1,7 +1,7 @@
 """The first pass, once over every frame: RFC 5424 and rsyslog's three forward formats, which are nearly all there is.
 
-It takes a frame whose head is a valid PRI, then ``1`` and a time or ``-`` (RFC 5424, RSYSLOG_SyslogProtocol23Format), or a
-time at once (RSYSLOG_ForwardFormat, RSYSLOG_TraditionalForwardFormat). Everything else it leaves to ``loose``.
+It takes a frame whose head is a valid PRI, then ``1`` and a time or ``-`` (RFC 5424, RSYSLOG_SyslogProtocol23Format),
+or a time at once (RSYSLOG_ForwardFormat, RSYSLOG_TraditionalForwardFormat). Everything else it leaves to ``loose``.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ def scan(
 ) -> int:
     """Parse frame i, ``data[offsets[i]:offsets[i + 1]]``, into row i of the arrays; how many rows ``left`` then lists.
 
-    ``rules``: version of the parsing rules. ``flags`` holds what framing saw and is added to. A severity of -1 is none, and so
-    is a facility.
+    ``rules``: version of the parsing rules. ``flags`` holds what framing saw and is added to. A severity of -1 is none,
+    and so is a facility.
     """
     skipped = 0
     for i in range(len(flags)):

@@ -34,8 +34,9 @@ _CUT_TAG = 32  # rsyslog's forward templates cut `tag[pid]:` to the 32 character
 def find_tag(data: Bytes, p: int, end: int) -> tuple[int, int, int, int]:
     """A certain tag at ``p``: where it ends, its kind, where the app ends and where the procid does.
 
-    Certain are ``app:`` and ``app[procid]`` before a space, ``app[procid]:``, a lone ``:``, a tag that was cut inside its
-    brackets to 32 characters, and what ``joined`` takes. ``::`` is part of an app's name, a control character of none.
+    Certain are ``app:`` and ``app[procid]`` before a space, ``app[procid]:``, a lone ``:``, a tag that was cut inside
+    its brackets to 32 characters, and what ``joined`` takes. ``::`` is part of an app's name, a control character of
+    none.
     """
     q = p
     while q < end:
@@ -73,7 +74,8 @@ def bracketed_tag(data: Bytes, p: int, q: int, end: int) -> tuple[int, int, int,
 
 @kernel
 def joined_tag(data: Bytes, p: int, q: int, end: int) -> tuple[int, int, int, int]:
-    """The same for a tag at ``p`` in whose word more follows the colon at ``q``: ``app:text``, or ``slice:app[procid]:`` whole.
+    """The same for a tag at ``p`` in whose word more follows the colon at ``q``: ``app:text``, or
+    ``slice:app[procid]:`` whole.
 
     The app is a plain name, and no digit, slash or backslash follows it: no address, time, URL, path, nor ``CEF:0|``.
     """

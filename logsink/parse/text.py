@@ -12,7 +12,8 @@ _HIGH = 0x0080808080808080
 
 @kernel
 def sequence(data: Bytes, p: int, end: int) -> int:
-    """Length of the character at ``p``; negative: length of the longest beginning of one that goes wrong (Unicode 3.9)."""
+    """Length of the character at ``p``; negative: length of the longest beginning of one that goes wrong (Unicode
+    3.9)."""
     b = data[p]
     if b < 0x80:
         return 1

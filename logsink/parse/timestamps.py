@@ -1,7 +1,7 @@
 """A time at the head of a frame, in any of the forms that senders use, as kernels.
 
-RFC 3339 and BSD's forms are read by ``clock``. Behind them come the zones that stand apart (`` +0100``, `` CET``), and from
-version 2 of the parsing rules on the dates of ``_FORMS`` and seconds since the epoch.
+RFC 3339 and BSD's forms are read by ``clock``. Behind them come the zones that stand apart (`` +0100``, `` CET``), and
+from version 2 of the parsing rules on the dates of ``_FORMS`` and seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -50,21 +50,21 @@ from logsink.parse.times import (
 )
 
 _FORMS = b"M/D/Y:T|D/M/Y:T|Y/M/D:T|Y:M:D-T|D/B/Y:T|W B D T Y|W, D B Y T|D B Y T|"
-"""Dates of devices. Y: year, M: month, D: day, B: month's name, W: day's name, T: time of day; all else stands as it is.
+"""Dates of devices. Y: year, M: month, D: day, B: month's name, W: day's name, T: time of day; all else stands as it
+is.
 
 The first three are NetScaler's settings, the fourth is that of Sophos UTM, the fifth that of web servers.
 """
 
-
 _WEEK = b"MonTueWedThuFriSatSun"
-
 
 _EPOCH_DIGITS = 10  # of the seconds from 2001 to 2286
 
 
 @kernel
 def read_zone_behind(data: Bytes, p: int, end: int) -> tuple[int, int, bool]:
-    """``Z``, ``+hh:mm``, `` +hhmm``, `` CET``, `` CET:`` at ``p``: where it ends, minutes east of UTC, if there was one."""
+    """``Z``, ``+hh:mm``, `` +hhmm``, `` CET``, `` CET:`` at ``p``: where it ends, minutes east of UTC, if there was
+    one."""
     if p < end:
         c = data[p]
         if c == CAPITAL_Z:
@@ -86,7 +86,8 @@ def read_zone_behind(data: Bytes, p: int, end: int) -> tuple[int, int, bool]:
 
 @kernel
 def read_whole_zone(data: Bytes, p: int, end: int) -> int:
-    """Minutes east of UTC of a zone that is all of ``data[p:end]``: ``+0100``, ``UTC+2:00``, ``(GMT-3:00)Brasilia``, ``CET``.
+    """Minutes east of UTC of a zone that is all of ``data[p:end]``: ``+0100``, ``UTC+2:00``, ``(GMT-3:00)Brasilia``,
+    ``CET``.
 
     UNKNOWN_ZONE where it is none of these.
     """
@@ -147,7 +148,8 @@ def read_date(data: Bytes, p: int, end: int) -> int:
 
 @kernel
 def read_form(data: Bytes, p: int, end: int, form: int) -> tuple[int, int, int]:
-    """A date and time at ``p`` in the form that begins at ``form`` of _FORMS: where it ends (NONE: it is none), wall, flags."""
+    """A date and time at ``p`` in the form that begins at ``form`` of _FORMS: where it ends (NONE: it is none), wall,
+    flags."""
     year = month = day = micros = flags = 0
     while _FORMS[form] != BAR:
         want = _FORMS[form]
@@ -222,7 +224,8 @@ def read_device_time(data: Bytes, p: int, end: int, received: int, zone: ReadI64
 
 @kernel
 def read_epoch(data: Bytes, p: int, end: int, whole: bool) -> tuple[int, int]:
-    """Seconds since the epoch with a fraction, or ``whole`` ones too, at ``p`` (Meraki): where they end (NONE), time."""
+    """Seconds since the epoch with a fraction, or ``whole`` ones too, at ``p`` (Meraki): where they end (NONE),
+    time."""
     seconds = decimal(data, p, end, _EPOCH_DIGITS)
     if seconds < 1_000_000_000:
         return NONE, 0
@@ -238,9 +241,9 @@ def read_timestamp(
 ) -> tuple[int, int, int, int]:
     """A time at ``p`` in any of its forms: where it ends (NONE: there is none), time, shape bits, flags.
 
-    RFC 3339; BSD with the year first, amid, last or nowhere, with ``*`` or ``.`` before it (Cisco: the clock is not, or no
-    longer, set), a zone after it; behind a PRI those of ``dated`` and ``epoch``. A space, a tab, a colon or the end of the
-    frame follows it.
+    RFC 3339; BSD with the year first, amid, last or nowhere, with ``*`` or ``.`` before it (Cisco: the clock is not, or
+    no longer, set), a zone after it; behind a PRI those of ``dated`` and ``epoch``. A space, a tab, a colon or the end
+    of the frame follows it.
     """
     q = p
     if q < end and (data[q] == ASTERISK or data[q] == DOT):
@@ -292,8 +295,8 @@ def read_bsd_timestamp(
 
 @kernel
 def read_date_or_time(data: Bytes, p: int, end: int) -> tuple[int, int, int, int]:
-    """``2026-11-28`` or ``11:30:00`` or both at ``p``: the day in microseconds or NONE, microseconds since midnight or NONE,
-    where they end, LEAP_SECOND or 0."""
+    """``2026-11-28`` or ``11:30:00`` or both at ``p``: the day in microseconds or NONE, microseconds since midnight or
+    NONE, where they end, LEAP_SECOND or 0."""
     day = read_date(data, p, end)
     if day == NONE:
         q, micros, _, flags = read_time_of_day(data, p, end)

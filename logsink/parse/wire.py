@@ -9,9 +9,9 @@ A template is text: literals, and of these ``%name`` items each at most once::
     %host %app %procid %msgid %sd %message   the column, which is not null then
     %bom        the bytes EF BB BF
 
-such as ``<%pri>1 %time{6,Z} %host %app %procid - - %message``. A nil field, the version and what stands between fields are
-literals. Templates are made of ``shape`` integers only, so there is a bounded number of them, and no text of a sender's is
-ever part of one. They are persisted: ``rebuild`` reads all that were ever written.
+such as ``<%pri>1 %time{6,Z} %host %app %procid - - %message``. A nil field, the version and what stands between fields
+are literals. Templates are made of ``shape`` integers only, so there is a bounded number of them, and no text of a
+sender's is ever part of one. They are persisted: ``rebuild`` reads all that were ever written.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ _ITEM = re.compile(
 
 
 class Time(NamedTuple):
-    """How a time is written: ``style`` 0 (RFC 3339) or a BSD kind of ``shape``, ``digits`` of fraction, ``minutes`` east."""
+    """How a time is written: ``style`` 0 (RFC 3339) or a BSD kind of ``shape``, ``digits`` of fraction, ``minutes``
+    east."""
 
     style: int
     digits: int
@@ -278,10 +279,12 @@ def prove(
     literals: Bytes,
     wire: I32,
 ) -> int:
-    """``wire[i]``: the code of row i's template if, filled with its columns, that is its frame; else -1. How many are proved.
+    """``wire[i]``: the code of row i's template if, filled with its columns, that is its frame; else -1. How many are
+    proved.
 
-    One cursor walks template and frame: literals are compared, a field must begin at the cursor, PRI and time are formatted
-    again and compared, and the cursor must end where the frame ends. Knows nothing of how the columns were found.
+    One cursor walks template and frame: literals are compared, a field must begin at the cursor, PRI and time are
+    formatted again and compared, and the cursor must end where the frame ends. Knows nothing of how the columns were
+    found.
     """
     proved = 0
     written = known = -1

@@ -10,13 +10,15 @@ import numpy.typing as npt
 
 
 class Workspace:
-    """Named arrays that are handed out again. For one parse at a time; what was handed out is overwritten by the next one."""
+    """Named arrays that are handed out again. For one parse at a time; what was handed out is overwritten by the next
+    one."""
 
     def __init__(self) -> None:
         self._buffers: dict[str, npt.NDArray[np.uint8]] = {}
 
     def array(self, name: str, shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """An array of this shape with any contents. The one handed out under the same name before is no longer valid."""
+        """An array of this shape with any contents. The one handed out under the same name before is no longer
+        valid."""
         kind = np.dtype(dtype)
         size = (shape if isinstance(shape, int) else prod(shape)) * kind.itemsize
         buffer = self._buffers.get(name)
