@@ -1,12 +1,12 @@
-"""The head of RFC 3164 behind its time, as kernels that strict and loose rows share: host, tag, message.
+"""RFC 3164 behind its TIMESTAMP, as kernels: HOSTNAME, TAG and CONTENT, and what senders make of them.
 
-``legacy`` reads it for both. ``rules`` is the version of the parsing rules; what only version 2 reads is in
-``devices``.
+Both passes read it with ``read_rfc3164``. ``rules`` is the version of the parsing rules; what only version 2 reads is
+in ``devices``. "Without a format" says of shape bits that the caller adds RFC3164 to them.
 """
 
 from __future__ import annotations
 
-from logsink.ascii import COLON, HYPHEN, OPENING_BRACKET, SMALL_A, SMALL_Z, SPACE, TAB
+from logsink.ascii import COLON, HYPHEN, NOT_ASCII, OPENING_BRACKET, SMALL_A, SMALL_Z, SPACE, TAB
 from logsink.kernel import Bytes, Grid32, ReadI64, kernel
 from logsink.parse.devices import is_host, is_mnemonic, is_model, is_task, read_pairs, read_preface, skip_marks
 from logsink.parse.scanning import NONE, begins_with, find_space, put_span, put_value, skip_blanks, skip_spaces
@@ -42,7 +42,8 @@ _DEVICE = b" : %"  # Cisco ASA with a device id: `host : %ASA-6-302015: `
 
 @kernel
 def read_rfc3164(data: Bytes, p: int, end: int, received: int, zone: ReadI64, rules: int, spans: Grid32, i: int) -> int:
-    """From the word after a time to the end: host, tag, message. Shape bits (0: irregular)."""
+    """Read from the word behind a time at ``p`` to the end: host, tag, message. Returns shape bits (0: irregular)."""
+    # More than one blank, or nothing but blanks, cannot be written again.
     word = skip_blanks(data, p, end) if rules >= 2 and data[p - 1] == TAB else skip_spaces(data, p, end)
     if word == p or word == end:
         return read_from_host(data, p, end, received, zone, rules, spans, i)
@@ -54,10 +55,11 @@ def read_rfc3164(data: Bytes, p: int, end: int, received: int, zone: ReadI64, ru
 def read_from_host(
     data: Bytes, p: int, end: int, received: int, zone: ReadI64, rules: int, spans: Grid32, i: int
 ) -> int:
-    """The same, from the host on."""
+    """Read from a host, or what stands in its place, at ``p`` to the end. Returns shape bits (0: irregular)."""
     bits = RFC3164
     if begins_with(data, p, end, _REPEATED):
         return bits | read_from_tag(data, p, end, rules, spans, i)
+    # AIX: `Message forwarded from host: ` and `From host: `.
     forwarded = 0
     if begins_with(data, p, end, _FORWARDED):
         forwarded = len(_FORWARDED)
@@ -69,6 +71,7 @@ def read_from_host(
             put_span(spans, i, HOST, p + forwarded, q - 1)
             bits |= (HOST_FORWARDED if forwarded == len(_FORWARDED) else HOST_FROM) << HOST_STYLE
             return bits | read_from_tag(data, q + 1, end, rules, spans, i)
+    # The word up to a blank, a colon or a bracket.
     q = p
     while (
         q < end
@@ -78,16 +81,19 @@ def read_from_host(
         and (rules < 2 or data[q] != TAB)
     ):
         q += 1
+    # A colon or a bracket ended it: it is no host, unless it is an address and no tag.
     if q < end and data[q] != SPACE and data[q] != TAB:
         _, kind, _, _ = find_tag(data, p, end)
         q = find_space(data, q, end)
         if kind != NO_TAG or q == end or not is_address(data, p, q):
             return bits | read_without_host(data, p, end, received, zone, rules, spans, i)
+    # `-`, nothing, and a single word to the end of the frame.
     nil = q - p == 1 and data[p] == HYPHEN
     if q == end:
         return 0 if nil else bits | read_from_tag(data, p, end, rules, spans, i)
     if q == p:
         return bits | read_from_tag(data, p, end, rules, spans, i)
+    # It is a host if it looks like one.
     if rules >= 2 and not is_host(data, p, q):
         return bits | read_without_host(data, p, end, received, zone, rules, spans, i)
     if nil:
@@ -97,8 +103,9 @@ def read_from_host(
         bits |= 1 << WITH_FIELD + HOST
     if rules >= 2:
         return bits | read_behind_host(data, q, end, received, zone, rules, spans, i)
+    # What follows the host: version 1 of the rules knows two ways besides the usual.
     if begins_with(data, q, end, _DEVICE):
-        read_from_tag(data, q + 3, end, rules, spans, i)
+        read_from_tag(data, q + len(_DEVICE) - 1, end, rules, spans, i)
         return 0
     if (
         q + 1 < end and data[q + 1] == SPACE
@@ -115,8 +122,10 @@ def read_from_host(
 def read_without_host(
     data: Bytes, p: int, end: int, received: int, zone: ReadI64, rules: int, spans: Grid32, i: int
 ) -> int:
-    """From a word at ``p`` that is no host by itself to the end, shape bits without a format: tag, or what devices
-    send."""
+    """Read from a word at ``p`` that is no host by itself to the end. Returns shape bits without a format.
+
+    It is a tag, or what devices send: only version 2 of the parsing rules looks for that.
+    """
     if rules >= 2:
         q, _, _ = read_preface(data, p, end, True, received, zone, rules, spans, i)
         if q == NONE:
@@ -133,22 +142,23 @@ def read_without_host(
 def read_behind_host(
     data: Bytes, p: int, end: int, received: int, zone: ReadI64, rules: int, spans: Grid32, i: int
 ) -> int:
-    """From the blank behind a host at ``p`` to the end, shape bits without a format.
+    """Read from the blank behind a host at ``p`` to the end, by version 2 of the rules. Returns shape bits without a
+    format.
 
     Behind two spaces only ``app[procid]:`` and a mnemonic are certain: an empty tag leaves two spaces as well. A tab
     behind a space belongs to the message: lines of a stack trace begin with one.
     """
     word = p + 1
     c = data[word] if word < end else SPACE
-    if (
-        data[p] == SPACE and SMALL_A <= c <= SMALL_Z
-    ):  # nearly all there is: no counter, node or mnemonic begins with such a letter
+    # Nearly always a small letter follows: no counter, node or mnemonic begins with one.
+    if data[p] == SPACE and SMALL_A <= c <= SMALL_Z:
         after, kind, app, procid = find_tag(data, word, end)
         if kind != NO_TAG and (kind != TAG_COLON or not (is_model(data, word, after) or is_task(data, after + 1, end))):
             return put_tag_and_message(data, word, after, kind, app, procid, end, rules, spans, i)
         if kind == NO_TAG:
             q = skip_marks(data, word, end)
             return read_from_tag(data, q if q != NONE else word, end, rules, spans, i)
+    # Blanks, then perhaps what Cisco puts before a mnemonic.
     tab = data[p] == TAB
     word = skip_blanks(data, p, end) if tab else skip_spaces(data, p, end)
     if word == end:
@@ -156,11 +166,13 @@ def read_behind_host(
     q, _, _ = read_preface(data, word, end, False, received, zone, rules, spans, i)
     if q != NONE:
         return read_from_tag(data, q, end, rules, spans, i)
+    # No tag at once: perhaps marks stand before one.
     after, kind, _, _ = find_tag(data, word, end)
     if kind == NO_TAG or (kind == TAG_COLON and is_model(data, word, after)):
         q = skip_marks(data, word, end)
         if q != NONE:
             return read_from_tag(data, q, end, rules, spans, i)
+    # Behind more than one blank only some tags are certain.
     if word > p + 1 or tab:
         if kind == TAG_PID_COLON or (kind == TAG_COLON and (tab or is_mnemonic(data, word, end, True))):
             return read_from_tag(data, word, end, rules, spans, i)
@@ -172,14 +184,14 @@ def read_behind_host(
 
 @kernel
 def read_from_tag(data: Bytes, p: int, end: int, rules: int, spans: Grid32, i: int) -> int:
-    """Tag, if there is a certain one at ``p``, and message: shape bits without a format. A BOM before either is passed
-    over.
+    """Read a tag, if there is a certain one at ``p``, and the message behind it. Returns shape bits without a format.
 
-    What is passed over here and in ``behind`` makes the shape one that the prover refuses: fields no longer meet.
+    A byte order mark before either is passed over. What is passed over here and in ``read_behind_host`` leaves a gap
+    between fields, so that the prover refuses the shape.
     """
     if rules >= 2:
         while begins_with(data, p, end, BOM):
-            p += 3
+            p += len(BOM)
     q, kind, app, procid = find_tag(data, p, end)
     return put_tag_and_message(data, p, q, kind, app, procid, end, rules, spans, i)
 
@@ -188,17 +200,20 @@ def read_from_tag(data: Bytes, p: int, end: int, rules: int, spans: Grid32, i: i
 def put_tag_and_message(
     data: Bytes, p: int, q: int, kind: int, app: int, procid: int, end: int, rules: int, spans: Grid32, i: int
 ) -> int:
-    """The same, of the tag that ``tag`` found at ``p``."""
+    """Note the tag that ``find_tag`` found at ``p`` (it ends at ``q``) and the message; returns as
+    ``read_from_tag``."""
     if kind != NO_TAG and kind != TAG_BARE_COLON:
         put_value(data, spans, i, APP, p, app)
         if kind != TAG_COLON:
             put_value(data, spans, i, PROCID, app + 1, procid)
+    # A tag at the end of the frame has no message; no tag at all has an empty one.
     if q == end and q > p:
         return kind << TAG_STYLE
-    if rules >= 2 and kind != NO_TAG and data[min(q + 1, end - 1)] >= 0x80:
+    # Spaces and byte order marks between tag and message are passed over; spaces alone belong to the message.
+    if rules >= 2 and kind != NO_TAG and data[min(q + 1, end - 1)] >= NOT_ASCII:
         word = skip_spaces(data, q, end)
         while begins_with(data, word, end, BOM):
-            word += 3
+            word += len(BOM)
             q = word
     put_span(spans, i, MESSAGE, q, end)
     return kind << TAG_STYLE | WITH_MESSAGE

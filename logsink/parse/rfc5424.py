@@ -1,77 +1,83 @@
-"""The fields of a head, as kernels that strict and loose rows share; ``heads`` puts those of RFC 3164 together.
-
-Each writes the spans it found into row ``i`` of ``spans`` (``shape.SPANS`` columns, -1 before) and returns shape bits.
-"""
+"""RFC 5424 behind its TIMESTAMP, as kernels: HOSTNAME, APP-NAME, PROCID, MSGID, STRUCTURED-DATA and MSG."""
 
 from __future__ import annotations
 
 from logsink.ascii import BACKSLASH, CLOSING_BRACKET, DELETE, EQUALS, HYPHEN, OPENING_BRACKET, QUOTE, SPACE
 from logsink.flags import Flag
 from logsink.kernel import Bytes, Grid32, kernel
-from logsink.parse.scanning import find_space, put_span, skip_spaces
+from logsink.parse.scanning import NONE, begins_with, find_space, put_span, skip_spaces
 from logsink.parse.shape import FORMAT, MESSAGE, RFC5424, SD, WITH_BOM, WITH_FIELD, WITH_MESSAGE, WITHOUT_SD
+from logsink.parse.text import BOM
 
 SD_INVALID = int(Flag.SD_INVALID)
 
-CUT = 0
-
-NO_SD = 1
-
+# How much there is of a head, as ``read_rfc5424`` says.
+CUT = 0  # the frame ends before the structured data
+NO_SD = 1  # something else stands in the place of structured data
 WHOLE = 2
 
 
 @kernel
 def is_sd_name(c: int) -> bool:
-    """A character of SD-NAME: printable ASCII without ``=``, ``]``, ``"`` and space."""
+    """Tell whether ``c`` may be in an SD-NAME: printable ASCII without ``=``, ``]``, ``"`` and space (RFC 5424,
+    6.3.2)."""
     return c > SPACE and c < DELETE and c != EQUALS and c != CLOSING_BRACKET and c != QUOTE
 
 
 @kernel
 def skip_structured_data(data: Bytes, p: int, end: int) -> int:
-    """Where the SD-ELEMENTs that begin at ``p`` end, or -1 where they are malformed (RFC 5424, 6.3).
+    """Return where the SD-ELEMENTs that begin at ``p`` end, or NONE where they are malformed (RFC 5424, 6.3).
 
-    Values without quotes are taken up to the bracket that closes their element (VMware), and spaces are not counted.
+    A value without quotes reaches up to the bracket that closes its element (VMware), and any number of spaces may
+    stand between parameters. `[  OK  ] Started` is text.
     """
     while p < end and data[p] == OPENING_BRACKET:
+        # SD-ID, and what may follow it.
         name = skip_spaces(data, p + 1, end)
         q = name
         while q < end and is_sd_name(data[q]):
             q += 1
         if q == name or q >= end or (data[q] != SPACE and data[q] != CLOSING_BRACKET):
-            return -1
+            return NONE
+        # A space before the SD-ID and none of its parameters: text in brackets.
         after = skip_spaces(data, q, end)
-        if name > p + 1 and after < end and data[after] == CLOSING_BRACKET:  # `[  OK  ] Started` is text
-            return -1
+        if name > p + 1 and after < end and data[after] == CLOSING_BRACKET:
+            return NONE
         p = skip_parameters(data, q, end)
         if p < 0:
-            return -1
+            return NONE
     return p
 
 
 @kernel
 def skip_parameters(data: Bytes, p: int, end: int) -> int:
-    """Where the element ends whose SD-ID ended at ``p``, or -1."""
+    """Return where the element ends whose SD-ID ended at ``p``, or NONE."""
     while p < end:
         p = skip_spaces(data, p, end)
         if p < end and data[p] == CLOSING_BRACKET:
             return p + 1
+        # PARAM-NAME and `=`.
         q = p
         while q < end and is_sd_name(data[q]):
             q += 1
         if q == p or q >= end or data[q] != EQUALS:
-            return -1
+            return NONE
         p = q + 1
+        # PARAM-VALUE, in quotes or without.
         if p >= end or data[p] != QUOTE:
             return skip_brackets(data, p, end)
         p = skip_quoted(data, p, end)
         if p < 0 or p >= end or (data[p] != SPACE and data[p] != CLOSING_BRACKET):
-            return -1
-    return -1
+            return NONE
+    return NONE
 
 
 @kernel
 def skip_quoted(data: Bytes, p: int, end: int) -> int:
-    """Where the string ends whose opening quote is at ``p``, or -1. A backslash hides ``"``, ``]`` and itself only."""
+    """Return where the string ends whose opening quote is at ``p``, or NONE.
+
+    A backslash hides ``"``, ``]`` and itself, and stands for itself before anything else (RFC 5424, 6.3.3).
+    """
     p += 1
     while p < end:
         c = data[p]
@@ -84,12 +90,12 @@ def skip_quoted(data: Bytes, p: int, end: int) -> int:
         ):
             p += 1
         p += 1
-    return -1
+    return NONE
 
 
 @kernel
 def skip_brackets(data: Bytes, p: int, end: int) -> int:
-    """Where the bracket ends that matches the one open at ``p``, or -1; brackets within quotes after ``=`` do not
+    """Return where the bracket ends that closes the one before ``p``, or NONE. Brackets within a quoted value do not
     count."""
     depth = 1
     while p < end:
@@ -103,19 +109,20 @@ def skip_brackets(data: Bytes, p: int, end: int) -> int:
         elif c == QUOTE and data[p - 1] == EQUALS:
             p = skip_quoted(data, p, end) - 1
             if p < 0:
-                return -1
+                return NONE
         p += 1
-    return -1
+    return NONE
 
 
 @kernel
 def read_rfc5424(data: Bytes, p: int, end: int, spans: Grid32, i: int) -> tuple[int, int, int]:
-    """From the HOSTNAME of RFC 5424 at ``p`` to the end: shape bits (0: irregular), flags, and how much there is of it.
+    """Read from the HOSTNAME of RFC 5424 at ``p`` to the end: shape bits (0: irregular), flags, and how much of a head
+    there is.
 
-    That is WHOLE, NO_SD where something else stands in the place of structured data, or CUT where the frame ends before
-    it.
+    That is WHOLE, NO_SD or CUT. Spans of fields are written as they are found, also where the head is cut.
     """
     bits = RFC5424
+    # Four words. Two spaces in a row leave an empty one, and no template says that: the format is taken back.
     for field in range(SD):
         if p >= end:
             return 0, 0, CUT
@@ -130,6 +137,7 @@ def read_rfc5424(data: Bytes, p: int, end: int, spans: Grid32, i: int) -> tuple[
         p = q + 1
     if p >= end:
         return 0, 0, CUT
+    # Structured data: `-`, elements, or neither. It counts only if a space or the end of the frame follows it.
     flags = 0
     whole = WHOLE
     after = p
@@ -149,14 +157,15 @@ def read_rfc5424(data: Bytes, p: int, end: int, spans: Grid32, i: int) -> tuple[
         whole = NO_SD
         if data[p] == OPENING_BRACKET:
             flags = SD_INVALID
-    if p + 3 <= end and data[p] == 0xEF and data[p + 1] == 0xBB and data[p + 2] == 0xBF:
+    # The message, without its byte order mark.
+    if begins_with(data, p, end, BOM):
         bits |= WITH_BOM
-        p += 3
+        p += len(BOM)
     put_span(spans, i, MESSAGE, p, end)
     return known_format(bits | WITH_MESSAGE), flags, whole
 
 
 @kernel
 def known_format(bits: int) -> int:
-    """The bits, or 0 when they name no format any more."""
+    """Return ``bits``, or 0 where they name no format any more."""
     return bits if bits & FORMAT else 0

@@ -1,4 +1,8 @@
-"""TODO."""
+"""The tag of RFC 3164 as kernels: the program, its process, and what ends them (``app:``, ``app[procid]:``).
+
+RFC 3164 (5.3) only says that a tag ends at the first character that is not alphanumeric. What senders make of that is
+told here from text that merely looks like a tag.
+"""
 
 from __future__ import annotations
 
@@ -24,19 +28,19 @@ from logsink.ascii import (
     UNDERSCORE,
 )
 from logsink.kernel import Bytes, kernel
-from logsink.parse.scanning import is_letter
+from logsink.parse.scanning import NONE, is_letter
 from logsink.parse.shape import NO_TAG, TAG_BARE_COLON, TAG_COLON, TAG_PID, TAG_PID_COLON
 
-_CUT_TAG = 32  # rsyslog's forward templates cut `tag[pid]:` to the 32 characters of RFC 3164
+_CUT_TAG = 32  # characters: rsyslog's forward templates cut `tag[pid]:` to the 32 characters of RFC 3164
 
 
 @kernel
 def find_tag(data: Bytes, p: int, end: int) -> tuple[int, int, int, int]:
-    """A certain tag at ``p``: where it ends, its kind, where the app ends and where the procid does.
+    """Find a certain tag at ``p``: where it ends (``p`` if there is none), its kind (NO_TAG ...), where app and procid
+    end.
 
-    Certain are ``app:`` and ``app[procid]`` before a space, ``app[procid]:``, a lone ``:``, a tag that was cut inside
-    its brackets to 32 characters, and what ``joined`` takes. ``::`` is part of an app's name, a control character of
-    none.
+    Certain are ``app:`` and ``app[procid]`` before a space, ``app[procid]:``, a lone ``:``, a tag that was cut within
+    its brackets, and what ``joined_tag`` finds. ``::`` is part of an app's name; a control character is not.
     """
     q = p
     while q < end:
@@ -57,7 +61,7 @@ def find_tag(data: Bytes, p: int, end: int) -> tuple[int, int, int, int]:
 
 @kernel
 def bracketed_tag(data: Bytes, p: int, q: int, end: int) -> tuple[int, int, int, int]:
-    """The same for a tag at ``p`` whose bracket opens at ``q``."""
+    """Find the tag that begins at ``p`` and whose bracket opens at ``q``; returns as ``find_tag``."""
     r = q + 1
     while r < end and data[r] > SPACE and data[r] != OPENING_BRACKET and data[r] != CLOSING_BRACKET:
         r += 1
@@ -74,28 +78,30 @@ def bracketed_tag(data: Bytes, p: int, q: int, end: int) -> tuple[int, int, int,
 
 @kernel
 def joined_tag(data: Bytes, p: int, q: int, end: int) -> tuple[int, int, int, int]:
-    """The same for a tag at ``p`` in whose word more follows the colon at ``q``: ``app:text``, or
-    ``slice:app[procid]:`` whole.
+    """Find a tag at ``p`` in whose word more follows the colon at ``q``; returns as ``find_tag``.
 
-    The app is a plain name, and no digit, slash or backslash follows it: no address, time, URL, path, nor ``CEF:0|``.
+    That is ``app:text``, or ``slice:app[procid]:`` as a whole. The app is a plain name, and no digit, slash or
+    backslash follows the colon: so it is no address, time, URL, path, nor ``CEF:0|``.
     """
     if not is_letter(data[p]) and data[p] != PERCENT:
         return p, NO_TAG, p, p
     for k in range(p, q):
         if not is_program_character(data[k]):
             return p, NO_TAG, p, p
+    # What must not follow the colon.
     c = data[q + 1]
     if (DIGIT_0 <= c <= DIGIT_9) or c == SLASH or c == BACKSLASH:
         return p, NO_TAG, p, p
-    bracket = -1
+    # The rest of the word: an address, or another tag with a procid.
+    bracket = NONE
     r = q + 1
     while r < end and data[r] > SPACE:
-        if data[r] == OPENING_BRACKET and bracket < 0:
+        if data[r] == OPENING_BRACKET and bracket == NONE:
             bracket = r
         r += 1
     if is_address(data, p, r):
         return p, NO_TAG, p, p
-    if bracket >= 0:
+    if bracket != NONE:
         after, kind, app, procid = bracketed_tag(data, p, bracket, end)
         if kind == TAG_PID_COLON:
             return after, kind, app, procid
@@ -104,7 +110,7 @@ def joined_tag(data: Bytes, p: int, q: int, end: int) -> tuple[int, int, int, in
 
 @kernel
 def is_program_character(c: int) -> bool:
-    """A character of the names that programs have."""
+    """Tell whether ``c`` occurs in the names of programs."""
     return (
         is_letter(c)
         or (HYPHEN <= c <= DIGIT_9)
@@ -114,7 +120,10 @@ def is_program_character(c: int) -> bool:
 
 @kernel
 def is_address(data: Bytes, p: int, end: int) -> bool:
-    """Is ``data[p:end]`` an IPv6 address, with any ``%zone``, or the address of a network card?"""
+    """Tell whether ``data[p:end]`` is an IPv6 address, with or without a ``%zone``, or the address of a network
+    card."""
+    # Count groups of hexadecimal digits and what stands between them, up to a zone.
+    # `in_pairs`: all colons so far have two characters between them.
     in_pairs = True
     colons = 0
     doubled = 0
@@ -139,8 +148,10 @@ def is_address(data: Bytes, p: int, end: int) -> bool:
         else:
             return False
         q += 1
+    # At most one `::`, four numbers of IPv4 or none, and something behind `%`.
     if doubled > 1 or (dots != 0 and dots != 3) or (q < end and q == end - 1):
         return False
+    # Six pairs are a network card; eight groups, or fewer with `::`, are IPv6; IPv4 at the end stands for two groups.
     if in_pairs and colons == 5 and end - p == 17:
         return True
     full = 7 if dots == 0 else 6

@@ -1,7 +1,8 @@
-"""A time at the head of a frame, in any of the forms that senders use, as kernels.
+"""A time at the head of a frame in any of the forms that senders use, as kernels.
 
-RFC 3339 and BSD's forms are read by ``clock``. Behind them come the zones that stand apart (`` +0100``, `` CET``), and
-from version 2 of the parsing rules on the dates of ``_FORMS`` and seconds since the epoch.
+``times`` reads RFC 3339 and RFC 3164's ``Mmm dd hh:mm:ss``. To these come here a zone that stands apart (`` +0100``, ``
+CET``) and a year in any place, and from version 2 of the parsing rules on the dates of ``_FORMS`` and seconds since the
+epoch.
 """
 
 from __future__ import annotations
@@ -50,21 +51,27 @@ from logsink.parse.times import (
 )
 
 _FORMS = b"M/D/Y:T|D/M/Y:T|Y/M/D:T|Y:M:D-T|D/B/Y:T|W B D T Y|W, D B Y T|D B Y T|"
-"""Dates of devices. Y: year, M: month, D: day, B: month's name, W: day's name, T: time of day; all else stands as it
-is.
+"""Forms of devices' dates, each ended by ``|``. Y: year, M: month, D: day, B: month's name, W: day's name, T: time of
+day.
 
-The first three are NetScaler's settings, the fourth is that of Sophos UTM, the fifth that of web servers.
+All other characters stand for themselves. The first three are NetScaler's settings, the fourth is that of Sophos UTM,
+the fifth that of web servers, the others are what ``date`` and mail programs print.
 """
 
 _WEEK = b"MonTueWedThuFriSatSun"
-
-_EPOCH_DIGITS = 10  # of the seconds from 2001 to 2286
+_EPOCH_DIGITS = 10  # of seconds since the epoch from 2001 to 2286
+_FIRST_EPOCH = 1_000_000_000  # the first second with so many digits
+_LATEST_ZONE = 1459  # hhmm of the largest offset that a zone may have
 
 
 @kernel
 def read_zone_behind(data: Bytes, p: int, end: int) -> tuple[int, int, bool]:
-    """``Z``, ``+hh:mm``, `` +hhmm``, `` CET``, `` CET:`` at ``p``: where it ends, minutes east of UTC, if there was
-    one."""
+    """Read the zone behind a time that ended at ``p``: where the zone ends (``p`` if there is none), minutes, whether
+    known.
+
+    ``Z`` and ``+hh:mm`` stand at once, `` +hhmm``, `` CET`` and `` CET:`` behind a space. Minutes are east of UTC. A
+    name that nobody knows is read over, and not known.
+    """
     if p < end:
         c = data[p]
         if c == CAPITAL_Z:
@@ -86,13 +93,13 @@ def read_zone_behind(data: Bytes, p: int, end: int) -> tuple[int, int, bool]:
 
 @kernel
 def read_whole_zone(data: Bytes, p: int, end: int) -> int:
-    """Minutes east of UTC of a zone that is all of ``data[p:end]``: ``+0100``, ``UTC+2:00``, ``(GMT-3:00)Brasilia``,
-    ``CET``.
+    """Return the minutes east of UTC of a zone that is all of ``data[p:end]``, or UNKNOWN_ZONE.
 
-    UNKNOWN_ZONE where it is none of these.
+    It is one of ``+0100``, ``UTC+2:00``, ``(GMT-3:00)Brasilia``, ``CET``.
     """
     if p < end and data[p] == OPENING_PARENTHESIS:
         p += 1
+    # A name, in capitals or small. `UTC` and `GMT` may have an offset behind them, others stand alone.
     name = 0
     q = p
     while q < end and q < p + 5 and CAPITAL_A <= data[q] & ~CASE_BIT <= CAPITAL_Z:
@@ -101,6 +108,7 @@ def read_whole_zone(data: Bytes, p: int, end: int) -> int:
     minutes = minutes_of_zone(name)
     if q == end or (q > p and minutes != 0) or (data[q] != PLUS and data[q] != HYPHEN):
         return minutes if q == end or data[q] == CLOSING_PARENTHESIS else UNKNOWN_ZONE
+    # An offset: `+hmm`, `+hhmm`, `+h:mm`, `+hh:mm`, or hours alone.
     sign = 1 if data[q] == PLUS else -1
     q += 1
     digits = 0
@@ -114,20 +122,21 @@ def read_whole_zone(data: Bytes, p: int, end: int) -> int:
         q += 1
     if digits <= 2:
         number *= 100
-    if digits == 0 or number > 1459 or number % 100 > 59:
+    if digits == 0 or number > _LATEST_ZONE or number % 100 > 59:
         return UNKNOWN_ZONE
     return sign * (number // 100 * 60 + number % 100)
 
 
 @kernel
 def read_rfc3339_and_zone(data: Bytes, p: int, end: int, zone: ReadI64) -> tuple[int, int, int, int]:
-    """``rfc3339``, also with a space before its zone: ``2026-11-28 12:00:00 +0100``."""
+    """Read what ``read_rfc3339`` reads, also with a space before its zone: ``2026-11-28 12:00:00 +0100``."""
     r, when, bits, flags = read_rfc3339(data, p, end, zone)
     if r == NONE or flags & ZONE_ASSUMED == 0:
         return r, when, bits, flags
     q, minutes, known = read_zone_behind(data, r, end)
     if not known:
         return r, when, bits, flags
+    # A zone was found behind a space: compute the time again with it. It cannot be written again as it stood.
     _, micros, _, _ = read_time_of_day(data, p + 11, end)
     when = read_date(data, p, end) + micros - minutes * MINUTE
     if when < EARLIEST or when > LATEST:
@@ -137,7 +146,7 @@ def read_rfc3339_and_zone(data: Bytes, p: int, end: int, zone: ReadI64) -> tuple
 
 @kernel
 def read_date(data: Bytes, p: int, end: int) -> int:
-    """Midnight of the date ``2026-11-28`` at ``p`` in microseconds, or NONE."""
+    """Return midnight of the date ``2026-11-28`` at ``p`` as a wall-clock time, or NONE."""
     if p + 10 > end or data[p + 4] != HYPHEN or data[p + 7] != HYPHEN:
         return NONE
     year = decimal(data, p, end, 4)
@@ -148,28 +157,30 @@ def read_date(data: Bytes, p: int, end: int) -> int:
 
 @kernel
 def read_form(data: Bytes, p: int, end: int, form: int) -> tuple[int, int, int]:
-    """A date and time at ``p`` in the form that begins at ``form`` of _FORMS: where it ends (NONE: it is none), wall,
-    flags."""
+    """Read a date and time at ``p`` in the form that begins at ``form`` of _FORMS: where it ends or NONE, wall-clock
+    time, flags."""
     year = month = day = micros = flags = 0
     while _FORMS[form] != BAR:
-        want = _FORMS[form]
+        item = _FORMS[form]
         form += 1
-        if want == CAPITAL_Y:
+        if item == CAPITAL_Y:
             year = decimal(data, p, end, 4)
             p += 4
-        elif want == CAPITAL_M:
+        elif item == CAPITAL_M:
             month = decimal(data, p, end, 2)
             p += 2
-        elif want == CAPITAL_D:
+        elif item == CAPITAL_D:
             if p < end and data[p] == SPACE:
                 p += 1
+            # One digit or two, and a space in place of the first.
             width = 2 if decimal(data, p, end, 2) > 0 else 1
             day = decimal(data, p, end, width)
             p += width
-        elif want == CAPITAL_B:
+        elif item == CAPITAL_B:
             month = read_month(data, p, end)
             p += 3
-        elif want == CAPITAL_W:
+        elif item == CAPITAL_W:
+            # The day of the week is compared, but need not be the right one.
             found = False
             for k in range(0, len(_WEEK), 3):
                 if p + 3 <= end and data[p] == _WEEK[k] and data[p + 1] == _WEEK[k + 1] and data[p + 2] == _WEEK[k + 2]:
@@ -177,12 +188,12 @@ def read_form(data: Bytes, p: int, end: int, form: int) -> tuple[int, int, int]:
             if not found:
                 return NONE, 0, 0
             p += 3
-        elif want == CAPITAL_T:
+        elif item == CAPITAL_T:
             p, micros, _, flags = read_time_of_day(data, p, end)
             if p == NONE:
                 return NONE, 0, 0
         else:
-            if p >= end or data[p] != want:
+            if p >= end or data[p] != item:
                 return NONE, 0, 0
             p += 1
         if year < 0 or month < 0 or day < 0:
@@ -194,9 +205,10 @@ def read_form(data: Bytes, p: int, end: int, form: int) -> tuple[int, int, int]:
 
 @kernel
 def read_device_time(data: Bytes, p: int, end: int, received: int, zone: ReadI64) -> tuple[int, int, int]:
-    """A date of ``_FORMS`` and a time at ``p``: where it ends (NONE: there is none), time, flags.
+    """Read a date and time in one of _FORMS at ``p``: where it ends or NONE, time, flags.
 
-    Where more than one form fits (``03/04/2026``), the first that is within a day of ``received``, or else the first.
+    Where more than one form fits (``03/04/2026``), it is the first that is within a day of ``received``, or else the
+    first.
     """
     best = NONE
     at = seen = 0
@@ -216,6 +228,7 @@ def read_device_time(data: Bytes, p: int, end: int, received: int, zone: ReadI64
                 and (best == NONE or abs(when - received) <= DAY < abs(at - received))
             ):
                 best, at, seen = q, when, flags
+        # On to the next form.
         while _FORMS[form] != BAR:
             form += 1
         form += 1
@@ -224,10 +237,12 @@ def read_device_time(data: Bytes, p: int, end: int, received: int, zone: ReadI64
 
 @kernel
 def read_epoch(data: Bytes, p: int, end: int, whole: bool) -> tuple[int, int]:
-    """Seconds since the epoch with a fraction, or ``whole`` ones too, at ``p`` (Meraki): where they end (NONE),
-    time."""
+    """Read seconds since the epoch at ``p`` (Meraki): where they end or NONE, time.
+
+    They need a fraction, unless ``whole``, and a blank or the end of the frame behind them.
+    """
     seconds = decimal(data, p, end, _EPOCH_DIGITS)
-    if seconds < 1_000_000_000:
+    if seconds < _FIRST_EPOCH:
         return NONE, 0
     q, micros, _ = read_fraction(data, p + _EPOCH_DIGITS, end)
     if (q == p + _EPOCH_DIGITS and not whole) or (q < end and data[q] != SPACE and data[q] != TAB):
@@ -239,15 +254,16 @@ def read_epoch(data: Bytes, p: int, end: int, whole: bool) -> tuple[int, int]:
 def read_timestamp(
     data: Bytes, p: int, end: int, received: int, zone: ReadI64, rules: int, with_pri: bool
 ) -> tuple[int, int, int, int]:
-    """A time at ``p`` in any of its forms: where it ends (NONE: there is none), time, shape bits, flags.
+    """Read a time at ``p`` in any of its forms: where it ends or NONE, time, shape bits (0: irregular), flags.
 
-    RFC 3339; BSD with the year first, amid, last or nowhere, with ``*`` or ``.`` before it (Cisco: the clock is not, or
-    no longer, set), a zone after it; behind a PRI those of ``dated`` and ``epoch``. A space, a tab, a colon or the end
-    of the frame follows it.
+    These are RFC 3339; RFC 3164's with the year before, amid or behind it or nowhere; behind a PRI (``with_pri``) also
+    those of ``read_device_time`` and ``read_epoch``. ``*`` or ``.`` may stand before it (Cisco: the clock is not, or no
+    longer, set), a zone behind it. A space, a tab, a colon or the end of the frame must follow.
     """
     q = p
     if q < end and (data[q] == ASTERISK or data[q] == DOT):
         q += 1
+    # The two usual forms, then those of devices.
     if rules < 2:
         r, when, bits, flags = read_rfc3339(data, q, end, zone)
     else:
@@ -259,6 +275,7 @@ def read_timestamp(
         r, when, flags = read_device_time(data, q, end, received, zone)
         if r == NONE:
             r, when = read_epoch(data, q, end, False)
+    # What must follow. A mark before the time makes it one that cannot be written again.
     if r == NONE or (r < end and data[r] != SPACE and data[r] != COLON and (rules < 2 or data[r] != TAB)):
         return NONE, 0, 0, 0
     return r, when, bits if q == p else 0, flags
@@ -268,7 +285,9 @@ def read_timestamp(
 def read_bsd_timestamp(
     data: Bytes, q: int, end: int, received: int, zone: ReadI64, rules: int
 ) -> tuple[int, int, int, int]:
-    """The same, of BSD's forms."""
+    """Read a time of RFC 3164 at ``q``, with the year and zone that may stand around it; returns as
+    ``read_timestamp``."""
+    # A year before the month, amid the time (`read_bsd` finds it), or behind it; not in two places.
     first = read_year(data, q, end)
     r, year, month, day, micros, kind, digits, flags = read_bsd(data, q + 5 if first else q, end)
     if r == NONE or (first and year):
@@ -283,11 +302,12 @@ def read_bsd_timestamp(
     if year and not is_date(year, month, day):
         return NONE, 0, 0, 0
     wall, more = bsd_wall(year, month, day, micros, received, zone, rules)
+    # The zone behind it. A name that nobody knows is passed over; the colon behind it makes the shape irregular.
     r, minutes, known = read_zone_behind(data, r, end)
     seconds = minutes * 60
     if known:
         digits = IRREGULAR
-    else:  # of an unknown zone the name is passed over; the colon after it makes the shape irregular
+    else:
         seconds = offset_at(wall, zone)
         flags |= ZONE_ASSUMED
     return r, wall - seconds * SECOND, time_bits(kind, digits, seconds), flags | more
@@ -295,8 +315,10 @@ def read_bsd_timestamp(
 
 @kernel
 def read_date_or_time(data: Bytes, p: int, end: int) -> tuple[int, int, int, int]:
-    """``2026-11-28`` or ``11:30:00`` or both at ``p``: the day in microseconds or NONE, microseconds since midnight or
-    NONE, where they end, LEAP_SECOND or 0."""
+    """Read ``2026-11-28`` or ``11:30:00`` or both at ``p``: midnight, time of day, where they end, flags.
+
+    Midnight is a wall-clock time. It and the time of day are NONE where they are not there.
+    """
     day = read_date(data, p, end)
     if day == NONE:
         q, micros, _, flags = read_time_of_day(data, p, end)
