@@ -1,8 +1,7 @@
 """What network devices put where a program would put a tag, as kernels: counters, marks before a tag, ``key=value``.
 
-Part of version 2 of the parsing rules and later. Nothing here is certain by itself: a preface counts only when Cisco's
-mnemonic or a time stands behind it, a mark only when a tag does, pairs only when a date or a device's name is among
-them.
+Part of version 2 of the parsing rules and later. Nothing here is certain by itself: a preface counts only if Cisco's
+mnemonic or a time stands behind it, a mark only if a tag does, pairs only if a time or a device's name is among them.
 """
 
 from __future__ import annotations
@@ -55,6 +54,7 @@ from logsink.parse.scanning import (
     is_listed,
     put_span,
     skip_blanks,
+    skip_digits,
 )
 from logsink.parse.shape import HOST, TAG_COLON, TAG_PID, TAG_PID_COLON
 from logsink.parse.tags import find_tag
@@ -63,18 +63,23 @@ from logsink.parse.timestamps import read_date_or_time, read_timestamp, read_who
 
 TIME_INFERRED = int(Flag.TIME_INFERRED)
 
-_SHORTEST_MNEMONIC = 6  # `%A-1-B`
-
+_SHORTEST_MNEMONIC = 6  # bytes: `%A-1-B`
 _PREFACE = 6  # counters, names and a time before a mnemonic, at most
-
+_MARKS = 3  # before a tag, at most
+_LONGEST_MARK = 64  # bytes of a mark in brackets
+_EVENT_DIGITS = 5
+_SERIAL_DIGITS = 8  # at least
+_MAC_DIGITS = 12
 _PAIRS = 40  # what firewalls say of themselves stands among their first pairs
 
-_LONGEST_MARK = 64
-
-_MAC_DIGITS = 12
+# Digits of a time since the epoch in seconds, thousandths, millionths and billionths.
+_SECONDS = 10
+_MILLIS = 13
+_MICROS = 16
+_NANOS = 19
 
 _NO_HOST = b'=,;|"<>{}()'
-"""Octets that no host's name has; nor does it begin with ``#`` or ``*``."""
+"""Bytes that no host's name has; nor does it begin with ``#`` or ``*``."""
 
 _SEVERITIES = b"emerg|alert|crit|err|warning|notice|info|debug|"
 """Words that F5 puts before a tag."""
@@ -82,14 +87,19 @@ _SEVERITIES = b"emerg|alert|crit|err|warning|notice|info|debug|"
 _WITHOUT_PID = b"kernel:|logger:|tmm:|mcpd:|bigd:|sod:|apmd:|apd:|httpd:|sshd:|syslog-ng:|snmpd:|alertd:|"
 """Tags that F5 sends without a number: behind a severity no other is certain (`host info disk: full`)."""
 
+# What the value of a firewall's key means.
+_HOLDS_TIME = SMALL_T  # a date, a time, or both
+_HOLDS_EPOCH = SMALL_E  # a time since the epoch
+_HOLDS_ZONE = SMALL_Z
+_HOLDS_HOST = SMALL_H  # the device's name or address
+
 _KEYS = b"date t|time t|timestamp t|eventtime e|itime e|tz z|timezone z|devname h|device_name h|sf_device_name h|fw h|"
-"""Keys of firewalls that send nothing but pairs, and what they hold: a date, a time or both (t), seconds since the
-epoch or fractions of them (e), a zone (z), the device's name or address (h)."""
+"""Keys of firewalls that send nothing but pairs, each with the letter that says what its value means, and ``|``."""
 
 
 @kernel
 def is_host(data: Bytes, p: int, end: int) -> bool:
-    """Can ``data[p:end]`` be the name of a host?"""
+    """Tell whether ``data[p:end]`` can be the name of a host."""
     if p >= end or data[p] == HASH or data[p] == ASTERISK:
         return False
     for q in range(p, end):
@@ -103,7 +113,8 @@ def is_host(data: Bytes, p: int, end: int) -> bool:
 
 @kernel
 def is_mnemonic(data: Bytes, p: int, end: int, hashed: bool) -> bool:
-    """Does Cisco's ``%FACILITY-SEVERITY-MNEMONIC:`` stand at ``p``, or, where ``hashed``, ``#`` in place of ``%``?"""
+    """Tell whether Cisco's ``%FACILITY-SEVERITY-MNEMONIC:`` stands at ``p``; with ``#`` for ``%`` too, if
+    ``hashed``."""
     if p >= end or (data[p] != PERCENT and not (hashed and data[p] == HASH)):
         return False
     q = p + 1
@@ -120,10 +131,8 @@ def is_mnemonic(data: Bytes, p: int, end: int, hashed: bool) -> bool:
 
 @kernel
 def skip_counter(data: Bytes, p: int, end: int) -> int:
-    """Where a counter, ``643: ``, ends at ``p``, or NONE."""
-    q = p
-    while q < end and DIGIT_0 <= data[q] <= DIGIT_9:
-        q += 1
+    """Return where a counter, ``643: ``, ends at ``p``, or NONE."""
+    q = skip_digits(data, p, end)
     if q == p or q + 1 >= end or data[q] != COLON or not is_blank(data[q + 1]):
         return NONE
     return skip_blanks(data, q + 1, end)
@@ -131,7 +140,7 @@ def skip_counter(data: Bytes, p: int, end: int) -> int:
 
 @kernel
 def is_uptime(data: Bytes, p: int, end: int) -> bool:
-    """Is ``data[p:end]`` the time since a start: ``1w2d``, ``00:12:34``?"""
+    """Tell whether ``data[p:end]`` is the time since a start: ``1w2d``, ``00:12:34``."""
     for q in range(p, end):
         c = data[q]
         if (not DIGIT_0 <= c <= COLON) and c != SMALL_W and c != SMALL_D and c != SMALL_H and c != SMALL_Y:
@@ -141,7 +150,8 @@ def is_uptime(data: Bytes, p: int, end: int) -> bool:
 
 @kernel
 def skip_node(data: Bytes, p: int, end: int) -> int:
-    """Where the node of IOS-XR, ``RP/0/RSP0/CPU0:``, ends at ``p``, or NONE. What follows it is not looked at."""
+    """Return where the node of IOS-XR, ``RP/0/RSP0/CPU0:``, ends at ``p``, or NONE. What follows it is not looked
+    at."""
     slashes = 0
     q = p
     while q < end and data[q] != COLON:
@@ -156,7 +166,7 @@ def skip_node(data: Bytes, p: int, end: int) -> int:
 
 @kernel
 def is_task(data: Bytes, p: int, end: int) -> bool:
-    """Does the task of a WLC, ``*spamApTask0: ``, stand at ``p``?"""
+    """Tell whether the task of a WLC, ``*spamApTask0: ``, stands at ``p``."""
     r = find_blank(data, p, end)
     return p < r < end and data[p] == ASTERISK and data[r - 1] == COLON
 
@@ -173,24 +183,31 @@ def read_preface(
     spans: Grid32,
     i: int,
 ) -> tuple[int, int, int]:
-    """What Cisco's systems put before the mnemonic: where that, or else a tag or message begins (NONE), time, flags.
+    """Read what Cisco's systems put before a mnemonic: where that, or else a tag or message begins, or NONE; time;
+    flags.
 
-    Counters, a host, the node of IOS-XR, the task of a WLC and a time, in any order: ``45: r1: 000045: *Nov 28
-    11:00:00: %``, ``2345: asr9k-1 RP/0/RSP0/CPU0:Nov 28 12:00:00.1 : ``, ``wlc1: *spamApTask0: Nov 28 12:00:00.1: %``.
-    Certain are a mnemonic, or a time behind a counter, a node or a task, or behind a host if a colon ends both.
-    ``alone``: no time and host stood before it, and a host may stand in it.
+    These are counters, a host, the node of IOS-XR, the task of a WLC and a time, in any order::
+
+        45: r1: 000045: *Nov 28 11:00:00: %
+        2345: asr9k-1 RP/0/RSP0/CPU0:Nov 28 12:00:00.1 :
+        wlc1: *spamApTask0: Nov 28 12:00:00.1: %
+
+    It counts if a mnemonic follows, or if it has a time behind a counter, a node or a task, or behind a host if a colon
+    ends both. ``alone``: no time and host stood before it, so that a host may stand in it, which goes into ``spans``.
     """
     q = p
     when = received
     flags = TIME_INFERRED
     timed = certain = colon = False
     host = last = NONE
+    # A lone colon is a counter without a number.
     if q < end and data[q] == COLON:
         q = skip_blanks(data, q + 1, end)
         certain = True
     for _ in range(_PREFACE):
         if is_mnemonic(data, q, end, True):
             break
+        # A time, once, and the colon behind it.
         r = NONE
         if not timed:
             r, at, _, seen = read_timestamp(data, q, end, received, zone, rules, False)
@@ -202,6 +219,7 @@ def read_preface(
                 when = at
                 flags = seen
                 continue
+        # Counters and nodes make the preface certain.
         r = skip_counter(data, q, end)
         if r == NONE:
             r = skip_node(data, q, end)
@@ -209,6 +227,7 @@ def read_preface(
             certain = True
             q = r
             continue
+        # A word: a task, or a host with a colon or before a node. Anything else ends the preface.
         r = find_blank(data, q, end)
         named = r < end and r - q > 1 and data[r - 1] == COLON
         if is_task(data, q, end):
@@ -227,6 +246,7 @@ def read_preface(
         else:
             break
         q = skip_blanks(data, r, end)
+    # Is it a preface at all?
     if not is_mnemonic(data, q, end, True) and not (timed and (certain or (host != NONE and colon))):
         return NONE, 0, 0
     if last > host and alone:
@@ -236,7 +256,7 @@ def read_preface(
 
 @kernel
 def is_certain_tag(data: Bytes, p: int, end: int, numbered: bool) -> bool:
-    """Does a tag stand at ``p``, where ``numbered`` one with a procid or one of ``_WITHOUT_PID``?"""
+    """Tell whether a tag stands at ``p``; if ``numbered``, one with a procid, or one of _WITHOUT_PID."""
     _, kind, app, _ = find_tag(data, p, end)
     if kind == TAG_PID_COLON:
         return True
@@ -247,15 +267,14 @@ def is_certain_tag(data: Bytes, p: int, end: int, numbered: bool) -> bool:
 
 @kernel
 def skip_marks(data: Bytes, p: int, end: int) -> int:
-    """Where the tag stands behind the marks at ``p`` that devices put before it, or NONE where there are none, or no
-    tag.
+    """Return where the tag begins behind the marks at ``p`` that devices put before it, or NONE without marks or tag.
 
-    A severity (F5), the number of an event (ProCurve), a serial number and a time in brackets (WatchGuard), an address
-    and a model (UniFi).
+    Marks are a severity (F5), the number of an event (ProCurve), a serial number and a time in brackets (WatchGuard),
+    an address and a model (UniFi).
     """
     numbered = False
     q = p
-    for _ in range(3):
+    for _ in range(_MARKS):
         r = find_blank(data, q, end)
         if r >= end:
             return NONE
@@ -275,8 +294,8 @@ def skip_marks(data: Bytes, p: int, end: int) -> int:
 
 @kernel
 def is_event(data: Bytes, p: int, end: int) -> bool:
-    """``00077``: five digits that begin with a zero."""
-    if end - p != 5 or data[p] != DIGIT_0:
+    """Tell whether ``data[p:end]`` is the number of an event, ``00077``: five digits, the first of which is 0."""
+    if end - p != _EVENT_DIGITS or data[p] != DIGIT_0:
         return False
     for q in range(p, end):
         if not DIGIT_0 <= data[q] <= DIGIT_9:
@@ -286,8 +305,11 @@ def is_event(data: Bytes, p: int, end: int) -> bool:
 
 @kernel
 def is_model(data: Bytes, p: int, end: int) -> bool:
-    """``788a20abcdef,U6-Pro-6.6.55+15189:`` or ``U7PG2,788a20abcdef,v4.3.21:``: a card's address, a comma, and a
-    colon."""
+    """Tell whether ``data[p:end]`` is the address of a network card and a model, with commas between and a colon at the
+    end.
+
+    ``788a20abcdef,U6-Pro-6.6.55+15189:``, ``U7PG2,788a20abcdef,v4.3.21:``.
+    """
     if end - p < _MAC_DIGITS + 2 or data[end - 1] != COLON:
         return False
     digits = 0
@@ -307,8 +329,9 @@ def is_model(data: Bytes, p: int, end: int) -> bool:
 
 @kernel
 def is_serial(data: Bytes, p: int, end: int, after: int) -> bool:
-    """``80F90AB12345`` before a bracket: at least eight digits and capitals."""
-    if end - p < 8 or end + 1 >= after or data[end + 1] != OPENING_PARENTHESIS:
+    """Tell whether ``data[p:end]`` is a serial number, ``80F90AB12345``: eight digits and capitals or more before a
+    parenthesis."""
+    if end - p < _SERIAL_DIGITS or end + 1 >= after or data[end + 1] != OPENING_PARENTHESIS:
         return False
     for q in range(p, end):
         if not ((DIGIT_0 <= data[q] <= DIGIT_9) or (CAPITAL_A <= data[q] <= CAPITAL_Z)):
@@ -318,8 +341,8 @@ def is_serial(data: Bytes, p: int, end: int, after: int) -> bool:
 
 @kernel
 def skip_bracket(data: Bytes, p: int, end: int) -> int:
-    """Where ``(2026-11-28T11:00:00)`` or the same in square brackets ends at ``p``, or ``("U7PG2,788a20,v4.0")``; or
-    NONE."""
+    """Return where ``(2026-11-28T11:00:00)``, the same in square brackets, or ``("U7PG2,788a20,v4.0")`` ends at ``p``,
+    or NONE."""
     if p + 2 >= end or (data[p] != OPENING_PARENTHESIS and data[p] != OPENING_BRACKET):
         return NONE
     last = CLOSING_PARENTHESIS if data[p] == OPENING_PARENTHESIS else CLOSING_BRACKET
@@ -337,7 +360,7 @@ def skip_bracket(data: Bytes, p: int, end: int) -> int:
 
 @kernel
 def meaning_of_key(data: Bytes, p: int, end: int) -> int:
-    """What the key ``data[p:end]`` holds, of ``_KEYS``, or 0."""
+    """Return the letter that stands behind the key ``data[p:end]`` in _KEYS, or 0."""
     k = 0
     while k < len(_KEYS):
         q = p
@@ -354,27 +377,42 @@ def meaning_of_key(data: Bytes, p: int, end: int) -> int:
 
 @kernel
 def read_epoch_value(data: Bytes, p: int, end: int) -> int:
-    """Seconds since the epoch, or thousandths, millionths or billionths of them, that are all of ``data[p:end]``; or
-    NONE."""
+    """Return the time that ``data[p:end]`` gives since the epoch, or NONE. Its digits tell the unit: seconds to
+    billionths."""
     width = end - p
-    if width != 10 and width != 13 and width != 16 and width != 19:
+    if width != _SECONDS and width != _MILLIS and width != _MICROS and width != _NANOS:
         return NONE
     value = 0
     for q in range(p, end):
         if not DIGIT_0 <= data[q] <= DIGIT_9:
             return NONE
-        if q < p + 16:
+        if q < p + _MICROS:
             value = value * 10 + data[q] - DIGIT_0
-    for _ in range(width, 16):
+    for _ in range(width, _MICROS):
         value *= 10
     return value
 
 
 @kernel
-def read_pairs(data: Bytes, p: int, end: int, received: int, zone: ReadI64) -> tuple[bool, int, int, int, int]:
-    """Pairs ``key=value`` at ``p``: are they a firewall's, its time, flags, and where its name begins and ends.
+def find_value(data: Bytes, p: int, end: int) -> tuple[int, int, int]:
+    """Find the value of a pair at ``p``, in quotes or without: where it begins, where it ends, and what follows it."""
+    if data[p] == QUOTE:
+        q = p + 1
+        while q < end and data[q] != QUOTE:
+            q += 2 if data[q] == BACKSLASH else 1
+        q = min(q, end)
+        return p + 1, q, min(q + 1, end)
+    q = p
+    while q < end and not is_blank(data[q]) and data[q] != COMMA:
+        q += 1
+    return p, q, q
 
-    A date and a time with or without a zone, or both in one value, come before what counts from the epoch.
+
+@kernel
+def read_pairs(data: Bytes, p: int, end: int, received: int, zone: ReadI64) -> tuple[bool, int, int, int, int]:
+    """Read pairs ``key=value`` at ``p``: whether they are a firewall's, time, flags, where its name begins and ends.
+
+    A date and a time with or without a zone, or both in one value, are preferred to a time since the epoch.
     """
     day = micros = at = NONE
     minutes = UNKNOWN_ZONE
@@ -383,36 +421,27 @@ def read_pairs(data: Bytes, p: int, end: int, received: int, zone: ReadI64) -> t
     pairs = 0
     q = p
     while pairs < _PAIRS:
+        # The key, and `=`.
         key = q
         while q < end and (data[q] == UNDERSCORE or data[q] == HYPHEN or data[q] == DOT or is_alphanumeric(data[q])):
             q += 1
         if q == key or q + 1 >= end or data[q] != EQUALS:
             break
         pairs += 1
-        kind = meaning_of_key(data, key, q)
-        v = q + 1
-        if data[v] == QUOTE:
-            v += 1
-            q = v
-            while q < end and data[q] != QUOTE:
-                q += 2 if data[q] == BACKSLASH else 1
-            q = min(q, end)
-            after = min(q + 1, end)
-        else:
-            q = v
-            while q < end and not is_blank(data[q]) and data[q] != COMMA:
-                q += 1
-            after = q
-        if kind == SMALL_H and host == NONE and q > v:
+        meaning = meaning_of_key(data, key, q)
+        v, q, after = find_value(data, q + 1, end)
+        # The value, by what the key says of it. The first name and the first time since the epoch count.
+        if meaning == _HOLDS_HOST and host == NONE and q > v:
             host = v
             last = q
-        elif kind == SMALL_Z:
+        elif meaning == _HOLDS_ZONE:
             minutes = read_whole_zone(data, v, q)
-        elif kind == SMALL_E or kind == SMALL_T:
+        elif meaning == _HOLDS_EPOCH or meaning == _HOLDS_TIME:
             moment = read_epoch_value(data, v, q)
             if moment != NONE:
                 at = moment if at == NONE else at
-            elif kind == SMALL_T:
+            elif meaning == _HOLDS_TIME:
+                # A date, a time, or both, with a zone behind them or not.
                 on, of, r, seen = read_date_or_time(data, v, q)
                 if r < q and on != NONE and of != NONE:
                     s, exact, _, leap = read_rfc3339(data, v, q, zone)
@@ -425,9 +454,11 @@ def read_pairs(data: Bytes, p: int, end: int, received: int, zone: ReadI64) -> t
                     day = on if on != NONE else day
                     micros = of if of != NONE else micros
                     flags |= seen
+        # On to the next pair.
         q = after
         while q < end and (is_blank(data[q]) or data[q] == COMMA):
             q += 1
+    # The time: from a date and a time, else since the epoch, else that of receipt.
     if day != NONE and micros != NONE and (minutes != UNKNOWN_ZONE or at == NONE):
         wall = day + micros
         if minutes == UNKNOWN_ZONE:

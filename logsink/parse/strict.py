@@ -1,7 +1,8 @@
 """The first pass, once over every frame: RFC 5424 and rsyslog's three forward formats, which are nearly all there is.
 
 It takes a frame whose head is a valid PRI, then ``1`` and a time or ``-`` (RFC 5424, RSYSLOG_SyslogProtocol23Format),
-or a time at once (RSYSLOG_ForwardFormat, RSYSLOG_TraditionalForwardFormat). Everything else it leaves to ``loose``.
+or a time at once (RSYSLOG_ForwardFormat, RSYSLOG_TraditionalForwardFormat). It is strict: what has anything unusual in
+its head it leaves to ``loose``, and what both take they read alike.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from logsink.parse.times import ZONE_ASSUMED, bsd_wall, ends_bsd, read_bsd, read
 
 CLOCK_SKEW = int(Flag.CLOCK_SKEW)
 
+_HIGHEST_PRI = 191  # facility 23, severity 7
+
 
 @kernel
 def read_priority(data: Bytes, p: int, end: int) -> tuple[int, int]:
-    """PRI at ``p`` (RFC 5424, 6.2.1): its value, or -1, and where it ends."""
+    """Read a PRI at ``p`` (RFC 5424, 6.2.1): its value or -1, and where it ends."""
     if end - p < 3 or data[p] != LESS_THAN:
         return -1, p
     value = 0
@@ -31,14 +34,20 @@ def read_priority(data: Bytes, p: int, end: int) -> tuple[int, int]:
     while q < end and q < p + 4 and DIGIT_0 <= data[q] <= DIGIT_9:
         value = value * 10 + data[q] - DIGIT_0
         q += 1
-    if q >= end or data[q] != GREATER_THAN or q == p + 1 or value > 191 or (data[p + 1] == DIGIT_0 and q > p + 2):
+    if (
+        q >= end
+        or data[q] != GREATER_THAN
+        or q == p + 1
+        or value > _HIGHEST_PRI
+        or (data[p + 1] == DIGIT_0 and q > p + 2)
+    ):
         return -1, p
     return value, q + 1
 
 
 @kernel
 def has_second_bom(data: Bytes, spans: Grid32, i: int) -> bool:
-    """Does the message of row ``i``, before which a BOM stood, begin with another?"""
+    """Tell whether the message of row ``i``, before which a byte order mark stood, begins with another."""
     return begins_with(data, spans[i, 2 * MESSAGE], spans[i, 2 * MESSAGE + 1], BOM)
 
 
@@ -57,7 +66,8 @@ def put_row(
     flags: I32,
     shapes: I64,
 ) -> None:
-    """Write what is known of row ``i`` besides its spans."""
+    """Write what is known of row ``i`` besides its spans. A ``pri`` of -1 is none; CLOCK_SKEW is added where it is
+    due."""
     if rules >= 2 and abs(when - received) > DAY:
         seen |= CLOCK_SKEW
     time[i] = when
@@ -82,10 +92,17 @@ def scan(
     shapes: I64,
     left: I32,
 ) -> int:
-    """Parse frame i, ``data[offsets[i]:offsets[i + 1]]``, into row i of the arrays; how many rows ``left`` then lists.
+    """Parse every frame that this pass knows, and return how many rows the list ``left`` then holds.
 
-    ``rules``: version of the parsing rules. ``flags`` holds what framing saw and is added to. A severity of -1 is none,
-    and so is a facility.
+    in      data, offsets  frame i is ``data[offsets[i]:offsets[i + 1]]``
+            received       int64[n]
+            zone, rules    default time zone; version of the parsing rules
+    out     spans          int32[n, SPANS]
+            time           int64[n]
+            facility, severity    int8[n], -1 where there is none
+            shapes         int64[n]
+            left           int32[n]: the rows that are not parsed, and whose other elements are undefined
+    both    flags          int32[n]: what framing saw; bits are added
     """
     skipped = 0
     for i in range(len(flags)):
@@ -96,6 +113,7 @@ def scan(
         q = NONE
         when = bits = shape = seen = 0
         if pri >= 0 and p + 4 <= end:
+            # Behind the PRI: `1 ` and the time of RFC 5424, then its fields.
             if data[p] == DIGIT_1 and data[p + 1] == SPACE:
                 if data[p + 2] == HYPHEN:
                     q, when, bits, seen = p + 3, received[i], WITH_PRI, TIME_INFERRED
@@ -104,12 +122,15 @@ def scan(
                 if q != NONE and q < end and data[q] == SPACE:
                     shape, more, _ = read_rfc5424(data, q + 1, end, spans, i)
                     seen |= more
+                    # No structured data, a byte order mark before the message or a time without a zone may mean
+                    # something else.
                     odd = shape == 0 or shape & (WITHOUT_SD | WITH_BOM) | seen & ZONE_ASSUMED != 0
                     if odd and rules >= 2 and (shape & WITH_BOM == 0 or has_second_bom(data, spans, i)):
                         q = NONE
                 else:
                     q = NONE
             else:
+                # A letter begins `Mmm dd hh:mm:ss`, a digit a time of RFC 3339; then the fields of RFC 3164.
                 if data[p] >= CAPITAL_A:
                     q, year, month, day, micros, kind, digits, seen = read_bsd(data, p, end)
                     if q != NONE and year == 0 and ends_bsd(data, q, end):
@@ -122,12 +143,14 @@ def scan(
                         q = NONE
                 else:
                     q, when, bits, seen = read_rfc3339(data, p, end, zone)
-                    if rules >= 2 and seen & ZONE_ASSUMED:  # a zone may stand behind a space
+                    # A zone may stand behind a space.
+                    if rules >= 2 and seen & ZONE_ASSUMED:
                         q = NONE
                 if q != NONE and q < end and data[q] == SPACE:
                     shape = read_rfc3164(data, q + 1, end, received[i], zone, rules, spans, i)
                 else:
                     q = NONE
+        # Not for this pass.
         if q == NONE:
             left[skipped] = i
             skipped += 1
