@@ -34,7 +34,7 @@ from logsink.query import Filter, Query, search
 from logsink.query.columns import plain
 from logsink.query.output.lines import SHOWN
 from logsink.query.read.scan import unordered
-from logsink.query.request.terms import GLOBS, Wanted
+from logsink.query.request import REPEATED_TERMS, TERM_NAMES, SearchTerms, to_filter
 from logsink.store import Store, open_store
 
 _AHEAD: Final = 4
@@ -59,15 +59,16 @@ class Archive:
         newest_first: bool = False,
         dedupe: bool = False,
         zone: dt.tzinfo = dt.UTC,
-        **wanted: Any,
+        **terms: Any,
     ) -> pa.RecordBatchReader:
-        """The rows that meet every condition, in order of time, as a reader of record batches of ``columns``.
+        """Return the rows that meet every condition, in order of time, as a reader of record batches of ``columns``.
 
-        ``wanted``: the fields of ``query.wanted.Wanted``, named as the options of ``logsink query``: ``since``, ``until``,
-        ``host``, ``app``, ``priority``, ``regex``, ...; a string where several are possible is one. Times without a zone are in
-        ``zone``. With a ``limit``, the newest so many. ``ArgumentError`` here, other ``logsink.errors`` from the reader.
+        ``terms`` are fields of ``logsink.query.request.SearchTerms``, named as the options of ``logsink query``: ``since``,
+        ``until``, ``host``, ``app``, ``priority``, ``regex``, ...; where a field takes several texts, a string is one of them.
+        Times without a zone are in ``zone``. With a ``limit``, the newest so many. ``ArgumentError`` is raised here, other
+        ``logsink.errors`` by the reader.
         """
-        filter = _filter(pattern, zone, wanted)
+        filter = _filter(pattern, zone, terms)
         unknown = [name for name in columns if name not in FILE_SCHEMA.names]
         if unknown:
             raise ArgumentError(f"cannot find column {unknown[0]!r}", hint=f"there are {', '.join(FILE_SCHEMA.names)}")
@@ -75,10 +76,10 @@ class Archive:
         schema = pa.schema([FILE_SCHEMA.field(name) for name in columns])
         return pa.RecordBatchReader.from_batches(schema, batches(self.url, schema, lambda store: search(store, query)))
 
-    def sql(self, statement: str, *, zone: dt.tzinfo = dt.UTC, **wanted: Any) -> pa.Table:
+    def sql(self, statement: str, *, zone: dt.tzinfo = dt.UTC, **terms: Any) -> pa.Table:
         """The result of a SQL statement that sees the rows as the table ``logs``, as ``logsink sql`` runs it with DuckDB.
 
-        ``wanted``: conditions as of ``scan``. The session's time zone is ``zone``: UTC, or one of ``zoneinfo``. Raises
+        ``terms``: as ``scan`` takes them. The session's time zone is ``zone``: UTC, or one of ``zoneinfo``. Raises
         ``ArgumentError`` for a statement that cannot be run, ``ConfigError`` when DuckDB is not installed.
         """
         from logsink.query.sql.run import run
@@ -86,20 +87,19 @@ class Archive:
         def read(query: Query, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
             return batches(self.url, schema, lambda store: unordered(store, query))
 
-        found: pa.Table = run(statement, _filter((), zone, wanted), zone, read, lambda rows: rows.read_all())
+        found: pa.Table = run(statement, _filter((), zone, terms), zone, read, lambda rows: rows.read_all())
         return found
 
 
-def _filter(pattern: Sequence[str], zone: dt.tzinfo, wanted: dict[str, Any]) -> Filter:
-    """The filter that conditions mean, given by the names of ``Wanted``."""
-    several = (*GLOBS, "grep", "facility", "sd", "json", "flag")
-    given: dict[str, Any] = {
-        name: (value,) if name in several and isinstance(value, str) else value for name, value in wanted.items()
+def _filter(pattern: Sequence[str], zone: dt.tzinfo, given: dict[str, Any]) -> Filter:
+    """Return the filter that search terms mean, given by their names; one string where several are possible is one of them."""
+    unknown = [name for name in given if name not in TERM_NAMES]
+    if unknown:
+        raise ArgumentError(f"cannot use {unknown[0]!r} as a condition", hint=f"there are {', '.join(TERM_NAMES)}")
+    terms: dict[str, Any] = {
+        name: (value,) if name in REPEATED_TERMS and isinstance(value, str) else value for name, value in given.items()
     }
-    stray = [name for name in given if name not in Wanted._fields]
-    if stray:
-        raise ArgumentError(f"cannot use {stray[0]!r} as a condition", hint=f"there are {', '.join(Wanted._fields)}")
-    return Wanted(pattern=pattern, **given).filter(time.time_ns() // 1000, zone)
+    return to_filter(SearchTerms(pattern=pattern, **terms), time.time_ns() // 1000, zone)
 
 
 def batches(

@@ -13,9 +13,9 @@ import click
 from logsink.characters import harmless, harmless_json
 from logsink.cli import completion
 from logsink.cli.options.output import column
-from logsink.cli.options.terms import GLOBS
 from logsink.cli.options.zones import shown
 from logsink.errors import ArgumentError
+from logsink.query.request import GLOB_COLUMNS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,7 +81,7 @@ def summary_of(given: Mapping[str, Any], zone: dt.tzinfo, filter: Filter) -> Sum
         if step <= 0:
             raise ArgumentError(f"cannot count in steps of {given['hist']!r}", hint="write 5m, 1h or '2 days'")
         by = column(given["by"]) if given["by"] else None
-        named = given[by] if by in GLOBS else ()  # those that are silent, too
+        named = given[by] if by in GLOB_COLUMNS else ()  # those that are silent, too
         values = [value for value in named if value[:1] != "!" and not any(c in value for c in "*?[")]
         return Histogram(step, zone, by, _range(filter), values)
     if given["stats"]:

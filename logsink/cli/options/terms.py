@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from logsink.cli import completion
+from logsink.query.request import GLOB_COLUMNS
 
 if TYPE_CHECKING:
     from logsink.query import Filter
 
-GLOBS = {
+_GLOB_OPTIONS = {
     "host": (
         ("-H", "--host", "-s", "--system"),
         "Host: * ? [a-z] allowed, ! before it excludes. May be repeated: either.",
@@ -30,17 +31,17 @@ GLOBS = {
     "instance": (("--instance",), "Likewise."),
     "transport": (("--transport",), "tcp, tls, udp, relp, relp-tls, likewise."),
 }
-"""Column -> names and help of its option."""
+"""Column -> names and help of its option; a glob that its value must match."""
 
 
 def conditions(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a verb with these options; ``wanted`` makes a filter of its parameters."""
+    """Decorate a verb with these options; ``filter_of`` makes a filter of its parameters."""
     options = [
         click.option("-S", "--since", "--from", "--min-time", "since", metavar="TIME", help="From this time on."),
         click.option("-U", "--until", "--to", "--max-time", "until", metavar="TIME", help="Before this time."),
         *(
             click.option(*names, column, multiple=True, metavar="GLOB", help=text)
-            for column, (names, text) in GLOBS.items()
+            for column, (names, text) in ((column, _GLOB_OPTIONS[column]) for column in GLOB_COLUMNS)
         ),
         click.option(
             *("-p", "--priority"),
@@ -108,11 +109,9 @@ def with_json(given: Mapping[str, Any]) -> dict[str, Any]:
     return {**given, "json": told} | ({} if told == given["json"] else {"output": "json"})
 
 
-def wanted(given: Mapping[str, Any], zone: dt.tzinfo) -> Filter:
+def filter_of(given: Mapping[str, Any], zone: dt.tzinfo) -> Filter:
     """The filter that the options ask for. ``ArgumentError`` names what cannot be understood."""
-    from logsink.query.request.terms import Wanted
+    from logsink.query.request import TERM_NAMES, SearchTerms, to_filter
 
-    names = Wanted._fields
-    return Wanted(**{name: value for name, value in given.items() if name in names}).filter(
-        time.time_ns() // 1000, zone
-    )
+    terms = SearchTerms(**{name: value for name, value in given.items() if name in TERM_NAMES})
+    return to_filter(terms, time.time_ns() // 1000, zone)

@@ -20,7 +20,7 @@ from logsink.cli import report as reporting
 from logsink.cli.options.context import rule_of
 from logsink.cli.options.output import BINARY, FOR_PEOPLE, output_of
 from logsink.cli.options.summaries import arranged, check, show, summary_of
-from logsink.cli.options.terms import wanted
+from logsink.cli.options.terms import filter_of
 from logsink.cli.terminal.pager import Pager, pager_command
 from logsink.cli.terminal.printing import Printer, Write
 from logsink.cli.terminal.streams import reader_gone
@@ -86,7 +86,7 @@ class _Run:
     async def run(self) -> int:
         """The exit code."""
         given = self._given
-        filter = wanted(given, self._zone)
+        filter = filter_of(given, self._zone)
         summary = summary_of(given, self._zone, filter)
         rule = rule_of(given, self._zone)
         plain = {**given, "output": "text"} if summary else given

@@ -20,7 +20,7 @@ from rich.cells import cell_len, set_cell_size
 
 from logsink.characters import harmless, harmless_json
 from logsink.cli import report as reporting
-from logsink.cli.options.terms import wanted
+from logsink.cli.options.terms import filter_of
 from logsink.errors import ArgumentError, ConfigError, Unavailable
 from logsink.library import batches
 from logsink.query import Filter, Query, Report
@@ -50,7 +50,7 @@ def by_duckdb(url: str, statement: str, given: Mapping[str, Any], zone: dt.tzinf
         asked.append(query)
         return batches(url, schema, lambda store: unordered(store, query, report))
 
-    rows: int = run(statement, wanted(given, zone), zone, read, lambda found: show(found, given["output"]))
+    rows: int = run(statement, filter_of(given, zone), zone, read, lambda found: show(found, given["output"]))
     report.rows = rows
     reporting.unreadable(report)
     if not given["quiet"]:
@@ -60,7 +60,7 @@ def by_duckdb(url: str, statement: str, given: Mapping[str, Any], zone: dt.tzinf
 
 def by_spark(url: str, statement: str, given: Mapping[str, Any], zone: dt.tzinfo) -> int:
     """Have a Spark Connect server run it; the exit code. It reads the table, so what is in the journal only is not there."""
-    if wanted(given, zone) != Filter():
+    if filter_of(given, zone) != Filter():
         raise ArgumentError("cannot use conditions with --connect", hint="write them as WHERE in the statement")
     with warnings.catch_warnings():  # the client's, about versions of pandas, are nothing to whoever asks
         warnings.simplefilter("ignore")

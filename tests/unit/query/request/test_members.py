@@ -9,8 +9,9 @@ import pytest
 
 from logsink.errors import ArgumentError
 from logsink.query.request.filters import Filter
+from logsink.query.request.interpret import to_filter
 from logsink.query.request.members import Members, MemberTest, Path, added
-from logsink.query.request.terms import Wanted
+from logsink.query.request.terms import SearchTerms
 
 MESSAGES = [
     '{"status":500,"user":{"name":"ada"},"path":"/api/x","tags":["a","prod"],"ok":true}',
@@ -158,5 +159,5 @@ def test_a_path_is_named_again_in_errors() -> None:
 def test_the_library_takes_one_condition_or_several() -> None:
     import datetime as dt
 
-    (condition,) = Wanted(json=("a=1", "b")).filter(0, dt.UTC).conditions
+    (condition,) = to_filter(SearchTerms(json=("a=1", "b")), 0, dt.UTC).conditions
     assert str(condition) == "message has a=1 and b"
