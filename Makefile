@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-parts test-wholes test-some lint format bench faults soak follow fuzz docs setup system clean
+.PHONY: help install run test test-parts test-wholes test-some coverage lint format bench faults soak follow fuzz docs setup system clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -25,13 +25,20 @@ run: .venv/.run ## start receiving, on the embedded store; settings: ARGS, LOGSI
 
 test: ## set up everything, then lint and all tests; some: ARGS="-k tls"
 	@$(MAKE) --no-print-directory -j4 setup lint
+	@rm -f .coverage .coverage.*
 	@$(MAKE) --no-print-directory -j2 $(if $(ARGS),test-some,test-parts test-wholes)
+	@$(if $(ARGS),,$(MAKE) --no-print-directory coverage)
 
 test-parts:
-	$(BIN)/pytest --ignore=tests/faults --ignore=tests/system
+	$(BIN)/coverage run -m pytest --ignore=tests/faults --ignore=tests/system
 
 test-wholes: # these start programs and wait for them: time for the others
-	$(BIN)/pytest tests/faults tests/system
+	$(BIN)/coverage run -m pytest tests/faults tests/system
+
+coverage: # of what `make test` has run
+	@$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+	$(BIN)/python -m tests.support.coverage_gates
 
 test-some:
 	$(BIN)/pytest $(ARGS)
@@ -66,7 +73,7 @@ docs: .venv/.dev ## rewrite the generated parts of docs/
 	$(BIN)/python docs/generate.py
 
 clean: ## remove what the other targets made
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- what the targets above need
