@@ -151,7 +151,7 @@ class Way:
 
     def merge(self) -> int:
         writer = file.FileWriter()
-        merge([Input(new.file.path, new.body, new.file.rows, set()) for new in self._files], writer)
+        merge([Input(new.file.path, new.body, new.file.rows) for new in self._files], writer)
         return int(writer.finish("merged", self._files[0].file.date, {}).body.size)
 
 

@@ -1,10 +1,10 @@
-"""Adoption: what receivers that are gone have left in the journal is archived by others, under the same ``appId``.
+"""Adoption: a receiver archives segments that receivers which are gone have left in the journal, under the same ``appId``.
 
-A segment older than ``orphan_after`` is taken to be left behind. That is a guess by the clock, and only decides when somebody
+A segment older than ``orphan_after`` counts as left behind. That is a guess by the clock, and only decides when somebody
 tries: its owner may wake up, two adopters may try at once, and in each case the lane's txn lets one commit through and turns
-the others back. A lane is archived up to the first number that is missing (there is none as long as I2 holds).
+the others back. A lane is archived up to the first number that is missing (none is, as long as I2 holds).
 
-Segments whose rows are in the table already are deleted: their owner died before it could.
+Segments whose rows are in the table already are deleted: their owner ended before it could do so.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from logsink.journal import Segment, SegmentName, StoredSegment, list_segments
 
 
 class Adopted(NamedTuple):
-    """How many segments were archived, and how many deleted."""
+    """Numbers of segments that ``adopt`` archived, and deleted."""
 
     archived: int = 0
     deleted: int = 0
 
 
 async def adopt(rounds: Rounds, limits: Limits, *, orphan_after: float, own: Collection[str] = ()) -> Adopted:
-    """Archive, then delete, what other receivers than ``own`` have left for longer than ``orphan_after`` seconds.
+    """Archive, then delete, segments older than ``orphan_after`` seconds of receivers other than ``own``.
 
-    Raises what the store raises. A race that another one won is no error; what is left is there the next time.
+    Raises what the store raises. To lose a race against another process is no error: what is left waits for the next call.
     """
     log = rounds.log
     stored = await list_segments(log.store)
@@ -47,7 +47,7 @@ async def adopt(rounds: Rounds, limits: Limits, *, orphan_after: float, own: Col
 
 
 async def _archive(rounds: Rounds, limits: Limits, snapshot: Snapshot, names: Sequence[SegmentName]) -> int:
-    """Commit one receiver's segments, in as many rounds as the limits ask for; how many were archived."""
+    """Commit one receiver's segments, in as many rounds as the limits ask for, and return how many were archived."""
     # Lanes fill at about the same pace: by sequence first, a round holds rows of about the same time.
     left = sorted((name for name in names if not snapshot.covers(name)), key=lambda name: (name.sequence, name.lane))
     archived = 0
@@ -61,7 +61,7 @@ async def _archive(rounds: Rounds, limits: Limits, snapshot: Snapshot, names: Se
             committed.check(snapshot)
         except (Conflict, NotFound):
             telemetry.ARCHIVE_CONFLICTS.inc()
-            return archived  # somebody else is at it
+            return archived  # another process archives this receiver's segments
         committed.report()
         telemetry.ADOPTED.inc(committed.segments)
         telemetry.ADOPTION.log(segments=committed.segments, receiver=chosen[0].receiver)
@@ -71,7 +71,10 @@ async def _archive(rounds: Rounds, limits: Limits, snapshot: Snapshot, names: Se
 
 
 async def _read(rounds: Rounds, limits: Limits, names: Sequence[SegmentName]) -> dict[SegmentName, Segment | None]:
-    """The first of these segments, within the limits; not beyond one that only a newer version can read."""
+    """Read the first of these segments, within the limits, up to one that only a newer logsink can read.
+
+    None stands for a segment that was moved to quarantine.
+    """
     found: dict[SegmentName, Segment | None] = {}
     total = rows = 0
     for name in names[: limits.max_segments]:
@@ -89,7 +92,7 @@ async def _read(rounds: Rounds, limits: Limits, names: Sequence[SegmentName]) ->
 
 
 async def _delete_covered(rounds: Rounds, old: Sequence[StoredSegment]) -> int:
-    """Delete what a snapshot loaded now has held for a while (I6); how many."""
+    """Delete the segments whose lanes a fresh snapshot has held for ``LINGER`` seconds (I6), and return how many."""
     snapshot = await rounds.log.load()
     now = await rounds.log.store.now()
     settled = {app_id for app_id, moved in snapshot.moved.items() if moved / 1000 <= now - LINGER}

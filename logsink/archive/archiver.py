@@ -1,4 +1,4 @@
-"""The receiver's own archive rounds: what its journal has stored becomes data files and commits, and is then deleted.
+"""The archiver: stored segments of this receiver become data files and commits, and are then deleted.
 
 ::
 
@@ -6,10 +6,11 @@
                                      (frames in memory while all of them fit ``hold``, beyond that only names)
 
 Laws
-  - Segments are taken in the order in which they were released, so no lane is ever ahead of what is acknowledged.
-  - A segment leaves ``waiting`` only when a snapshot loaded afresh holds its sequence; a commit's success is not enough.
-  - It is deleted only when a snapshot loaded afresh by that very step holds it (I6), and not before ``LINGER`` seconds.
-  - Trouble of any kind means: wait, load afresh, plan again, for ever. Nothing waits for the archive but the disk it frees.
+  - Segments are archived in the order in which they were released, so no lane is ever ahead of what is acknowledged.
+  - A segment leaves ``waiting`` only when a fresh snapshot holds its sequence; that its commit succeeded is not enough.
+  - It is deleted only when a snapshot loaded by that very step holds it (I6), and not before ``LINGER`` seconds.
+  - After trouble of any kind the archiver waits, loads a fresh snapshot and plans again, for ever. Receiving never waits for
+    it: only the journal's objects stay longer in the store.
 """
 
 from __future__ import annotations
@@ -31,17 +32,21 @@ from logsink.errors import Conflict, FormatError, NotFound
 from logsink.journal import Segment, SegmentName, memory_use
 
 LINGER = 60.0
-"""Seconds between seeing a segment's rows in the table and deleting it: readers that have listed it may still want it."""
+"""Seconds between seeing a segment's rows in the table and deleting it: a reader that has listed it may still read it."""
 
 _BACKOFF_FIRST, _BACKOFF_MOST = 0.5, 30.0
 """Seconds before another try after trouble: doubled each time, then jittered by half."""
 
 _READS = 4
-"""Segments read again from the journal at once."""
+"""Most segments read again from the journal at the same time."""
 
 
 class Health(NamedTuple):
-    """For /readyz and metrics. ``error`` is what failed last, '' after a success; times are monotonic seconds or None."""
+    """The archiver's state, for /readyz: segments and bytes of frames that wait.
+
+    ``error`` is what failed last, '' after a success. ``oldest`` (when the oldest waiting segment came) and ``committed`` (the
+    last commit) are monotonic seconds, or None.
+    """
 
     segments: int
     nbytes: int
@@ -54,7 +59,7 @@ class Health(NamedTuple):
 class _Waiting:
     """A stored segment whose rows are not known to be in the table; ``segment`` is None when it has to be read again.
 
-    ``weight``: octets of memory that it takes, or would take.
+    ``weight``: bytes of memory that it takes, or would take.
     """
 
     name: SegmentName
@@ -66,7 +71,7 @@ class _Waiting:
 
 
 class _Covered(NamedTuple):
-    """A segment whose rows a fresh snapshot held, first at ``since``."""
+    """A segment whose rows are in the table; ``since``: monotonic seconds of the first fresh snapshot that held them."""
 
     name: SegmentName
     nbytes: int
@@ -77,8 +82,8 @@ class _Covered(NamedTuple):
 class Archiver:
     """Archives what one process receives, through ``rounds``. Belongs to the running event loop; ``add`` never blocks.
 
-    ``hold``: octets of segments that may wait in memory, those of the round under way included. Of a longer queue what comes is
-    not held at all: the rounds read it again, and both at once is more memory than either. Tests give ``sleep``, ``uniform``.
+    ``hold``: bytes of segments that may wait in memory, those of the round under way included. Beyond that, new segments keep
+    only their names, and are read again when their round comes. Tests give ``sleep`` and ``uniform``.
     """
 
     def __init__(
@@ -95,7 +100,7 @@ class Archiver:
         self._waiting: deque[_Waiting] = deque()
         self._covered: deque[_Covered] = deque()
         self._reached: dict[str, int] = {}
-        """``appId`` -> the last sequence that was found covered: a snapshot that has all of these has lost nothing."""
+        """``appId`` -> the last sequence that was found in the table: a snapshot that holds all of these has lost nothing."""
         self._nbytes = self._rows = self._weight = self._failures = 0
         self._error = ""
         self._committed: float | None = None
@@ -104,12 +109,12 @@ class Archiver:
 
     @property
     def health(self) -> Health:
-        """How it stands now."""
+        """The state now."""
         oldest = self._waiting[0].since if self._waiting else None
         return Health(len(self._waiting), self._nbytes, oldest, self._error, self._committed)
 
     def add(self, segment: Segment) -> None:
-        """Take over a segment that is stored, as all before it are. Each lane's come without a gap."""
+        """Queue a stored segment. Those of each lane must come in order and without a gap."""
         frames = segment.frames
         one = _Waiting(segment.name, frames.nbytes, len(frames), memory_use(frames), self._log.monotonic(), None)
         self._nbytes += one.nbytes
@@ -119,19 +124,19 @@ class Archiver:
             one.segment = segment
         self._waiting.append(one)
         self._changed.set()
-        self._show()
+        self._set_gauges()
 
     async def run(self) -> None:
-        """Archive whenever there is enough, and delete what is covered, until cancelled. Cancelling is safe."""
+        """Archive whenever a limit is reached, and delete archived segments, until cancelled. Cancelling is safe."""
         while True:
             await self._due()
             if not await self._try():
                 await self._back_off()
 
     async def drain(self, deadline: float) -> bool:
-        """Archive all that was added, until ``deadline`` (monotonic seconds); whether all of it is in the table now.
+        """Archive all that was added, until ``deadline`` (monotonic seconds); return whether all of it is in the table now.
 
-        Deletions are left to whoever comes next. Cancelling is safe.
+        Segments are not deleted: another receiver does that. Cancelling is safe.
         """
         try:
             async with asyncio.timeout(max(0.0, deadline - self._log.monotonic())):
@@ -143,31 +148,31 @@ class Archiver:
         return True
 
     async def step(self) -> None:
-        """One round: load, commit what may be committed now, load again, delete what is due. Raises what went wrong."""
+        """Do one round: load, commit the oldest waiting segments, load again, delete what is due. Raises what went wrong."""
         async with self._round:
             snapshot = await self._log.load()
             if snapshot.version < 0:
                 snapshot = await self._log.create()
-            self._pass_covered(snapshot)
+            self._update_covered(snapshot)
             if self._waiting:
                 began = self._log.monotonic()
                 committed = await self._commit(snapshot)
                 telemetry.ARCHIVE_SECONDS.observe(self._log.monotonic() - began)
                 snapshot = await self._log.load()
-                self._pass_covered(snapshot)
+                self._update_covered(snapshot)
                 committed.check(snapshot)
                 self._committed = self._log.monotonic()
                 committed.report()
             await self._delete(snapshot)
 
     async def _try(self) -> bool:
-        """One round; whether it went well. What did not is remembered and logged."""
+        """Do one round and return whether it succeeded; an error is kept for ``health`` and logged."""
         try:
             await self.step()
         except Conflict as error:
             telemetry.ARCHIVE_CONFLICTS.inc()
             self._fail(error)
-        except Exception as error:  # noqa: BLE001  whatever it is, receiving goes on and this is tried again
+        except Exception as error:  # noqa: BLE001  receiving must go on whatever it is, and the round is tried again
             telemetry.ARCHIVE_FAILURES.inc()
             self._fail(error)
         else:
@@ -184,7 +189,7 @@ class Archiver:
         await self._sleep(self._uniform(delay / 2, delay))
 
     async def _due(self) -> None:
-        """Wait until a limit is reached, or something is to be deleted."""
+        """Wait until a limit is reached, or until a segment is due to be deleted."""
         while True:
             self._changed.clear()
             many = self._rows >= most_rows(self._limits) or len(self._waiting) >= self._limits.max_segments
@@ -212,7 +217,7 @@ class Archiver:
             )
 
         async def take(one: _Waiting) -> Segment | None:
-            """Its memory is the round's from here on; if that fails, it is read again."""
+            """Hand the segment's memory over to the round; if the round fails, the segment is read again."""
             segment, one.segment = one.segment, None
             return segment if segment is not None else await self._rounds.read(one.name)
 
@@ -229,7 +234,7 @@ class Archiver:
         return await self._rounds.archive(snapshot, segments)
 
     def _choose(self, snapshot: Snapshot) -> list[_Waiting]:
-        """The next segments to commit: of one receiver id, at least one, as many as the limits allow."""
+        """Return the next segments to commit: of one receiver id, as many as the limits allow, and one in any case."""
         receiver, total, rows = self._waiting[0].name.receiver, 0, 0
         head: dict[SegmentName, _Waiting] = {}
         for one in islice(self._waiting, self._limits.max_segments):
@@ -242,8 +247,8 @@ class Archiver:
             head[one.name] = one
         return [head[name] for name in committable(snapshot, head)]
 
-    def _pass_covered(self, snapshot: Snapshot) -> None:
-        """What a snapshot loaded afresh holds waits for its deletion only; what it no longer holds waits again."""
+    def _update_covered(self, snapshot: Snapshot) -> None:
+        """Move segments that a fresh ``snapshot`` holds from waiting to covered, and back those that it no longer holds."""
         now = self._log.monotonic()
         lost: list[_Covered] = []
         if any(snapshot.txn.get(lane, 0) < last for lane, last in self._reached.items()):
@@ -261,19 +266,19 @@ class Archiver:
         self._nbytes = sum(one.nbytes for one in waiting)
         self._rows = sum(one.rows for one in waiting)
         self._weight = sum(one.weight for one in waiting)
-        self._show()
+        self._set_gauges()
 
     async def _delete(self, snapshot: Snapshot) -> None:
-        """Delete what has been covered for long enough, and is covered by this snapshot, loaded just now (I6)."""
+        """Delete segments covered for ``LINGER`` seconds that ``snapshot``, loaded just now, holds too (I6)."""
         before = self._log.monotonic() - LINGER
-        ripe = takewhile(lambda one: one.since <= before, self._covered)
-        due = [one.name for one in ripe if snapshot.covers(one.name)]
+        old_enough = takewhile(lambda one: one.since <= before, self._covered)
+        due = [one.name for one in old_enough if snapshot.covers(one.name)]
         if due:
             await self._log.store.delete([name.key for name in due])
             telemetry.DELETED.inc(len(due))
             gone = set(due)
             self._covered = deque(one for one in self._covered if one.name not in gone)
 
-    def _show(self) -> None:
+    def _set_gauges(self) -> None:
         telemetry.BACKLOG_BYTES.set(self._nbytes)
         telemetry.BACKLOG_SEGMENTS.set(len(self._waiting))

@@ -1,16 +1,16 @@
-"""Compaction: the small files of hours and days that are over become few of about ``target_file`` bytes.
+"""Compaction: the small files of hours and days that are over are merged into few files of about ``target_file`` bytes.
 
 ::
 
     snapshot -> plan -> GET the inputs -> merge (thread) -> inputs still live? -> PUT the output -> one commit: remove, add
 
 Every row is rewritten about twice: when its hour is over, with the other files of that hour, and when its date (UTC, of
-``received``) is. A merge only takes place when the file that each row is in becomes half as large again, so what comes in late
-does not have everything rewritten. One merge makes one file, from inputs that are neighbours in time.
+``received``) is over. A merge only takes place when it makes the file of each row half as large again, so that a few late rows
+do not have everything rewritten. One merge makes one file, from inputs that are neighbours in time.
 
 Nothing here is safe because of a clock or a claim. Any number of processes may merge the same files: of commits that remove
 the same file only the earliest counts (``log``), and an output whose commit lost is deleted later, because one of its inputs
-has left the table (``retire``). Each process begins a random while after the hour, so that they seldom do the same work.
+has left the table (``retention``). Each process begins a random while after the hour, so that they seldom do the same work.
 """
 
 from __future__ import annotations
@@ -32,29 +32,29 @@ from logsink import telemetry
 from logsink.archive.concurrency import run_concurrently
 from logsink.archive.file import INPUTS, NAME, FileWriter, NewFile
 from logsink.archive.log import Action, Add, DeltaLog, Remove
-from logsink.archive.merge import Input, merge
+from logsink.archive.merge import Input, Unreadable, merge
 from logsink.archive.snapshot import DataFile, Snapshot
 from logsink.errors import Conflict, FormatError, NotFound
 from logsink.platform.threads import background_thread
 
 ROWS = 6 << 20
-"""Most rows of a merged file: the time of each is held in memory, and sorted."""
+"""Most rows of a merged file: the times of all of them are sorted in memory."""
 
 FILES = 256
 """Most inputs of one merge."""
 
 _READS = 4
-"""Inputs fetched at once."""
+"""Most inputs fetched at the same time."""
 
 _STAGGER = 1 / 6
-"""Of ``compact_after``: the most that a process waits longer than the others."""
+"""Most that a process waits longer than others, as a share of ``compact_after``."""
 
 _HOUR = 3600
 _EPOCH = datetime.date(1970, 1, 1)
 
 
 class Sizes(Protocol):
-    """The settings of section [maintain] that are used here, in seconds and bytes."""
+    """The settings of section [maintain] that compaction uses, in seconds and bytes."""
 
     @property
     def compact_after(self) -> float: ...
@@ -77,9 +77,9 @@ Group = tuple[DataFile, ...]
 
 
 def plan(files: Iterable[DataFile], *, closed: float, target: int, without: Collection[str] = ()) -> list[Group]:
-    """Files to merge, each group into one; those of ``without`` are left alone, and what is no file of ours.
+    """Return groups of files, each to be merged into one file. Paths in ``without`` and files of other programs are left alone.
 
-    Hours and dates that ended by ``closed`` (seconds since the epoch) are over.
+    Hours and dates are over when they ended by ``closed`` (seconds since the epoch). ``target``: bytes of a merged file.
     """
     small: dict[tuple[datetime.date, int], list[DataFile]] = defaultdict(list)
     for file in files:
@@ -92,12 +92,12 @@ def plan(files: Iterable[DataFile], *, closed: float, target: int, without: Coll
 
 
 def end_of_date(date: datetime.date) -> float:
-    """When a date is over, seconds since the epoch."""
+    """Return the end of a date (UTC) in seconds since the epoch."""
     return ((date - _EPOCH).days + 1) * 24 * _HOUR
 
 
 def _part(file: DataFile, closed: float) -> int | None:
-    """Which part of its date the file is merged with: -1 all of it, else an hour; None while that is not over."""
+    """Return the part of its date that the file is merged with: -1 all of it, else an hour; None while that is not over."""
     try:
         newest = file.stats.maximum.get("received")
     except FormatError:
@@ -111,7 +111,7 @@ def _part(file: DataFile, closed: float) -> int | None:
 
 
 def _neighbours(files: Iterable[DataFile], target: int) -> Iterator[list[DataFile]]:
-    """The files in order of time, as many at a time as make up one."""
+    """Yield the files in order of time, in groups that are large enough for one merged file."""
     group, size, rows = list[DataFile](), 0, 0
     for file in sorted(files, key=lambda file: (_begins(file), file.path)):
         if group and (size + file.size > target or rows + file.rows > ROWS or len(group) == FILES):
@@ -128,7 +128,7 @@ def _begins(file: DataFile) -> int:
 
 
 def _worthwhile(group: Sequence[DataFile]) -> Group:
-    """Those of the group of which none is larger than twice the others together."""
+    """Return the group without its largest files, until none is larger than twice all the others."""
     by_size = sorted(group, key=lambda file: file.size)
     total = sum(file.size for file in group)
     while by_size and 3 * by_size[-1].size > 2 * total:
@@ -153,27 +153,27 @@ class Compactor:
         choice: Callable[[Sequence[Group]], Group] = random.choice,
     ) -> None:
         self._log, self._sizes, self._rest, self._choice = log, sizes, rest, choice
-        self._later = uniform(0, max(0.0, _STAGGER * sizes.compact_after))
+        self._stagger = uniform(0, max(0.0, _STAGGER * sizes.compact_after))
         self._thread = background_thread("compact")
         self._passed: set[str] = set()
 
     def close(self) -> None:
-        """Nobody waits for the run that a merge was writing when it was cancelled. The object cannot be used afterwards."""
+        """End the thread, without waiting for a merge that cancelling left behind. No method may be called afterwards."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def due(self, snapshot: Snapshot) -> list[Group]:
-        """What is to be merged now."""
-        closed = await self._log.store.now() - self._sizes.compact_after - self._later
+        """Return the groups that are due to be merged now."""
+        closed = await self._log.store.now() - self._sizes.compact_after - self._stagger
         return plan(snapshot.files.values(), closed=closed, target=self._sizes.target_file, without=self._passed)
 
     async def step(self) -> Compacted | None:
-        """Merge one group, any that is due; None when none is.
+        """Merge one of the groups that are due; return None when none is due.
 
-        ``Conflict``: others have changed the table so that this merge cannot count; plan again. Other errors are the store's,
-        the outcome is then unknown. Cancelling is safe.
+        Raises ``Conflict`` when others have changed the table so that this merge cannot count: plan again. After an error of
+        the store the outcome is unknown. Cancelling is safe.
         """
         new = None
-        while new is None:  # where a file cannot be read: without it
+        while new is None:  # None: a file cannot be read, so plan again without it
             groups = await self.due(await self._log.load())
             if not groups:
                 return None
@@ -194,7 +194,7 @@ class Compactor:
         return done
 
     async def _merge(self, group: Group) -> NewFile | None:
-        """One file of all that the group's files hold; None when one of them cannot be read: it is passed from now on."""
+        """Return one file with the rows of the group; None when an input cannot be read, which is left alone from now on."""
         try:
             bodies = await run_concurrently([partial(self._log.store.get, file.key) for file in group], _READS)
         except NotFound as error:
@@ -202,35 +202,36 @@ class Compactor:
         stop = threading.Event()
         try:
             return await asyncio.get_running_loop().run_in_executor(
-                self._thread, self._merged, group, bodies, partial(self._pause, stop)
+                self._thread, _merged, group, bodies, partial(self._pause, stop)
             )
+        except Unreadable as error:
+            telemetry.COMPACTION_PASSED.log(error=error)
+            self._passed.add(error.path)
+            return None
         finally:
             stop.set()
-
-    def _merged(self, group: Group, bodies: list[bytes], pause: Callable[[float], None]) -> NewFile | None:
-        """In the thread. ``bodies`` are let go as soon as they are merged."""
-        inputs, writer = list[Input](), FileWriter()
-        try:
-            for file in group:
-                inputs.append(Input(file.path, bodies.pop(0), file.rows, self._passed))
-            merge(inputs, writer, pause)
-        except FormatError as error:
-            telemetry.COMPACTION_PASSED.log(error=error)
-            return None
-        path = f"date={group[0].date}/compacted-{uuid.uuid4().hex[:16]}.parquet"
-        new = writer.finish(path, group[0].date, {INPUTS: orjson.dumps([file.path for file in group])})
-        if new.file.rows != (expected := sum(file.rows for file in group)):
-            raise RuntimeError(f"merged {new.file.rows} rows of {expected}")  # a mistake of ours; nothing was stored
-        pa.default_memory_pool().release_unused()
-        return new
 
     def _pause(self, stop: threading.Event, worked: float) -> None:
         if stop.wait(self._rest * worked) or stop.is_set():
             raise Conflict("cannot merge files: told to stop")
 
 
+def _merged(group: Group, bodies: list[bytes], pause: Callable[[float], None]) -> NewFile:
+    """Return one file with the rows of the group. Empties ``bodies``: each is freed as soon as it is merged."""
+    inputs, writer = list[Input](), FileWriter()
+    for file in group:
+        inputs.append(Input(file.path, bodies.pop(0), file.rows))
+    merge(inputs, writer, pause)
+    path = f"date={group[0].date}/compacted-{uuid.uuid4().hex[:16]}.parquet"
+    new = writer.finish(path, group[0].date, {INPUTS: orjson.dumps([file.path for file in group])})
+    if new.file.rows != (expected := sum(file.rows for file in group)):
+        raise RuntimeError(f"merged {new.file.rows} rows of {expected}")  # an error in logsink; nothing was stored
+    pa.default_memory_pool().release_unused()
+    return new
+
+
 def _report(done: Compacted) -> None:
-    """Count it and log it."""
+    """Count and log a merge."""
     telemetry.COMPACTIONS.inc()
     telemetry.COMPACTED_FILES.inc(done.files)
     telemetry.COMPACTED_BYTES.labels("before").inc(done.before)

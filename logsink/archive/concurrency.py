@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 async def run_concurrently(calls: Iterable[Callable[[], Awaitable[T]]], at_once: int) -> list[T]:
-    """The results of ``calls``, in order; ``at_once`` of them run at the same time.
+    """Run ``calls``, at most ``at_once`` of them at the same time, and return their results in order.
 
-    The first error is raised and the other calls are cancelled. Being cancelled is never lost: ``asyncio.gather`` alone
-    forgets it when one of its calls fails at the same moment, and whoever tries again on errors would then go on for ever.
+    When a call fails, its error is raised and the other calls are cancelled. Cancelling this is never lost: ``asyncio.gather``
+    alone forgets it when one of its calls fails at the same moment, and a caller that tries again on errors would never end.
     """
     slots = asyncio.Semaphore(at_once)
 

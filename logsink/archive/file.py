@@ -1,30 +1,37 @@
-"""Rows to Parquet data files: one file for each UTC date of ``received``. A persistent format.
+"""Data files: rows as Parquet, one file for each UTC date of ``received``. A persistent format, within that of Apache Parquet
+(https://parquet.apache.org/docs/file-format/).
 
 Layout, version 1 (``logsink.format`` in the file's key-value metadata)::
 
     name         date=YYYY-MM-DD/<receiver>-<first>-<last>-<random>.parquet, of [A-Za-z0-9._=-]; never written twice
                  <first>, <last>: lowest and highest sequence of its commit over all lanes, for people to read
     rows         runs of at most 2**18 rows, disjoint in time (unless more rows than that share one instant), each sorted
-                 by (app, octets of message, host, time, received, nth), nulls first, strings by their bytes; messages of
-                 2**16 - 1 octets and more count as equally long, none as empty
+                 by (app, bytes of message, host, time, received, nth), nulls first, strings by their bytes; messages of
+                 2**16 - 1 bytes and more count as equally long, a missing message as empty
     row groups   of 65,536 rows; the last of each run is shorter: a row group never straddles two runs
     columns      parse.FILE_SCHEMA; zstd-1, a CRC-32 in the header of each page; dictionaries for the short ones;
                  statistics only for time, received, app, host, severity; sorting column (app) declared for each row
-                 group; received by dictionary where eight rows and more came in one read, else by differences
+                 group; received by dictionary where a read has eight rows and more on average, else by differences
 
     logsink.runs    JSON: the number of rows of each run, in order
     logsink.lanes   JSON: {appId: [first, last]} of every lane that the commit of this file covers
-    logsink.inputs  instead of that, in a file that compaction made: JSON, the paths of the files whose rows it holds
-                    its name is date=YYYY-MM-DD/compacted-<random>.parquet
+    logsink.inputs  instead of logsink.lanes, in a file that compaction made: JSON, the paths of the files whose rows it
+                    holds; its name is date=YYYY-MM-DD/compacted-<random>.parquet
 
-They decide whether a file that no snapshot holds may still be committed: its commit needs each of these lanes to stand right
-before ``first``, or each of these files in the table. One lane at ``first`` or beyond, or one file gone, in a fresh snapshot,
-and it can never win (invariant I7).
+Constraint: an object is written once, under a name that is never used again.
 
-Sorting saves a third of the bytes (18.8 against 27 MB for a million rows): messages of one app that are equally long mostly
-say the same. By host before that, it is 21.7 MB; without host, what depends on it (a deployment, a sender) would cost more than
-its place does. Runs keep it cheap to read in order of time: a reader holds one run. Rows are gathered one row group at a time,
-so the peak is small.
+Write path: ``FileWriter``, one row group at a time, so that the memory beside the file itself is small. The file is put first,
+and then committed (``rounds``, ``compaction``).
+
+Read path: ``query.read.datafile``, by row groups; ``merge``, by slabs. A reader in order of time holds one run.
+
+Deletion (``retention``): ``logsink.lanes`` and ``logsink.inputs`` decide whether a file that no snapshot holds may still be
+committed. Its commit needs each of these lanes to stand right before ``first``, or each of these files to be in the table. When
+in a fresh snapshot one lane stands at ``first`` or beyond, or one file is gone, the commit can never win (invariant I7).
+
+Sorting saves a third of the bytes (18.8 against 27 MB for a million rows): messages of one app that are equally long mostly say
+the same. Sorted by host before length it is 21.7 MB; without host in the order, columns that depend on it (deployment, sender)
+would cost more than that order does.
 """
 
 from __future__ import annotations
@@ -53,34 +60,36 @@ GROUP = 1 << 16
 LANES, INPUTS = b"logsink.lanes", b"logsink.inputs"
 
 NAME = re.compile(r"date=[0-9]{4}-[0-9]{2}-[0-9]{2}/(?:[A-Za-z0-9-]+-[0-9]+-[0-9]+|compacted)-[0-9a-f]+\.parquet")
-"""Paths of data files that logsink made."""
+"""Matches the paths of data files that logsink made."""
 
 _DAY = 86_400_000_000
 _CUT = 128
-"""Characters of a string that the log's statistics keep."""
+"""Most characters of a string in the log's statistics."""
 
-_LONG = 20
-"""Characters of an instant from year 0 to 9999 in whole seconds, with its Z; others get no statistics."""
+_INSTANT = 27
+"""Characters of an instant of the years 0 to 9999 with microseconds and Z; instants of other years get no statistics."""
 
 _LONGEST = (1 << 16) - 1
-"""Octets of a message beyond which its length does not count for its place."""
+"""Bytes of a message beyond which all lengths count as equal in the order of rows."""
 
 _SMALL = ("nth", "facility", "severity", "flags")
+"""Columns of numbers with few distinct values, which a dictionary makes smaller."""
+
 _OPTIONS: dict[str, Any] = {
     "compression": "zstd",
-    "compression_level": 1,  # sorted as they are, a level of 3 makes them no smaller, and takes half as long again
-    # Sorted as they are, pages are no larger in all than with 8 MiB, which no processor's cache holds, for a fifth less CPU.
+    "compression_level": 1,  # level 3 makes the sorted rows no smaller, and takes half as long again
+    # Pages of 8 MiB, which no processor's cache holds, make the file no smaller and take a fifth more CPU.
     "data_page_size": 1 << 20,
     "max_rows_per_page": GROUP,  # Arrow's 20,000 make 0.5 % more bytes
-    "write_page_checksum": True,  # without, two of three bits that flip in a file go unnoticed, and rows say something else
+    "write_page_checksum": True,  # without it, two of three flipped bits go unnoticed and change rows
     "write_statistics": list(STATISTICS_COLUMNS),
-    "store_schema": False,  # what Arrow would add is for Arrow only
+    "store_schema": False,  # it would be of use to Arrow only
 }
 
 _DIFFERENCES = "DELTA_BINARY_PACKED"
 
 _PER_READ = 8
-"""Rows of a read from which on a dictionary of ``received`` is smaller: 0.9 MB a million where differences take 2.2."""
+"""Rows a read from which on a dictionary of ``received`` is smaller: 0.9 MB a million rows, where differences take 2.2."""
 
 Index = npt.NDArray[np.int64]
 
@@ -93,7 +102,7 @@ class NewFile(NamedTuple):
 
 
 class Source(Protocol):
-    """Rows to write: ``parse.Rows``, or what compaction has put together. ``time`` and ``received`` in microseconds."""
+    """Rows to write: ``parse.Rows``, or rows that compaction merges. ``time`` and ``received`` in microseconds since 1970."""
 
     @property
     def time(self) -> Index: ...
@@ -103,20 +112,20 @@ class Source(Protocol):
     def nth(self) -> npt.NDArray[np.int32]: ...
     @property
     def sizes(self) -> npt.NDArray[np.int32]:
-        """Octets of each message, 0 where there is none."""
+        """Bytes of each message, 0 where there is none."""
 
     def code(self, name: str) -> tuple[npt.NDArray[np.int32], pa.StringArray]:
-        """Codes of each row in a column of ``CODED_COLUMNS``, -1 for null, and the distinct values that they stand for."""
+        """Return each row's code in a column of ``CODED_COLUMNS``, -1 for null, and the distinct values by code."""
 
     def table(self, order: Index) -> pa.Table:
         """These rows in this order, as schema ``ROWS_SCHEMA``, each column one chunk. Valid until the next call."""
 
 
 def write_files(rows: Source, lanes: Mapping[str, tuple[int, int]], receiver: str, attempt: str) -> Iterator[NewFile]:
-    """The data files of ``rows``, by date. Takes about 0.5 CPU s for a million rows, most of it without the GIL.
+    """Yield the data files of ``rows``, one for each date. Takes about 0.5 CPU s a million rows, most of it without the GIL.
 
-    ``lanes`` is what the commit covers: ``appId`` -> first and last sequence. ``attempt`` makes the names unique: never
-    the same twice. All of ``rows`` come from ``receiver``.
+    ``lanes``: ``appId`` -> first and last sequence that the commit covers. ``attempt`` makes the names unique, so it must never
+    be the same twice. All ``rows`` must come from ``receiver``.
     """
     first, last = min(a for a, _ in lanes.values()), max(b for _, b in lanes.values())
     codes = _sort_codes(rows)
@@ -130,7 +139,7 @@ def write_files(rows: Source, lanes: Mapping[str, tuple[int, int]], receiver: st
 
 
 def _days(received: Index) -> Iterator[tuple[int, Index]]:
-    """Days since 1970 with the row numbers of each; nearly always it is one."""
+    """Yield days since 1970 with the row numbers of each; nearly always there is one."""
     if len(received) and received.min() // _DAY == received.max() // _DAY:
         yield int(received[0] // _DAY), np.arange(len(received))
         return
@@ -140,12 +149,12 @@ def _days(received: Index) -> Iterator[tuple[int, Index]]:
 
 
 def runs(rows: Source) -> Iterator[Index]:
-    """Row numbers of each run, in the order of a file that holds all of ``rows``."""
+    """Yield the row numbers of each run, in the order of a file that holds all ``rows``."""
     return _runs(rows, np.arange(len(rows.time)), _sort_codes(rows))
 
 
 class FileWriter:
-    """A data file in the making, in memory: ``add`` its runs in order of time, then ``finish`` it."""
+    """Writes a data file in memory: ``add`` its runs in order of time, then ``finish`` it."""
 
     def __init__(self) -> None:
         self._sink = pa.BufferOutputStream()
@@ -155,7 +164,7 @@ class FileWriter:
         self._bounds: dict[str, list[int]] = {"time": [], "received": []}
 
     def add(self, rows: Source, run: Index) -> None:
-        """One run: these of ``rows``."""
+        """Write one run: the rows with these numbers, in this order."""
         for name, values in (("time", rows.time[run]), ("received", rows.received[run])):
             self._bounds[name] += [int(values.min()), int(values.max())]
         writer = self._writer = self._writer or self._open(rows.received[run])
@@ -164,7 +173,7 @@ class FileWriter:
         self._runs.append(len(run))
 
     def _open(self, received: Index) -> pq.ParquetWriter:
-        """``received``: of the first run."""
+        """Open the Parquet writer; ``received`` of the first run decides how that column is encoded."""
         coded, different = [*CODED_COLUMNS, *_SMALL], {"time": _DIFFERENCES}
         if pc.count_distinct(pa.array(received)).as_py() * _PER_READ <= len(received):
             coded.append("received")
@@ -182,7 +191,7 @@ class FileWriter:
         )
 
     def finish(self, path: str, date: datetime.date, metadata: Mapping[bytes, bytes]) -> NewFile:
-        """The file, of one run at least. Nothing can be added afterwards."""
+        """Return the file, which must have a run. Nothing can be added afterwards."""
         assert self._writer is not None
         said = {"logsink.format": str(FORMAT_VERSION), "logsink.runs": orjson.dumps(self._runs)}
         self._writer.add_key_value_metadata(said | dict(metadata))
@@ -194,20 +203,20 @@ class FileWriter:
 
 
 def _sort_codes(rows: Source) -> list[npt.NDArray[np.int32]]:
-    """Small numbers that order rows by (app, octets of message, host), the most important last."""
+    """Return small numbers to sort rows by: host, bytes of message and app, the most important last."""
     return [_ranks(rows, "host"), np.minimum(rows.sizes, _LONGEST), _ranks(rows, "app")]
 
 
 def _ranks(rows: Source, name: str) -> npt.NDArray[np.int32]:
-    """Each row's place among the column's values in the order of their bytes, null being 0."""
+    """Return each row's rank among the column's values in the order of their bytes; null has rank 0."""
     codes, values = rows.code(name)
     ranks = np.zeros(len(values) + 1, np.int32)
     ranks[pc.sort_indices(values).to_numpy()] = np.arange(1, len(values) + 1)
-    return ranks[codes]  # the code of null is -1: the last entry, 0
+    return ranks[codes]  # the code of null, -1, takes the last entry, which is 0
 
 
 def _runs(rows: Source, index: Index, codes: Sequence[npt.NDArray[np.int32]]) -> Iterator[Index]:
-    """Row numbers of each run, in the order of the file."""
+    """Yield the row numbers of each run, in the order of the file."""
     index = index[_by_time(rows, index)]
     time = rows.time[index]
     start = 0
@@ -224,14 +233,14 @@ def _runs(rows: Source, index: Index, codes: Sequence[npt.NDArray[np.int32]]) ->
 
 
 def _by_code(run: Index, code: npt.NDArray[np.int32]) -> Index:
-    """The run in the order of its rows' codes, which are not negative; equal ones stay as they are."""
+    """Return the run sorted by its rows' codes, which are not negative. The sort is stable."""
     found = np.empty_like(run)
     counting_sort(code, run, np.zeros(int(code.max()) + 1, np.int32), found)
     return found
 
 
 def _by_time(rows: Source, index: Index) -> Index:
-    """The permutation that sorts by (time, received, nth). Rows nearly always come in the order of the last two."""
+    """Return the permutation that sorts by (time, received, nth). Rows nearly always come sorted by the last two."""
     time = rows.time[index]
     order = np.arange(len(index))
     if np.any(time[1:] < time[:-1]):
@@ -245,7 +254,7 @@ def _by_time(rows: Source, index: Index) -> Index:
 
 
 def _compact(group: pa.Table) -> pa.Table:
-    """The same rows, with dictionaries that hold only what the rows use: a row group's dictionary is written whole."""
+    """Return the same rows, with dictionaries that hold only values in use: Parquet writes each dictionary whole."""
     columns = [
         _compact_dictionary(column) if pa.types.is_dictionary(column.type) and column.num_chunks == 1 else column
         for column in group.columns
@@ -268,7 +277,7 @@ def _compact_dictionary(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _statistics(rows: int, instants: Mapping[str, Sequence[int]], footer: pq.FileMetaData) -> str:
-    """What the log says of these rows, as JSON: instants from their bounds, the other columns from the footer."""
+    """Return the log's statistics of a file as JSON: instants from their bounds, the other columns from the footer."""
     minimum: dict[str, object] = {}
     maximum: dict[str, object] = {}
     nulls: dict[str, int] = {}
@@ -276,7 +285,7 @@ def _statistics(rows: int, instants: Mapping[str, Sequence[int]], footer: pq.Fil
         nulls[name] = 0
         for bounds, value in ((minimum, min(values)), (maximum, max(values))):
             text = f"{np.datetime64(value, 'us')}Z"
-            if len(text) == _LONG + 7:
+            if len(text) == _INSTANT:
                 bounds[name] = text
     for name in (column for column in STATISTICS_COLUMNS if column not in nulls):
         chunks = [
@@ -299,7 +308,7 @@ def _lower(value: Any) -> Any:
 
 
 def _upper(value: Any) -> Any:
-    """A value no less than this one, not much longer than ``_CUT``; None when there is none."""
+    """Return a value no less than this one, of at most ``_CUT`` characters; None when there is none."""
     if not isinstance(value, str) or len(value) <= _CUT:
         return value
     prefix = value[:_CUT].rstrip("\U0010ffff")

@@ -1,12 +1,26 @@
-"""The table's log: snapshots out, commits in. A commit is one put-if-absent of the next version's JSON, made by us.
+"""Commits to the table's log. A persistent format: the Delta transaction log protocol, reader version 1, writer version 2
+(https://github.com/delta-io/delta/blob/master/PROTOCOL.md).
 
-The law of a commit. It is planned from **one** snapshot and lands right after the last version anybody wrote: there is never
-a gap. On its way it looks at every version after that snapshot; one that moved a lane it covers, took away a file it takes
-away, or changed the table's protocol or metadata was planned from the same state, so only one of the two may count, and the
-earlier does. It carries an id of its own (``commitInfo.txnId``), by which it knows itself again when a reply was lost.
+Layout: a commit is the object ``logs/_delta_log/<version, 20 digits>.json``, one JSON action a line::
 
-What a failed commit leaves behind is known only after ``Conflict`` (it is not in the table and never will be). After any
-other error, or when cancelled, it may be there or may still land: load a fresh snapshot, look, and never delete its files.
+    commitInfo   timestamp, operation, engineInfo, and txnId: a random id of this commit
+    protocol, metaData                in version 0 only: (1, 2); the columns of ``parse.TABLE_SCHEMA``, partitioned by date
+    txn          appId <receiver>.<lane>, version: the last sequence of that lane whose rows are in the table
+    remove       path, deletionTimestamp: a data file leaves the table
+    add          path, date, size, statistics: a data file enters the table
+
+Constraint: a commit is planned from **one** snapshot and lands right after the last version that anybody wrote, so there is
+never a gap.
+
+Write path: put-if-absent of the next version. When that is taken, the commit looks at every version after its snapshot. One
+that moved a lane it covers, removed a file it removes, or changed protocol or metadata was planned from the same state: only
+one of the two may count, and the earlier does (``Conflict``). Otherwise it tries the version after the last. By its ``txnId`` a
+commit recognises itself when a reply was lost.
+
+Read path: ``snapshot``. Deletion: the clean-up of ``maintenance`` deletes commits that a checkpoint covers, 30 days later.
+
+What a failed commit leaves behind is known only after ``Conflict``: it is not in the table and never will be. After any other
+error, or when cancelled, it may be there or may still land: load a fresh snapshot, look, and never delete its files.
 """
 
 from __future__ import annotations
@@ -28,23 +42,23 @@ from logsink.parse import STATISTICS_COLUMNS
 from logsink.store import Store
 
 MAX_AGE = 3600.0
-"""Seconds after which a snapshot is not committed on: versions after it may have been cleaned away meanwhile."""
+"""Seconds after which no commit is made from a snapshot: versions after it may have been cleaned up meanwhile."""
 
 CONFIGURATION = {
-    "delta.checkpointInterval": "1000000",  # whoever maintains the store makes them; nobody else's writer should
+    "delta.checkpointInterval": "1000000",  # logsink's maintenance writes them; other writers must not
     "delta.logRetentionDuration": "interval 30 days",
     "delta.dataSkippingStatsColumns": ",".join(STATISTICS_COLUMNS),
 }
 
 _TRIES = 100
-"""Collisions with other writers before a commit gives up; each of them means that somebody else got through."""
+"""Collisions with other writers before a commit gives up; with each of them another writer's commit succeeded."""
 
 _TROUBLES = 5
-"""Store errors before a commit gives up; whoever called backs off for longer and plans again."""
+"""Store errors before a commit gives up; its caller then waits for longer and plans again."""
 
 
 class Add(NamedTuple):
-    """A new data file; ``data_change`` is False when its rows were in the table already (compaction)."""
+    """A data file enters the table; ``data_change`` is False when its rows were in it already (compaction)."""
 
     file: DataFile
     data_change: bool = True
@@ -61,7 +75,7 @@ class Add(NamedTuple):
 
 
 class Remove(NamedTuple):
-    """A live file leaves the table; ``data_change`` is False when its rows stay in it (compaction)."""
+    """A live data file leaves the table; ``data_change`` is False when its rows stay in it (compaction)."""
 
     file: DataFile
     data_change: bool
@@ -94,7 +108,7 @@ _NAMES = {Add: "add", Remove: "remove", Txn: "txn"}
 class DeltaLog:
     """The log of the table in ``store``. Safe for concurrent use by tasks of one event loop.
 
-    The clocks, ``sleep`` (seconds) and ``jitter`` (a number in [0, 1)) are given by tests.
+    Tests give the clocks, ``sleep`` (seconds) and ``jitter`` (a number in [0, 1)).
     """
 
     def __init__(
@@ -112,22 +126,22 @@ class DeltaLog:
         self._sleep = sleep
         self._jitter = jitter
         self.damaged: dict[int, FormatError] = {}
-        """Versions of checkpoints that cannot be read, and why; the snapshots are right without them."""
+        """Versions of checkpoints that cannot be read, and why; snapshots are right without them."""
         self._known: Snapshot | None = None
 
     async def load(self) -> Snapshot:
-        """The table as it is now: the log is listed by this call. ``FormatError`` when this version cannot read it."""
+        """Return the table as it is now, from a listing made by this call. ``FormatError``: this logsink cannot read it."""
         snapshot = await load(self.store, self.monotonic(), self._known, self.damaged)
         if self._known is None or snapshot.version >= self._known.version:
             self._known = snapshot
         return snapshot
 
     async def now(self) -> float:
-        """Seconds since the epoch: of the store's clock and this machine's the one that is behind."""
+        """Return the seconds since the epoch by the store's clock or this machine's, whichever is behind."""
         return min(await self.store.now(), self._wall())
 
     async def create(self) -> Snapshot:
-        """Make the table unless there is one. Of racing calls one writes version 0; all return the table as it is then."""
+        """Make the table unless there is one, and return it. Of racing calls one writes version 0; all return that table."""
         snapshot = await self.load()
         if snapshot.version >= 0:
             return snapshot
@@ -135,11 +149,11 @@ class DeltaLog:
         return await self.load()
 
     async def commit(self, snapshot: Snapshot, actions: Sequence[Action], *, operation: str = "WRITE") -> int:
-        """Put ``actions``, planned from ``snapshot``, into the table as its next version, and return that.
+        """Put ``actions``, planned from ``snapshot``, into the table as its next version, and return that version.
 
-        ``Conflict``: it is not in the table, plan again from a fresh snapshot. ``Unavailable`` or ``Refused``: the outcome
-        is unknown. Cancelling is safe, with the outcome unknown. That a version was returned does not yet mean that others
-        see it: where something is deleted on the strength of it, load a fresh snapshot and look.
+        Raises ``Conflict`` when it is not in the table: plan again from a fresh snapshot. After ``Unavailable`` or ``Refused``
+        the outcome is unknown, as it is after cancelling, which is safe. A returned version does not yet prove that others see
+        it: before deleting something because of it, load a fresh snapshot and look.
         """
         claim = _Claim(snapshot, actions)
         if self.monotonic() - snapshot.loaded > MAX_AGE:
@@ -165,7 +179,7 @@ class DeltaLog:
         raise Conflict(f"cannot commit version {version}: {_TRIES} versions were written by others meanwhile")
 
     async def _walk(self, version: int, claim: _Claim) -> tuple[int, bool]:
-        """Look at each version from ``version`` on: the first that is ours and True, or the first free and False."""
+        """Look at each version from ``version`` on; return this commit's version and True, or the first free one and False."""
         while True:
             try:
                 actions = parse_commit(await self.store.get(commit_key(version)))
@@ -178,7 +192,7 @@ class DeltaLog:
             version += 1
 
     async def _refuse_gap(self, version: int) -> None:
-        """``Conflict`` when ``version`` is missing although later ones are there: the log was cleaned beneath us."""
+        """Raise ``Conflict`` when ``version`` is missing although later ones are there: the log was cleaned up meanwhile."""
         later = [entry.key async for entry in self.store.list(LOG, f"{LOG}{version:020d}")]
         numbered = [key for key in later if key[len(LOG) :][:20].isdigit()]
         if numbered and commit_key(version) not in numbered:
@@ -203,7 +217,7 @@ class DeltaLog:
 
 
 class _Claim:
-    """What one commit wants, and with which other commits that cannot be reconciled."""
+    """One commit's actions, and the test of whether another commit contradicts them. Raises ``Conflict`` when made in vain."""
 
     def __init__(self, snapshot: Snapshot, actions: Sequence[Action]) -> None:
         self.id = str(uuid.uuid4())
@@ -221,11 +235,11 @@ class _Claim:
             raise Conflict(f"cannot commit: {min(gone)} is not in the table at version {snapshot.version}")
 
     def made(self, actions: Sequence[Json]) -> bool:
-        """Whether these are the actions of this very commit."""
+        """Return whether these are the actions of this very commit."""
         return any(action.get("commitInfo", {}).get("txnId") == self.id for action in actions)
 
     def check(self, version: int, actions: Sequence[Json]) -> None:
-        """``Conflict`` when the commit of ``version`` and this one cannot both count."""
+        """Raise ``Conflict`` when the commit of ``version`` and this one cannot both count."""
         for action in actions:
             if "protocol" in action or "metaData" in action:
                 raise Conflict(f"cannot commit: version {version} changed the table's protocol or metadata")
@@ -236,7 +250,7 @@ class _Claim:
 
 
 def _version_0(url: str, now: int) -> bytes:
-    """The commit that makes the table: oldest protocol, and our columns."""
+    """Return version 0: protocol (1, 2), which every reader knows, and the table's columns."""
     metadata = {
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{url}/{ROOT}")),
         "format": {"provider": "parquet", "options": {}},
@@ -256,5 +270,5 @@ def _lines(actions: Sequence[Json]) -> bytes:
 
 
 def _encoded(path: str) -> str:
-    """As the log spells paths; nothing changes in the names that logsink gives."""
+    """Return a path as the log spells it (percent-encoded). Names that logsink gives need no encoding."""
     return quote(path, safe="/=")

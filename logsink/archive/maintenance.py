@@ -1,12 +1,12 @@
-"""Upkeep of the store, by any receiver, again and again: adoption, retention, checkpoints and log clean-up, deletion of data
-files that nobody needs, compaction.
+"""Maintenance of the store, which any receiver does again and again: adoption, retention, checkpoints and log clean-up,
+deletion of data files that nobody needs, compaction.
 
-Everything here may be done by several processes at once, stopped anywhere and done again. ``deltalake`` writes checkpoints
-and cleans the log; it is imported when the first one is due, and nothing else of it is ever used: its ``optimize.*`` doubles
-rows when raced, its ``to_pyarrow_*`` abort the interpreter at exit, and a full vacuum deletes files about to be committed.
+Several processes may do all of this at once, be stopped anywhere, and do it again. ``deltalake`` writes checkpoints and cleans
+the log; it is imported when the first one is due, and nothing else of it is ever used: its ``optimize.*`` doubles rows when
+raced, its ``to_pyarrow_*`` abort the interpreter at exit, and its full vacuum deletes files about to be committed.
 
-A checkpoint is read back by our own reader and must hold what the commits held, before the clean-up deletes any of them. On a
-local directory it is forced to the disk first: a power cut must not leave neither.
+Before the clean-up deletes any commit, the checkpoint is read back by logsink's own reader and must hold what the commits
+held. On a local directory it is forced to the disk first, so that a power cut leaves the one or the other.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from logsink import telemetry
 from logsink.archive.adoption import Adopted, adopt
@@ -30,6 +30,8 @@ from logsink.errors import Conflict, FormatError, LogsinkError, NotFound, StoreE
 from logsink.journal import list_segments
 from logsink.place import Bucket, Directory, parse
 from logsink.store import FILE_MODE, Store
+
+_T = TypeVar("_T")
 
 
 class Upkeep(Sizes, Protocol):
@@ -48,8 +50,9 @@ class Upkeep(Sizes, Protocol):
 
 
 class Maintained(NamedTuple):
-    """What was done: segments archived and deleted, dates retired, files merged, version of the checkpoint (-1: none was
-    due), data files deleted; and what failed.
+    """What one round of maintenance did, and the errors of the duties that failed.
+
+    ``compacted``: one entry for each merge. ``checkpoint``: version of the checkpoint written, -1 when none was due.
     """
 
     adopted: Adopted = Adopted()
@@ -61,8 +64,10 @@ class Maintained(NamedTuple):
 
 
 class Due(NamedTuple):
-    """What a round would do now: segments of receivers that are gone, dates to retire, version of the checkpoint (-1: none),
-    data files to delete, files to merge.
+    """What a round of maintenance would do now.
+
+    ``segments``: number of segments to adopt or delete. ``checkpoint``: version of the checkpoint to write, -1: none.
+    ``groups``: data files to merge, each group into one.
     """
 
     segments: int = 0
@@ -73,43 +78,50 @@ class Due(NamedTuple):
 
 
 class Maintenance:
-    """The upkeep that one process does. ``rest``: see ``Compactor``."""
+    """The maintenance that one process does. ``rest``: see ``Compactor``. ``close`` it at the end."""
 
     def __init__(self, rounds: Rounds, limits: Limits, upkeep: Upkeep, *, rest: float = 0.0) -> None:
         self.compactor = Compactor(rounds.log, upkeep, rest=rest)
         self._rounds, self._log, self._limits, self._upkeep = rounds, rounds.log, limits, upkeep
-        self._failed: list[LogsinkError] = []
 
     def close(self) -> None:
-        """Wait for computations that were left behind by cancelling."""
+        """End the threads, without waiting for computations that cancelling left behind. No method may be called afterwards."""
         self.compactor.close()
 
     async def once(self, *, own: Collection[str] = (), thorough: bool = False) -> Maintained:
-        """Do what is due now; ``own`` are the receivers of this process, whose segments others may adopt, but not it.
+        """Do what is due now, and return what was done.
 
-        Data files to delete are looked for after a checkpoint, or when ``thorough``: it takes a listing of all of them.
-        A duty that fails is logged and left for the next time; the others are done all the same. Cancelling is safe.
+        ``own``: ids of this process, whose segments others may adopt, but not it. Data files to delete are looked for after a
+        checkpoint, or when ``thorough``, because that lists all of them. A duty that fails is logged and left for the next
+        time; the others are done all the same. Cancelling is safe.
         """
-        upkeep, self._failed = self._upkeep, []
-        adopted, dates, checkpointed, removed, compacted = Adopted(), None, -1, Removed(), list[Compacted]()
-        with self._failing_alone():
-            adopted = await adopt(self._rounds, self._limits, orphan_after=upkeep.orphan_after, own=own)
-        if upkeep.retention is not None:
-            with self._failing_alone():
-                dates = await retire(self._log, upkeep.retention)
-        with self._failing_alone():
-            checkpointed = await checkpoint(self._log, upkeep.checkpoint_every)
+        log, upkeep = self._log, self._upkeep
+        failed: list[LogsinkError] = []
+
+        async def attempt(duty: Awaitable[_T], otherwise: _T) -> _T:
+            """Return the duty's result, or ``otherwise`` when it fails."""
+            try:
+                return await duty
+            except LogsinkError as error:
+                telemetry.MAINTENANCE_FAILED.log(error=error)
+                failed.append(error)
+                return otherwise
+
+        adopted = await attempt(adopt(self._rounds, self._limits, orphan_after=upkeep.orphan_after, own=own), Adopted())
+        dates = await attempt(retire(log, upkeep.retention), None) if upkeep.retention is not None else None
+        checkpointed = await attempt(checkpoint(log, upkeep.checkpoint_every), -1)
+        removed = Removed()
         if checkpointed >= 0 or thorough:
-            with self._failing_alone():
-                removed = await remove_files(
-                    self._log, orphan_after=upkeep.orphan_after, keep_removed=upkeep.keep_removed
-                )
-        with self._failing_alone():
-            await self._compact(compacted)
-        return Maintained(adopted, dates, tuple(compacted), checkpointed, removed, tuple(self._failed))
+            deletion = remove_files(log, orphan_after=upkeep.orphan_after, keep_removed=upkeep.keep_removed)
+            removed = await attempt(deletion, removed)
+        compacted = []
+        until = log.monotonic() + upkeep.every
+        while log.monotonic() < until and (merged := await attempt(self._compact(), None)):
+            compacted.append(merged)
+        return Maintained(adopted, dates, tuple(compacted), checkpointed, removed, tuple(failed))
 
     async def due(self) -> Due:
-        """What a thorough round would do; nothing is changed. What it does not see: work that comes of other work."""
+        """Return what a thorough round would do, without work that only other work makes due. Changes nothing."""
         upkeep, log = self._upkeep, self._log
         before = await log.store.now() - upkeep.orphan_after
         segments = sum(one.modified < before for one in await list_segments(log.store))
@@ -126,32 +138,19 @@ class Maintenance:
             await self.compactor.due(snapshot),
         )
 
-    async def _compact(self, done: list[Compacted]) -> None:
-        """Merge what is due, until the next round of everything is, or until somebody else is found to be at it."""
-        until = self._log.monotonic() + self._upkeep.every
-        while self._log.monotonic() < until:
-            try:
-                merged = await self.compactor.step()
-            except Conflict:
-                telemetry.COMPACTION_CONFLICTS.inc()
-                return
-            if merged is None:
-                return
-            done.append(merged)
-
-    @contextmanager
-    def _failing_alone(self) -> Iterator[None]:
+    async def _compact(self) -> Compacted | None:
+        """Merge one group; return None when none is due, or when another process is found to merge the same files."""
         try:
-            yield
-        except LogsinkError as error:
-            telemetry.MAINTENANCE_FAILED.log(error=error)
-            self._failed.append(error)
+            return await self.compactor.step()
+        except Conflict:
+            telemetry.COMPACTION_CONFLICTS.inc()
+            return None
 
 
 async def checkpoint(log: DeltaLog, every: int) -> int:
-    """Write a checkpoint when ``every`` commits stand behind the last one, and clean the log up; its version, or -1.
+    """Write a checkpoint and clean the log up when ``every`` commits follow the last one; return its version, or -1.
 
-    ``FormatError`` when what was written is not what the commits hold: it is taken away again, and nothing is cleaned.
+    Raises ``FormatError`` when the checkpoint does not hold what the commits hold: it is deleted, and nothing is cleaned up.
     """
     snapshot = await log.load()
     if snapshot.version - snapshot.checkpoint < every or "://" not in log.store.url:
@@ -171,7 +170,7 @@ async def checkpoint(log: DeltaLog, every: int) -> int:
 
 
 async def _set_aside(log: DeltaLog) -> None:
-    """Move damaged checkpoints to quarantine: the log was read without them, and deltalake cannot begin at one."""
+    """Move damaged checkpoints to quarantine: logsink read the log without them, but deltalake would begin at one and fail."""
     for version in list(log.damaged):
         key = checkpoint_key(version)
         with suppress(NotFound):
@@ -180,13 +179,13 @@ async def _set_aside(log: DeltaLog) -> None:
                 await asyncio.to_thread(read_checkpoint, body, version)
             except FormatError as error:
                 await log.store.put_absent(QUARANTINE + key, body)
-                await log.store.delete([key, HINT])  # the hint may name it; it is only one
+                await log.store.delete([key, HINT])  # the hint, which only saves time, may name it
                 telemetry.QUARANTINE.log(key=key, error=error)
         del log.damaged[version]
 
 
 def _write_checkpoint(table: str, options: dict[str, str], version: int) -> None:
-    from deltalake import DeltaTable  # 35 ms and 30 MB, for whoever maintains only
+    from deltalake import DeltaTable  # 35 ms and 30 MB, which only maintenance needs
     from deltalake.exceptions import DeltaError
 
     try:
@@ -206,7 +205,7 @@ def _clean_up(table: str, options: dict[str, str]) -> None:
 
 
 def _trouble(what: str, error: Exception) -> StoreError:
-    """What deltalake says, without the colours and the body of the reply in it."""
+    """Return the error for what deltalake says, of which only the first line is fit to be shown."""
     cause = (str(error).splitlines() or [type(error).__name__])[0]
     if "necessary privileges" in cause:
         hint = "s3:ListBucket needs the condition StringLikeIfExists: see the policy in docs/storage.md"
@@ -215,7 +214,7 @@ def _trouble(what: str, error: Exception) -> StoreError:
 
 
 def _force_to_disk(root: Path, version: int) -> None:
-    """fsync the checkpoint, the hint, and the directory that names them; files get the permissions of all others."""
+    """fsync the checkpoint, the hint and their directory, and give the files the permissions of all others."""
     for key in (checkpoint_key(version), HINT, os.path.dirname(HINT)):
         descriptor = os.open(root / key, os.O_RDONLY)
         try:
@@ -228,7 +227,7 @@ def _force_to_disk(root: Path, version: int) -> None:
 
 
 async def _verify(store: Store, snapshot: Snapshot) -> None:
-    """Read the checkpoint of the snapshot's version back. Its tombstones may be fewer: the old ones are left out."""
+    """Read the checkpoint of the snapshot's version back and compare. It may have fewer tombstones: old ones are left out."""
     key = checkpoint_key(snapshot.version)
     try:
         written = await asyncio.to_thread(read_checkpoint, await store.get(key), snapshot.version)
@@ -241,7 +240,7 @@ async def _verify(store: Store, snapshot: Snapshot) -> None:
 
 
 async def _s3_options(bucket: Bucket) -> dict[str, str]:
-    """What deltalake needs to reach the same bucket as the same user, from the same chain as the store."""
+    """Return the options for deltalake to reach the bucket with the region, endpoint and credentials that the store uses."""
     from aiobotocore.session import get_session
 
     session = get_session()

@@ -1,4 +1,4 @@
-"""The rows of several data files put into one, laid out as ``file`` has it; in bounded memory, a batch of rows at a time.
+"""Merge the rows of several data files into one with the layout of ``file``, in bounded memory.
 
 ::
 
@@ -6,8 +6,8 @@
     it -> sorted -> a run of the new file
 
 In memory at once: the inputs' bytes, each until its last row was written, and the output's; the time of every row, at the
-beginning; the rows of one slab; and row groups that reach beyond it, ``HELD`` bytes of them. Those that do not fit are decoded
-again for the next slab, which costs time where very many large files are of one time, and never memory.
+beginning; the rows of one slab; and row groups that reach beyond it, ``HELD`` bytes of them. Row groups beyond that are decoded
+again for the next slab: where very many large files cover the same time, that costs time, and never memory.
 """
 
 from __future__ import annotations
@@ -29,27 +29,35 @@ from logsink.errors import FormatError
 from logsink.parse import CODED_COLUMNS, FORMAT_VERSION, ROWS_SCHEMA
 
 HELD = 128 << 20
-"""Bytes of decoded rows that wait for the next slab."""
+"""Most bytes of decoded rows that wait for the next slab."""
 
 SLAB = 64 << 20
-"""Bytes that the rows of a slab have, uncompressed and as far as the inputs' averages tell."""
+"""Most bytes of a slab's rows, uncompressed, as estimated from the inputs' averages."""
 
 _LOW = int(np.iinfo(np.int64).min)
 _KEY = ("time", "received", "nth")
 
 
+class Unreadable(FormatError):
+    """Raised for a data file, at ``path``, that this version cannot read, or in which it does not know everything."""
+
+    def __init__(self, path: str, cause: Exception) -> None:
+        super().__init__(f"cannot merge data file {path}: {cause!r}")
+        self.path = path
+
+
 class _Place(NamedTuple):
-    """Where a slab begins: at this time and, where one instant has more rows than a run, at this ``received``."""
+    """The first place of a slab: a time and, where one instant has more rows than a run, a ``received``."""
 
     time: int
     received: int = _LOW
 
     def after(self, low: int) -> bool:
-        """Whether a row of the time ``low`` can stand before this place."""
+        """Return whether a row of the time ``low`` can stand before this place."""
         return low < self.time or (low == self.time and self.received > _LOW)
 
     def reached(self, rows: _Part) -> npt.NDArray[np.bool_]:
-        """Which of the rows do not stand before this place."""
+        """Return the mask of the rows that stand at this place or after it."""
         reached: npt.NDArray[np.bool_] = rows.time >= self.time
         if self.received > _LOW:
             reached &= (rows.time > self.time) | (rows.received >= self.received)
@@ -64,15 +72,15 @@ class _Part:
         self.time, self.received = (_numbers(table, name) for name in ("time", "received"))
 
     def within(self, start: _Place, end: _Place | None) -> _Part:
-        """Those from ``start`` on and before ``end``."""
-        wanted = start.reached(self)
+        """Return the rows from ``start`` on and before ``end``."""
+        inside = start.reached(self)
         if end is not None:
-            wanted &= ~end.reached(self)
-        return self if wanted.all() else _Part(self.table.filter(pa.array(wanted)))
+            inside &= ~end.reached(self)
+        return self if inside.all() else _Part(self.table.filter(pa.array(inside)))
 
 
 class _Group(NamedTuple):
-    """A row group that was not written yet, or not all of it; ``low``, ``high`` are its first and last time."""
+    """A row group whose rows are not all written yet; ``low`` and ``high`` are its first and last time."""
 
     low: int
     high: int
@@ -86,13 +94,11 @@ class _Group(NamedTuple):
 class Input:
     """A data file of ``rows`` rows to be merged, all of it in memory.
 
-    ``FormatError`` when this version does not know all that is in it, or cannot read it, now or later; its path is then put
-    into ``unreadable``.
+    Making and reading it raises ``Unreadable``.
     """
 
-    def __init__(self, path: str, body: bytes, rows: int, unreadable: set[str]) -> None:
+    def __init__(self, path: str, body: bytes, rows: int) -> None:
         self.path, self.rows = path, rows
-        self._unreadable = unreadable
         with self._reading():
             source = pa.BufferReader(body)
             metadata = pq.read_metadata(source)
@@ -110,10 +116,10 @@ class Input:
                 raise ValueError(f"format {version}, {metadata.num_rows} of {rows} rows, columns {sorted(self._names)}")
         self.groups: int = metadata.num_row_groups
         self.nbytes = sum(metadata.row_group(number).total_byte_size for number in range(self.groups))
-        """Of all its rows, uncompressed."""
+        """Uncompressed bytes of all rows."""
 
     def read(self, group: int, columns: Sequence[str]) -> pa.Table:
-        """These columns of a row group, each one chunk and as in ``ROWS_SCHEMA``; nulls for a column that it does not have."""
+        """Return columns of a row group, one chunk each and typed as in ``ROWS_SCHEMA``; nulls where the file lacks one."""
         with self._reading():
             found = self._parquet.read_row_group(group, [n for n in columns if n in self._names], use_threads=False)
             found = found.unify_dictionaries().combine_chunks()
@@ -129,12 +135,11 @@ class Input:
         try:
             yield
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-            self._unreadable.add(self.path)
-            raise FormatError(f"cannot merge data file {self.path}: {error!r}") from error
+            raise Unreadable(self.path, error) from error
 
 
 class _Slab:
-    """The rows of all parts, as ``file.Source``."""
+    """The rows of all parts, as a ``file.Source``."""
 
     def __init__(self, parts: Sequence[_Part]) -> None:
         self._table = pa.concat_tables([part.table for part in parts]).unify_dictionaries().combine_chunks()
@@ -152,10 +157,10 @@ class _Slab:
 
 
 def merge(inputs: list[Input], writer: FileWriter, pause: Callable[[float], None] = lambda worked: None) -> None:
-    """Write the rows of all ``inputs``, which are taken out of the list and let go one after the other.
+    """Write the rows of all ``inputs`` in order of time. The list is emptied: each input is freed after its last row.
 
-    ``pause`` is called after each run with the CPU seconds that it took; what it raises ends the merge. ``FormatError``: an
-    input cannot be read to its end.
+    ``pause`` is called after each run with the CPU seconds that it took; an error that it raises ends the merge.
+    Raises ``Unreadable`` when an input cannot be read to its end.
     """
     total, nbytes = sum(one.rows for one in inputs), sum(one.nbytes for one in inputs)
     most = max(1, min(file.RUN, SLAB * total // max(nbytes, 1)))
@@ -185,7 +190,7 @@ def merge(inputs: list[Input], writer: FileWriter, pause: Callable[[float], None
 
 
 def _survey(inputs: Sequence[Input], most: int) -> tuple[list[_Group], list[_Place]]:
-    """All row groups, and where slabs begin that have no more than ``most`` rows."""
+    """Return all row groups, sorted by first time, and the places where slabs of at most ``most`` rows begin."""
     groups, times, received = list[_Group](), list[Index](), list[Index]()
     for one in inputs:
         for number in range(one.groups):
@@ -205,14 +210,14 @@ def _places(times: Sequence[Index], received: Sequence[Index], most: int) -> Ite
         if end - start <= most:
             yield _Place(instant)
             continue
-        # More rows of one instant than a run has: of those, ``received`` cuts them.
+        # One instant has more rows than a run may have: cut them by ``received``.
         at = np.sort(np.concatenate([r[t == instant] for t, r in zip(times, received, strict=True)]))
         for number, (first, _) in enumerate(_cut(at, most)):
             yield _Place(instant, int(at[first]) if number else _LOW)
 
 
 def _cut(values: Index, most: int) -> Iterator[tuple[int, int]]:
-    """Slices of sorted ``values``, cut where they change: of at most ``most`` values, or all of one value."""
+    """Yield slices of sorted ``values``, cut between different values: at most ``most`` of them, or all of one value."""
     start = 0
     while start < len(values):
         end = min(start + most, len(values))
@@ -224,7 +229,7 @@ def _cut(values: Index, most: int) -> Iterator[tuple[int, int]]:
 
 
 def _numbers(table: pa.Table, name: str) -> Index:
-    """A column of instants as microseconds since the epoch."""
+    """Return a column of instants as microseconds since the epoch."""
     column = table[name]
     found: Index = pc.cast(column.chunk(0), pa.int64()).to_numpy() if column.num_chunks else np.zeros(0, np.int64)
     return found

@@ -1,9 +1,9 @@
-"""A receiver's first contact with its store: prove it, make the table, and wait for what can mend itself.
+"""A receiver prepares its store before it listens: it probes the store, makes the table, and tries again where that may help.
 
-A store that is down, slow or cannot be resolved, credentials that are refused or have expired, rights that are not there yet
-and a full disk may all be mended without this process: they are tried again, as they are while it receives. What cannot mend
-itself is raised: no credentials at all, no such bucket, an endpoint that is none, a server that lets two conditional puts of
-one key succeed, a table that cannot be read or has lost its log.
+Somebody else may bring a store up, let its name resolve, renew credentials, grant rights or free a full disk: such trouble is
+tried again, as it is while the receiver runs. What stays wrong until somebody restarts the receiver is raised: no credentials
+at all, no such bucket, an endpoint that is no URL, a server that lets two conditional puts of one key succeed, a table that
+cannot be read or has lost its log.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from logsink.archive.log import DeltaLog
 from logsink.errors import StoreError, Unavailable, Withheld
 
 SLOW = 10.0
-"""Seconds without an outcome after which a try is said to have none yet."""
+"""Seconds after which a try that has no outcome yet is logged."""
 
 LONGEST_PAUSE = 10.0
-"""Seconds between two tries at most; the first pause is one, each later one twice the one before."""
+"""Most seconds between two tries; the first pause is one second, each later one twice the one before."""
 
 
 class Preparation:
-    """What is known of the store until it can be used: ``error``, or None before the first try has an outcome."""
+    """The tries of one receiver to use its store. ``error`` is what the last one failed with; None: nothing failed yet.
+
+    ``sleep`` and ``slow`` (seconds) are given by tests.
+    """
 
     def __init__(
         self,
@@ -38,14 +41,15 @@ class Preparation:
         self._failed = 0
 
     async def run(self) -> None:
-        """Return when the store can be used and has a table. Raises what cannot mend itself. Cancelling is safe."""
+        """Return when the store can be used and has a table. Raises trouble that another try cannot end. Cancelling is safe."""
         pause = 1.0
         while True:
             try:
                 await self._try()
                 break
             except (Unavailable, Withheld) as error:
-                self._trouble(error)
+                self._failed += 1
+                self._report(error)
             await self._sleep(pause * random.uniform(0.5, 1))
             pause = min(2 * pause, LONGEST_PAUSE)
         if self._failed:
@@ -53,12 +57,12 @@ class Preparation:
         self.error = None
 
     async def _try(self) -> None:
-        """One try, however long it takes; one that takes long is told of."""
+        """Try once, however long it takes, and log after ``slow`` seconds that there is no answer yet."""
         attempt = asyncio.ensure_future(self._use())
         try:
             done, _ = await asyncio.wait({attempt}, timeout=self._slow)
             if not done:
-                self._say(Unavailable(f"cannot reach {self._log.store.url}: no answer in {self._slow:g} s"))
+                self._report(Unavailable(f"cannot reach {self._log.store.url}: no answer in {self._slow:g} s"))
             await attempt
         finally:
             attempt.cancel()
@@ -67,11 +71,7 @@ class Preparation:
         await self._log.store.probe()
         await self._log.create()
 
-    def _trouble(self, error: StoreError) -> None:
-        self._failed += 1
-        self._say(error)
-
-    def _say(self, error: StoreError) -> None:
-        """Log what is wrong: new trouble at once, the same again as a count (``telemetry.Event.matter``)."""
+    def _report(self, error: StoreError) -> None:
+        """Log ``error``: a new one at once, the same again as a count (``telemetry.Event.matter``)."""
         self.error = error
         telemetry.STORE_NOT_REACHED.log(tries=max(1, self._failed), error=error)

@@ -1,15 +1,16 @@
-"""What leaves: dates past their retention from the table, and data files that no reader needs from the store.
+"""Retention: old dates leave the table, and data files that no reader needs leave the store.
 
-Retention is one commit that takes whole dates out of the table; nothing is read or written again. As after a compaction, the
-files stay for ``keep_removed``: readers that took their snapshot before still want them.
+Dates past their retention leave the table by one commit; no file is read or written again. As after a compaction, the files
+stay for ``keep_removed``, because readers that took their snapshot before still read them.
 
-A data file is deleted only when it is not live, and its tombstone is older than that, or, where it has none, no commit can
-bring it in any more (I7). Its footer tells: its commit needs each lane of ``logsink.lanes`` right before a first sequence, or
-each file of ``logsink.inputs`` in the table. A lane at that sequence or beyond, or a file that is gone, and the commit can
-never win. A file whose tombstone is not in the log any more has been committed, so the same rule is true of it.
+A data file is deleted only when it is not live and either its tombstone is older than ``keep_removed`` or, where it has none,
+no commit can bring it into the table any more (I7). Its footer tells: its commit needs each lane of ``logsink.lanes`` to stand
+right before a first sequence, or each file of ``logsink.inputs`` to be in the table. When one lane stands at that sequence or
+beyond, or one of the files is gone, the commit can never win. A file whose tombstone has left the log was committed once, so
+the same rule holds for it.
 
-Retention and the age of tombstones are the two places where a clock decides what is deleted. Of the store's clock and this
-machine's the one that is behind counts.
+Retention and the age of tombstones are the two places where a clock decides what is deleted. Whichever is behind counts: the
+store's clock or this machine's.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ from logsink.errors import FormatError, NotFound
 from logsink.store import Entry, Store
 
 _MOST = 10_000
-"""Files of one commit of retention: 3 MB of JSON."""
+"""Most files that one commit takes out of the table: 3 MB of JSON."""
 
 _TAIL = 1 << 16
-"""Octets at a data file's end that nearly always hold its whole footer."""
+"""Bytes at the end of a data file that nearly always hold its whole footer."""
 
 
 class Retired(NamedTuple):
-    """Files taken out of the table: how many, their bytes, and the first and last of their dates."""
+    """Files that retention took out of the table: their number and bytes, and the first and last of their dates."""
 
     files: int
     nbytes: int
@@ -52,23 +53,23 @@ class Retired(NamedTuple):
 
 
 class Removed(NamedTuple):
-    """Data files deleted, and their bytes."""
+    """Number and bytes of data files that were deleted, or would be."""
 
     files: int = 0
     nbytes: int = 0
 
 
 def expired_files(snapshot: Snapshot, before: float) -> list[DataFile]:
-    """Live files of dates that ended by ``before`` (seconds since the epoch), the oldest first."""
+    """Return the live files of dates that ended by ``before`` (seconds since the epoch), the oldest first."""
     return sorted(
         (file for file in snapshot.files.values() if end_of_date(file.date) <= before), key=lambda one: one.date
     )
 
 
 async def retire(log: DeltaLog, retention: float) -> Retired | None:
-    """Take the oldest files whose date ended more than ``retention`` seconds ago out of the table; None: there were none.
+    """Take the oldest files whose date ended more than ``retention`` seconds ago out of the table; None when there is none.
 
-    Errors as of ``DeltaLog.commit``.
+    Raises what ``DeltaLog.commit`` raises.
     """
     snapshot = await log.load()
     old = expired_files(snapshot, await log.now() - retention)[:_MOST]
@@ -82,7 +83,7 @@ async def retire(log: DeltaLog, retention: float) -> Retired | None:
 
 
 async def remove_files(log: DeltaLog, *, orphan_after: float, keep_removed: float) -> Removed:
-    """Delete the data files that ``removable_files`` finds."""
+    """Delete the data files that ``removable_files`` returns."""
     found = await removable_files(log, orphan_after=orphan_after, keep_removed=keep_removed)
     if not found:
         return Removed()
@@ -94,16 +95,16 @@ async def remove_files(log: DeltaLog, *, orphan_after: float, keep_removed: floa
 
 
 async def removable_files(log: DeltaLog, *, orphan_after: float, keep_removed: float) -> list[Entry]:
-    """Data files to delete: removed from the table ``keep_removed`` seconds ago, or never to be committed.
+    """Return the data files to delete: removed from the table over ``keep_removed`` seconds ago, or never to be committed.
 
-    Of those that are not in the log only files older than ``orphan_after`` seconds are looked at, because nearly all younger
-    ones are about to be committed. Those that say nothing of their commit, or that another program put there, stay.
+    Of files that the log does not know, only those older than ``orphan_after`` seconds are read, because nearly all younger
+    ones are about to be committed. Files that say nothing about their commit, or that another program put there, stay.
     """
     now = await log.now()
     # Listed before the snapshot is loaded: what a file's commit was planned on is then in the snapshot, or has left it.
     listed = [entry async for entry in log.store.list(f"{ROOT}date=")]
     snapshot = await log.load()
-    if snapshot.version < 0:  # files without a log: nobody can tell what they are
+    if snapshot.version < 0:  # without a log, nothing tells which files count
         return []
     found = []
     for entry in listed:
@@ -121,7 +122,7 @@ async def removable_files(log: DeltaLog, *, orphan_after: float, keep_removed: f
 
 
 async def _cannot_be_committed(store: Store, snapshot: Snapshot, key: str) -> bool:
-    """Whether no commit can bring this file into the table any more."""
+    """Return whether no commit can bring this file into the table any more."""
     try:
         needs = await commit_needs(store, key)
     except (FormatError, NotFound):
@@ -130,15 +131,15 @@ async def _cannot_be_committed(store: Store, snapshot: Snapshot, key: str) -> bo
     return behind or any(path not in snapshot.files for path in needs.inputs)
 
 
-class Needs(NamedTuple):
-    """What the commit of a data file covers: ``appId`` -> first and last sequence; or the files that it replaces."""
+class CommitNeeds(NamedTuple):
+    """What the commit of a data file covers: ``appId`` -> first and last sequence; or the paths of files that it replaces."""
 
     lanes: dict[str, tuple[int, int]]
     inputs: Sequence[str]
 
 
-async def commit_needs(store: Store, key: str) -> Needs:
-    """What a data file's footer says of its commit. ``FormatError`` when it says nothing."""
+async def commit_needs(store: Store, key: str) -> CommitNeeds:
+    """Return what a data file's footer says about its commit. Raises ``FormatError`` when it says nothing."""
     tail = await store.get(key, -_TAIL)
     size = int.from_bytes(tail[-8:-4], "little") + 8
     if size > len(tail):
@@ -148,6 +149,6 @@ async def commit_needs(store: Store, key: str) -> Needs:
         lanes, inputs = orjson.loads(metadata.get(LANES, b"{}")), orjson.loads(metadata.get(INPUTS, b"[]"))
         if not (lanes or inputs):
             raise ValueError("it names neither lanes nor inputs")
-        return Needs({app_id: (int(first), int(last)) for app_id, (first, last) in lanes.items()}, list(inputs))
+        return CommitNeeds({app_id: (int(first), int(last)) for app_id, (first, last) in lanes.items()}, list(inputs))
     except (pa.ArrowException, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise FormatError(f"cannot read what data file {key} needs: {error!r}") from error

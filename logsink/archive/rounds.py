@@ -1,4 +1,4 @@
-"""One archive round: segments in, data files and one commit out. What the archiver and adoption have in common.
+"""Archive rounds, for the archiver and for adoption: segments in, data files and one commit out.
 
 ::
 
@@ -6,7 +6,7 @@
 
 A commit covers, for each lane, exactly the sequences after the snapshot's txn up to its own, without a missing number (I3,
 I4). A segment that no version can read is copied to ``quarantine/`` first and then counts as covered, so that its lane goes
-on. File names are unique to each attempt: whose commit loses leaves files behind, which ``maintain`` removes later.
+on. File names are unique to each attempt: a round whose commit loses leaves files behind, which ``retention`` removes later.
 """
 
 from __future__ import annotations
@@ -32,21 +32,22 @@ from logsink.parse import RULES_VERSION, Frames, Origin, Settings, Workspace, pa
 from logsink.platform.threads import background_thread
 
 QUARANTINE = "quarantine/"
+"""Prefix under which unreadable objects are kept, each below its own key."""
 
 _PUTS = 4
-"""Data files put at once; there is one for each date, so nearly always there is one."""
+"""Most data files put at the same time. There is one for each date, so nearly always there is one."""
 
-ROWS, OCTETS_PER_ROW = 1 << 18, 128
-"""Most rows of a round that has more than one segment: one for each 128 octets of ``archive.max_bytes``, but not less than
-262,144. Parsing and writing a row takes 100 to 500 octets of memory besides its frame, however short that is."""
+ROWS, BYTES_PER_ROW = 1 << 18, 128
+"""Most rows of a round that has more than one segment: one for each 128 bytes of ``archive.max_bytes``, but not less than
+262,144. Parsing and writing a row takes 100 to 500 bytes of memory besides its frame, however short that is."""
 
 FRAMING = int(Flag.TRUNCATED | Flag.INCOMPLETE | Flag.INFLATED | Flag.MAYBE_RESENT | Flag.SENT_TWICE)
-"""Flags that are counted where frames are received; the parser's are counted here."""
+"""Flags that are counted where frames are received; the parser's flags are counted here."""
 
 
 def most_rows(limits: Limits) -> int:
-    """Rows of a round at most, by ``ROWS``."""
-    return max(ROWS, limits.max_bytes // OCTETS_PER_ROW)
+    """Return the most rows of a round that has more than one segment."""
+    return max(ROWS, limits.max_bytes // BYTES_PER_ROW)
 
 
 class Limits(Protocol):
@@ -61,7 +62,7 @@ class Limits(Protocol):
 
 
 class Committed(NamedTuple):
-    """What one commit put into the table; ``lanes`` are the ``txn`` of it."""
+    """What one commit put into the table. ``lanes``: ``appId`` -> last sequence, the commit's ``txn`` actions."""
 
     version: int
     lanes: Mapping[str, int]
@@ -71,13 +72,16 @@ class Committed(NamedTuple):
     nbytes: int
 
     def check(self, snapshot: Snapshot) -> None:
-        """``Conflict`` unless ``snapshot``, loaded after the commit, holds it: the log may have been cleaned before it."""
+        """Raise ``Conflict`` unless ``snapshot``, loaded after the commit, holds it.
+
+        Another process may have cleaned the log beneath the commit, so that no reader ever sees its version.
+        """
         for app_id, last in self.lanes.items():
             if snapshot.txn.get(app_id, 0) < last:
                 raise Conflict(f"cannot find version {self.version} in the table: lane {app_id} is not at {last}")
 
     def report(self) -> None:
-        """Count it and log it."""
+        """Count and log the commit."""
         telemetry.COMMITS.inc()
         telemetry.ARCHIVED_ROWS.inc(self.rows)
         telemetry.ARCHIVED_BYTES.inc(self.nbytes)
@@ -86,8 +90,10 @@ class Committed(NamedTuple):
 
 
 def committable(snapshot: Snapshot, names: Iterable[SegmentName]) -> list[SegmentName]:
-    """Those of ``names`` that a commit on ``snapshot`` may cover, in this order: of each lane the sequences right after its
-    txn, up to the first that is missing. A lane's names must come in order.
+    """Return the segments that a commit on ``snapshot`` may cover, in the order of ``names``.
+
+    These are, for each lane, the sequences right after its txn, up to the first that is missing. ``names`` must have those of
+    each lane in order.
     """
     last: dict[str, int] = {}
     chosen = []
@@ -99,7 +105,10 @@ def committable(snapshot: Snapshot, names: Iterable[SegmentName]) -> list[Segmen
 
 
 class Rounds:
-    """Makes commits for one process, one at a time: frames are gathered in a buffer that the next round uses again."""
+    """Makes the archive's commits for one process, one at a time.
+
+    Frames are gathered in a buffer that the next round uses again. ``close`` it at the end.
+    """
 
     def __init__(self, log: DeltaLog) -> None:
         self.log = log
@@ -108,13 +117,13 @@ class Rounds:
         self._lock = asyncio.Lock()
 
     def close(self) -> None:
-        """Nobody waits for a round's computation that was left behind by cancelling. The object cannot be used afterwards."""
+        """End the thread, without waiting for a computation that cancelling left behind. No method may be called afterwards."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def read(self, name: SegmentName) -> Segment | None:
-        """The segment, or None when no version can read it: then its bytes are in quarantine.
+        """Read a segment; return None when no version can read it, after copying its bytes to quarantine.
 
-        ``NotFound``: it is gone. ``FormatError``: a newer version wrote it, and should archive it.
+        Raises ``NotFound`` when it is gone, ``FormatError`` when a newer logsink wrote it, which then has to archive it.
         """
         store = self.log.store
         try:
@@ -135,10 +144,10 @@ class Rounds:
         return segment
 
     async def archive(self, snapshot: Snapshot, segments: dict[SegmentName, Segment | None]) -> Committed:
-        """Commit the rows of ``segments`` (None: in quarantine), chosen by ``committable`` from one receiver's.
+        """Commit the rows of ``segments`` (None: in quarantine), which ``committable`` chose from one receiver's.
 
-        They are taken out of the mapping, so that the memory of each is free as soon as its frames are gathered.
-        Errors as of ``DeltaLog.commit``; after any of them, and when cancelled, load a fresh snapshot and plan again.
+        The mapping is emptied, so that the memory of each segment is free as soon as its frames are gathered.
+        Raises what ``DeltaLog.commit`` raises; after an error, and when cancelled, load a fresh snapshot and plan again.
         """
         lanes: dict[str, tuple[int, int]] = {}
         for name in segments:
@@ -164,7 +173,7 @@ class Rounds:
     def _files(
         self, segments: list[Segment], lanes: Mapping[str, tuple[int, int]], receiver: str
     ) -> tuple[list[NewFile], Counter[int]]:
-        """Data files of these segments, and how many frames the parser gave which flags; runs in the thread."""
+        """Return the segments' data files, and the number of frames by flags that the parser set. Runs in the thread."""
         files: list[NewFile] = []
         flagged: Counter[int] = Counter()
         for settings, parts in _by_settings(segments).items():
@@ -177,7 +186,7 @@ class Rounds:
 
 
 def _by_settings(segments: list[Segment]) -> dict[Settings, list[Frames]]:
-    """The frames of segments that are to be parsed alike, in the order in which they came; ``segments`` is emptied."""
+    """Return the segments' frames by the settings to parse them with, in the order in which they came; empty ``segments``."""
     parts: dict[Settings, list[Frames]] = {}
     for segment in sorted(segments, key=lambda segment: int(segment.frames.received[0])):
         parts.setdefault(segment.settings, []).append(segment.frames)
@@ -186,7 +195,7 @@ def _by_settings(segments: list[Segment]) -> dict[Settings, list[Frames]]:
 
 
 def _gathered(parts: list[Frames], workspace: Workspace) -> Frames:
-    """All frames, one after the other, in arrays of ``workspace``; ``parts`` is emptied. Together below 2 GiB."""
+    """Return all frames, in order, in arrays of ``workspace``; empty ``parts``. All of them must be less than 2 GiB."""
     if len(parts) == 1:
         return parts.pop()
     origins: dict[Origin, int] = {}
@@ -196,15 +205,15 @@ def _gathered(parts: list[Frames], workspace: Workspace) -> Frames:
     flags = workspace.array("round.flags", rows, np.int32)
     received = workspace.array("round.received", rows, np.int64)
     origin = workspace.array("round.origin", rows, np.int32)
-    row = octet = 0
+    row = filled = 0
     while parts:
         part = parts.pop(0)
         start, end = int(part.offsets[0]), int(part.offsets[-1])
         codes = np.array([origins.setdefault(one, len(origins)) for one in part.origins], np.int32)
         to = slice(row, row + len(part))
-        data[octet : octet + end - start] = part.data[start:end]
-        np.add(part.offsets[:-1], octet - start, out=offsets[to])
+        data[filled : filled + end - start] = part.data[start:end]
+        np.add(part.offsets[:-1], filled - start, out=offsets[to])
         flags[to], received[to], origin[to] = part.flags, part.received, codes[part.origin]
-        row, octet = row + len(part), octet + end - start
-    offsets[rows] = octet
+        row, filled = row + len(part), filled + end - start
+    offsets[rows] = filled
     return Frames(data, offsets, flags, received, origin, tuple(origins))

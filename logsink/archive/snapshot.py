@@ -1,22 +1,26 @@
-"""One version of the table, read from its log without any Delta library: newest checkpoint, then the JSON commits after it.
+"""Snapshots: one version of the table, read from its log without a Delta library.
 
-Layout below ``logs/_delta_log/`` (Delta protocol, reader 1, writer 2)::
+Layout below ``logs/_delta_log/``, a persistent format (Delta transaction log protocol, reader version 1, writer version 2,
+https://github.com/delta-io/delta/blob/master/PROTOCOL.md)::
 
-    <version, 20 digits>.json                              one commit: one JSON action a line
-    <version>.checkpoint.parquet                           everything up to and including that version
+    <version, 20 digits>.json                              one commit: one JSON action a line (``log``)
+    <version>.checkpoint.parquet                           the table at that version: its files, txns, recent tombstones
     <version>.checkpoint.<part>.<parts>.parquet            the same in parts, complete only when all are there
     _last_checkpoint                                       a hint where to begin listing, nothing more
 
-A listing is not one instant: a checkpoint may appear and commits before it may vanish while it goes on. So whatever does
-not fit together (a commit missing in between, an object gone before it was read) means: list again. What is left after a
-few listings is refused. Commits never change once written; that is all the caching in ``log.DeltaLog`` relies on.
+Constraint: a commit never changes once written. The caching in ``log.DeltaLog`` relies on that and on nothing else.
 
-A checkpoint that cannot be decoded is passed over: an older one, or none, and the commits after it say the same. Where these
-are gone the log is refused.
+Write path: ``log`` for commits, ``maintenance`` for checkpoints. Deletion: the clean-up of ``maintenance``.
+
+Read path: list, decode the newest checkpoint, then apply the commits after it in order. A listing is not one instant: a
+checkpoint may appear, and commits before it may vanish, while it goes on. So when something does not fit together (a commit
+missing in between, an object gone before it was read), the log is listed again; what does not fit after a few listings is
+refused. A checkpoint that cannot be decoded is passed over: an older one, or none, and the commits after it say the same. Where
+those commits are gone, the log is refused.
 
 A table that logsink did not make, or that needs more than this reader knows, is refused with ``FormatError`` rather than
-misread. Columns that a newer logsink has added are no reason: receivers of two versions share a table while one is rolled
-out, and old files simply lack the column. They must be nullable.
+misread. Nullable columns that a newer logsink has added are accepted: receivers of two versions share a table during an
+upgrade, and old files simply lack the column.
 """
 
 from __future__ import annotations
@@ -44,16 +48,16 @@ from logsink.parse import TABLE_SCHEMA
 from logsink.store import Store
 
 ROOT = "logs/"
-"""The table's place in the store; paths in the log are relative to it."""
+"""Prefix of the table in the store; paths in the log are relative to it."""
 
 LOG = ROOT + "_delta_log/"
 HINT = LOG + "_last_checkpoint"
 
 _LISTINGS = 5
-"""How often a load lists again before it gives up; a listing misses only what changes beneath it."""
+"""Listings that a load makes before it gives up; one fails only when the log changes while it goes on."""
 
 _READS = 16
-"""Commits and checkpoint parts fetched at once."""
+"""Most commits and checkpoint parts fetched at the same time."""
 
 _COMMIT = re.compile(r"([0-9]{20})\.json")
 _CHECKPOINT = re.compile(r"([0-9]{20})\.checkpoint(?:\.([0-9]{10})\.([0-9]{10}))?\.parquet")
@@ -72,20 +76,20 @@ Json = dict[str, Any]
 
 
 def commit_key(version: int) -> str:
-    """Where the commit of ``version`` stands."""
+    """Return the key of the commit of ``version``."""
     return f"{LOG}{version:020d}.json"
 
 
 def checkpoint_key(version: int) -> str:
-    """Where a checkpoint in one part stands."""
+    """Return the key of the checkpoint of ``version`` in one part."""
     return f"{LOG}{version:020d}.checkpoint.parquet"
 
 
 class Statistics(NamedTuple):
-    """What the log says of one file's rows: instants as microseconds since the epoch, others as they are.
+    """What the log says about one file's rows, by column: instants as microseconds since the epoch, other values as they are.
 
-    A column that is missing in ``minimum`` and ``maximum`` is either unknown or all null; ``nulls`` tells the latter.
-    ``minimum`` and ``maximum`` are bounds: long strings are cut (and rounded up).
+    ``minimum`` and ``maximum`` are bounds: long strings are cut, and rounded up for ``maximum``. A column that both lack is
+    either unknown or null in all rows; ``nulls`` tells which.
     """
 
     rows: int
@@ -102,11 +106,11 @@ class DataFile:
     date: datetime.date
     size: int
     statistics: str
-    """JSON as it stands in the log; parsed only when somebody asks."""
+    """The log's JSON, parsed by ``stats`` when somebody asks."""
 
     @property
     def key(self) -> str:
-        """Where it stands in the store."""
+        """The file's key in the store."""
         return ROOT + self.path
 
     @property
@@ -115,7 +119,7 @@ class DataFile:
 
     @cached_property
     def stats(self) -> Statistics:
-        """The parsed statistics. ``FormatError`` when there is no row count: no version of logsink leaves it out."""
+        """The parsed statistics. ``FormatError`` when they have no row count, which no version of logsink leaves out."""
         try:
             parsed = orjson.loads(self.statistics)
             return Statistics(
@@ -129,7 +133,7 @@ class DataFile:
 
 
 class Snapshot(NamedTuple):
-    """The table at ``version``; -1 when there is none. Nobody changes one once it is made.
+    """The table at ``version``; -1 when there is no table. Immutable.
 
     files        live data files by path
     txn          ``appId`` -> last sequence whose rows are in the table
@@ -148,19 +152,19 @@ class Snapshot(NamedTuple):
     loaded: float = 0.0
 
     def covers(self, name: SegmentName) -> bool:
-        """Whether the rows of this segment are in the table (invariant I3)."""
+        """Return whether the rows of this segment are in the table (invariant I3)."""
         return name.sequence <= self.txn.get(name.app_id, 0)
 
 
 async def load(
     store: Store, loaded: float, known: Snapshot | None = None, damaged: dict[int, FormatError] | None = None
 ) -> Snapshot:
-    """The newest version, from a listing made now. ``loaded`` is the monotonic time, taken before the call.
+    """Return the newest version of the table, from a listing made now. ``loaded`` is the monotonic time before the call.
 
-    ``known`` is an earlier snapshot of the same store: its commits are not read again if they still stand in the listing
-    and no newer checkpoint does. ``damaged`` are the versions of checkpoints that are passed over, and why: those found by this
-    call are added and logged. ``FormatError`` for a table that this version cannot read, a log with commits missing, and data
-    files without a log.
+    ``known`` is an earlier snapshot of the same store: its commits are not read again if they are still listed and no newer
+    checkpoint is. ``damaged`` is the caller's record of damaged checkpoints, by version: they are passed over, and those that
+    this call finds are logged and added. Raises ``FormatError`` for a table that this version cannot read, for a log with
+    commits missing, and for data files without a log.
     """
     damaged = {} if damaged is None else damaged
     attempt = 0
@@ -179,11 +183,11 @@ async def load(
         except NotFound:
             continue
         except _Damaged as error:
-            from logsink import telemetry  # which a query does without where there is nothing to tell
+            from logsink import telemetry  # costs time, and a query needs it for nothing else
 
             telemetry.CHECKPOINT_DAMAGED.log(version=listing.checkpoint, error=error)
             damaged[listing.checkpoint] = error
-            attempt = 1  # all of the log must be listed; that there are not many checkpoints ends this
+            attempt = 1  # list all of the log; this ends, because each turn passes over one more checkpoint
             continue
         if snapshot.version < 0:
             await _refuse_files_without_a_log(store)
@@ -196,10 +200,10 @@ async def load(
 
 
 async def _refuse_files_without_a_log(store: Store) -> None:
-    """``FormatError`` when there are data files, and no log to say which of them count."""
+    """Raise ``FormatError`` when there are data files, but no log that says which of them count."""
     async for entry in store.list(f"{ROOT}date="):
         if (await _list(store, -1, ())).last >= 0:
-            return  # somebody has made the table meanwhile
+            return  # another process has made the table meanwhile
         raise FormatError(
             f"cannot use the table in {store.url}: its log, {LOG}, is gone, and data files are there ({entry.key})",
             hint=(
@@ -210,14 +214,14 @@ async def _refuse_files_without_a_log(store: Store) -> None:
 
 
 def read_checkpoint(body: bytes, version: int) -> Snapshot:
-    """The table at ``version`` as its checkpoint in one part has it."""
+    """Return the table at ``version`` from ``body``, its checkpoint in one part."""
     fold = _Fold(Snapshot())
     fold.checkpoint(body)
     return fold.snapshot(version, version, 0.0)
 
 
 def parse_commit(body: bytes) -> list[Json]:
-    """The actions of one commit. ``FormatError`` when it is not JSON lines of one object each."""
+    """Return the actions of one commit. Raises ``FormatError`` unless each line is a JSON object."""
     try:
         actions = [orjson.loads(line) for line in body.splitlines() if line.strip()]
     except orjson.JSONDecodeError as error:
@@ -272,7 +276,7 @@ async def _list(store: Store, start: int, without: Collection[int]) -> _Listing:
 
 
 async def _read(store: Store, listing: _Listing, base: Snapshot) -> Snapshot:
-    """``base`` (empty, or a known version) brought to the listing's last version. ``NotFound``: list again."""
+    """Return ``base`` (empty, or a known version) brought to the listing's last version. Raises ``NotFound``: list again."""
     start = base.version if base.version >= 0 else listing.checkpoint
     tail = range(start + 1, listing.last + 1)
     if not all(version in listing.commits for version in tail):
@@ -291,7 +295,7 @@ async def _read(store: Store, listing: _Listing, base: Snapshot) -> Snapshot:
 
 
 class _Fold:
-    """Actions applied one after the other: of each path, ``appId``, metadata and protocol the last word counts."""
+    """Applies actions one after the other: the last one counts for each path and ``appId``, for metadata and protocol."""
 
     def __init__(self, base: Snapshot) -> None:
         self._files = dict(base.files)
@@ -303,7 +307,7 @@ class _Fold:
         self._metadata: Json | None = None
 
     def snapshot(self, version: int, checkpoint: int, loaded: float) -> Snapshot:
-        """The result, after protocol and metadata were found to be ours."""
+        """Return the result. Raises ``FormatError`` when protocol or metadata are not those of a table of logsink."""
         if version >= 0 and not self._known and (self._protocol is None or self._metadata is None):
             raise FormatError("cannot read the table: its log holds no protocol or no metadata")
         if self._protocol is not None:
@@ -384,7 +388,7 @@ _CHECKPOINT_COLUMNS = [
 
 
 def _adds(add: pa.StructArray) -> Iterator[tuple[str, int, str | None, str | None]]:
-    """Path, size, date and statistics of each file in a checkpoint."""
+    """Yield path, size, date and statistics of each file in a checkpoint."""
     if not len(add):
         return
     stats = add.field("stats") if add.type.get_field_index("stats") >= 0 else pa.nulls(len(add))
@@ -394,7 +398,7 @@ def _adds(add: pa.StructArray) -> Iterator[tuple[str, int, str | None, str | Non
 
 
 def _struct(table: pa.Table, name: str) -> pa.StructArray:
-    """The rows of a checkpoint that hold this action."""
+    """Return the rows of a checkpoint that hold the action ``name``."""
     if name not in table.column_names:
         return pa.array([], pa.struct([]))
     column = table.column(name)
@@ -402,7 +406,7 @@ def _struct(table: pa.Table, name: str) -> pa.StructArray:
 
 
 def refuse_protocol(protocol: Mapping[str, Any]) -> None:
-    """``FormatError`` unless reading takes no more than version 1 and writing no more than version 2."""
+    """Raise ``FormatError`` unless the table needs at most reader version 1 and writer version 2, and no features."""
     reader, writer = protocol.get("minReaderVersion"), protocol.get("minWriterVersion")
     features = [*(protocol.get("readerFeatures") or ()), *(protocol.get("writerFeatures") or ())]
     if features or not (isinstance(reader, int) and reader <= 1 and isinstance(writer, int) and writer <= 2):
@@ -413,7 +417,7 @@ def refuse_protocol(protocol: Mapping[str, Any]) -> None:
 
 
 def refuse_metadata(metadata: Mapping[str, Any]) -> None:
-    """``FormatError`` unless partitioning, format, settings and columns are those of schema version 1 (or a superset)."""
+    """Raise ``FormatError`` unless partitioning, format and settings are logsink's, and columns its own or a superset."""
     configuration = metadata.get("configuration") or {}
     if "delta.setTransactionRetentionDuration" in configuration:
         raise FormatError(
@@ -437,7 +441,7 @@ def refuse_metadata(metadata: Mapping[str, Any]) -> None:
 
 
 def schema_fields() -> list[Json]:
-    """The table's columns as the log spells them."""
+    """Return the table's columns as the log spells them."""
     return [
         {"name": column.name, "type": _TYPES[column.type], "nullable": column.nullable, "metadata": {}}
         for column in TABLE_SCHEMA
@@ -445,7 +449,7 @@ def schema_fields() -> list[Json]:
 
 
 def _bounds(values: Mapping[str, Any], slack: int) -> dict[str, int | str]:
-    """Bounds with instants as microseconds; one written in milliseconds was cut, so a maximum may be ``slack`` more."""
+    """Return bounds with instants in microseconds. One written in milliseconds was cut, so it may be ``slack`` more."""
     bounds: dict[str, int | str] = {}
     for name, value in values.items():
         if name in _INSTANTS:

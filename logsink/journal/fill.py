@@ -1,7 +1,7 @@
-"""The segment that is being filled: batches copied end to end into arrays that become the segment's columns unchanged.
+"""A fill is the segment that is being filled: batches are copied into arrays that become the segment's columns unchanged.
 
-One copy of each octet, from the receive buffer to here. Arrays are made at full capacity: memory that no frame reaches is
-never touched, so it costs nothing. Memory that was touched is used again: the kernel's fresh pages cost ten times the copy.
+Each byte is copied once, from the receive buffer to the fill. Arrays are made at full capacity: memory that no frame reaches is
+never touched, so it costs nothing. Touched memory is used again, because the kernel's fresh pages cost ten times the copy.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from logsink.parse import Frames, Origin, Origins
 from logsink.wire.batch import Batch
 
 FRAME_OVERHEAD = 24
-"""Octets of memory in use beside each frame's own: its offset, flags, time and origin, and what encoding adds."""
+"""Bytes of memory for each frame beside its own bytes: its offset, flags, time and origin, and what encoding adds."""
 
 READ_OVERHEAD = 128
-"""Octets of memory in use for each read: what its connection remembers until it is stored."""
+"""Bytes of memory for each read: what its connection remembers until it is stored."""
 
 ORIGIN_OVERHEAD = 320
-"""Octets of memory in use for each origin of a fill: its address as text, the tuple, and its place in two mappings."""
+"""Bytes of memory for each origin of a fill: its address as text, the tuple, and its place in two mappings."""
 
 _TRANSLATED = 8
-"""Lists of origins whose codes a fill knows in its own: there is one for each UDP listener, and one more for every few thousand
+"""Most lists of origins that a fill keeps a translation of. Each UDP listener has one list, and a new one after a few thousand
 senders."""
 
 _ALIGNED = 64
-"""Octets that columns begin at a multiple of: Arrow likes that."""
+"""Columns begin at a multiple of this many bytes, as Arrow recommends."""
 
 _SPARE = 8
-"""Memory kept for the next fills: what a round of the archive gives back at once, and what is on its way."""
+"""Most memories kept for the next fills: those that a round of the archive gives back at once, and those under way."""
 
 
 def memory_use(frames: Frames) -> int:
@@ -46,7 +46,7 @@ def memory_use(frames: Frames) -> int:
 
 @kernel
 def _gather(source: Bytes, starts: ReadI32, ends: ReadI32, count: int, data: U8, offsets: I32, row: int) -> int:
-    """Copy ``count`` frames behind the ``row`` frames already in ``data``; the new end of ``data``."""
+    """Copy ``count`` frames behind the ``row`` frames already in ``data``, and return the new end of ``data``."""
     at = int(offsets[row])
     for i in range(count):
         size = ends[i] - starts[i]
@@ -57,13 +57,14 @@ def _gather(source: Bytes, starts: ReadI32, ends: ReadI32, count: int, data: U8,
 
 
 def _aligned(size: int) -> int:
-    """``size`` octets, or as many more as it takes for others to begin behind them."""
+    """Return ``size`` rounded up to a multiple of ``_ALIGNED``."""
     return -(-size // _ALIGNED) * _ALIGNED
 
 
 class Loan(NamedTuple):
     """Memory for a fill, with any contents: ``data`` uint8[capacity], ``received`` int64[rows], ``offsets`` int32[rows + 1],
-    ``flags`` and ``origin`` int32[rows]."""
+    ``flags`` and ``origin`` int32[rows].
+    """
 
     data: npt.NDArray[np.uint8]
     received: npt.NDArray[np.int64]
@@ -73,11 +74,11 @@ class Loan(NamedTuple):
 
 
 class Memory:
-    """Gives loans; each comes back by itself when nothing views its arrays any more, in whatever thread that is.
+    """Lends memory to fills. A loan comes back by itself when nothing views its arrays any more, in whatever thread that is.
 
-    A fill's arrays are viewed by its segment, that by the archiver and by Arrow: nobody has to know who is last. What a fill
-    does not use is for the next: small ones lie one behind the other in the same memory. ``least`` and ``least_rows`` are how
-    many octets and rows a loan has room for at least.
+    The segment views a fill's arrays, the archiver and Arrow hold the segment: nobody has to know who is last. The next fill
+    uses what one leaves of its loan, so small fills lie one behind the other in the same memory. ``capacity`` and ``rows`` are
+    the bytes and rows of fresh memory, ``least`` and ``least_rows`` those that every loan has room for.
     """
 
     def __init__(self, capacity: int, rows: int, least: int = 1, least_rows: int = 1) -> None:
@@ -89,7 +90,7 @@ class Memory:
         self._rest: Loan | None = None
 
     def loan(self) -> Loan:
-        """What the last loan left, what came back last, or new memory."""
+        """Lend what the last fill left, memory that came back, or new memory."""
         rest, self._rest = self._rest, None
         if rest is not None:
             return rest
@@ -97,15 +98,15 @@ class Memory:
             memory = self._spare.pop()
         except IndexError:
             memory = _pages(self._size)
-        lent = np.frombuffer(memory, np.uint8)  # the base of every view of it
+        lent = np.frombuffer(memory, np.uint8)  # the base of every view, so it lives as long as the last of them
         weakref.finalize(lent, self._returned, memory).atexit = False
         rows, times = self._rows, self._data + 8 * self._rows
         columns = lent[times:].view(np.int32)
         offsets, flags, origin = columns[: rows + 1], columns[rows + 1 : 2 * rows + 1], columns[2 * rows + 1 :]
         return Loan(lent[: self._data], lent[self._data : times].view(np.int64), offsets, flags, origin)
 
-    def left(self, rest: Loan) -> None:
-        """What a fill has left of its loan."""
+    def give_back(self, rest: Loan) -> None:
+        """Take what a fill has left of its loan, for the next one."""
         if len(rest.data) >= self._least and len(rest.flags) >= self._least_rows:
             self._rest = rest
 
@@ -115,7 +116,7 @@ class Memory:
 
 
 def _pages(size: int) -> mmap.mmap:
-    """Memory in the smallest pages: of large ones, which numpy asks for, a small fill touches three of 2 MiB."""
+    """Return memory in the smallest pages: of the large ones that numpy asks for, a small fill touches three, 2 MiB each."""
     pages = mmap.mmap(-1, size)
     if hasattr(mmap, "MADV_NOHUGEPAGE"):
         pages.madvise(mmap.MADV_NOHUGEPAGE)
@@ -123,16 +124,16 @@ def _pages(size: int) -> mmap.mmap:
 
 
 class Fill:
-    """Frames on their way into one segment. ``ordinal`` counts a receiver's fills; acknowledgements leave in its order."""
+    """Frames on their way into one segment. ``ordinal`` counts a receiver's fills; acknowledgements leave in that order."""
 
     def __init__(self, ordinal: int, memory: Loan) -> None:
         self.ordinal = ordinal
         self.opened = 0.0
         """Loop time of the first append."""
         self.due = 0.0
-        """Loop time at which this is to be sent."""
+        """Loop time at which the fill is due to be stored."""
         self.segment: Segment | None = None
-        """Set once it is stored."""
+        """The segment once it is stored, else None."""
         self.waiters: set[Callable[[], None]] = set()
         """Called when this fill and all before it are stored."""
         self.owed = False
@@ -150,12 +151,12 @@ class Fill:
 
     @property
     def nbytes(self) -> int:
-        """Octets of the frames."""
+        """Bytes of all frames."""
         return self._bytes
 
     @property
     def weight(self) -> int:
-        """Octets of memory in use: frames, the columns beside them, and what reads and origins cost."""
+        """Bytes of memory in use: frames, the columns beside them, reads and origins."""
         return (
             self._bytes
             + FRAME_OVERHEAD * self._rows
@@ -164,11 +165,11 @@ class Fill:
         )
 
     def takes(self, batch: Batch) -> bool:
-        """Whether ``batch`` fits (by the size of the buffer it views, which no batch exceeds)."""
+        """Return whether ``batch`` fits, by the size of the buffer that it views."""
         return self._bytes + len(batch.data) <= len(self._data) and self._rows + len(batch) <= len(self._flags)
 
     def append(self, batch: Batch, received: int, origin: Origin | Origins) -> None:
-        """Take over one read: ``received`` is its time in microseconds since the epoch."""
+        """Copy one read's frames; ``received`` is its time in microseconds since the epoch."""
         count = len(batch)
         to = slice(self._rows, self._rows + count)
         self._bytes = _gather(batch.data, batch.starts, batch.ends, count, self._data, self._offsets, self._rows)
@@ -182,7 +183,7 @@ class Fill:
         return self._origins.setdefault(origin, len(self._origins))
 
     def _codes(self, origins: Origins) -> npt.NDArray[np.int32]:
-        """The codes of ``origins`` as this fill has them: only those that are new in it are looked at one by one."""
+        """Return the fill's own codes for ``origins``. Only origins that are new in the fill are handled one by one."""
         known, codes = origins
         _, own = self._translations.get(id(known), (known, np.empty(0, np.int32)))
         if len(own) < len(known):
@@ -198,7 +199,7 @@ class Fill:
         return found
 
     def rest(self) -> Loan:
-        """The memory that it does not need; nothing is appended after this."""
+        """Return the memory that the fill does not use. Nothing may be appended afterwards."""
         row = _aligned(4 * (self._rows + 1)) // 4
         return Loan(
             self._data[_aligned(self._bytes) :],
@@ -209,7 +210,7 @@ class Fill:
         )
 
     def frames(self) -> Frames:
-        """The columns, viewing this fill's arrays; nothing is appended after this."""
+        """Return the frames as views of the fill's arrays. Nothing may be appended afterwards."""
         n = self._rows
         return Frames(
             self._data[: self._bytes],

@@ -1,4 +1,4 @@
-"""Reading the journal back: what is there, and one segment. For queries, the archiver, and adoption."""
+"""Reading the journal: list its segments, and read one. Queries, the archiver and adoption do so."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from logsink.store import Store
 
 
 class StoredSegment(NamedTuple):
-    """A segment as the listing shows it: ``modified`` is the store's clock, seconds since the epoch."""
+    """A segment in a listing: its name, bytes, and time of writing by the store's clock in seconds since the epoch."""
 
     name: SegmentName
     size: int
@@ -19,7 +19,7 @@ class StoredSegment(NamedTuple):
 
 
 async def list_segments(store: Store) -> list[StoredSegment]:
-    """Every segment in the journal, by receiver, lane, and then sequence. Keys that are no segment's are passed over."""
+    """Return every segment in the journal, sorted by receiver, lane and sequence. Other objects are passed over."""
     found = []
     async for entry in store.list(PREFIX):
         name = SegmentName.from_key(entry.key)
@@ -29,9 +29,10 @@ async def list_segments(store: Store) -> list[StoredSegment]:
 
 
 async def read_segment(store: Store, name: SegmentName) -> Segment:
-    """The segment stored as ``name``. ``NotFound`` when it is gone: its rows are in the table by now, load a snapshot afresh.
+    """Read a segment.
 
-    ``FormatError`` when its bytes cannot be read, or say that they are another segment.
+    Raises ``NotFound`` when it is gone, because its rows are in the table by now: load a fresh snapshot. Raises ``FormatError``
+    when its bytes cannot be read, or say that they are another segment.
     """
     segment = await asyncio.to_thread(decode_segment, await store.get(name.key))
     if segment.name != name:

@@ -1,19 +1,23 @@
-"""One journal object: the batches of one group commit, as an Arrow IPC stream (zstd-1). A persistent format.
+"""Segments: the frames of one group commit as one object, an Arrow IPC stream (zstd level 1). A persistent format, within
+that of Apache Arrow (https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format).
 
-Layout, version 1::
+Layout, version 1, under the key ``journal/<receiver>/<lane>/<sequence, 20 digits>.arrow``::
 
     schema metadata   logsink.format=1  logsink.receiver  logsink.lane  logsink.sequence
                       logsink.default_timezone  logsink.deploy_sd_id  logsink.parser
                       logsink.ordinal           (since 0.1; place among all segments of the receiver, its lanes together)
     received   timestamp[us, UTC]            when the bytes were read; equal within a read
-    sender     dictionary<int32, string>     peer address without port; null where there is none
+    sender     dictionary<int32, string>     peer address without port, or null
     identity   dictionary<int32, string>     subject of the verified client certificate, or null
     transport  dictionary<int32, string>     tcp, tls, udp, relp, relp-tls
-    flags      int32                         what framing saw
+    flags      int32                         bits of ``flags.Flag`` that framing set
     frame      binary                        one syslog message as it came, without its framing
 
-The key carries receiver, lane and sequence too; the metadata is what counts, the key is how it is found.
-Encoding the same segment twice gives the same bytes: a retried PUT can be compared with what is there.
+Constraints: the metadata names receiver, lane and sequence as the key does; where they differ, the segment is refused. Encoding
+the same segment twice gives the same bytes, so that after a lost reply a PUT can be compared with what is there.
+
+Write path: ``writer``, by put-if-absent, number n + 1 of a lane only after n is stored. Read path: ``reader``. Deletion:
+``archive``, some time after the rows are in the table; a segment that cannot be read is copied to ``quarantine/`` first.
 """
 
 from __future__ import annotations
@@ -46,7 +50,7 @@ _KEY = re.compile(r"journal/([A-Za-z0-9-]+)/([0-9]+)/([0-9]{20})\.arrow")
 
 
 class SegmentName(NamedTuple):
-    """Where a segment stands: sequences count from 1, without a gap, in each lane of each receiver."""
+    """The name of a segment. Sequences count from 1, without a gap, in each lane of each receiver."""
 
     receiver: str
     lane: int
@@ -54,6 +58,7 @@ class SegmentName(NamedTuple):
 
     @property
     def key(self) -> str:
+        """The segment's key in the store."""
         return f"{PREFIX}{self.receiver}/{self.lane}/{self.sequence:020d}.arrow"
 
     @property
@@ -63,15 +68,15 @@ class SegmentName(NamedTuple):
 
     @classmethod
     def from_key(cls, key: str) -> SegmentName | None:
-        """The name that ``key`` spells, or None when it is no segment's key."""
+        """Return the name that ``key`` spells, or None when it is no segment's key."""
         match = _KEY.fullmatch(key)
         return cls(match[1], int(match[2]), int(match[3])) if match else None
 
 
 class Segment(NamedTuple):
-    """A segment in memory. ``frames`` may view memory that the segment keeps alive.
+    """A segment in memory. ``frames`` may be views of memory that they keep alive.
 
-    ``ordinal`` is its place among the segments of its receiver, in the order in which frames came; 0: not known.
+    ``ordinal``: its place among all segments of its receiver, in the order in which frames came, from 1; 0: not known.
     """
 
     name: SegmentName
@@ -81,7 +86,7 @@ class Segment(NamedTuple):
 
 
 def encode_segment(segment: Segment) -> pa.Buffer:
-    """The bytes of ``segment``'s object."""
+    """Return the bytes of the segment's object."""
     frames, n = segment.frames, len(segment.frames)
     metadata = {
         "logsink.format": str(VERSION),
@@ -108,7 +113,7 @@ def encode_segment(segment: Segment) -> pa.Buffer:
 
 
 def decode_segment(body: bytes | pa.Buffer) -> Segment:
-    """The segment whose object holds ``body``; ``FormatError`` when it cannot be read."""
+    """Return the segment whose object holds ``body``. Raises ``FormatError`` when it cannot be read."""
     try:
         with pa.ipc.open_stream(body) as reader:
             meta = {k.decode(): v.decode() for k, v in (reader.schema.metadata or {}).items()}
@@ -137,7 +142,7 @@ def written_by_newer(body: bytes) -> bool:
 
 
 def _coded(frames: Frames, field: int) -> pa.DictionaryArray:
-    """Column ``field`` of the origins, spread over the frames by their codes."""
+    """Return field number ``field`` of each frame's origin as a column."""
     values: dict[str, int] = {}
     fields = [origin[field] for origin in frames.origins]
     codes = np.array([-1 if value is None else values.setdefault(value, len(values)) for value in fields], np.int32)
@@ -152,7 +157,7 @@ def _coded(frames: Frames, field: int) -> pa.DictionaryArray:
 
 
 def _frames(table: pa.Table) -> Frames:
-    """Columns back to arrays; origins are the distinct (sender, identity, transport) triples in order of appearance."""
+    """Return the columns as frames; origins are the distinct triples of sender, identity and transport."""
     batch = table.combine_chunks().to_batches(max_chunksize=None)
     if not batch:
         empty = np.zeros(0, np.int32)

@@ -1,4 +1,4 @@
-"""Group commit: frames in, segments in the store, "durable up to here" out.
+"""The journal's writer, by group commit: frames enter, segments are stored, and "durable up to here" leaves.
 
 ::
 
@@ -8,10 +8,11 @@
 
 Laws
   - A lane sends sequence n + 1 only after n is stored, so its stored numbers never have a gap (I2).
-  - A retry sends the same bytes. "Exists" is answered by reading: ours = stored, another's = fatal, nothing acknowledged.
-  - Fills are released in the order they were opened, across lanes; only then are frames durable for anybody (I1).
-  - A failed PUT is tried again for as long as the process lives. Nothing is dropped; the memory limit stops the reading.
-  - A segment's first try goes under the receiver id that is good then (``receiver_ids``); it keeps that name through all tries.
+  - A retry sends the same bytes. When something is there already, it is read: the same bytes mean that the segment is stored,
+    other bytes are fatal, and nothing is acknowledged.
+  - Fills are released in the order in which they were opened, across lanes; only then are frames durable for anybody (I1).
+  - A failed PUT is tried again for as long as the process lives. Nothing is dropped; the memory limit stops reading.
+  - A segment is named after the receiver id that is current at its first try (``receiver_ids``), and keeps that name.
   - A read is never split over two fills; ``received`` strictly increases from read to read.
 """
 
@@ -38,29 +39,27 @@ _BACKOFF_FIRST, _BACKOFF_MOST = 0.05, 5.0
 """Seconds between tries of a failed PUT: doubled each time, then jittered by half."""
 
 _RESUME_AT = 0.75
-"""Reading goes on when unstored memory has fallen to this share of the limit."""
+"""Share of the memory limit to which unstored memory must fall before reading goes on."""
 
 _FAST, _LONGER = 1024, 0.005
-"""Frames of a fill that is waited for by which they are seen to come fast, and how many seconds longer it then waits for more:
-
-at such a rate it is segments that cost. A sender that comes to its window meanwhile is one that waits most of the time anyway.
-"""
+"""A fill with this many frames, of which some wait for an acknowledgement, waits this many seconds longer for more frames: at
+such a rate the number of segments is what costs. A sender whose window fills up meanwhile waits most of the time anyway."""
 
 CLOCK_TICK = 0.001
-"""Seconds between two ticks of the loop's clock (uvloop's counts milliseconds). What is due within half of it is due.
+"""Seconds between two ticks of the loop's clock (uvloop's counts milliseconds). A fill that is due within half a tick is due.
 
-Sums of ticks differ in their last digits, and a wake-up for less than a tick comes at once, again and again until the next one.
+Sums of ticks differ in their last digits, and a wake-up in less than a tick comes at once, again and again until the next tick.
 """
 
 _BYTES_PER_ROW = 64
-"""A fill has room for one frame per this many octets of ``max_bytes``; shorter frames just make more segments.
+"""A fill has room for one frame for each 64 bytes of ``max_bytes``; shorter frames just make more segments.
 
-So one segment is no more rows than a round of the archive takes (``archive.rounds.most_rows``).
+So a segment has no more rows than a round of the archive takes (``archive.rounds.most_rows``).
 """
 
 
 class _Lane:
-    """One sequence of segments; ``sequence`` is the last one stored, under ``receiver``."""
+    """One sequence of segments; ``sequence`` is the last one stored, under the id ``receiver``."""
 
     def __init__(self, receiver: str, number: int) -> None:
         self.receiver = receiver
@@ -70,12 +69,12 @@ class _Lane:
 
 
 class Journal:
-    """The journal of one receiver. Belongs to the running event loop; ``append`` is called from it and never blocks.
+    """The journal of one receiver. Belongs to the running event loop; ``append`` must be called from it and never blocks.
 
-    ``renew`` gives the receiver id for the next segment (``ReceiverIds.renew``; None: it is ``receiver`` for ever); when it
-    changes, each lane starts again with sequence 1. ``on_release`` gets each segment once it and all before it are stored.
-    ``on_pressure(paused)`` is called when reading has to stop and when it may go on. ``failed`` gets an exception when the
-    journal cannot go on at all.
+    ``renew`` returns the receiver id for the next segment (``ReceiverIds.renew``; None: it is always ``receiver``); when it
+    changes, each lane starts again with sequence 1. ``on_release`` is called with each segment once it and all before it are
+    stored, ``on_pressure(paused)`` when reading has to stop and when it may go on. ``failed`` gets an exception when the
+    journal cannot go on at all. ``memory_limit`` and ``largest_batch`` (the receive buffer) are bytes.
     """
 
     def __init__(
@@ -94,7 +93,7 @@ class Journal:
         self.durable = 0
         """Every fill up to this ordinal is stored."""
         self.taken = 0
-        """Octets of all frames appended so far."""
+        """Bytes of all frames appended so far."""
         self.failing: StoreError | None = None
         """Why segments cannot be stored right now; None while they can."""
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -102,7 +101,7 @@ class Journal:
         self._store, self._settings, self._limits, self._renew = store, settings, limits, renew
         self._doubtful = False
         self._memory_limit = memory_limit
-        most = largest_batch // 2 + 2  # frames of a batch, of an octet each (``wire.batch.Scratch``)
+        most = largest_batch // 2 + 2  # frames of a batch, of one byte each (``wire.batch.Scratch``)
         rows = max(limits.max_bytes // _BYTES_PER_ROW, most)
         self._memory = Memory(limits.max_bytes + largest_batch, rows, largest_batch, most)
         self._on_release, self._on_pressure = on_release, on_pressure
@@ -125,24 +124,24 @@ class Journal:
 
     @property
     def unstored(self) -> int:
-        """Octets of memory held by frames that are not stored yet."""
+        """Bytes of memory in use for frames that are not stored yet."""
         return self._unstored
 
     @property
     def due(self) -> float:
-        """Loop time at which the fill that is being filled will be sent; 0 when there is none."""
+        """Loop time at which the open fill is due; 0 when there is none."""
         return self._due(self._fill) if self._fill is not None else 0.0
 
     @property
     def paused(self) -> bool:
-        """Whether ``memory_limit`` is reached and reading has to wait."""
+        """Whether reading has to wait because ``memory_limit`` is reached."""
         return self._paused
 
     def append(self, batch: Batch, origin: Origin | Origins, waiter: Callable[[], None] | None = None) -> int:
-        """Take over a batch (its octets are copied); the ordinal of the fill it went into.
+        """Copy a batch, and return the ordinal of the fill that it went into.
 
-        ``waiter``, if given, waits for an acknowledgement: the fill is due ``ack_delay`` from now at the latest, and
-        ``waiter`` is called once when ``durable`` has reached the ordinal.
+        With a ``waiter``, a sender waits for an acknowledgement: the fill is due ``ack_delay`` from now at the latest, and
+        ``waiter`` is called once, when ``durable`` has reached the ordinal.
         """
         fill = self._fill
         if fill is None or not fill.takes(batch):
@@ -152,10 +151,10 @@ class Journal:
             fill = self._open()
         now_us = time.time_ns() // 1000
         self._last_received = max(now_us, self._last_received + 1)
-        weight, octets = fill.weight, fill.nbytes
+        weight, nbytes = fill.weight, fill.nbytes
         fill.append(batch, self._last_received, origin)
         self._unstored += fill.weight - weight
-        self.taken += fill.nbytes - octets
+        self.taken += fill.nbytes - nbytes
         if waiter is not None:
             fill.waiters.add(waiter)
             fill.owed = True
@@ -171,15 +170,15 @@ class Journal:
         return fill.ordinal
 
     def watch(self, ordinal: int, waiter: Callable[[], None]) -> None:
-        """Have ``waiter`` called when ``durable`` reaches the ordinal of an earlier ``append``; never if it has already."""
+        """Call ``waiter`` when ``durable`` reaches the ordinal of an earlier ``append``; never when it has already."""
         for fill in (*self._order, self._fill):
             if fill is not None and fill.ordinal == ordinal:
                 fill.waiters.add(waiter)
 
     async def flush(self) -> None:
-        """Send what is there without waiting for more; returns when everything appended is stored.
+        """Store everything appended without waiting for more, and return when that is done.
 
-        Cancelling loses nothing. Raises what ``failed`` holds when the journal cannot go on.
+        Cancelling loses nothing. Raises the exception of ``failed`` when the journal cannot go on.
         """
         self._flushing = True
         if self._fill is not None:
@@ -196,7 +195,7 @@ class Journal:
             self._flushing = False
 
     async def aclose(self) -> None:
-        """Stop. What is not stored by now is not going to be (and was not acknowledged)."""
+        """Stop. Frames that are not stored by now will not be; they were not acknowledged."""
         if self._timer:
             self._timer.cancel()
         for task in self._tasks:
@@ -209,26 +208,26 @@ class Journal:
         limits, now = self._limits, self._loop.time()
         fill = self._fill = Fill(self._opened, self._memory.loan())
         fill.opened = now
-        # An idle receiver sends its first frames soon: nobody should wait a second to see a single line.
+        # An idle receiver stores its first frames soon, so that nobody waits a second to see a single line.
         idle = not self._order and now - self._last_sent > limits.max_delay
         fill.due = now + (min(limits.ack_delay, limits.max_delay) if idle else limits.max_delay)
         self._idle.clear()
         return fill
 
     def _seal(self) -> None:
-        """The fill takes no more; it waits for a lane."""
+        """Close the open fill: it takes no more frames, and waits for a lane."""
         if self._fill is not None:
-            self._memory.left(self._fill.rest())
+            self._memory.give_back(self._fill.rest())
             self._sealed.append(self._fill)
             self._order.append(self._fill)
             self._fill = None
 
     def _due(self, fill: Fill) -> float:
-        """Loop time at which ``fill`` is to be sent."""
+        """Return the loop time at which ``fill`` is due."""
         return fill.due + _LONGER if fill.owed and len(fill) >= _FAST else fill.due
 
     def _arm(self, due: float) -> None:
-        """Wake up at ``due``, unless a wake-up is set for earlier."""
+        """Set the timer to ``due``, unless it is set for earlier."""
         if due < self._timer_at:
             if self._timer:
                 self._timer.cancel()
@@ -239,7 +238,7 @@ class Journal:
         self._send()
 
     def _send(self) -> None:
-        """Give free lanes what is sealed, then the fill if it is due."""
+        """Give sealed fills, and then the open one when it is due, to free lanes."""
         for lane in self._lanes:
             if lane.busy:
                 continue
@@ -262,7 +261,7 @@ class Journal:
             self.failed.set_exception(error)
 
     async def _put(self, lane: _Lane, fill: Fill) -> None:
-        """Store ``fill`` as the next segment of ``lane``, however long it takes."""
+        """Store ``fill`` as the next segment of ``lane``, however long that takes."""
         began = self._last_sent = self._loop.time()
         await self._until_done(f"of lane {lane.number}", lambda: self._settle_id(lane))
         name = SegmentName(lane.receiver, lane.number, lane.sequence + 1)
@@ -282,7 +281,7 @@ class Journal:
         self._send()
 
     async def _settle_id(self, lane: _Lane) -> None:
-        """The id for the lane's next segment."""
+        """Renew the receiver id for the lane's next segment."""
         if self._renew is None:
             return
         receiver = await self._renew(self._doubtful)
@@ -297,7 +296,7 @@ class Journal:
             raise LogsinkError(f"cannot store segment {name.key}: another receiver has written it: {error}") from error
 
     async def _until_done(self, key: str, act: Callable[[], Awaitable[None]]) -> None:
-        """``act``, again and again while the store is in trouble; ``key`` says in the log for which segment."""
+        """Do ``act`` until it succeeds, waiting longer after each error of the store. ``key`` names the segment in the log."""
         tries, delay = 1, _BACKOFF_FIRST
         while True:
             try:
@@ -316,7 +315,7 @@ class Journal:
                 return
 
     def _release(self) -> None:
-        """Whatever is stored without an unstored fill before it is durable, in order."""
+        """Release, in order, each stored fill that has no unstored fill before it: its frames are durable."""
         while self._order and (segment := self._order[0].segment) is not None:
             fill = self._order.popleft()
             self.durable = fill.ordinal

@@ -87,7 +87,7 @@ def test_any_files_merged(parts: list[list[dict[str, Any]]], held: int, monkeypa
     monkeypatch.setattr(merge, "HELD", held)
     parts = [[one | {"received": one["received"] % DAY} for one in rows] for rows in parts]
     made = [new for number, rows in enumerate(parts) for new in write_files(TableRows(rows), LANES, "r", f"{number}")]
-    inputs = [merge.Input(new.file.path, new.body.to_pybytes(), new.file.rows, set()) for new in made]
+    inputs = [merge.Input(new.file.path, new.body.to_pybytes(), new.file.rows) for new in made]
     writer = file.FileWriter()
     merge.merge(inputs, writer)
     new = writer.finish("date=1970-01-01/x.parquet", datetime.date(1970, 1, 1), {file.INPUTS: b"[]"})

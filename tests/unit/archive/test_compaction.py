@@ -415,7 +415,7 @@ async def test_memory_is_bounded_by_rows_held_not_by_files(monkeypatch: pytest.M
     def peak(held: int) -> int:
         """Most bytes of Arrow's that there are when a run was written."""
         monkeypatch.setattr(merge, "HELD", held)
-        inputs = [merge.Input(new.file.path, new.body.to_pybytes(), new.file.rows, set()) for new in made]
+        inputs = [merge.Input(new.file.path, new.body.to_pybytes(), new.file.rows) for new in made]
         writer, before, seen = file.FileWriter(), pa.total_allocated_bytes(), [0]
         merge.merge(inputs, writer, lambda worked: seen.append(pa.total_allocated_bytes() - before))
         assert writer.finish("x", datetime.date(1970, 1, 1), {}).file.rows == 2000

@@ -11,8 +11,7 @@ import pytest
 
 from logsink.archive import file
 from logsink.archive.file import NewFile, write_files
-from logsink.archive.merge import Input
-from logsink.errors import FormatError
+from logsink.archive.merge import Input, Unreadable
 from logsink.parse import ROWS_SCHEMA
 from tests.unit.archive.rows import TableRows, row
 
@@ -62,11 +61,10 @@ def test_a_bit_that_flipped_is_no_row_of_a_merged_file() -> None:
     group = pq.read_metadata(pa.BufferReader(body)).row_group(0)
     message = next(one for one in map(group.column, range(group.num_columns)) if one.path_in_schema == "message")
     body[message.data_page_offset + message.total_compressed_size // 2] ^= 4
-    unreadable = set[str]()
-    source = Input("date=2026-11-28/x.parquet", bytes(body), 500, unreadable)
-    with pytest.raises(FormatError, match="CRC"):
+    source = Input("date=2026-11-28/x.parquet", bytes(body), 500)
+    with pytest.raises(Unreadable, match="CRC") as caught:
         source.read(0, ROWS_SCHEMA.names)
-    assert unreadable == {"date=2026-11-28/x.parquet"}
+    assert caught.value.path == "date=2026-11-28/x.parquet"
 
 
 def test_more_hosts_than_fit_a_small_number() -> None:

@@ -66,7 +66,7 @@ def test_what_a_fill_leaves_is_for_the_next_if_it_is_enough() -> None:
         fill.append(Batch(octets, at, at + 3, np.full(2, ordinal, np.int32)), ordinal, TCP)
         places.append(address(fill.frames().data))
         segments.append(Segment(SegmentName("r", 0, ordinal), Settings(), fill.frames()))
-        memory.left(fill.rest())
+        memory.give_back(fill.rest())
     assert [place - places[0] for place in places[:3]] == [0, 64, 128]
     assert not places[0] <= places[3] < places[0] + 256  # no longer room for 64 rows behind 16 + 16 + 16
     for ordinal, segment in enumerate(segments, 1):
