@@ -331,6 +331,13 @@ CHECKPOINT_DAMAGED = Event(
     _W,
     "the checkpoint of version {version} is damaged and passed over; an older one and the commits say the same: {error}",
 )
+MACHINE_CODE_REFUSED = Event(
+    "machine_code_refused",
+    _W,
+    "kept machine code does not answer as it must, so numba is loaded instead, which takes longer: "
+    "install the versions of numba and llvmlite that logsink declares, and run python -m logsink.warm",
+    (),
+)
 CHECKPOINTED = Event("checkpointed", _I, "checkpoint of version {version} written")
 
 

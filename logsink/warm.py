@@ -1,6 +1,6 @@
-"""``python -m logsink.warm``: fill the cache of machine code, at installation and when an image is built.
+"""``python -m logsink.warm``: compile every kernel and keep its machine code, at installation and when an image is built.
 
-Afterwards no process compiles anything. Silent; takes about ten seconds when nothing is cached yet, one when all is.
+Afterwards no process compiles anything. It prints nothing, and takes about ten seconds, or one when all is kept already.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from logsink.kernel import compile_all
 
 
 def warm() -> int:
-    """Compile, or load from the cache, every kernel of the package; how many there are."""
+    """Import every module that has kernels, compile them all, and return how many there are."""
     for module in pkgutil.walk_packages(logsink.__path__, "logsink."):
         spec = importlib.util.find_spec(module.name)
         if spec is None or not isinstance(spec.loader, InspectLoader):

@@ -1,20 +1,48 @@
-"""``@kernel``: loops over bytes and arrays, compiled by numba at their first call, or run as they are by ``.py``.
+"""``@kernel``: loops over bytes and arrays, in machine code or as plain Python. Home of all that knows numba and llvmlite.
+
+    decorator     ``Kernel``: the two forms of a function, and which of them runs
+    parameters    the names that a kernel's annotations use
+    intrinsics    kernels whose machine code is written by hand: ``copy``, ``word``, ``either``, ``both``
+    compiler      numba compiles a kernel, or restores what it compiled from a file
+    cache         the files in which machine code is kept
+    native        machine code called without numba
+    canary        the proof that ``native`` calls it as numba would
 
 The law of kernels. A kernel is a function of arrays and integers; it allocates nothing, raises nothing, and calls only
-other kernels that its module imported by name. Its parameters are annotated with the names below and nothing else, so
-there is exactly one compiled form of it, whatever is passed: a read-only array where a kernel only reads is no second
+other kernels that its module imported by name. Its parameters are annotated with the names exported here and nothing else,
+so there is exactly one compiled form of it, whatever is passed: a read-only array where a kernel only reads is no second
 form. Module constants it names (int, bytes, tuples) are frozen into it. Integers have 64 bits and wrap silently when
-compiled but not in ``.py``: what may pass 63 bits is masked with ``MASK`` right away, which gives the same in both.
-What allocates is not compiled: references are not counted, which would take longer than most calls (``_dispatcher``).
+compiled but not as plain Python: what may pass 63 bits is masked with ``MASK`` right away, which gives the same in both.
+A kernel that allocates is not compiled: numba's counting of references is off, because it takes longer than most calls.
 
-numba is imported by the first compiled call, never by importing this module, and not even then where the machine code is kept
-as ``machine`` keeps it: a command that makes a few calls starts in half the time. Who makes many calls ``compile``s first.
-For a few hundred rows ``.py`` is faster than either.
+Which form runs. ``form(rows)`` is the plain one until a process has handled so many rows that loading machine code would
+have been faster; a call always runs machine code, ``py`` never. Importing this room does not import numba. The first
+compiled call does, and not even that where the machine code is kept in a file: ``native`` calls it then. Who makes many
+calls ``compile``s the kernel first, because numba's calls are cheaper.
 
-The machine code is cached beside the module (``__pycache__``), or where that cannot be written, in the user's cache
-directory, or nowhere; both places are read, so that a cache shipped with a read-only installation is used as it is. A
-cache file's name carries a digest of the kernel's code, of every constant it names and, recursively, of every kernel it
-calls: a change in another file cannot leave a stale one behind.
+Where machine code is kept. Beside the module (``__pycache__``), or where that cannot be written in the user's cache
+directory, or nowhere; both places are read, so that a read-only installation can bring its own. A file's name carries a
+digest of the kernel's code, of every constant it names and, recursively, of every kernel it calls, so that a change in
+another file leaves no stale one behind, and a digest of numba's and llvmlite's versions and of the target: the processor
+that numba is configured to compile for (NUMBA_CPU_NAME, NUMBA_CPU_FEATURES), or else the one that compiled. ``native``
+calls code for this very processor, or for any one (NUMBA_CPU_NAME=generic, as in the image), and no other.
+
+What this room uses of numba and llvmlite that their documentation does not promise, seen to work with numba 0.61 to 0.68
+and llvmlite 0.44 to 0.50, which ``pyproject.toml`` declares:
+
+    the native calling convention, drawn in ``native`` and proved by ``canary``; names that begin with ``numba_`` are helpers
+        that only the wrapper around a function calls
+    CompileResult: ``_reduce``, ``_rebuild``, ``fndesc``, ``library``, ``entry_point``, and of the library ``get_function``,
+        ``get_llvm_str``, ``serialize_using_object_code``: machine code to a file and back
+    Dispatcher: ``targetctx``, ``overloads``, ``add_overload``, ``disable_compile``, and of the target context ``refresh``,
+        ``insert_user_function``: a function object with restored machine code
+    the option ``_nrt``, which turns the counting of references off, and ``no_cfunc_wrapper``
+    ``numba.core.config``: CPU_NAME and CPU_FEATURES; ``numba.core.serialize.dumps``; ``numba.core.compiler_lock``
+    the file ``numba/_version.py``, read because importing numba for its version takes 0.5 s
+    ``numba.core.cgutils.raw_memcpy``, and of the target context ``make_array``, ``get_dummy_value``, for ``intrinsics``
+    ``llvmlite.binding.ffi``, ``initfini``, ``targets``, ``orcjit`` imported one by one, and ``llvmlite.ir`` for ``intrinsics``
+
+Nothing of theirs is replaced, subclassed or assigned to.
 """
 
 from logsink.kernel.decorator import FEW, Kernel, compile_all, kernel

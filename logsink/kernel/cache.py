@@ -1,118 +1,64 @@
-"""Where kernels keep their machine code."""
+"""Files in which the machine code of one kernel is kept: which directories, which names, whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
-import re
+import sys
 import threading
-from collections.abc import Callable, Mapping
-from types import FunctionType
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from logsink.kernel import native
-from logsink.kernel.parameters import Kind
+_FORMAT = 3
+"""Changes with the layout of the files; those of another one are not read."""
 
 
 class Files(NamedTuple):
-    """Where the machine code of a kernel may be kept, in the order of preference, and under which name.
+    """The files of one kernel. A file holds the SHA-256 of its content in hexadecimal, LF, and the content.
 
-    parameters, result    their kinds, and that of what it returns, as ``native`` wants them
+    directories    where they may be, the preferred one first
+    name           what their names begin with: one for each source of the kernel
     """
 
     directories: tuple[str, ...]
     name: str
-    parameters: Mapping[str, Kind]
-    result: str
 
-    def code(self, directory: str) -> str:
-        """The file for ``native`` in one of them."""
-        return os.path.join(directory, f"{self.name}.{native.stamp()}.o")
-
-    def load(self) -> Callable[..., Any] | None:
-        """What ``native`` makes of the first such file that is whole."""
+    def read(self, kind: str) -> Iterator[bytes]:
+        """Yield the content of each whole file of this kind, the preferred directory first."""
         for directory in self.directories:
-            with contextlib.suppress(OSError, ValueError), open(self.code(directory), "rb") as file:
-                return native.load(native.Code.unpacked(file.read()), self.name, self.parameters, self.result)
-        return None
+            with contextlib.suppress(OSError), open(self._path(directory, kind), "rb") as file:
+                digest, _, content = file.read().partition(b"\n")
+                if digest == _digest(content):
+                    yield content
 
-    def save(self, directory: str, code: native.Code) -> None:
-        path = self.code(directory)
-        draft = f"{path}.{os.getpid()}.{threading.get_ident()}"
-        with open(draft, "wb") as file:
-            file.write(code.packed())
-        os.replace(draft, path)
+    def write(self, kind: str, content: bytes) -> bool:
+        """Replace the file of this kind in the first directory that can be written; return whether there is one."""
+        for directory in self.directories:
+            path = self._path(directory, kind)
+            draft = f"{path}.{os.getpid()}.{threading.get_ident()}"
+            with contextlib.suppress(OSError):
+                os.makedirs(directory, exist_ok=True)
+                with open(draft, "wb") as file:
+                    file.write(_digest(content) + b"\n" + content)
+                os.replace(draft, path)
+                return True
+        return False
 
-
-def _code(compiled: Any, files: Files) -> native.Code | None:
-    """What numba compiled, if it is called as ``native`` calls it."""
-    symbol, library = compiled.fndesc.llvm_func_name, compiled.library
-    if native.convention([*files.parameters.values()], files.result) != [
-        str(argument.type) for argument in library.get_function(symbol).arguments
-    ]:
-        return None
-    externals = re.findall(r"^declare .*?@([\w.$]+)\(", library.get_llvm_str(), re.MULTILINE)
-    named = tuple(name for name in externals if not name.startswith("llvm."))
-    return native.Code(symbol, named, library._get_compiled_object())
+    def _path(self, directory: str, kind: str) -> str:
+        return os.path.join(directory, f"{self.name}.{kind}")
 
 
-def numba_cache(function: FunctionType, files: Files) -> Any:
-    """numba's cache interface over this kernel's directories: loads the first hit, saves to the first writable."""
-    import llvmlite
-    from numba.core import caching
+def files(source: str, name: str) -> Files:
+    """Return the files of the kernel ``name`` in the module at ``source``: beside the module, or in the user's cache."""
+    directories = (
+        os.path.join(os.path.dirname(source), "__pycache__"),
+        os.path.expandvars("$XDG_CACHE_HOME/logsink/kernels"),
+        os.path.expanduser("~/.cache/logsink/kernels"),
+    )
+    usable = tuple(filter(os.path.isabs, directories))  # relative: no source file, no such variable, or no home
+    return Files(usable, f"{name}.{sys.implementation.cache_tag}-{_FORMAT}")
 
-    class Place(caching.CompileResultCacheImpl, caching._CacheLocator):
-        """Where and under which name: a directory, and a stamp that must be found in the file."""
 
-        def __init__(self, directory: str) -> None:
-            self.directory = directory
-            self._locator = self
-            self._filename_base = files.name
-
-        def get_cache_path(self) -> str:
-            return self.directory
-
-        def get_source_stamp(self) -> str:
-            return str(llvmlite.__version__)
-
-        def get_disambiguator(self) -> str:
-            return files.name
-
-    class Link(caching.FunctionCache):
-        """One directory. The constructor of numba's own would choose the directory by itself."""
-
-        def __init__(self, directory: str) -> None:
-            place: Any = Place(directory)
-            self._name, self._py_func, self._impl, self._cache_path = repr(function), function, place, directory
-            file: Any = caching.IndexDataCacheFile
-            self._cache_file = file(directory, place.filename_base, place.get_source_stamp())
-            self._enabled = True
-
-    class Chain(caching.NullCache):
-        def __init__(self) -> None:
-            self.links = [Link(directory) for directory in files.directories]
-
-        def load_overload(self, sig: Any, target_context: Any) -> Any:
-            for link in self.links:
-                try:
-                    found: Any = cast(Any, link).load_overload(sig, target_context)
-                except OSError:
-                    continue
-                except Exception:  # noqa: BLE001  damaged files are no reason to stop: forget them and compile
-                    with contextlib.suppress(OSError):
-                        cast(Any, link).flush()
-                    continue
-                if found is not None:
-                    return found
-            return None
-
-        def save_overload(self, sig: Any, data: Any) -> None:
-            code = _code(data, files)
-            for link in self.links:
-                with contextlib.suppress(OSError):
-                    cast(Any, link).save_overload(sig, data)
-                    if code is not None:
-                        files.save(cast(Any, link).cache_path, code)
-                    return
-
-    return Chain()
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()

@@ -1,19 +1,21 @@
-"""``@kernel``: a function in two forms, machine code and plain Python; and which of them runs."""
+"""A kernel: a function in two forms, machine code and plain Python; and the choice of the one that runs."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final, Generic, ParamSpec, TypeVar, cast
 
 import numpy as np
 
-from logsink.kernel.cache import Files
-from logsink.kernel.compiler import dispatcher
+from logsink.kernel import native
+from logsink.kernel.cache import Files, files
+from logsink.kernel.compiler import Signature, machine_code, native_kind
 from logsink.kernel.parameters import ARRAYS, SCALARS
 
 P = ParamSpec("P")
@@ -22,15 +24,17 @@ R = TypeVar("R")
 FEW: Final = 2000
 """Rows that the plain form handles in the time in which machine code is loaded: 0.03 ms of parsing each, against 0.07 s."""
 
-_every: list[Kernel[Any, Any]] = []
 COMPILING: Final = threading.RLock()
+"""Held while a kernel's machine code is compiled or loaded."""
+
+_every: list[Kernel[Any, Any]] = []
 
 
 class Kernel(Generic[P, R]):
     """A function in two forms: calling it runs machine code, calling ``py`` the same source without numba.
 
-    Both take numpy arrays (the compiled form no ``bytes``: use ``numpy.frombuffer``) and give equal results. Safe to
-    call from several threads; the compiled form does not hold the GIL.
+    Both take numpy arrays (the compiled form no ``bytes``: use ``numpy.frombuffer``) and give equal results. Several
+    threads may call a kernel at once; the compiled form does not hold the GIL.
     """
 
     def __init__(self, function: Callable[P, R]) -> None:
@@ -51,20 +55,20 @@ class Kernel(Generic[P, R]):
         return (self._compiled or self._loaded or self._load() or self.compile())(*args, **kwargs)
 
     def py(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """The kernel without numba. Elements of arrays are Python integers in it."""
+        """Run the plain form. Elements of arrays are Python integers in it."""
         run = self._plain or self.plain()
         viewed = [memoryview(cast(Any, a)) if isinstance(a, np.ndarray) else a for a in args]
         return run(*cast(Any, viewed), **kwargs)
 
     def form(self, rows: int, few: int = FEW) -> Callable[P, R]:
-        """Return the form that handles ``rows`` more rows sooner, by ``pays``."""
+        """Return the form to run for ``rows`` more rows: machine code where it ``pays``, else plain Python."""
         return self if self.pays(rows, few) else self.py
 
     def pays(self, rows: int, few: int = FEW) -> bool:
-        """Whether to run machine code for ``rows`` more rows: it is loaded, or was asked for more than ``few`` rows by now.
+        """Return whether machine code is to run for ``rows`` more rows.
 
-        So a command that handles few rows never waits for machine code, and one that handles many waits once. Where numba
-        is imported already, as it is in a receiver, machine code always runs.
+        It runs where it is loaded, where numba is imported already (as it is in a receiver), and once this kernel was to
+        handle more than ``few`` rows in all. So a command with few rows never waits for machine code, one with many once.
         """
         if self._compiled or self._loaded or "numba" in sys.modules:
             return True
@@ -72,30 +76,44 @@ class Kernel(Generic[P, R]):
         return self._plain_rows > few
 
     def plain(self) -> Callable[P, R]:
-        """The source as it stands, calling the plain forms of other kernels; takes anything that can be indexed."""
+        """Return the source as it stands, calling the plain forms of other kernels. It takes anything that can be indexed."""
         if self._plain is None:
             self._plain = cast(Callable[P, R], self._bound(lambda callee: callee.plain()))
         return self._plain
 
     def compile(self) -> Callable[P, R]:
-        """The machine code by way of numba, compiled or loaded from the cache now if it was not before: the fastest to call."""
+        """Return machine code that numba calls, compiled now where none is kept. Its calls are the fastest."""
         with COMPILING:
             if self._compiled is None:
                 function = self._bound(lambda callee: callee.compile())
-                self._compiled = cast(Callable[P, R], dispatcher(function, self._signature(), self._files()))
+                made, kept_now = machine_code(function, self._signature(), self._files())
+                self._compiled = cast(Callable[P, R], made)
+                if kept_now:
+                    _compile_canaries()
         return self._compiled
 
+    def kept(self, target: native.Target) -> Callable[P, R] | None:
+        """Return the machine code that is kept for this target, to be called without numba; None where there is none."""
+        signature = self._signature()
+        for content in self._files().read(native_kind(target)):
+            with contextlib.suppress(ValueError):
+                code = native.Code.unpacked(content)
+                return native.load(code, self.__name__, signature.parameters, signature.result)
+        return None
+
     def _load(self) -> Callable[P, R] | None:
-        """The machine code without numba, where it is kept and numba is not there already."""
+        """Return kept machine code, where numba is not imported already and the canaries do as they must."""
         if "numba" in sys.modules:
             return None
         with COMPILING:
             if self._loaded is None:
-                self._loaded = self._files().load()
+                for target in native.runnable():
+                    if self._loaded is None and (kept := self.kept(target)) and _trusted(target):
+                        self._loaded = kept
         return self._loaded
 
     def _bound(self, form: Callable[[Kernel[..., Any]], object]) -> FunctionType:
-        """A copy of the function whose calls go to the given form of other kernels."""
+        """Return a copy of the function that calls the given form of other kernels."""
         source = self.function
         names = {"__name__": source.__module__, "__builtins__": source.__globals__["__builtins__"]}
         for name, value in self._named():
@@ -105,41 +123,30 @@ class Kernel(Generic[P, R]):
         return copy
 
     def _named(self) -> Iterator[tuple[str, Any]]:
-        """The module's names that the code uses, with their values."""
+        """Return the module's names that the code uses, with their values."""
         code = self.function.__code__
         return ((n, self.function.__globals__[n]) for n in code.co_names if n in self.function.__globals__)
 
     def _files(self) -> Files:
         source = self.function
-        found = (
-            os.path.join(os.path.dirname(source.__code__.co_filename), "__pycache__"),
-            os.path.expandvars("$XDG_CACHE_HOME/logsink/kernels"),
-            os.path.expanduser("~/.cache/logsink/kernels"),
-        )
-        directories = tuple(filter(os.path.isabs, found))  # relative: no source, no such variable, or no home
-        name = f"{source.__module__}.{self.__name__}-{self._digest()}.{sys.implementation.cache_tag}-2"
-        parameters = {
-            each: ARRAYS.get(kind, kind)
-            for each, kind in zip(source.__code__.co_varnames, self._signature(), strict=False)
-        }
-        return Files(directories, name, parameters, str(source.__annotations__.get("return")))
+        return files(source.__code__.co_filename, f"{source.__module__}.{self.__name__}-{self._digest()}")
 
-    def _signature(self) -> list[str]:
-        """Names of the parameters' types, in order."""
-        code = self.function.__code__
-        annotations = self.function.__annotations__
-        kinds = [str(annotations.get(name)) for name in code.co_varnames[: code.co_argcount]]
-        for name, kind in zip(code.co_varnames, kinds, strict=False):
+    def _signature(self) -> Signature:
+        """Return the signature that the annotations say. ``TypeError``: an annotation is none of a kernel's."""
+        code, annotations = self.function.__code__, self.function.__annotations__
+        names = code.co_varnames[: code.co_argcount]
+        kinds = tuple(str(annotations.get(name)) for name in names)
+        for name, kind in zip(names, kinds, strict=True):
             if kind not in ARRAYS and kind not in SCALARS:
-                names = ", ".join((*SCALARS, *ARRAYS))
-                raise TypeError(f"cannot compile {self!r}: parameter {name} is annotated {kind}, not one of {names}")
-        return kinds
+                known = ", ".join((*SCALARS, *ARRAYS))
+                raise TypeError(f"cannot compile {self!r}: parameter {name} is annotated {kind}, not one of {known}")
+        return Signature(names, kinds, str(annotations.get("return")))
 
     def _digest(self) -> str:
-        """Changes with anything that the machine code depends on, numba's version and the processor excepted."""
+        """Return a digest of all that machine code depends on besides numba, LLVM and the target."""
         if self._known:
             return self._known
-        seen = hashlib.sha256(repr(self._signature()).encode())
+        seen = hashlib.sha256(repr(self._signature().annotations).encode())
         for part in _facts(self.function.__code__):
             seen.update(part.encode())
         for name, value in self._named():
@@ -151,12 +158,12 @@ class Kernel(Generic[P, R]):
 
 
 def kernel(function: Callable[P, R]) -> Kernel[P, R]:
-    """Make a kernel of a function, by the law above; nothing is compiled yet."""
+    """Make a kernel of a function that keeps the room's law. Nothing is compiled yet."""
     return Kernel(function)
 
 
 def compile_all(*modules: ModuleType) -> int:
-    """Compile (or load from the cache) every kernel of these modules, or of all modules imported so far; how many there are."""
+    """Compile every kernel of these modules, or of all modules imported so far; return how many there are."""
     names = tuple(module.__name__ for module in modules) or ("logsink.",)
     found = [one for one in _every if one.function.__module__.startswith(names)]
     for one in found:
@@ -166,3 +173,28 @@ def compile_all(*modules: ModuleType) -> int:
 
 def _facts(code: CodeType) -> Iterator[str]:
     yield repr((code.co_code, code.co_consts, code.co_names, code.co_varnames))
+
+
+def _compile_canaries() -> None:
+    from logsink.kernel.canary import CANARIES  # they are kernels themselves
+
+    for one in CANARIES:
+        one.compile()
+
+
+@cache
+def _trusted(target: native.Target) -> bool:
+    """Return whether the canaries answer as they must, so that kept machine code for this target may be called.
+
+    Where they do not, the log says so. Where their machine code is not kept, they are compiled for the next process.
+    """
+    from logsink.kernel.canary import holds
+
+    answer = holds(target)
+    if answer is None:
+        _compile_canaries()
+    elif not answer:
+        from logsink.telemetry import MACHINE_CODE_REFUSED  # 0.05 s: imported only to speak
+
+        MACHINE_CODE_REFUSED.log()
+    return bool(answer)

@@ -1,15 +1,17 @@
-"""Machine code of kernels as files that are loaded and called without numba: 0.07 s for all of parsing, where numba takes 0.5.
+"""Machine code that is loaded and called without numba: 0.07 s for all of parsing, where importing numba takes 0.5 s.
 
-numba compiles, and what came out is kept beside its own cache: the object file, and the name of the function in it. Loading
-it takes llvmlite alone. It is called by numba's native convention through ``ctypes``, which costs some 10 us a call where
-numba's own dispatcher takes 2: for commands that make few calls.
+numba compiles a kernel to an object file. This module links that file with llvmlite alone and calls the function in it through
+``ctypes`` by numba's native calling convention. A call costs 10 us, numba's own dispatcher takes 2 us: this way is for
+commands that make few calls.
 
     int32 function(result *, exception **, arguments...)
-    an array as     memory info *, parent *, items, item size, data *, shape..., strides...       (all 64 bits)
-    an integer as   int64           a bool as    int8
+    array      memory info *, parent *, items, item size, data *, shape..., strides...      (64 bits each)
+    int        int64
+    bool       int8
+    result     int64 for int, int8 for bool, unused for None
 
-Whether numba still calls so is asked before a file is written (``convention``), and a file that is not whole is not used.
-What the file says of numba's helpers (``numba_...``) concerns code around the function that is never called.
+numba does not promise this convention. ``compiler`` keeps no file whose function has other LLVM types (``convention``),
+and ``canary`` calls kernels that tell arguments of equal type apart before any other file is used.
 """
 
 from __future__ import annotations
@@ -30,39 +32,49 @@ import numpy as np
 from logsink.kernel.parameters import Array, Kind
 
 _HELPERS: Final = "numba_"
+"""Names of numba's helpers begin so. Only the wrapper around the function calls them, and nothing calls the wrapper."""
+
 _RESULTS: Final = {"int": ctypes.c_int64, "bool": ctypes.c_int8, "None": ctypes.c_int64}
 
 _linking = threading.Lock()
-_linked: list[Any] = []  # what keeps machine code where it is
+_linked: list[Any] = []  # keeps machine code in memory
+
+
+class Target(NamedTuple):
+    """The processor that machine code is made for: its name and its features (``+avx2,-sse4a,...``) as LLVM writes them."""
+
+    cpu: str
+    features: str
+
+
+GENERIC: Final = Target("generic", "")
+"""Any processor of this architecture: what NUMBA_CPU_NAME=generic stands for."""
 
 
 class Code(NamedTuple):
-    """A compiled function: its name in ``body`` (an object file), and the names that it leaves to be found elsewhere."""
+    """A compiled function: its name in ``body`` (an object file), and the names that are to be found elsewhere."""
 
     symbol: str
     externals: tuple[str, ...]
     body: bytes
 
     def packed(self) -> bytes:
-        """As a file's contents."""
-        head = json.dumps([self.symbol, self.externals, _sum(self.body)]).encode()
-        return head + b"\n" + self.body
+        """Return the content of a file."""
+        return json.dumps([self.symbol, self.externals]).encode() + b"\n" + self.body
 
     @classmethod
     def unpacked(cls, content: bytes) -> Code:
-        """``ValueError`` when it is not whole."""
+        """Return the code in a file's content. ``ValueError``: it has another layout."""
         head, _, body = content.partition(b"\n")
         try:
-            symbol, externals, whole = json.loads(head)
+            symbol, externals = json.loads(head)
+            return cls(symbol, tuple(externals), body)
         except TypeError as error:
-            raise ValueError("no head") from error
-        if whole != _sum(body):
-            raise ValueError("not whole")
-        return cls(symbol, tuple(externals), body)
+            raise ValueError("not machine code") from error
 
 
 def convention(kinds: Sequence[Kind], result: str) -> list[str] | None:
-    """LLVM's types of the parameters of a function with these, as this module calls it; None: it calls no such function."""
+    """Return the LLVM types of the parameters of such a function; None where this module does not call such functions."""
     if result not in _RESULTS:
         return None
     types = ["ptr", "ptr"]
@@ -77,8 +89,20 @@ def convention(kinds: Sequence[Kind], result: str) -> list[str] | None:
 
 
 @cache
-def stamp() -> str:
-    """Changes with whatever machine code depends on besides its source: numba, LLVM, the processor. '' without numba."""
+def host() -> Target:
+    """Return the processor that this process runs on."""
+    targets = _llvm("targets")
+    return Target(targets.get_host_cpu_name(), targets.get_host_cpu_features().flatten())
+
+
+def runnable() -> tuple[Target, ...]:
+    """Return the targets whose machine code this processor can run, the fastest first."""
+    return (host(), GENERIC)
+
+
+@cache
+def stamp(target: Target) -> str:
+    """Return a digest of all that machine code depends on besides its source: numba, LLVM, the target. '' without numba."""
     import llvmlite
 
     numba = find_spec("numba")
@@ -86,13 +110,12 @@ def stamp() -> str:
         return ""
     with open(os.path.join(os.path.dirname(numba.origin), "_version.py"), "rb") as file:
         version = file.read()
-    targets = _llvm("targets")
-    facts = (version, llvmlite.__version__, targets.get_host_cpu_name(), targets.get_host_cpu_features().flatten())
+    facts = (version, llvmlite.__version__, _llvm("targets").get_process_triple(), *target)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
 def load(code: Code, name: str, parameters: Mapping[str, Kind], result: str) -> Callable[..., Any]:
-    """The function, to be called as its source would be. ``ValueError`` when it cannot be linked here."""
+    """Return the function, to be called as the kernel's source would be. ``ValueError``: it cannot be linked here."""
     names, kinds = list(parameters), list(parameters.values())
     types = convention(kinds, result)
     if types is None:
@@ -122,6 +145,7 @@ def load(code: Code, name: str, parameters: Mapping[str, Kind], result: str) -> 
 
 
 def _flattened(array: Any, kind: Array, name: str) -> list[int]:
+    """Return the numbers that are passed for an array. ``TypeError``: it is not of this kind."""
     if not (
         isinstance(array, np.ndarray)
         and array.dtype == kind.dtype
@@ -135,9 +159,9 @@ def _flattened(array: Any, kind: Array, name: str) -> list[int]:
 
 
 def _address(code: Code) -> int:
-    """Of the function, for as long as the process lives."""
+    """Link the code, and return the address of its function, which is valid as long as the process lives."""
     library = _llvm("orcjit").JITLibraryBuilder().add_object_img(code.body).export_symbol(code.symbol)
-    process = ctypes.pythonapi  # all that is loaded, the C library too
+    process = ctypes.pythonapi  # finds the names of all that is loaded, the C library included
     for external in code.externals:
         function = getattr(process, external, None)
         if function is None and not external.startswith(_HELPERS):
@@ -160,10 +184,6 @@ def _engine() -> Any:
 
 
 def _llvm(part: str) -> Any:
-    """A part of llvmlite's binding, without the others where the package itself loads later."""
+    """Import one module of llvmlite's binding; where the package itself loads lazily, the others stay unloaded."""
     import_module("llvmlite.binding.ffi")  # all parts take it from the package: have it there
     return import_module(f"llvmlite.binding.{part}")
-
-
-def _sum(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -219,7 +220,7 @@ def test_the_user_s_cache_where_the_installation_cannot_be_written(installation:
     installation.make_read_only()
     assert installation.run()[1] > 0
     assert installation.run() == (3, 0)
-    assert any(installation.home.rglob("*.nbi"))
+    assert any(installation.home.rglob("*.numba"))
 
 
 def test_no_cache_at_all(installation: Installation) -> None:
@@ -228,9 +229,12 @@ def test_no_cache_at_all(installation: Installation) -> None:
     assert [installation.run()[0] for _ in range(2)] == [3, 3]
 
 
-def test_damaged_machine_code_is_compiled_again(installation: Installation) -> None:
-    for file in installation.cached.glob("*.nb[ci]"):
-        file.write_bytes(b"\x80garbage")
+@pytest.mark.parametrize(
+    "damage", [b"\x80garbage", hashlib.sha256(b"\x80garbage").hexdigest().encode() + b"\n\x80garbage"]
+)
+def test_damaged_machine_code_is_compiled_again(installation: Installation, damage: bytes) -> None:
+    for file in installation.cached.glob("*.numba"):
+        file.write_bytes(damage)
     result, compiled = installation.run()
     assert (result, compiled > 0) == (3, True)
 

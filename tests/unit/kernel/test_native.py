@@ -81,11 +81,11 @@ def directory(first: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(first, tmp_path, dirs_exist_ok=True))
 
 
-def run(directory: Path, root: Path) -> list[str]:
+def run(directory: Path, root: Path, before: str = "", **environment: str) -> list[str]:
     """What the kernels give in a new process."""
-    env = {"PYTHONPATH": f"{directory}:{root}", "PATH": "/usr/bin:/bin", "HOME": str(directory / "home")}
+    env = {"PYTHONPATH": f"{directory}:{root}", "PATH": "/usr/bin:/bin", "HOME": str(directory / "home"), **environment}
     done = subprocess.run(
-        [sys.executable, "-c", RUN], check=False, env=env, cwd=directory, capture_output=True, text=True
+        [sys.executable, "-c", before + RUN], check=False, env=env, cwd=directory, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
@@ -96,7 +96,7 @@ def test_kept_code_is_called_without_numba_and_beside_it(directory: Path, root: 
 
 
 def test_no_code_counts_references(directory: Path) -> None:
-    kept = [Code.unpacked(file.read_bytes()) for file in (directory / "__pycache__").glob("*.o")]
+    kept = [Code.unpacked(file.read_bytes().partition(b"\n")[2]) for file in (directory / "__pycache__").glob("*.o")]
     named = [name for code in kept for name in code.externals]
     assert (
         "numba_adapt_ndarray" in named
@@ -104,13 +104,36 @@ def test_no_code_counts_references(directory: Path) -> None:
     assert not [name for name in named if name.startswith("NRT_")]
 
 
-@pytest.mark.parametrize("damage", [b"", b"\n", b"[1]\nxyz", b'["symbol", [], "sum"]\nxyz'])
+@pytest.mark.parametrize("damage", [b"", b"\n", b"0123\n[1]\nxyz", b'0123\n["symbol", []]\nxyz'])
 def test_what_is_not_whole_is_not_called(directory: Path, root: Path, damage: bytes) -> None:
     kept = list((directory / "__pycache__").glob("*.o"))
     assert len(kept) == 3
     for file in kept:
         file.write_bytes(damage or file.read_bytes()[:-1])
     assert run(directory, root)[:2] == [RESULT, "True"]
+
+
+ELSEWHERE = """
+from llvmlite.binding import targets
+targets.get_host_cpu_name = lambda: "another"
+"""
+
+
+def test_code_for_this_processor_is_not_called_on_another(directory: Path, root: Path) -> None:
+    assert run(directory, root, ELSEWHERE) == [RESULT, "True", *OUTCOME]
+
+
+@pytest.mark.parametrize("configured", [{}, {"NUMBA_CPU_NAME": "generic"}], ids=["not", "configured"])
+def test_code_for_any_processor_is_called_on_another(tmp_path: Path, root: Path, configured: dict[str, str]) -> None:
+    (tmp_path / "kernels.py").write_text(KERNELS)
+    assert run(tmp_path, root, NUMBA_CPU_NAME="generic") == [RESULT, "True", *OUTCOME]
+    assert run(tmp_path, root, ELSEWHERE, **configured)[:2] == [RESULT, "False"]
+
+
+def test_files_of_another_layout_are_refused() -> None:
+    for content in (b"", b"xyz", b"1\nxyz", b'["symbol"]\nxyz', b'["symbol", 1]\nxyz'):
+        with pytest.raises(ValueError):  # noqa: PT011  json and unpacking say it in their own words
+            Code.unpacked(content)
 
 
 def test_code_is_packed_and_unpacked() -> None:
