@@ -1,26 +1,35 @@
-"""Numbering in kernels: distinct values get codes in the order of their first appearance, equal times of a read a
+"""Numbering in kernels: distinct values get codes in the order of their first appearance, equal times of a read get a
 count.
 
-Hash tables are open addressing over powers of two, at most half full, -1 where empty. The hash is seeded, so that
-nobody who does not know the seed can send values that collide; the codes do not depend on it.
+Hash tables are open addressing over powers of two, at most half full, with codes in the slots and EMPTY elsewhere. The
+hash is seeded, so that nobody who does not know the seed can send values that collide; the codes do not depend on it.
 """
 
 from __future__ import annotations
 
 from logsink.kernel import I32, I64, MASK, Bytes, ReadGrid32, ReadI32, ReadI64, kernel, word
 
-_FACTOR = 0x1E3779B97F4A7C15  # odd, 61 bits
+EMPTY = -1
+"""In a hash table: no code."""
+
+ABSENT = -1
+"""In place of a code: the row has no value."""
+
+_FACTOR = 0x1E3779B97F4A7C15  # odd, so that ``mix`` is a permutation; 61 bits
+_FOLD = 31
+_WORD = 8  # bytes
 
 
 @kernel
 def mix(hashed: int, more: int) -> int:
+    """Return the hash ``hashed`` with 63 bits ``more`` in it."""
     hashed = ((hashed ^ more) * _FACTOR) & MASK
-    return hashed ^ hashed >> 31
+    return hashed ^ hashed >> _FOLD
 
 
 @kernel
-def short(data: Bytes, start: int, length: int) -> int:
-    """Fewer than eight bytes at ``start`` as a little-endian number."""
+def short_word(data: Bytes, start: int, length: int) -> int:
+    """Return fewer than eight bytes at ``start`` as a little-endian number."""
     if start + 8 <= len(data):
         return word(data, start) & ((1 << 8 * length) - 1)
     value = 0
@@ -30,11 +39,11 @@ def short(data: Bytes, start: int, length: int) -> int:
 
 
 @kernel
-def digest(data: Bytes, start: int, end: int, seed: int) -> int:
-    """Hash of ``data[start:end]``, eight bytes at a time; the last eight overlap."""
+def hash_of(data: Bytes, start: int, end: int, seed: int) -> int:
+    """Return a hash of ``data[start:end]``, taken eight bytes at a time; the last eight overlap."""
     hashed = mix(seed, end - start)
     if end - start < 8:
-        return mix(hashed, short(data, start, end - start))
+        return mix(hashed, short_word(data, start, end - start))
     p = start
     while p + 8 < end:
         hashed = mix(hashed, word(data, p))
@@ -44,9 +53,9 @@ def digest(data: Bytes, start: int, end: int, seed: int) -> int:
 
 @kernel
 def same(data: Bytes, a: int, b: int, length: int) -> bool:
-    """Are ``length`` bytes at ``a`` and at ``b`` equal?"""
+    """Tell whether ``length`` bytes at ``a`` and at ``b`` are equal."""
     if length < 8:
-        return short(data, a, length) == short(data, b, length)
+        return short_word(data, a, length) == short_word(data, b, length)
     k = 0
     while k + 8 < length:
         if word(data, a + k) != word(data, b + k) or data[a + k + 7] != data[b + k + 7]:
@@ -57,7 +66,7 @@ def same(data: Bytes, a: int, b: int, length: int) -> bool:
 
 
 @kernel
-def encode(
+def encode_texts(
     data: Bytes,
     spans: ReadGrid32,
     field: int,
@@ -70,10 +79,12 @@ def encode(
     count: I64,
     seed: int,
 ) -> int:
-    """Number field ``field`` of the rows of ``spans`` from ``first`` on into ``codes``; -1 where it is absent.
+    """Number the texts of ``field`` in the rows of ``spans`` from row ``first`` on: codes into ``codes``, ABSENT where
+    there is none.
 
-    ``starts``, ``ends`` and ``hashes`` describe the ``count[0]`` values known so far. The row at which ``table`` was
-    half full, or the number of rows.
+    ``table`` holds codes by hash; ``starts``, ``ends`` and ``hashes`` say by code what the ``count[0]`` values known so
+    far are. Returns the row at which ``table`` was half full, to be called again with a larger one, or the number of
+    rows.
     """
     mask = len(table) - 1
     known = count[0]
@@ -81,17 +92,18 @@ def encode(
     while row < len(codes):
         start = spans[row, 2 * field]
         if start < 0:
-            codes[row] = -1
+            codes[row] = ABSENT
             row += 1
             continue
+        # Look for it among the texts known so far.
         end = spans[row, 2 * field + 1]
-        hashed = digest(data, start, end, seed)
+        hashed = hash_of(data, start, end, seed)
         slot = hashed & mask
         while True:
             code = table[slot]
             if code < 0:
                 break
-            # Of texts of one length, less than eight bytes, each has a digest of its own (``mix`` is a permutation).
+            # Texts of the same length below eight bytes with equal hashes are equal, for ``mix`` is a permutation.
             if (
                 hashes[code] == hashed
                 and ends[code] - starts[code] == end - start
@@ -99,6 +111,7 @@ def encode(
             ):
                 break
             slot = (slot + 1) & mask
+        # A new one takes the next code.
         if code < 0:
             if 2 * known >= len(table):
                 break
@@ -115,8 +128,8 @@ def encode(
 
 
 @kernel
-def rehash(hashes: ReadI64, count: int, table: I32) -> int:
-    """Enter ``count`` codes into an empty ``table``; ``count``."""
+def enter_texts(hashes: ReadI64, count: int, table: I32) -> int:
+    """Enter the first ``count`` codes into an empty ``table`` by their hashes. Returns ``count``."""
     mask = len(table) - 1
     for code in range(count):
         slot = hashes[code] & mask
@@ -127,15 +140,18 @@ def rehash(hashes: ReadI64, count: int, table: I32) -> int:
 
 
 @kernel
-def number(values: ReadI64, first: int, codes: I32, table: I32, distinct: I64, count: I64, seed: int) -> int:
-    """The same for integers: 0 gets -1, the others are numbered; ``distinct`` holds the ``count[0]`` values known so
-    far."""
+def encode_numbers(values: ReadI64, first: int, codes: I32, table: I32, distinct: I64, count: I64, seed: int) -> int:
+    """Number the integers ``values`` from row ``first`` on: codes into ``codes``, ABSENT for 0.
+
+    ``distinct`` holds the ``count[0]`` values known so far by code. Returns as ``encode_texts``.
+    """
     mask = len(table) - 1
     known = count[0]
     row = first
     last = 0
     code = -1
     while row < len(codes):
+        # Rows of one shape follow one another: look only when the value changes.
         value = values[row]
         if value != last:
             last = value
@@ -158,8 +174,8 @@ def number(values: ReadI64, first: int, codes: I32, table: I32, distinct: I64, c
 
 
 @kernel
-def renumber(distinct: ReadI64, count: int, table: I32, seed: int) -> int:
-    """Enter ``count`` integers into an empty ``table``; ``count``."""
+def enter_numbers(distinct: ReadI64, count: int, table: I32, seed: int) -> int:
+    """Enter the first ``count`` codes into an empty ``table`` by their integers. Returns ``count``."""
     mask = len(table) - 1
     for code in range(count):
         slot = mix(seed, distinct[code]) & mask
@@ -170,25 +186,30 @@ def renumber(distinct: ReadI64, count: int, table: I32, seed: int) -> int:
 
 
 @kernel
-def positions(received: ReadI64, time: ReadI64, nth: I32, table: I32, seed: int) -> int:
-    """``nth[i]``: how many earlier rows of the same read (equal ``received``, side by side) have row i's time.
+def count_equal_times(received: ReadI64, time: ReadI64, nth: I32, table: I32, seed: int) -> int:
+    """Set ``nth[i]`` to the number of earlier rows of the same read that have row i's time. Returns how many needed a
+    table.
 
-    ``table`` has at least twice as many slots as the longest read has rows. Times that never go back within a read need
-    no table. How many rows needed it.
+    Rows of a read stand side by side and have equal ``received``. ``table`` has at least twice as many slots as the
+    longest read has rows. As long as times do not go back within a read, the row before is all that has to be looked
+    at.
     """
     looked = 0
     read = 0
     mask = 0
     for i in range(len(nth)):
+        # A new read begins.
         if i == read or received[i] != received[i - 1]:
             read = i
             mask = 0
             nth[i] = 0
             continue
         if mask == 0:
+            # Without a table (mask 0) as long as times ascend.
             if time[i] >= time[i - 1]:
                 nth[i] = nth[i - 1] + 1 if time[i] == time[i - 1] else 0
                 continue
+            # They do not: make a table of the size that this read needs, and enter its earlier rows.
             after = i
             while after < len(nth) and received[after] == received[i]:
                 after += 1
@@ -196,17 +217,18 @@ def positions(received: ReadI64, time: ReadI64, nth: I32, table: I32, seed: int)
             while mask < 2 * (after - read):
                 mask = mask << 1 | 1
             for slot in range(mask + 1):
-                table[slot] = -1
+                table[slot] = EMPTY
             for earlier in range(read, i):
-                enter(time, nth, earlier, table, mask, seed)
-        nth[i] = enter(time, nth, i, table, mask, seed)
+                count_time(time, nth, earlier, table, mask, seed)
+        nth[i] = count_time(time, nth, i, table, mask, seed)
         looked += 1
     return looked
 
 
 @kernel
-def enter(time: ReadI64, nth: ReadI32, i: int, table: I32, mask: int, seed: int) -> int:
-    """Make row ``i`` the last known of its time; one more than the ``nth`` of the row that was, or 0."""
+def count_time(time: ReadI64, nth: ReadI32, i: int, table: I32, mask: int, seed: int) -> int:
+    """Make row ``i`` the last one with its time in ``table``. Returns one more than the ``nth`` of the one before, or
+    0."""
     slot = mix(seed, time[i] & MASK) & mask
     while table[slot] >= 0 and time[table[slot]] != time[i]:
         slot = (slot + 1) & mask
@@ -216,8 +238,8 @@ def enter(time: ReadI64, nth: ReadI32, i: int, table: I32, mask: int, seed: int)
 
 
 @kernel
-def longest(received: ReadI64) -> int:
-    """Rows of the longest run of equal values."""
+def longest_run(received: ReadI64) -> int:
+    """Return the length of the longest run of equal values."""
     best = 0
     run = 0
     for i in range(len(received)):
@@ -227,8 +249,8 @@ def longest(received: ReadI64) -> int:
 
 
 @kernel
-def take(codes: ReadI32, order: ReadI64, out: I32) -> int:
-    """``out[k] = codes[order[k]]``; how many of them are absent (negative)."""
+def take_codes(codes: ReadI32, order: ReadI64, out: I32) -> int:
+    """Set ``out[k]`` to ``codes[order[k]]``. Returns how many of them are absent."""
     absent = 0
     for k in range(len(order)):
         code = codes[order[k]]
@@ -240,10 +262,10 @@ def take(codes: ReadI32, order: ReadI64, out: I32) -> int:
 
 @kernel
 def counting_sort(codes: ReadI32, order: ReadI64, counts: I32, out: I64) -> int:
-    """``order`` by the codes of its rows, equal ones as they stand, in ``out``; how many.
+    """Sort ``order`` by the codes of its rows, stably, into ``out``. Returns the number of rows.
 
-    ``counts`` has an entry, 0, for every code there may be. A million rows take 0.01 s; numpy's radix sort and what it
-    takes to gather for it and from it, three times as long.
+    ``counts`` has an element for every code there may be, 0 in all of them. A million rows take 0.01 s; numpy's radix
+    sort, with gathering before and after it, takes three times as long.
     """
     for k in range(len(order)):
         counts[codes[order[k]]] += 1
@@ -261,10 +283,10 @@ def counting_sort(codes: ReadI32, order: ReadI64, counts: I32, out: I64) -> int:
 
 @kernel
 def renumber_used(codes: ReadI32, valid: Bytes, places: I32, used: I32, out: I32) -> int:
-    """Number the codes that occur anew, in the order of their first appearance: ``out``, and ``used`` has the old ones
-    by new.
+    """Number the codes that occur anew, in the order of their first appearance. Returns how many occur.
 
-    How many. ``places`` has an entry for each old code, -1 in all of them. ``valid``: Arrow's bitmap, or empty for all.
+    ``out`` has the new codes, ``used`` the old ones by new code. ``places`` has an element for each old code, -1 in all
+    of them. ``valid`` is Arrow's validity bitmap, or empty if all rows are valid; the others get 0.
     """
     known = 0
     for k in range(len(out)):

@@ -23,7 +23,7 @@ _INSTANCE = NAMES[3].encode()
 
 @kernel
 def parameter_number(data: Bytes, p: int, end: int) -> int:
-    """The number of the parameter named ``data[p:end]``, or -1."""
+    """Return the number of the parameter whose name is ``data[p:end]``, or -1."""
     if end - p == len(_ENVIRONMENT) and begins_with(data, p, end, _ENVIRONMENT):
         return 0
     if end - p == len(_ROLE) and begins_with(data, p, end, _ROLE):
@@ -37,11 +37,12 @@ def parameter_number(data: Bytes, p: int, end: int) -> int:
 
 @kernel
 def extract(data: Bytes, starts: ReadI32, ends: ReadI32, sd_id: Bytes, values: U8, spans: Grid32) -> int:
-    """From text i of structured data, ``data[starts[i]:ends[i]]``, the parameters of the element ``sd_id``.
+    """Write the values of the parameters in ``NAMES`` to ``values``, without their escapes, and their places to
+    ``spans``.
 
-    Their values, unescaped, go into ``values`` (which holds as much as all texts), their places there into row i of
-    ``spans``: start and end for each of ``NAMES``, -1 where there is none. Of duplicates the first counts. The bytes
-    written.
+    Text i of structured data is ``data[starts[i]:ends[i]]``; its element ``sd_id`` counts. Row i of ``spans`` has start
+    and end in ``values`` for each of ``NAMES``, -1 where there is none; of duplicates the first counts. ``values``
+    holds as many bytes as all texts together. Returns the bytes written.
     """
     at = 0
     for i in range(len(starts)):
@@ -50,6 +51,7 @@ def extract(data: Bytes, starts: ReadI32, ends: ReadI32, sd_id: Bytes, values: U
         p = starts[i]
         end = ends[i]
         while p < end:
+            # Find where each element ends, and whether its SD-ID is the one.
             name = skip_spaces(data, p + 1, end)
             q = name
             while q < end and is_sd_name(data[q]):
@@ -57,10 +59,10 @@ def extract(data: Bytes, starts: ReadI32, ends: ReadI32, sd_id: Bytes, values: U
             after = skip_parameters(data, q, end)
             if after < 0:
                 break
-            wanted = q - name == len(sd_id)
+            is_deploy = q - name == len(sd_id)
             for k in range(len(sd_id)):
-                wanted = wanted and data[name + k] == sd_id[k]
-            if wanted:
+                is_deploy = is_deploy and data[name + k] == sd_id[k]
+            if is_deploy:
                 at = copy_parameters(data, q, after - 1, values, at, spans, i)
             p = after
     return at
@@ -68,7 +70,11 @@ def extract(data: Bytes, starts: ReadI32, ends: ReadI32, sd_id: Bytes, values: U
 
 @kernel
 def copy_parameters(data: Bytes, p: int, end: int, values: U8, at: int, spans: Grid32, i: int) -> int:
-    """The same for one element, whose parameters are ``data[p:end]``: where the writing ended."""
+    """Write the values of one element, whose parameters are ``data[p:end]``, to ``values[at]``; as ``extract`` for row
+    ``i``.
+
+    Returns where the writing ended.
+    """
     while True:
         p = skip_spaces(data, p, end)
         q = p
@@ -76,6 +82,7 @@ def copy_parameters(data: Bytes, p: int, end: int, values: U8, at: int, spans: G
             q += 1
         if q == p or q >= end or data[q] != EQUALS:
             return at
+        # The value, in quotes or without.
         number = parameter_number(data, p, q)
         p = q + 1
         in_quotes = p < end and data[p] == QUOTE
@@ -88,6 +95,7 @@ def copy_parameters(data: Bytes, p: int, end: int, values: U8, at: int, spans: G
                 stop += 1
         if stop < p:
             return at
+        # The first value of a known parameter. A backslash before one of the three that need it goes.
         if number >= 0 and spans[i, 2 * number] < 0:
             put_span(spans, i, number, at, at)
             while p < stop:

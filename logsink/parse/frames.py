@@ -1,4 +1,5 @@
-"""What the parser takes: frames of many reads as columns. Owned by whoever made it; the parser only reads it."""
+"""What the parser is given: frames of many reads as arrays, and settings. They belong to the caller; the parser only
+reads them."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from logsink.parse.schema import RULES_VERSION
 
 
 class Origin(NamedTuple):
-    """Who opened the connection: peer address without port, RFC 4514 name of the verified certificate, and
+    """Who opened a connection: address of the peer without port, RFC 4514 name of its verified certificate,
     transport."""
 
     sender: str | None
@@ -22,9 +23,9 @@ class Origin(NamedTuple):
 
 
 class Origins(NamedTuple):
-    """Where the frames of a batch come from that has several origins: frame i from ``known[codes[i]]``.
+    """Where the frames of a batch of several origins come from: frame i from ``known[codes[i]]``.
 
-    ``known`` of one transport; the same list must only grow.
+    All of ``known`` have the same transport. A list may be used for several batches, and only grow between them.
     """
 
     known: list[Origin]
@@ -32,12 +33,12 @@ class Origins(NamedTuple):
 
     @property
     def transport(self) -> str:
-        """What the frames came by."""
+        """The transport by which all frames came."""
         return self.known[0].transport
 
 
 class Settings(NamedTuple):
-    """What parsing depends on besides the bytes (invariant I10); written into every segment."""
+    """What parsing depends on besides the frames (invariant I10). Every segment has them written in it."""
 
     default_timezone: str = "UTC"
     deploy_sd_id: str = "deploy@32473"

@@ -20,9 +20,9 @@ from logsink.parse.scanning import NONE, begins_with, find_space, put_span, skip
 from logsink.parse.shape import APP, HOST, MESSAGE, RFC3164, SD, SPANS, TAG_PID_COLON, WITH_BOM, WITH_MESSAGE, WITH_PRI
 from logsink.parse.strict import put_row, read_priority
 from logsink.parse.tags import find_tag
-from logsink.parse.text import BOM
 from logsink.parse.times import read_rfc3339
 from logsink.parse.timestamps import read_epoch, read_rfc3339_and_zone, read_timestamp
+from logsink.parse.utf8 import BOM
 
 PRI_INVALID = int(Flag.PRI_INVALID)
 

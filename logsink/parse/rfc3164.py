@@ -29,7 +29,7 @@ from logsink.parse.shape import (
     WITH_MESSAGE,
 )
 from logsink.parse.tags import find_tag, is_address
-from logsink.parse.text import BOM
+from logsink.parse.utf8 import BOM
 
 _FORWARDED = b"Message forwarded from "
 

@@ -7,7 +7,7 @@ from logsink.flags import Flag
 from logsink.kernel import Bytes, Grid32, kernel
 from logsink.parse.scanning import NONE, begins_with, find_space, put_span, skip_spaces
 from logsink.parse.shape import FORMAT, MESSAGE, RFC5424, SD, WITH_BOM, WITH_FIELD, WITH_MESSAGE, WITHOUT_SD
-from logsink.parse.text import BOM
+from logsink.parse.utf8 import BOM
 
 SD_INVALID = int(Flag.SD_INVALID)
 

@@ -1,7 +1,7 @@
-"""Table schema, version 1: a persistent format. The order of the columns is the order in ``-o json``.
+"""The columns of the table, version 1: a persistent format. Their order is the order in ``-o json``.
 
-``date`` is the partition column: it stands in the table's log, not in the files. ``FILE_SCHEMA`` is what a data file
-holds.
+``FILE_SCHEMA`` is what a data file holds. ``date`` is the partition column: it stands in the table's log and not in the
+files.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ FORMAT_VERSION = 1
 """Format version of the data files, kept in each file's key-value metadata as ``logsink.format``."""
 
 RULES_VERSION = 2
-"""Version of the parsing rules; a segment names the one that was in force when it was written, and is parsed by it for
+"""Version of the parsing rules. A segment names the one that was in force when it was written, and is parsed by it for
 ever.
 
-2: a time without a year is at most a week ahead, ``clock_skew``, what network devices send, RFC 3164 and CEF behind RFC
-5424.
+2 differs from 1 in this: a time without a year is at most a week ahead of receipt, ``clock_skew`` is flagged, what
+network devices send is read, and RFC 3164 and CEF behind the time of RFC 5424.
 """
 
 _TIME = pa.timestamp("us", tz="UTC")
@@ -72,10 +72,10 @@ STATISTICS_COLUMNS = ("time", "received", "app", "host", "severity")
 """Columns whose minimum and maximum stand in the table's log and in the files' footers."""
 
 VERBATIM_COLUMNS = ("host", "app", "procid", "msgid", "structured_data", "message")
-"""Columns whose values stand in the frame as they are, but for bytes that are not UTF-8."""
+"""Columns whose values stand in the frame as they are, except for bytes that are not UTF-8."""
 
 UNESCAPED_COLUMNS = ("environment", "role", "deploy", "instance")
-"""Those of which that is so where they hold none of ``ESCAPED_BYTES`` (RFC 5424, 6.3.3)."""
+"""Columns whose values stand in the frame as they are if they hold none of ``ESCAPED_BYTES``."""
 
 ESCAPED_BYTES = b'"\\]'
-"""Octets that have a backslash before them in a parameter of structured data."""
+"""Bytes that have a backslash before them in a parameter of structured data (RFC 5424, 6.3.3)."""

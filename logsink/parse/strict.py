@@ -16,8 +16,8 @@ from logsink.parse.rfc3164 import read_rfc3164
 from logsink.parse.rfc5424 import read_rfc5424
 from logsink.parse.scanning import NONE, begins_with
 from logsink.parse.shape import MESSAGE, SPANS, WITH_BOM, WITH_PRI, WITHOUT_SD
-from logsink.parse.text import BOM
 from logsink.parse.times import ZONE_ASSUMED, bsd_wall, ends_bsd, read_bsd, read_rfc3339, time_bits
+from logsink.parse.utf8 import BOM
 
 CLOCK_SKEW = int(Flag.CLOCK_SKEW)
 

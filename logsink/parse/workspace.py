@@ -1,4 +1,4 @@
-"""Memory that outlives one parse: at full speed, touching fresh pages would cost as much as parsing does."""
+"""Memory that outlives one parse: at full speed the first touch of fresh pages would take as long as parsing does."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import numpy.typing as npt
 
 
 class Workspace:
-    """Named arrays that are handed out again. For one parse at a time; what was handed out is overwritten by the next
-    one."""
+    """Named arrays that are handed out again and again.
+
+    For one parse at a time: what one was given the next one overwrites.
+    """
 
     def __init__(self) -> None:
         self._buffers: dict[str, npt.NDArray[np.uint8]] = {}
 
     def array(self, name: str, shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """An array of this shape with any contents. The one handed out under the same name before is no longer
+        """Return an array of this shape with any contents. The one handed out under this name before is no longer
         valid."""
         kind = np.dtype(dtype)
         size = (shape if isinstance(shape, int) else prod(shape)) * kind.itemsize
@@ -28,5 +30,5 @@ class Workspace:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held."""
+        """Bytes that the workspace holds."""
         return sum(len(buffer) for buffer in self._buffers.values())

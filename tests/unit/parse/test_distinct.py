@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from logsink.parse.distinct import Texts
+from logsink.parse.distinct import DistinctTexts
 from logsink.parse.workspace import Workspace
 
 
@@ -21,6 +21,6 @@ def test_every_bit_of_a_text_counts() -> None:
     ends = np.cumsum([len(text) for text in texts], dtype=np.int32)
     starts = np.concatenate([np.zeros(1, np.int32), ends[:-1]])
     spans = np.concatenate([np.stack([starts, ends], axis=1)] * 2)
-    numbers, found = Texts(Workspace(), "any"), np.empty(2 * len(texts), np.int32)
+    numbers, found = DistinctTexts(Workspace(), "any"), np.empty(2 * len(texts), np.int32)
     numbers.encode(np.frombuffer(b"".join(texts), np.uint8), spans, 0, found)
     assert found.tolist() == [*range(len(texts))] * 2

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from logsink.errors import FormatError
 from logsink.flags import Flag
 from logsink.parse import RAW_COLUMNS, ROWS_SCHEMA, Settings, parse, raw_frames
+from logsink.parse.prover import prove
 from logsink.parse.shape import (
     BSD,
     BSD_ZERO,
@@ -26,7 +27,7 @@ from logsink.parse.shape import (
     WITH_PRI,
     ZULU,
 )
-from logsink.parse.wire import Templates, Time, items, prove, template
+from logsink.parse.templates import Templates, TimeItem, parse_template, template_of
 from tests.support.forms import running
 from tests.support.frames import frames_of
 
@@ -40,19 +41,26 @@ def table_of(*frames: bytes) -> pa.Table:
 
 
 def test_items_of_a_template() -> None:
-    assert items("<%pri>1 %time{6,-03:30} %host - %bom%message") == [
-        b"<", "pri", b">1 ", Time(0, 6, -210), b"-03:30", b" ", "host", b" - ", b"\xef\xbb\xbf", "message",
+    assert parse_template("<%pri>1 %time{6,-03:30} %host - %bom%message") == [
+        b"<", "pri", b">1 ", TimeItem(0, 6, -210), b"-03:30", b" ", "host", b" - ", b"\xef\xbb\xbf", "message",
     ]  # fmt: skip
-    assert items("%time{bsd,+01:00} %app[%procid]:") == [Time(BSD, 0, 60), b" ", "app", b"[", "procid", b"]:"]
-    assert items("%time{bsd0.3,+00:00}") == [Time(BSD_ZERO, 3, 0)]
-    assert items("%time{0,(+01:00)}") == [Time(0, 0, 60)]
-    assert items("") == []
+    assert parse_template("%time{bsd,+01:00} %app[%procid]:") == [
+        TimeItem(BSD, 0, 60),
+        b" ",
+        "app",
+        b"[",
+        "procid",
+        b"]:",
+    ]
+    assert parse_template("%time{bsd0.3,+00:00}") == [TimeItem(BSD_ZERO, 3, 0)]
+    assert parse_template("%time{0,(+01:00)}") == [TimeItem(0, 0, 60)]
+    assert parse_template("") == []
 
 
 @pytest.mark.parametrize("text", ["%user", "%time{7,Z}", "%time{bsd}", "100%", "%time{6,CET}"])
 def test_a_template_of_a_later_version(text: str) -> None:
     with pytest.raises(FormatError, match="cannot read template"):
-        items(text)
+        parse_template(text)
 
 
 @given(st.integers(1, (1 << 34) - 1))
@@ -62,8 +70,8 @@ def test_every_shape_has_a_template_that_can_be_read(shape: int) -> None:
     minutes = (shape >> TIME_ZONE & 0xFFF) - TIME_ZONE_BIAS
     if shape >> TIME_KIND & 7 != NO_TIME and abs(minutes) > 1440:
         return
-    text = template(shape)
-    assert (items(text)[:2] == [b"<", "pri"]) == bool(shape & WITH_PRI)
+    text = template_of(shape)
+    assert (parse_template(text)[:2] == [b"<", "pri"]) == bool(shape & WITH_PRI)
 
 
 PARTS = ["<13>1 2026-02-28T09:15:00.5Z ", "host", " ", "app", " ", "7", " ", "ID", " ", '[x y="z"]', " ", "text"]
