@@ -14,7 +14,6 @@ is stored, acknowledged and archived. What could not be archived is in the journ
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import resource
 import socket
@@ -38,6 +37,7 @@ from logsink.net.tcp import TcpConnection
 from logsink.net.tls import REFRESH, Certificates
 from logsink.net.udp import UdpListener
 from logsink.parse import Settings
+from logsink.platform import malloc
 from logsink.store import Store, open_store
 from logsink.wire import datagrams, framing, relp, resend
 
@@ -53,10 +53,14 @@ LOOP = (datagrams, framing, relp, resend, fill)
 """Modules whose kernels the event loop runs, for every read: compiled before anybody is let in, which is also how they are the
 quickest to call (2 us, where machine code loaded without numba takes 28)."""
 
-HEAPS = {-8: 2, -3: 16 << 20, -1: 64 << 20}
-"""How the C library keeps memory, by the numbers of ``malloc.h``: two arenas, where it makes eight for each core and what 30
-threads free here and there does not come back (70 MB); and what is smaller than 16 MiB is used again, up to 64 MiB of it:
-as fresh pages, the octets of an object that is read take longer to come than over the network (15 ms for 4 MB, not 7)."""
+REUSED_ALLOCATION = 16 << 20
+"""Bytes up to which malloc uses an allocation again. In fresh pages, the 4 MB of an object take 15 ms to be read, not 7."""
+
+KEPT_FREE = 64 << 20
+"""Bytes that malloc keeps for the next allocations."""
+
+ARENAS = 2
+"""Arenas of malloc. It would make eight for each core, and 70 MB that 30 threads free here and there would not come back."""
 
 GIVING_UP = 2.0
 """Seconds that a request to a store which does not answer may take to end, when told to stop before it could be used."""
@@ -108,7 +112,7 @@ class Receiver:
     async def run(self) -> int:
         """Receive until ``stop``; the exit code: 0 when everything received is stored, 1 when not."""
         self._loop.set_exception_handler(unexpected)
-        _keep_memory()
+        malloc.configure(arenas=ARENAS, mmap_threshold=REUSED_ALLOCATION, trim_threshold=KEPT_FREE)
         async with open_store(self._config.store) as store:
             log = DeltaLog(store)
             self._receiver_ids = ReceiverIds(store, new_receiver, limit=self._config.maintain.orphan_after / 2)
@@ -363,11 +367,3 @@ def unexpected(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     if isinstance(error, OSError) and "transport" in context:
         return
     telemetry.CRASHED.log(where=context["message"], error=error or "", trace=error)
-
-
-def _keep_memory() -> None:
-    """By ``HEAPS``, where the C library is glibc."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        for parameter, value in HEAPS.items():
-            libc.mallopt(parameter, value)

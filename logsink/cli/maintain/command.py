@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from logsink.cli.options.settings import effective, options
-from logsink.cli.startup import light_imports
+from logsink.cli.startup import without_pandas
 
 
 @click.command()
@@ -30,7 +30,7 @@ def command(config_file: Path | None, store: str | None, once: bool, dry_run: bo
       logsink maintain --dry-run
     """
     config = effective(config_file, {"store": store})
-    with light_imports():
-        from logsink.cli.maintain.run import maintained
+    without_pandas()
+    from logsink.cli.maintain.run import maintained
 
-        return maintained(config, once=once, dry_run=dry_run)
+    return maintained(config, once=once, dry_run=dry_run)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import click
 
-from logsink.cli.startup import Command
-
 SECTIONS = {
     "Text and fields in the message": ("grep", "regex", "fixed", "word", "ignore_case", "invert_match", "json"),
     "Time": ("since", "until", "around", "timezone", "utc"),
@@ -22,7 +20,7 @@ SECTIONS = {
 """Title -> names of parameters, in the order of ``--help``."""
 
 
-class Sectioned(Command):
+class Sectioned(click.Command):
     """A command whose options are shown in ``SECTIONS``."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -15,7 +15,7 @@ from logsink.cli.options.settings import effective, options
 from logsink.cli.options.summaries import summaries
 from logsink.cli.options.terms import conditions, patterns, with_json
 from logsink.cli.options.zones import zone_of
-from logsink.cli.startup import light_imports, without_idle_memory
+from logsink.cli.startup import use_little_memory, without_pandas
 from logsink.errors import ArgumentError
 
 LIMITS = {"follow": "10", "top": "10", "patterns": "40", "count": "all", "stats": "all", "hist": "all", "values": "all"}
@@ -92,11 +92,11 @@ def command(config_file: Path | None, store: str | None, **given: Any) -> int:
     limit = limit_of(given["lines"] or usual, follow=given["follow"])
     zone = zone_of(given["timezone"], utc=given["utc"])
     config = effective(config_file, {"store": store})
-    with light_imports():
-        from logsink.cli.query.run import searched
+    without_pandas()
+    from logsink.cli.query.run import searched
 
-        without_idle_memory()
-        return searched(config.store, given, zone, limit)
+    use_little_memory()
+    return searched(config.store, given, zone, limit)
 
 
 def limit_of(text: str, *, follow: bool = False) -> int | None:

@@ -10,7 +10,7 @@ import click
 from logsink.cli.options.settings import effective, options
 from logsink.cli.options.terms import conditions
 from logsink.cli.options.zones import zone_of
-from logsink.cli.startup import light_imports
+from logsink.cli.startup import without_pandas
 
 _HELP = """
 Run SQL over the archive: one statement, in which the rows are the table `logs`. Conditions (--since, -H, ...) choose the rows
@@ -49,7 +49,7 @@ def command(config_file: Path | None, store: str | None, statement: str, **given
         from logsink.cli.sql.run import by_spark
 
         return by_spark(config.store, statement, given, zone)
-    with light_imports():
-        from logsink.cli.sql.run import by_duckdb
+    without_pandas()
+    from logsink.cli.sql.run import by_duckdb
 
-        return by_duckdb(config.store, statement, given, zone)
+    return by_duckdb(config.store, statement, given, zone)

@@ -18,7 +18,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from click.testing import CliRunner, Result
 
-from logsink.cli.later import STANDARD
 from logsink.cli.main import main
 from logsink.cli.options.zones import SystemZone
 from logsink.cli.query.command import command, limit_of
@@ -306,16 +305,6 @@ finally: print(pa.default_memory_pool().backend_name)
     program = [sys.executable, "-c", code, "query", "--store", archived, "--count"]
     done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout.split()[1:] == ["system"]
-
-
-def test_a_question_does_without_what_loads_later(archived: str) -> None:
-    """What only these modules import is not there at the end."""
-    program = [sys.executable, "-X", "importtime", "-m", "logsink", "query", "--store", archived, "-p", "err"]
-    done = subprocess.run(program, capture_output=True, text=True, check=True, timeout=60)
-    there = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
-    assert {"numpy", "pyarrow.lib", "asyncio", "click", *STANDARD} - {"zipfile"} <= there  # which llvmlite has imported
-    spared = {"_ast", "_hashlib", "_pickle", "_posixsubprocess", "_random", "bz2", "dis", "sysconfig", "tokenize"}
-    assert (spared | {"numpy.linalg._linalg"}) & there == set()
 
 
 def test_help_imports_nothing_heavy() -> None:
