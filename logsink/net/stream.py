@@ -1,13 +1,8 @@
-"""What TCP and RELP connections have in common: opening, reading into the shared buffer, pausing, leaving.
+"""What TCP and RELP connections have in common: they are opened, read into the shared buffer, paused, drained and closed.
 
-::
-
-    accepted -> admitted -> PROXY header -> TLS handshake -> first octets judged -> session, of what was read
-                            from a listed   where the port   foreign: closed        or of what it inflates to
-                            address         has certificates
-
-What is left over of one step goes to the next. A connection that does not get as far as its session is closed, counted and
-explained; its frames have an origin from the first one on.
+What comes before the session (PROXY header, TLS, foreign protocols, compression) is decided by ``wire.opening``; here its
+actions are carried out, and bytes and time-outs are moved. A connection that does not get as far as its session is closed,
+counted and explained; its frames have an origin from the first one on.
 """
 
 from __future__ import annotations
@@ -24,18 +19,15 @@ import numpy.typing as npt
 from logsink import telemetry
 from logsink.net import tls
 from logsink.net.intake import READ, Intake
-from logsink.net.tls import Certificates, Failure
+from logsink.net.tls import Certificates
 from logsink.parse import Origin
 from logsink.wire.batch import Batch
-from logsink.wire.foreign import REASONS, Test, foreign
-from logsink.wire.inflate import StreamInflater, stream_kind
-from logsink.wire.proxy import ProxyHeader
+from logsink.wire.foreign import Test
+from logsink.wire.inflate import StreamInflater
+from logsink.wire.opening import Admit, Deliver, Inflate, Opening, Rejection, StartSession, StartTls, State
 
 EARLY = 1 << 16
 """Octets of one read before TLS has taken over: what a TLS protocol takes at a time."""
-
-JUDGED = 4096
-"""First octets that are looked at for what does not belong here: more than any kind needs."""
 
 TURN = 4 << 20
 """Octets inflated for one connection before the others have their turn."""
@@ -97,16 +89,15 @@ class StreamConnection(asyncio.BufferedProtocol):
         """What the session writes to; None before it has begun."""
         self._port = port
         self._raw: asyncio.Transport | None = None
-        self._opening: asyncio.Task[None] | None = None
+        """The socket's transport."""
+        self._upper: asyncio.Transport | None = None
+        """What the session is going to write to: TLS, or the same as ``_raw``."""
+        self._opening = Opening(self.foreigners, compressible=self.compressible, tls=port.certificates is not None)
+        self._handshake: asyncio.Task[None] | None = None
         self._session = session
         self._carried = 0
         self._discarded = 0
-        self._header: ProxyHeader | None = None
         self._deadline: asyncio.TimerHandle | None = None
-        self._early = b""
-        """What was read before the session began: the PROXY header, and what the loop reads before TLS takes over."""
-        self._unjudged: bytes | None = b""
-        """What was read of the session and not judged yet; None once it is."""
         self._inflater: StreamInflater | None = None
         self._window = 0
         """Octets that a compressed stream has to look back at."""
@@ -146,40 +137,42 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._raw = cast(asyncio.Transport, transport)
         if self._aborted:
             self._raw.abort()
-        elif self._port.proxied(self.origin.sender):
-            self._header = ProxyHeader()
+            return
+        self._upper = self._raw
+        from_proxy = self._port.proxied(self.origin.sender)
+        if from_proxy:
             loop = asyncio.get_running_loop()
             self._deadline = loop.call_later(self._port.opening_timeout, self._header_late)
-        else:
-            self._known(self._raw)
+        self._opening.connected(from_proxy=from_proxy)
+        self._advance()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        carry, view = self._session.carry, self.intake.view
-        if self.transport is None:
-            return view[:EARLY]
-        if self._unjudged is not None or self._inflater:
-            return view[:READ]
+        view = self.intake.view
+        if self._opening.state is not State.PLAIN_SESSION:
+            return view[: READ if self.transport else EARLY]
+        carry = self._session.carry
         self._carried = len(carry)
         if carry:
             view[: len(carry)] = carry
         return view[len(carry) : len(carry) + READ]
 
     def buffer_updated(self, nbytes: int) -> None:
-        view = self.intake.view
-        if self.transport is None:
-            self._read_early(view[:nbytes].tobytes())
-        elif self._unjudged is not None:
-            self._unjudged += view[:nbytes]
-            if self._holds:
-                self._hold(self.transport, True)  # a loop may read once although it was paused before it began to
-            else:
-                self.judge(ended=False)
-        elif self._inflater:
-            self._inflater.feed(view[:nbytes].tobytes())
-            self._inflate()
-        else:
+        if self._opening.state is State.PLAIN_SESSION:
             self._cut(self._carried + nbytes)
             self._lull(nbytes)
+            return
+        data = self.intake.view[:nbytes].tobytes()
+        if self._inflater:
+            self._inflater.feed(data)
+            self._inflate()
+            return
+        self._opening.receive(data)
+        if self.transport and self._holds:
+            self._hold(self.transport, True)  # a loop may read once although it was paused before it began to
+        else:
+            self._advance()
+        if self._raw and self._opening.state is State.HANDSHAKE:
+            self._raw.pause_reading()  # until TLS takes over
 
     def _lull(self, nbytes: int) -> None:
         """Leave what comes next to the kernel for a moment, when it comes fast and did not fill the buffer.
@@ -230,7 +223,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._holds -= 1
         if self._holds == 0 and self.transport and not self.transport.is_closing():
             self._hold(self.transport, False)
-        if self._inflater or self._unjudged:
+        if self._inflater or self._opening.undecided:
             asyncio.get_running_loop().call_soon(self._go_on)
 
     def drain(self) -> None:
@@ -256,79 +249,65 @@ class StreamConnection(asyncio.BufferedProtocol):
                 self._hold(self.transport, False)  # TLS reads on, for the peer's close_notify
             self.transport.close()
 
-    def reject(self, why: Failure) -> None:
+    def reject(self, why: Rejection) -> None:
         """Close at once, count it, and say why if that is news."""
         if not self._rejected:
             self._rejected = True
             self.intake.rejected(self.origin, why.kind, why.reason)
             self.abort()
 
-    def judge(self, *, ended: bool) -> None:
-        """Whether what the session begins with belongs here, and how it is to be read. ``ended``: no more of it will come."""
-        first = self._unjudged
-        if first is None:
-            return
-        kind = foreign(first[:JUDGED], self.foreigners, ended=ended)
-        if kind:
-            self._unjudged = None
-            self.reject(Failure(kind, REASONS[kind]))
-            return
-        stream = stream_kind(first, ended=ended) if self.compressible else ""
-        if not ended and (kind is None or stream is None):
-            self.intake.unfinished(self, len(first))
-            return
-        self._unjudged = None
-        self.intake.unfinished(self, 0)
-        if stream:
-            self._inflater = StreamInflater(self._port.max_inflation)
-            self._inflater.feed(first)
-            self._inflate()
-        elif first:
-            self.intake.view[: len(first)] = first
-            self._carried = 0
-            self._cut(len(first))
+    def settle(self) -> None:
+        """Have the first bytes of the session decided about, if they are not yet: no more of them can be kept."""
+        self._opening.settle()
+        self._advance()
+
+    def _advance(self) -> None:
+        """Do what the opening asks for, until it waits for something."""
+        opening = self._opening
+        while (action := opening.next_action()) is not None:
+            match action:
+                case Admit(client):
+                    self._admit(client)
+                case StartTls():
+                    self._handshake = asyncio.get_running_loop().create_task(self._secure())
+                case StartSession():
+                    self._begin()
+                case Deliver(first):
+                    self.intake.unfinished(self, 0)
+                    if first:
+                        self.intake.view[: len(first)] = first
+                        self._carried = 0
+                        self._cut(len(first))
+                case Inflate(first):
+                    self.intake.unfinished(self, 0)
+                    self._inflater = StreamInflater(self._port.max_inflation)
+                    self._inflater.feed(first)
+                    self._inflate()
+                case Rejection():
+                    self.reject(action)
+        if opening.undecided:
+            self.intake.unfinished(self, opening.undecided)
 
     def _go_on(self) -> None:
-        """With what was read and had to wait."""
+        """Go on with what was read and had to wait."""
         if not self._holds:
-            self.judge(ended=False)
+            self._advance()
             self._inflate()
 
-    def _read_early(self, data: bytes) -> None:
-        """Before the session: the PROXY header, where one is expected, and whatever the loop reads behind it."""
-        raw, header = self._raw, self._header
-        assert raw is not None
-        if header is None:
-            self._early += data
-            raw.pause_reading()
-            return
-        self._early += header.receive(data)
-        if header.error is not None:
-            reason = f"its address is in listen.proxy_protocol_from, but it sent no PROXY header: {header.error}"
-            self.reject(Failure("no_proxy_header", reason))
-        elif header.finished:
-            self._header = None
-            if self._deadline:
-                self._deadline.cancel()
-            if header.source is not None:
-                self.origin = self.origin._replace(sender=header.source)
-            self._known(raw)
+    def _admit(self, client: str | None) -> None:
+        """Check the limits of who the connection comes from."""
+        if self._deadline:
+            self._deadline.cancel()
+        if client is not None:
+            self.origin = self.origin._replace(sender=client)
+        if refused := self.intake.identify(self):
+            self._opening.reject(Rejection("sender_connections", refused))
+        else:
+            self._opening.admitted()
 
     def _header_late(self) -> None:
-        reason = "its address is in listen.proxy_protocol_from, but it did not send a PROXY header in time"
-        self.reject(Failure("proxy_timeout", reason))
-
-    def _known(self, raw: asyncio.Transport) -> None:
-        """It is known where the connection comes from."""
-        if refused := self.intake.identify(self):
-            self.reject(Failure("sender_connections", refused))
-        elif self._port.certificates is None:
-            self._begin(raw, None)
-            if self._early:
-                self._unjudged, self._early = self._early, b""
-                self.judge(ended=False)
-        else:
-            self._opening = asyncio.get_running_loop().create_task(self._secure(raw, self._port.certificates))
+        self._opening.timed_out()
+        self._advance()
 
     def _inflated(self, octets: int) -> bool:
         """Compressed data became ``octets``: wait, if that is faster than its sender may; whether it does."""
@@ -369,13 +348,15 @@ class StreamConnection(asyncio.BufferedProtocol):
                 asyncio.get_running_loop().call_soon(self.resume)
             self._look_back(inflater)
         if inflater.error:
-            self.reject(Failure(*inflater.error))
+            self.reject(Rejection(*inflater.error))
         if self._over:
             self._end()
 
-    async def _secure(self, raw: asyncio.Transport, certificates: Certificates) -> None:
-        """The TLS handshake, and who that is."""
-        loop = asyncio.get_running_loop()
+    async def _secure(self) -> None:
+        """Make the TLS handshake, and find out who the client is."""
+        raw, certificates, loop = self._raw, self._port.certificates, asyncio.get_running_loop()
+        assert raw is not None
+        assert certificates is not None
         loop.call_soon(self._hand_over)
         try:
             transport = await loop.start_tls(
@@ -387,30 +368,37 @@ class StreamConnection(asyncio.BufferedProtocol):
                 ssl_shutdown_timeout=LINGER,
             )
         except OSError as error:  # every ssl.SSLError, time-out and reset is one
-            if why := tls.failure(error):
-                self.reject(why)
+            if why := tls.rejection(error):
+                self._opening.reject(why)
+            else:
+                self._opening.abandoned()
+            self._advance()
             self.connection_lost(error)
             return
         if transport is None or raw.is_closing():
+            self._opening.abandoned()
             self.connection_lost(None)
             return
         identity, refused = certificates.identify(cast(ssl.SSLObject, transport.get_extra_info("ssl_object")))
         if refused:
-            self.reject(refused)
+            self._opening.reject(refused)
         else:
-            self._begin(transport, identity)
+            self._upper, self.origin = transport, self.origin._replace(identity=identity)
+            self._opening.secured()
+        self._advance()
 
     def _hand_over(self) -> None:
-        """What the loop has read before TLS took over is TLS's."""
-        if self._early and self._raw:
+        """Give TLS what the loop has read before TLS took over."""
+        early = self._opening.take_encrypted()
+        if early and self._raw:
             protocol = cast(asyncio.BufferedProtocol, self._raw.get_protocol())
-            memoryview(protocol.get_buffer(len(self._early)))[: len(self._early)] = self._early
-            protocol.buffer_updated(len(self._early))
-            self._early = b""
+            memoryview(protocol.get_buffer(len(early)))[: len(early)] = early
+            protocol.buffer_updated(len(early))
 
-    def _begin(self, transport: asyncio.Transport, identity: str | None) -> None:
-        self.origin = self.origin._replace(identity=identity)
-        self.transport = transport
+    def _begin(self) -> None:
+        """Let the session write; end it soon where the receiver drains."""
+        transport = self.transport = self._upper
+        assert transport is not None
         if self._holds:
             self._hold(transport, True)
         self.begun()
@@ -434,7 +422,8 @@ class StreamConnection(asyncio.BufferedProtocol):
     def _end(self) -> None:
         """Nothing more is read; but what was read has to be inflated first, however long that is held."""
         self._over = True
-        self.judge(ended=True)
+        self._opening.end()
+        self._advance()
         if self._inflater and self._inflater.pending:
             if self._aborted:
                 self._inflate()  # which comes back here

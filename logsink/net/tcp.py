@@ -40,7 +40,7 @@ class TcpConnection(StreamConnection):
         self.received(self._framer.close(broken=self._broke))
 
     def cut(self) -> None:
-        self.judge(ended=True)
+        self.settle()
         self.received(self._framer.cut())
 
     def part(self) -> None:

@@ -15,12 +15,13 @@ import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from logsink import telemetry
 from logsink.config import Tls
 from logsink.errors import ConfigError
 from logsink.net.identity import Permitted, expires, names, subject
+from logsink.wire.opening import Rejection
 
 REFRESH = 5.0
 """Seconds between looks at the files."""
@@ -50,13 +51,6 @@ _SEEN_INSTEAD = {
         "it has shown no certificate (tls.client_auth is required)",
     ),
 }
-
-
-class Failure(NamedTuple):
-    """Why a handshake failed: a word for the counter, and the explanation for the log."""
-
-    kind: str
-    reason: str
 
 
 class Certificates:
@@ -90,7 +84,7 @@ class Certificates:
         """When the certificate expires, in seconds since 1970; infinity where that cannot be said."""
         return self._expires
 
-    def identify(self, connection: ssl.SSLObject) -> tuple[str | None, Failure | None]:
+    def identify(self, connection: ssl.SSLObject) -> tuple[str | None, Rejection | None]:
         """The RFC 4514 subject of the peer's verified certificate (None without one), and why it may not go on, if so."""
         der = connection.getpeercert(binary_form=True)
         described: Mapping[str, Any] = connection.getpeercert() or {}
@@ -101,7 +95,7 @@ class Certificates:
             return identity, None
         listed = ", ".join(names(described)) or "none"
         reason = f"its certificate, subject {identity}, names {listed}, matches nothing in tls.permitted_peers"
-        return identity, Failure("not_permitted", reason)
+        return identity, Rejection("not_permitted", reason)
 
     def _files(self) -> list[Path]:
         paths = (self._settings.cert, self._settings.key, self._settings.client_ca)
@@ -189,15 +183,15 @@ def _expires(cert: str) -> float:
         return math.inf
 
 
-def failure(error: BaseException) -> Failure | None:
+def rejection(error: BaseException) -> Rejection | None:
     """What a failed handshake means; None when the peer just went away, as port checks do."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Failure("certificate", f"its certificate is not accepted: {error.verify_message}")
+        return Rejection("certificate", f"its certificate is not accepted: {error.verify_message}")
     if isinstance(error, ssl.SSLError):
         known = _SEEN_INSTEAD.get(error.reason or "")
-        return Failure(*known) if known else Failure("handshake", f"the TLS handshake failed: {_told(error)}")
+        return Rejection(*known) if known else Rejection("handshake", f"the TLS handshake failed: {_told(error)}")
     if isinstance(error, ConnectionAbortedError | TimeoutError):
-        return Failure("handshake_timeout", "it did not finish the TLS handshake in time")
+        return Rejection("handshake_timeout", "it did not finish the TLS handshake in time")
     return None
 
 
