@@ -28,7 +28,7 @@ class TcpConnection(StreamConnection):
     def received(self, batch: Batch) -> None:
         if not len(batch):
             return
-        if not self._framer.packed:
+        if not self._framer.compressed:
             self.intake.take(batch, self.origin)
             return
         weighed = self.intake.weighed

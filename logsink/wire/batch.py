@@ -1,4 +1,4 @@
-"""What a read of one connection gives: frames as offsets into the buffer that was read into."""
+"""Frames of one read, as offsets into the buffer that was read into."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 
 class Batch(NamedTuple):
-    """``n`` frames of one read, valid only until the caller reads into the buffer again or calls ``receive`` again.
+    """``n`` frames of one read. Valid only until the caller reads into the buffer again or calls ``receive`` again.
 
     data    uint8[...]  the buffer, as the caller handed it in
     starts  int32[n]    frame i is ``data[starts[i]:ends[i]]``; frames are in order, disjoint, and not empty
@@ -26,7 +26,7 @@ class Batch(NamedTuple):
         return len(self.starts)
 
     def of(self, rows: slice | npt.NDArray[np.bool_]) -> Batch:
-        """These of the frames."""
+        """Return the frames of these rows, over the same buffer."""
         return Batch(self.data, self.starts[rows], self.ends[rows], self.flags[rows])
 
 
@@ -43,5 +43,5 @@ class Scratch:
         self.flags = np.empty(room, np.int32)
 
     def batch(self, data: npt.NDArray[np.uint8], n: int) -> Batch:
-        """The first ``n`` rows as a batch over ``data``."""
+        """Return the first ``n`` rows as a batch over ``data``."""
         return Batch(data, self.starts[:n], self.ends[:n], self.flags[:n])

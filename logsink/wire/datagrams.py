@@ -1,10 +1,10 @@
-"""Syslog over UDP (RFC 5426): a frame a datagram. Many of them, as the kernel hands them over at a time, to one batch.
+"""Syslog over UDP (RFC 5426): each datagram is one frame. All that the kernel hands over at a time become one batch.
 
 A hash table in the compiled loop gives each sender a number by its address, so that hundreds of senders in turn cost little
 more than one.
 
-One LF, CRLF or NUL at the end of a datagram belongs to the framing, unless it is compressed: ``z`` and a zlib block. Empty ones
-are dropped. What is longer than ``max_message`` is cut and flagged TRUNCATED.
+One LF, CRLF or NUL at the end of a datagram belongs to the framing, unless the datagram is compressed: ``z`` and a zlib stream.
+Empty datagrams are dropped. What is longer than ``max_message`` is cut and flagged TRUNCATED.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from logsink.ascii import SMALL_Z
 from logsink.flags import Flag
 from logsink.kernel import I32, MASK, U8, Bytes, Grid32, ReadGrid32, ReadI32, copy, kernel
 from logsink.wire.batch import Batch, Scratch
 from logsink.wire.framing import trimmed, zlib_head
 
 SLOT = 1 << 16
-"""Octets for a datagram; none is longer."""
+"""Bytes of room for a datagram; none is longer."""
 
 _TRUNCATED = int(Flag.TRUNCATED)
 _INFLATED = int(Flag.INFLATED)
-_Z = 122
 
 REMEMBERED = 4096
-"""Senders that are known by a number at a time."""
+"""Senders that have a number at a time."""
 
 _SLOTS = 4 * REMEMBERED
 """Places of the hash table: mostly the first one looked at is right."""
@@ -33,14 +33,20 @@ _SLOTS = 4 * REMEMBERED
 _SEED = hash("datagrams") & MASK
 """Python chooses it anew for each process: nobody can send from addresses that all hash to one place."""
 _MIX = 0x9E3779B97F4A7C15 & MASK
+"""2^64 divided by the golden ratio: multiplying by it spreads neighbouring addresses over the table."""
+_WORD = 0xFFFFFFFF
 
-# result[...]: datagrams that were taken, frames, their octets, octets cut off, senders known
-_TAKEN, _FRAMES, _OCTETS, _DISCARDED, _SENDERS, _EACH = range(6)
-_FIRST, _LAST = 1, 5  # words of an address between which two senders differ: behind family and port
+# result[...]: datagrams that were taken, frames, their bytes, bytes cut off, senders known
+_TAKEN, _FRAMES, _BYTES, _DISCARDED, _SENDERS, _EACH = range(6)
+_FIRST, _LAST = 1, 5  # words of a sockaddr in which two senders differ: behind family and port
 
 
 class Datagrams:
-    """Makes batches, views of ``buffer`` and ``scratch``, of what was received into ``slots`` of ``SLOT`` octets each."""
+    """Makes batches of what was received into ``slots``, uint8[n * SLOT]; they are views of ``buffer`` and ``scratch``.
+
+    The caller receives datagrams into ``slots``, their sizes into ``lengths`` and their senders into ``addresses``, and then
+    calls ``take`` until all of them are taken.
+    """
 
     def __init__(
         self, slots: npt.NDArray[np.uint8], buffer: npt.NDArray[np.uint8], scratch: Scratch, max_message: int
@@ -49,9 +55,9 @@ class Datagrams:
         self.slots = slots
         self.lengths = np.zeros(most, np.int32)
         self.addresses = np.zeros((most, 8), np.int32)
-        """``sockaddr_in`` or ``sockaddr_in6`` of each sender, 28 octets and zeros."""
+        """int32[n, 8]: ``sockaddr_in`` or ``sockaddr_in6`` of each sender, at most 28 bytes, and zeros."""
         self.discarded = 0
-        """Octets beyond ``max_message``, of all there were."""
+        """Bytes beyond ``max_message`` of all datagrams so far."""
         self._buffer, self._scratch, self._max_message = buffer, scratch, max_message
         self._result = np.zeros(_EACH, np.int32)
         self._codes = np.zeros(most, np.int32)
@@ -60,12 +66,12 @@ class Datagrams:
 
     @property
     def senders(self) -> npt.NDArray[np.int32]:
-        """The address of each sender known, by its number: int32[n, 8] as in ``addresses``. It only grows, until ``forget``."""
+        """int32[n, 8]: the address of each sender by its number, as in ``addresses``. It only grows, until ``forget``."""
         return self._known[: int(self._result[_SENDERS])]
 
     @property
     def crowded(self) -> bool:
-        """Whether one more read may bring more senders than can be known: ``forget`` before it."""
+        """Whether one more read may bring more senders than can have a number: ``forget`` before it."""
         return int(self._result[_SENDERS]) + len(self.lengths) > REMEMBERED
 
     def forget(self) -> None:
@@ -74,26 +80,29 @@ class Datagrams:
         self._table.fill(-1)
 
     def take(self, first: int, count: int) -> tuple[int, Batch, npt.NDArray[np.int32]]:
-        """Take datagrams from ``first`` to ``count``, as many as the buffer holds.
+        """Take the datagrams ``first`` to ``count - 1``, or as many of them as the buffer holds.
 
-        The first that it does not hold; the frames; int32[n] the number of each one's sender (an index of ``senders``).
+        Returns the first that is not taken, the frames, and for each frame, int32[n], the number of its sender (an index of
+        ``senders``).
         """
         scratch, result = self._scratch, self._result
         known = (self.slots, self.lengths, self.addresses, first, count, self._max_message)
         batch = (self._buffer, scratch.starts, scratch.ends, scratch.flags)
         _take(*known, *batch, self._codes, self._known, self._table, _SEED, result)
-        taken, frames, octets, discarded = result[:_SENDERS].tolist()
+        taken, frames, filled, discarded = result[:_SENDERS].tolist()
         self.discarded += discarded
-        return taken, scratch.batch(self._buffer[:octets], frames), self._codes[:frames]
+        return taken, scratch.batch(self._buffer[:filled], frames), self._codes[:frames]
 
 
 @kernel
 def _code(addresses: ReadGrid32, at: int, known: Grid32, table: I32, seed: int, count: int) -> int:
-    """The number of the sender of datagram ``at``; ``count``, when it is new and was added to ``known``."""
+    """Return the number of the sender of datagram ``at``; ``count``: it is new and was added to ``known``."""
+    # Hash the address.
     mixed = seed
     for word in range(_FIRST, _LAST + 1):
-        mixed = ((mixed ^ (addresses[at, word] & 0xFFFFFFFF)) * _MIX) & MASK
+        mixed = ((mixed ^ (addresses[at, word] & _WORD)) * _MIX) & MASK
         mixed ^= mixed >> 29
+    # Look it up, place by place, until it is found or there is room for it.
     place = mixed % len(table)
     while True:
         code = table[place]
@@ -128,35 +137,40 @@ def _take(
     seed: int,
     result: I32,
 ) -> None:
-    """Datagrams ``first`` to ``count`` from their slots to ``out``, end to end, until it is full; see ``result`` above."""
-    frames = octets = discarded = 0
+    """Copy the datagrams ``first`` to ``count - 1`` from their slots to ``out``, end to end, until that is full.
+
+    ``codes`` receives the number of each frame's sender, ``result`` what is described above.
+    """
+    frames = filled = discarded = 0
     senders = int(result[_SENDERS])
     at = first
     while at < count:
+        # What of the slot is the frame.
         p, size, flag = at * SLOT, lengths[at], 0
-        if size > 3 and slots[p] == _Z and zlib_head(slots[p + 1], slots[p + 2]):
+        if size > 3 and slots[p] == SMALL_Z and zlib_head(slots[p + 1], slots[p + 2]):
             flag = _INFLATED
         else:
             size = trimmed(slots, p, p + size) - p
             if size > max_message:
                 discarded += size - max_message
                 size, flag = max_message, _TRUNCATED
-        if octets + size > len(out):
+        if filled + size > len(out):
             break
+        # Its sender, and its bytes.
         if size:
             code = _code(addresses, at, known, table, seed, senders)
             if code == senders:
                 senders += 1
             codes[frames] = code
-            copy(out, octets, slots, p, size)
-            starts[frames] = octets
-            octets += size
-            ends[frames] = octets
+            copy(out, filled, slots, p, size)
+            starts[frames] = filled
+            filled += size
+            ends[frames] = filled
             flags[frames] = flag
             frames += 1
         at += 1
     result[_TAKEN] = at
     result[_FRAMES] = frames
-    result[_OCTETS] = octets
+    result[_BYTES] = filled
     result[_DISCARDED] = discarded
     result[_SENDERS] = senders

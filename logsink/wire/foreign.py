@@ -1,7 +1,7 @@
-"""What does not belong on a port, told by the first octets of a connection: TLS, HTTP, SSH, RELP, PROXY headers, syslog.
+"""Recognises what does not belong on a port by the first bytes of a connection: TLS, HTTP, SSH, RELP, PROXY headers, syslog.
 
-Each kind is recognised by what its protocol demands and no syslog sender begins with; in doubt it is ours. A frame that only
-resembles one (a line of text that begins with ``GET``, ``SSH`` or ``1 open``) is kept.
+Each kind is recognised by what its protocol demands and no syslog sender begins with; what is in doubt belongs here. A frame
+that only resembles one (a line of text that begins with ``GET``, ``SSH`` or ``1 open``) is kept.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ _REQUEST: Final = re.compile(rb"[A-Z]+ [!-~\x80-\xff]+ HTTP/[0-9]\.[0-9]")
 
 NO, MORE, YES = range(3)
 Test = Callable[[bytes], int]
+"""Tells whether bytes begin one protocol: NO, YES, or MORE bytes are needed to say."""
 
 
 def _growing(*parts: bytes) -> Test:
-    """A test for a pattern that may still be arriving: each part matches what can have arrived of it."""
+    """Return a test for a pattern that may still be arriving: each part matches what can have arrived of it."""
     whole, partial = re.compile(b"".join(parts), re.DOTALL), b""
     for part in reversed(parts):
         partial = b"(?:%b%b)?" % (part, partial)
@@ -70,7 +71,10 @@ _RELP: Final = _growing(
 _SYSLOG: Final = _growing(rb"(?:[0-9]{1,9})?", rb" ?", rb"<", rb"[0-9]")
 
 ON_SYSLOG: Final = (*_COMMON, ("relp", _RELP))
+"""What does not belong on a port for syslog over TCP or TLS."""
+
 ON_RELP: Final = (*_COMMON, ("syslog", _SYSLOG))
+"""What does not belong on a port for RELP."""
 
 REASONS: Final = {
     "tls": "this seems to be TLS, which belongs on an address of listen.tls or listen.relp_tls",
@@ -83,9 +87,9 @@ REASONS: Final = {
 
 
 def foreign(first: bytes, tests: tuple[tuple[str, Test], ...], *, ended: bool = False) -> str | None:
-    """The kind of what a connection begins with; '' when it is ours, None while that cannot be said yet.
+    """Return which foreign protocol a connection begins with; '': none of them, None: that cannot be said yet.
 
-    ``tests`` is ``ON_SYSLOG`` or ``ON_RELP``. ``ended``: nothing more will come, so what is in doubt is ours.
+    ``tests`` is ``ON_SYSLOG`` or ``ON_RELP``. ``ended``: nothing more will come, so what is in doubt belongs here.
     """
     doubt = False
     for kind, test in tests:

@@ -2,15 +2,15 @@
 
 ::
 
-    stream    78 xx ...           zlib (RFC 1950) from the connection's first octet on     compression.mode="stream:always"
+    stream    78 xx ...           zlib (RFC 1950) from the connection's first byte on      compression.mode="stream:always"
               28 B5 2F FD ...     zstd (RFC 8878)
-    message   "z" 78 xx ...       a counted frame or a datagram with one zlib block        compression.mode="single"
+    message   "z" 78 xx ...       a counted frame or a datagram with one zlib stream       compression.mode="single"
 
 What inflates becomes what was compressed; what does not is kept as it came. A stream that ends early, or goes bad, has given
 what could be inflated by then.
 
-Expansion is bounded three ways. A stream gives its output in pieces that the caller asks for, so it takes no more memory than
-one; past ``ratio`` times what it received (and ``FLOOR``) it is given up. A message gives at most ``max_message``, and the
+Expansion is bounded in three ways. A stream gives its output in pieces that the caller asks for, so it takes no more memory
+than one; past ``ratio`` times what it received (and ``FLOOR``) it is given up. A message gives at most ``max_message``, and the
 messages of one read at most ``READ_LIMIT``, or less if the caller says so: those after that stay compressed.
 """
 
@@ -36,19 +36,19 @@ else:
         from backports.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
 
 FLOOR: Final = 1 << 20
-"""Octets that a stream may give whatever it has received."""
+"""Bytes that a stream may give whatever it has received."""
 
 READ_LIMIT: Final = 16 << 20
-"""Octets that the compressed messages of one read may give."""
+"""Bytes that the compressed messages of one read may give."""
 
 WINDOW_LOG: Final = 23
 """A zstd stream may look back 8 MiB, as all levels up to 19 do: that memory is each stream's own."""
 
 _ZLIB_MEMORY: Final = 48 << 10
-"""Octets that a zlib stream takes: its window of 32 KiB and tables."""
+"""Bytes of memory that a zlib stream takes: its window of 32 KiB and tables."""
 
 _TELLING: Final = 16
-"""Octets that no compressed stream has without one that is not printable; a text may begin with ``x^``."""
+"""First bytes that tell text from a zlib stream, as some of the stream's are not printable; a text may begin with ``x^``."""
 _PRINTABLE: Final = re.compile(rb"[\t\n\r -~]*")
 
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -56,7 +56,10 @@ _TRUNCATED, _INFLATED = int(Flag.TRUNCATED), int(Flag.INFLATED)
 
 
 def stream_kind(first: bytes, *, ended: bool = False) -> str | None:
-    """``zlib``, ``zstd`` or '' by the first octets of a stream; None while they are too few (and not all: ``ended``)."""
+    """Return how a stream is compressed by its ``first`` bytes: ``zlib``, ``zstd``, or '' for not at all.
+
+    None: that cannot be said before more has come. ``ended``: nothing more will come.
+    """
     if first.startswith(_ZSTD):
         return "zstd"
     if _ZSTD.startswith(first):
@@ -81,7 +84,7 @@ class _Decoder(Protocol):
 
 
 class _Zlib:
-    """zlib says that a stream is broken instead of giving what it held up to there: then it is read again, octet by octet."""
+    """Reads a zlib stream; one that breaks again, byte by byte: the library does not give what it held up to there."""
 
     memory = _ZLIB_MEMORY
 
@@ -114,6 +117,8 @@ class _Zlib:
 
 
 class _Zstd:
+    """Reads a zstd stream, and counts the memory of its window: as much as it gave, up to the largest window."""
+
     def __init__(self) -> None:
         self._stream = ZstdDecompressor(options={DecompressionParameter.window_log_max: WINDOW_LOG})
         self.memory = 0
@@ -136,7 +141,9 @@ _DECODERS: Final[dict[str, Callable[[], _Decoder]]] = {"zlib": _Zlib, "zstd": _Z
 
 
 class StreamInflater:
-    """Inflates one connection. ``feed`` what was read, then ``read`` until it gives nothing.
+    """Inflates what one connection receives. ``feed`` what was read, then ``read`` until it gives nothing.
+
+    ``ratio`` is how many times its size a stream may become.
 
     error     why nothing more will come: a word for the counter and an explanation; None as long as all is well
     pending   ``read`` may have something to give
@@ -153,17 +160,17 @@ class StreamInflater:
 
     @property
     def given(self) -> int:
-        """Octets that came out so far."""
+        """Bytes that came out so far."""
         return self._given
 
     @property
     def memory(self) -> int:
-        """Octets that the stream has to look back at now, as far as they are in use."""
+        """Bytes of memory in use for what the stream may refer back to."""
         return self._decoder.memory if self._decoder else 0
 
     def give_up(self, kind: str, reason: str) -> None:
         """Inflate nothing more of what was fed, for this reason (see ``error``), and give back the memory."""
-        self._fail(kind, f"{reason}, after {self._given} octets")
+        self._fail(kind, f"{reason}, after {self._given} bytes")
 
     def feed(self, data: bytes) -> None:
         """Take what was read. At most one read should be pending."""
@@ -172,17 +179,17 @@ class StreamInflater:
         self.pending = self.error is None
 
     def read(self, most: int) -> bytes:
-        """Up to ``most`` inflated octets; b'' when more has to be fed first, or there is an ``error``. Raises nothing."""
+        """Return up to ``most`` inflated bytes; b'': more has to be fed first, or there is an ``error``. Raises nothing."""
         while self.pending:
             try:
                 piece = self._step(most)
             except (zlib.error, ZstdError) as error:
-                self._fail("compression", f"its compressed stream is broken after {self._given} octets: {error}")
+                self._fail("compression", f"its compressed stream is broken after {self._given} bytes: {error}")
                 return b""
             if piece:
                 self._given += len(piece)
                 if self._given > FLOOR + self._ratio * self._fed:
-                    what = f"{self._fed} octets became {self._given}"
+                    what = f"{self._fed} bytes became {self._given}"
                     self._fail(
                         "inflation", f"its compressed stream expands too much: {what}, the limit is {self._ratio}:1"
                     )
@@ -194,7 +201,7 @@ class StreamInflater:
             kind = stream_kind(self._input)
             if kind == "":
                 self._fail(
-                    "compression", f"{self._input[:8]!r} is no compressed stream, after {self._given} octets of one"
+                    "compression", f"{self._input[:8]!r} is no compressed stream, after {self._given} bytes of one"
                 )
             if not kind:
                 self.pending = False
@@ -216,11 +223,12 @@ class StreamInflater:
 
 
 def inflated(batch: Batch, max_message: int, room: int, budget: int = READ_LIMIT) -> Iterator[Batch]:
-    """The frames of ``batch`` in order, those flagged INFLATED inflated or, where that fails, as they came, without the flag.
+    """Yield the frames of ``batch`` in order, with those that are flagged INFLATED inflated.
 
-    The batches given have buffers of their own, of at most ``room`` octets (no less than a frame); rows that turn out empty are
-    left out. An inflated message longer than ``max_message`` is cut and flagged. When messages have become ``budget`` octets
-    longer than they came, the others stay compressed.
+    A frame that cannot be inflated stays as it came and loses the flag. The batches have buffers of their own, of at most
+    ``room`` bytes (and no less than a frame); frames that turn out empty are left out. An inflated message longer than
+    ``max_message`` is cut and flagged. When messages have become ``budget`` bytes longer than they came, the others stay
+    compressed.
     """
     frames: list[bytes] = []
     flags: list[int] = []
@@ -244,7 +252,7 @@ def inflated(batch: Batch, max_message: int, room: int, budget: int = READ_LIMIT
 
 
 def _message(frame: bytes, flag: int, most: int) -> tuple[bytes, int]:
-    """The message in ``frame``, or ``frame``; and its flags."""
+    """Return the message that ``frame`` holds compressed, or ``frame`` itself; and its flags."""
     stream = zlib.decompressobj()
     try:
         message = stream.decompress(frame[1:], most + 1) if most else b""
@@ -258,13 +266,14 @@ def _message(frame: bytes, flag: int, most: int) -> tuple[bytes, int]:
 
 
 def _without_end(frame: bytes) -> bytes:
-    """One LF, CRLF or NUL at the end belongs to the framing."""
+    """Return ``frame`` without the one LF, CRLF or NUL at its end that belongs to the framing."""
     if frame.endswith(b"\n"):
         return frame[:-2] if frame.endswith(b"\r\n") else frame[:-1]
     return frame[:-1] if frame.endswith(b"\0") else frame
 
 
 def _gathered(frames: list[bytes], flags: list[int]) -> Batch:
+    """Return the frames as one batch, end to end in a buffer of its own."""
     ends = np.cumsum([len(frame) for frame in frames]).astype(np.int32)
     starts = np.concatenate([np.zeros(1, np.int32), ends[:-1]])
     return Batch(np.frombuffer(b"".join(frames), np.uint8), starts, ends, np.array(flags, np.int32))

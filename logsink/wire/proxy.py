@@ -1,13 +1,13 @@
-"""PROXY protocol, versions 1 and 2: who the client of a load balancer is (haproxy's proxy-protocol.txt, 2.1 and 2.2).
+"""PROXY protocol, versions 1 and 2: a load balancer says who its client is (haproxy's proxy-protocol.txt, 2.1 and 2.2).
 
 ::
 
-    v1   "PROXY" SP ("TCP4" | "TCP6") SP source SP destination SP port SP port CR LF      at most 107 octets
+    v1   "PROXY" SP ("TCP4" | "TCP6") SP source SP destination SP port SP port CR LF      at most 107 bytes
          "PROXY" SP "UNKNOWN" anything CR LF
     v2   0D 0A 0D 0A 00 0D 0A 51 55 49 54 0A   version and command   family   length (2)   addresses   TLVs
 
 The header stands at the very beginning of a connection, before TLS too. A balancer that speaks for itself (LOCAL), or for a
-client that has no address (UNKNOWN, UNSPEC, UNIX), names nobody. TLVs are walked and not used, but for the checksum.
+client that has no address (UNKNOWN, UNSPEC, UNIX), names nobody. Of the TLVs (2.2.1 and later) only the checksum is used.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from typing import Final
 
 SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
 LONGEST_V1: Final = 107
+"""Bytes of a version 1 header at most (2.1)."""
 _FIXED: Final = 16
+"""Bytes of a version 2 header before the addresses."""
 _LOCAL, _PROXY = 0x20, 0x21
+"""Version 2 and its two commands."""
 _ADDRESSES: Final = {0x00: 0, 0x11: 12, 0x12: 12, 0x21: 36, 0x22: 36, 0x31: 216, 0x32: 216}
-"""Family and protocol: octets of the addresses."""
-_CRC32C: Final = 0x03
+"""Bytes that the addresses of each family and protocol take."""
+_TLV_CRC32C: Final = 0x03
 
 _PORT: Final = rb"(?:0|[1-9][0-9]{0,4})"
 _V1: Final = re.compile(rb"PROXY (TCP4|TCP6) ([0-9A-Fa-f:.]+) ([0-9A-Fa-f:.]+) (%b) (%b)\r\n" % (_PORT, _PORT))
@@ -52,7 +55,7 @@ class ProxyHeader:
         return bool(self._data)
 
     def receive(self, data: bytes) -> bytes:
-        """Take what was read; returns what stands behind the header, once that is finished. Raises nothing."""
+        """Take what was read; return what stands behind the header, once that is finished. Raises nothing."""
         self._data += data
         try:
             length = self._length(self._data)
@@ -67,7 +70,7 @@ class ProxyHeader:
         return self._data[length:]
 
     def _length(self, data: bytes) -> int | None:
-        """Octets of the header; None while that is not known."""
+        """Return how many bytes the header has; None while that is not known."""
         if data.startswith(SIGNATURE):
             if len(data) < _FIXED:
                 return None
@@ -77,7 +80,7 @@ class ProxyHeader:
         if data.startswith(b"PROXY "):
             end = data.find(b"\n", 0, LONGEST_V1) + 1
             if (not end and len(data) >= LONGEST_V1) or (end and data[end - 2 : end] != b"\r\n"):
-                raise _Malformed(f"no CR LF within {LONGEST_V1} octets")
+                raise _Malformed(f"no CR LF within {LONGEST_V1} bytes")
             return end or None
         if SIGNATURE.startswith(data) or b"PROXY ".startswith(data):
             return None
@@ -106,7 +109,7 @@ def _source_v2(header: bytes) -> str | None:
     if size is None:
         raise _Malformed(f"unknown family and protocol 0x{family:02x}")
     if len(header) < _FIXED + size:
-        raise _Malformed(f"{len(header) - _FIXED} octets are too few for addresses of family 0x{family:02x}")
+        raise _Malformed(f"{len(header) - _FIXED} bytes are too few for addresses of family 0x{family:02x}")
     _check(header, _FIXED + size)
     if family >> 4 == 1:
         return _shown(ipaddress.IPv4Address(header[16:20]))
@@ -121,24 +124,27 @@ def _shown(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
 
 
 def _check(header: bytes, at: int) -> None:
-    """Walk the TLVs; where there is a checksum, it has to be right."""
+    """Walk the TLVs from ``at`` on; where there is a checksum, it has to be right."""
     while at < len(header):
         end = at + 3 + int.from_bytes(header[at + 1 : at + 3])
         if at + 3 > len(header) or end > len(header):
-            raise _Malformed(f"the TLV at octet {at} is longer than the header")
-        if header[at] == _CRC32C:
+            raise _Malformed(f"the TLV at byte {at} is longer than the header")
+        if header[at] == _TLV_CRC32C:
             if end - at != 7:
-                raise _Malformed("its checksum is not of four octets")
+                raise _Malformed("its checksum is not of four bytes")
             if crc32c(header[: at + 3] + bytes(4) + header[end:]) != int.from_bytes(header[at + 3 : end]):
                 raise _Malformed("its checksum is wrong")
         at = end
 
 
+_POLYNOMIAL: Final = 0x82F63B78
+
+
 def crc32c(data: bytes) -> int:
-    """CRC-32C (RFC 4960, appendix B). Bit by bit: headers are short, and few have one."""
+    """Return the CRC-32C of ``data`` (RFC 4960, appendix B). Bit by bit: headers are short, and few have a checksum."""
     crc = 0xFFFFFFFF
-    for octet in data:
-        crc ^= octet
+    for byte in data:
+        crc ^= byte
         for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+            crc = crc >> 1 ^ (_POLYNOMIAL if crc & 1 else 0)
     return crc ^ 0xFFFFFFFF

@@ -15,7 +15,8 @@ TXNR counts from 1 and is followed exactly; after 999999999 comes 1 (some sender
 the order of the commands, so what is owed is no list but two numbers: how many syslog frames were taken, how many of
 them have been answered. Nothing is answered 500 for a trouble that passes: senders throw a message away at a 500.
 
-What RELP leaves open is taken leniently: a space after DATALEN 0, no DATALEN, offers in any order, with CR LF, empty
+There is no RFC: the protocol is defined by librelp's ``doc/relp.html`` and by what librelp does. What it leaves open is taken
+leniently: a space after DATALEN 0, no DATALEN, offers in any order, with CR LF, empty
 lines, without a software line, of a later version (answered with 0). One LF, CR LF or NUL at the end of DATA belongs to
 the framing. A message without a byte is answered and not stored.
 """
@@ -30,25 +31,36 @@ import numpy as np
 import numpy.typing as npt
 
 from logsink import __version__
+from logsink.ascii import CAPITAL_A, CAPITAL_Z, CR, DIGIT_0, DIGIT_9, LF, NUL, SMALL_A, SMALL_Z, SPACE
 from logsink.flags import Flag
 from logsink.kernel import I32, U8, Bytes, copy, kernel, word
 from logsink.wire.batch import Batch, Scratch
 
 LAST_TXNR: Final = 999_999_999
-HEADER: Final = 9 + 1 + 32 + 1 + 9 + 1  # the longest header: TXNR SP COMMAND SP DATALEN SP
-OFFERS: Final = 8192  # DATA of other commands than syslog may have this much, or max_message if that is more
-ASIDES: Final = (
-    100  # hints, and syslog frames before `open`, of one session: no sender has many, and each costs a reply
-)
-ANSWERS: Final = 1 << 14  # acknowledgements in one `take_output`: what a sender that does not read can make us hold
+
+_TXNR_DIGITS, _COMMAND_LETTERS, _DATALEN_DIGITS = 9, 32, 9
+HEADER: Final = _TXNR_DIGITS + 1 + _COMMAND_LETTERS + 1 + _DATALEN_DIGITS + 1
+"""Bytes of the longest header: TXNR SP COMMAND SP DATALEN SP."""
+
+OFFERS: Final = 8192
+"""Bytes of DATA that other commands than syslog may have, or ``max_message`` if that is more."""
+
+ASIDES: Final = 100
+"""Hints, and syslog frames before ``open``, of one session: no sender has many, and each costs a reply."""
+
+ANSWERS: Final = 1 << 14
+"""Acknowledgements in one ``take_output``: what a sender that does not read can make us hold."""
 
 _ANSWER: Final = b" rsp 6 200 OK\n"
-_ANSWER_ROOM: Final = 9 + len(_ANSWER)
+_ANSWER_SIZE: Final = len(_ANSWER)
+_ANSWER_ROOM: Final = _TXNR_DIGITS + _ANSWER_SIZE
 _SERVERCLOSE: Final = b"0 serverclose 0\n"
 _OFFERS: Final = b"relp_version=0\nrelp_software=logsink,%b\ncommands=syslog" % __version__.encode()
+_OFFER_VALUES: Final = 64  # values of one offer that librelp reads
 _INVALID_OFFER: Final = b"500 error 10021 on connect"  # librelp's number for it, the one that senders' logs explain
 
-_SYSLOG: Final = int.from_bytes(b" syslog ", "little")  # COMMAND and what is around it, as ``word`` gives it
+_SYSLOG: Final = int.from_bytes(b" syslog ", "little")  # COMMAND with the spaces around it, as ``word`` gives it
+_SYSLOG_SIZE: Final = len(b"syslog")
 _TRUNCATED: Final = int(Flag.TRUNCATED)
 _UNFINISHED: Final = -1
 _BAD_TXNR: Final = -2
@@ -70,7 +82,7 @@ _SEEN_INSTEAD: Final = [
 
 
 class State(Enum):
-    """Where a session stands. In the last two nothing more is read; what was taken is still answered."""
+    """Where a session stands. While it is closing or failed nothing more is read; what was taken is still answered."""
 
     NEW = "new"
     OPEN = "open"
@@ -82,7 +94,7 @@ _READING: Final = (State.NEW, State.OPEN)
 
 
 def carry_limit(max_message: int) -> int:
-    """The most bytes that a session's ``carry`` ever has: a buffer needs room for more than that."""
+    """Return the most bytes that a session's ``carry`` ever has: a buffer needs room for more than that."""
     return HEADER + max(max_message, OFFERS)
 
 
@@ -96,41 +108,50 @@ class _Violation(Exception):
 
 @kernel
 def read_header(data: Bytes, at: int, end: int) -> tuple[int, int, int, int, int]:
-    """(TXNR, start of COMMAND, its end, DATALEN, start of DATA) of the frame at ``at``; a negative TXNR says what is wrong.
+    """Read the header of the frame at ``at``: TXNR, start of COMMAND, its end, DATALEN, start of DATA.
+
+    A negative TXNR says that it is unfinished, or which part is malformed.
 
     DATA is followed by the frame's LF at start of DATA + DATALEN, whether or not a space came before it.
     """
+    # TXNR
     p = at
     txnr = 0
-    while p < end and 48 <= data[p] <= 57 and p - at < 9:
-        txnr = txnr * 10 + (data[p] - 48)
+    while p < end and DIGIT_0 <= data[p] <= DIGIT_9 and p - at < _TXNR_DIGITS:
+        txnr = txnr * 10 + (data[p] - DIGIT_0)
         p += 1
     if p == end:
         return _UNFINISHED, p, p, 0, p
-    if p == at or data[p] != 32:
+    if p == at or data[p] != SPACE:
         return _BAD_TXNR, p, p, 0, p
+    # COMMAND, which nearly always is "syslog"
     p += 1
     command = p
-    if end - p > 6 and word(data, p - 1) == _SYSLOG:
-        p += 6
-    while p < end and (97 <= data[p] <= 122 or 65 <= data[p] <= 90) and p - command < 32:
+    if end - p > _SYSLOG_SIZE and word(data, p - 1) == _SYSLOG:
+        p += _SYSLOG_SIZE
+    while (
+        p < end
+        and (SMALL_A <= data[p] <= SMALL_Z or CAPITAL_A <= data[p] <= CAPITAL_Z)
+        and p - command < _COMMAND_LETTERS
+    ):
         p += 1
     if p == end:
         return _UNFINISHED, command, p, 0, p
-    if data[p] != 32:
+    if data[p] != SPACE:
         return _BAD_COMMAND, command, p, 0, p
+    # DATALEN
     stop = p
     p += 1
     first = p
     length = 0
-    while p < end and 48 <= data[p] <= 57 and p - first < 9:
-        length = length * 10 + (data[p] - 48)
+    while p < end and DIGIT_0 <= data[p] <= DIGIT_9 and p - first < _DATALEN_DIGITS:
+        length = length * 10 + (data[p] - DIGIT_0)
         p += 1
     if p == end:
         return _UNFINISHED, command, stop, length, p
-    if data[p] == 32:
+    if data[p] == SPACE:
         return txnr, command, stop, length, p + 1
-    if data[p] == 10 and length == 0:
+    if data[p] == LF and length == 0:
         return txnr, command, stop, 0, p
     return _BAD_DATALEN, command, stop, length, p
 
@@ -141,28 +162,32 @@ def take(
 ) -> tuple[int, int, int, int, int, bool]:
     """Take syslog frames numbered from ``txnr`` on, up to the first thing that is none, not whole, or not well-formed.
 
-    ``rest`` is how much DATA of a frame already taken is still to be dropped before its LF; -1: there is none.
-    Returns where it stopped, the rows filled, the frames taken, the new ``rest``, the bytes dropped, and whether what it
-    stopped at is a frame that only its rest is missing of.
+    ``n`` rows are filled already; DATA beyond ``limit`` bytes is discarded. ``rest`` is how many bytes of DATA of a frame
+    already taken are still to be discarded before its LF; -1: there is no such frame.
+    Returns where it stopped, the rows filled, the frames taken, the new ``rest``, the bytes discarded, and whether it stopped
+    at a frame whose end has not arrived yet.
     """
     taken = 0
-    dropped = 0
+    discarded = 0
     partial = False
     while at < end:
+        # The rest of a frame that was too long, and its LF.
         if rest >= 0:
             step = min(rest, end - at)
             at += step
             rest -= step
-            dropped += step
-            if at == end or data[at] != 10:
+            discarded += step
+            if at == end or data[at] != LF:
                 break
             at += 1
             rest = -1
             continue
+        # The next frame, if it is a syslog frame and has the number that is due.
         number, c, stop, length, body = read_header(data, at, end)
-        if number != txnr or stop - c != 6 or word(data, c - 1) != _SYSLOG:
+        if number != txnr or stop - c != _SYSLOG_SIZE or word(data, c - 1) != _SYSLOG:
             partial = number == _UNFINISHED
             break
+        # Too long: keep what is allowed once that is here.
         if length > limit:
             if body + limit > end:
                 partial = True
@@ -173,17 +198,18 @@ def take(
             n += 1
             at = body + limit
             rest = length - limit
+        # Whole: leave out one LF, CR LF or NUL at its end; one that is empty then is taken and fills no row.
         else:
             last = body + length
-            if last >= end or data[last] != 10:
+            if last >= end or data[last] != LF:
                 partial = last >= end
                 break
             at = last + 1
-            if data[last - 1] == 10:  # without DATA this looks at the header's digit or space
+            if data[last - 1] == LF:  # without DATA this looks at the header's digit or space
                 last -= 1
-                if last > body and data[last - 1] == 13:
+                if last > body and data[last - 1] == CR:
                     last -= 1
-            elif data[last - 1] == 0:
+            elif data[last - 1] == NUL:
                 last -= 1
             if last > body:
                 starts[n] = body
@@ -192,12 +218,13 @@ def take(
                 n += 1
         taken += 1
         txnr += 1
-    return at, n, taken, rest, dropped, partial
+    return at, n, taken, rest, discarded, partial
 
 
 @kernel
 def write_answers(txnr: int, count: int, out: U8) -> int:
-    """Write ``TXNR rsp 6 200 OK LF`` for ``count`` numbers from ``txnr`` on; how many bytes that took."""
+    """Write ``TXNR rsp 6 200 OK LF`` for ``count`` numbers from ``txnr`` on, and return how many bytes that took."""
+    # Digits of the first number, and the first number that has more.
     width = 1
     bound = 10
     while txnr >= bound:
@@ -210,22 +237,23 @@ def write_answers(txnr: int, count: int, out: U8) -> int:
             width += 1
             bound *= 10
             before = -1
+        # Copy the answer before and count its number up, or write a number from its last digit on.
         if before >= 0:
-            copy(out, at, out, before, width + 14)
+            copy(out, at, out, before, width + _ANSWER_SIZE)
             k = at + width - 1
-            while out[k] == 57:
-                out[k] = 48
+            while out[k] == DIGIT_9:
+                out[k] = DIGIT_0
                 k -= 1
             out[k] += 1
         else:
             left = number
             for k in range(at + width - 1, at - 1, -1):
-                out[k] = 48 + left % 10
+                out[k] = DIGIT_0 + left % 10
                 left //= 10
-            for k in range(14):
+            for k in range(_ANSWER_SIZE):
                 out[at + width + k] = _ANSWER[k]
         before = at
-        at += width + 14
+        at += width + _ANSWER_SIZE
     return at
 
 
@@ -238,7 +266,7 @@ class RelpSession:
     taken       syslog frames taken over so far, empty ones included; what ``acknowledge`` counts
     state       see ``State``
     error       why the session failed, for the log; None as long as it has not
-    discarded   bytes of DATA beyond ``max_message`` that were dropped
+    discarded   bytes of DATA beyond ``max_message`` that were discarded
     refused     syslog frames that came before ``open``: answered 500, not taken
     unfinished  1 when input ended inside a frame that was not taken; the sender will send it again
 
@@ -265,7 +293,9 @@ class RelpSession:
         self._tail = b""
 
     def receive(self, buffer: npt.NDArray[np.uint8], end: int) -> Batch:
-        """Take ``buffer[:end]``: ``carry`` and what was read after it. What is unfinished of it becomes ``carry``.
+        """Take ``buffer[:end]``, which is ``carry`` and what was read behind it, and return its frames.
+
+        What is unfinished becomes ``carry``.
 
         The frames are to be acknowledged when they and all before them are durable; ``taken`` counts them. Once the
         session closes or fails, input is ignored. Raises nothing, whatever the input.
@@ -275,7 +305,7 @@ class RelpSession:
         partial = False
         while self.state in _READING:
             if self.state is State.OPEN:
-                at, n, count, self._rest, dropped, partial = take(
+                at, n, count, self._rest, discarded, partial = take(
                     buffer,
                     at,
                     end,
@@ -289,7 +319,7 @@ class RelpSession:
                 )
                 self.taken += count
                 self._next += count
-                self.discarded += dropped
+                self.discarded += discarded
             try:
                 after = self._command(buffer, at, end) if at < end and not partial else None
             except _Violation as violation:
@@ -303,7 +333,10 @@ class RelpSession:
         return self._scratch.batch(buffer, n)
 
     def acknowledge(self, count: int) -> None:
-        """The first ``count`` frames taken are durable: answer those that are not answered yet. Never goes back."""
+        """Note that the first ``count`` frames taken are durable, and may be answered. A smaller number changes nothing.
+
+        ``ValueError``: so many were not taken.
+        """
         if count > self.taken:
             raise ValueError(f"cannot acknowledge {count} frames: {self.taken} were taken")
         self._durable = max(self._durable, count)
@@ -313,11 +346,11 @@ class RelpSession:
         self._end(_SERVERCLOSE)
 
     def eof(self) -> None:
-        """The sender will send nothing more, without having said ``close``: half a frame is dropped, not stored."""
+        """Note that the sender ended without having said ``close``: half a frame is dropped, not stored."""
         self._end(b"")
 
     def take_output(self) -> bytes:
-        """Bytes to send now, in pieces: call again until it gives b''. Call it when the transport accepts more."""
+        """Return bytes to send now; call it until it gives b'', when the transport accepts more."""
         out, self._head = self._head, b""
         due = min(self._durable, self._owed)
         if self._answered < due:
@@ -333,7 +366,7 @@ class RelpSession:
 
     @property
     def finished(self) -> bool:
-        """All has been said: close the transport when it has sent what ``take_output`` gave."""
+        """Whether all has been said: close the transport when it has sent what ``take_output`` gave."""
         return self.state not in _READING and self._answered == self._owed and not self._head and not self._tail
 
     @property
@@ -343,11 +376,11 @@ class RelpSession:
 
     @property
     def _owed(self) -> int:
-        """How many of the frames taken are whole: one whose DATA is still being dropped is not answered before its end."""
+        """How many of the frames taken are whole: one whose DATA is still being discarded is not answered before its end."""
         return self.taken - (self._rest >= 0)
 
     def _answers(self, due: int) -> bytes:
-        """Acknowledgements of the frames after ``_answered``, at most to ``due``; at least one."""
+        """Return acknowledgements of the frames after ``_answered``, up to frame ``due`` or less; at least one."""
         while len(self._runs) > 1 and self._runs[1][0] <= self._answered:
             del self._runs[0]
         before, txnr = self._runs[0]
@@ -359,7 +392,7 @@ class RelpSession:
         return out[:length].tobytes()
 
     def _command(self, buffer: npt.NDArray[np.uint8], at: int, end: int) -> int | None:
-        """Deal with the frame at ``at``, which ``take`` did not take: the position after it, or None to stop here.
+        """Deal with the frame at ``at``, which ``take`` did not take; return the position after it, or None to stop here.
 
         It is unfinished, or malformed, or another command than syslog, or the first syslog frame after a wrap.
         """
@@ -387,7 +420,7 @@ class RelpSession:
         last = body + length
         if last >= end:
             return None
-        if buffer[last] != 10:
+        if buffer[last] != LF:
             raise _Violation(f"cannot read RELP frame {txnr}: expected LF after its DATA")
         if not txnr or name == b"syslog":
             self._asides += 1
@@ -401,7 +434,7 @@ class RelpSession:
         return last + 1
 
     def _execute(self, txnr: int, name: bytes, data: bytes) -> None:
-        """A whole command, in order: ``open``, ``close``, or ``syslog`` before ``open``."""
+        """Carry out a whole command that came in order: ``open``, ``close``, or ``syslog`` before ``open``."""
         if name == b"close":
             self._end(b"%d rsp 0\n" % txnr + _SERVERCLOSE)
         elif name == b"syslog":
@@ -436,12 +469,12 @@ def _reply(txnr: int, data: bytes) -> bytes:
 
 
 def _offers_problem(data: bytes) -> bytes | None:
-    """What to answer to an ``open`` whose offers cannot be accepted, None when they can."""
+    """Return the answer to an ``open`` whose offers cannot be accepted, None when they can."""
     commands: list[bytes] = []
     for line in data.splitlines():
         name, _, listed = line.strip().partition(b"=")
         values = [value for value in listed.split(b",") if value]
-        if len(values) > 64:
+        if len(values) > _OFFER_VALUES:
             return _INVALID_OFFER
         if name == b"relp_version" and not (values and all(value.isdigit() for value in values)):
             return _INVALID_OFFER

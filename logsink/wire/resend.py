@@ -1,4 +1,4 @@
-"""Which frames of a new RELP session are those of a broken one, sent again.
+"""Decides which frames of a new RELP session are those of a broken one, sent again.
 
 A RELP client keeps each frame until it is acknowledged. After a broken session it opens a new one and sends again, in order
 and before anything else, all that it keeps. With the digests of what was taken in the broken session, in order::
@@ -30,7 +30,7 @@ KEPT_ANSWERED: Final = 1 << 14
 """Frames of a session that are remembered although their acknowledgement was written: more than are under way at once."""
 
 _HALF: Final = (1 << 32) - 1
-_SEVEN: Final = (1 << 56) - 1  # octets: `word` gives seven and a half
+_SEVEN: Final = (1 << 56) - 1  # seven bytes: `word` gives seven and a half
 _LOW: Final = (1 << 28) - 1
 _A: Final = 0x7D3A_59C5  # odd, without a pattern, below 2^31: products of halves and these stay below 2^63
 _B: Final = 0x6B8F_2E97
@@ -41,19 +41,20 @@ Digests = npt.NDArray[np.int64]
 
 @kernel
 def _step(state: int, factor: int) -> int:
-    """Multiply with carry: mixes 63 bits without ever passing them."""
+    """Mix the 63 bits of ``state`` by one step of multiply-with-carry, which never passes 63 bits."""
     return (state & _HALF) * factor + (state >> 32)
 
 
 @kernel
 def write_digests(data: Bytes, starts: ReadI32, ends: ReadI32, count: int, key: int, out: I64) -> None:
-    """Digests of ``count`` frames of ``data`` to ``out``; behind the last of them there are at least 8 octets more."""
+    """Write the digests of ``count`` frames of ``data`` to ``out``; behind the last frame there are at least 8 bytes more."""
     for i in range(count):
         at = int(starts[i])
         end = int(ends[i])
         a = key
         b = (key >> 7) ^ (end - at)
-        while end - at >= 14:  # Seven and seven octets: whatever differs in them, one of the two sums does.
+        # Seven and seven bytes at a time: whatever differs in them, one of the two sums does.
+        while end - at >= 14:
             one = word(data, at) & _SEVEN
             other = word(data, at + 7) & _SEVEN
             once = one + other
@@ -61,6 +62,7 @@ def write_digests(data: Bytes, starts: ReadI32, ends: ReadI32, count: int, key: 
             a = _step(a ^ (once & _LOW) ^ (once >> 28 << 31), _A)
             b = _step(b ^ (twice >> 28) ^ ((twice & _LOW) << 31), _B)
             at += 14
+        # The rest, seven bytes and what is left of seven.
         while at < end:
             seven = word(data, at) & _SEVEN
             if end - at < 7:
@@ -70,6 +72,7 @@ def write_digests(data: Bytes, starts: ReadI32, ends: ReadI32, count: int, key: 
             a = _step(a ^ low ^ (high << 31), _A)
             b = _step(b ^ high ^ (low << 31), _B)
             at += 7
+        # Have every bit depend on every other.
         for _ in range(3):
             a, b = _step(a ^ (b >> 1), _A), _step(b ^ (a >> 2), _B)
         out[2 * i] = a
@@ -78,12 +81,13 @@ def write_digests(data: Bytes, starts: ReadI32, ends: ReadI32, count: int, key: 
 
 @kernel
 def overlap(known: ReadI64, n: int, new: ReadI64, m: int, least: int, links: I64) -> tuple[int, int, bool]:
-    """How an opening of ``m`` frames continues a list of ``n``: Knuth, Morris and Pratt's search, over whole frames.
+    """Compare the first ``m`` frames of a session with a list of ``n``: Knuth, Morris and Pratt's search, over whole frames.
 
-    Returns the shortest length of at least ``least`` frames, and the longest, that both end the list and begin the opening
-    (0, 0: there is none); and whether the whole opening stands in the list where a longer one could go on to its end.
+    Returns the shortest length of at least ``least`` frames, and the longest, that both end the list and begin the session
+    (0, 0: there is none); and whether all ``m`` frames stand in the list where more of them could go on to its end.
     ``links`` is scratch for ``m`` numbers; ``least`` and ``m`` are at least 1.
     """
+    # For each beginning of the new frames: how long a shorter one it ends with.
     links[0] = 0
     state = 0
     for i in range(1, m):
@@ -92,6 +96,7 @@ def overlap(known: ReadI64, n: int, new: ReadI64, m: int, least: int, links: I64
         if new[2 * i] == new[2 * state] and new[2 * i + 1] == new[2 * state + 1]:
             state += 1
         links[i] = state
+    # Go through the list: `state` is how many of the new frames it ends with up to here.
     state = 0
     longer = False
     for i in range(n):
@@ -103,6 +108,7 @@ def overlap(known: ReadI64, n: int, new: ReadI64, m: int, least: int, links: I64
             state += 1
         if state == m and i < n - 1 and n - 1 - i + m >= least:
             longer = True
+    # The lengths with which the list ends, from the longest down.
     longest = state if state >= least else 0
     shortest = longest
     while state >= least:
@@ -112,7 +118,7 @@ def overlap(known: ReadI64, n: int, new: ReadI64, m: int, least: int, links: I64
 
 
 def digests(batch: Batch, key: int) -> Digests:
-    """The digests of a batch's frames. ``key`` is below 2^63, and the same for all that is compared."""
+    """Return the digests of a batch's frames. ``key`` is below 2^63, and the same for all that is compared."""
     data, count = batch.data, len(batch)
     if count and int(batch.ends[-1]) + 8 > len(data):
         data = np.concatenate([data, np.zeros(8, np.uint8)])
@@ -122,7 +128,12 @@ def digests(batch: Batch, key: int) -> Digests:
 
 
 class Taken(NamedTuple):
-    """Frames of one read: how many the session had taken ``before`` and after it, empty ones too, and the fill they are in."""
+    """The digests of one read's frames.
+
+    before   frames that the session had taken before it, empty ones too
+    after    the same, after it
+    ordinal  the journal's number of the segment that they are in: a later one is never stored before it
+    """
 
     before: int
     after: int
@@ -131,7 +142,7 @@ class Taken(NamedTuple):
 
 
 class History:
-    """What one session has taken lately, in order. ``frames`` is how many digests that are."""
+    """The frames that one session has taken lately, in order. ``frames`` is how many digests these are."""
 
     def __init__(self) -> None:
         self.frames = 0
@@ -146,7 +157,7 @@ class History:
         self._owed.append(taken)
 
     def answered(self, count: int) -> int:
-        """Acknowledgements of the first ``count`` frames were written; how many digests were let go for it."""
+        """Note that acknowledgements of the first ``count`` frames were written; return how many digests were let go for it."""
         self._count = max(self._count, count)
         while self._owed and self._owed[0].after <= count:
             one = self._owed.popleft()
@@ -155,7 +166,7 @@ class History:
         return self.trim(KEPT_ANSWERED)
 
     def trim(self, keep: int) -> int:
-        """Remember no more than about ``keep`` answered frames; how many digests were let go."""
+        """Keep about ``keep`` answered frames at most; return how many digests were let go."""
         before = self.frames
         while self._answered and self._answered_frames - len(self._answered[0].digests) // 2 >= keep:
             gone = len(self._answered.popleft().digests) // 2
@@ -170,7 +181,7 @@ class History:
         self.frames = self._answered_frames = 0
 
     def broken(self, since: float) -> Unanswered | None:
-        """The list for the next session, at time ``since``; None when no acknowledgement is certain not to be written."""
+        """Return the list for the next session, broken at time ``since``; None: each acknowledgement may have been written."""
         reads = [*self._answered, *self._owed]
         if self._owed and self._owed[0].before < self._count:  # answered in part: where, among empty ones, is not known
             self._answered_frames += len(self._owed.popleft().digests) // 2
@@ -186,7 +197,13 @@ class History:
 
 
 class Unanswered(NamedTuple):
-    """A broken session's frames. From ``certain`` on no acknowledgement was written; there is at least one such frame."""
+    """The frames of a broken session that may be sent again.
+
+    digests   of the frames, in order
+    ordinals  int64[n]: the journal's number of the segment that each is in
+    certain   index from which on no acknowledgement was written; there is at least one such frame
+    since     time at which the session broke, on the caller's clock
+    """
 
     digests: Digests
     ordinals: npt.NDArray[np.int64]
@@ -197,12 +214,12 @@ class Unanswered(NamedTuple):
         return len(self.ordinals)
 
     def ordinal(self, resent: int, nth: int) -> int:
-        """The fill of the ``nth`` of ``resent`` frames, which are the list's last."""
+        """Return the segment of the ``nth`` of ``resent`` frames, which are the list's last."""
         return int(self.ordinals[len(self) - resent + nth])
 
 
 class Verdict(Enum):
-    """What a session's first frames are."""
+    """Whether a session's first frames are resends; UNDECIDED: more of them are needed."""
 
     RESENT = "resent"
     UNDECIDED = "undecided"
@@ -210,18 +227,18 @@ class Verdict(Enum):
 
 
 class Judged(NamedTuple):
-    """``RESENT``: the first ``frames`` are resends, and ``clear`` says that no larger number could be meant."""
+    """A verdict; with ``RESENT`` the first ``frames`` are resends, and ``clear`` says that no larger number could be meant."""
 
     verdict: Verdict
     frames: int = 0
     clear: bool = False
 
 
-def judge(known: Unanswered, opening: Digests) -> Judged:
-    """Whether a session's opening, of at least one frame, is ``known`` sent again."""
-    n, m = len(known), len(opening) // 2
+def judge(known: Unanswered, first: Digests) -> Judged:
+    """Return whether the ``first`` frames of a session, at least one, are ``known`` sent again."""
+    n, m = len(known), len(first) // 2
     size = min(m, n)
-    shortest, longest, longer = overlap(known.digests, n, opening, size, n - known.certain, np.empty(size, np.int64))
+    shortest, longest, longer = overlap(known.digests, n, first, size, n - known.certain, np.empty(size, np.int64))
     if shortest:
         return Judged(Verdict.RESENT, shortest, shortest == longest and not longer)
     return Judged(Verdict.UNDECIDED if longer else Verdict.OTHER)
