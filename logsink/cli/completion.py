@@ -30,14 +30,14 @@ def command(ctx: click.Context, shell: str) -> None:
 
 def severities(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """``err``, and ranges of them."""
-    from logsink.query.request.severities import SEVERITIES
+    from logsink.query.request import SEVERITIES
 
     return _last(SEVERITIES, incomplete, "..")
 
 
 def facilities(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """``local0``, ``!cron``."""
-    from logsink.query.request.severities import FACILITIES
+    from logsink.query.request import FACILITIES
 
     return _last(FACILITIES, incomplete, "!")
 

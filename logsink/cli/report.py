@@ -19,10 +19,7 @@ from logsink.cli.options.zones import shown
 if TYPE_CHECKING:
     from logsink.query import Query, Report
     from logsink.query.read.plan import Plan
-    from logsink.query.views.ahead import Ahead
-    from logsink.query.views.around import Moment, Span
-    from logsink.query.views.context import Rule
-    from logsink.query.views.similar import Absent
+    from logsink.query.views import AroundMatches, AroundTime, FutureRows, MissingValue, Rule
 
 PATIENCE = 1.0
 """Seconds until there is a progress bar."""
@@ -100,7 +97,7 @@ def _range(query: Query, zone: dt.tzinfo) -> Iterator[str]:
             yield " ".join([*(["from", since] if since else []), *(["until", until] if until else [])])
 
 
-def absent(value: Absent) -> None:
+def absent(value: MissingValue) -> None:
     """A value that no row has, and those that rows have instead."""
     rows = [f"{name} ({'' if value.whole else 'at least '}{counted(count, 'row')})" for name, count in value.there]
     there = f"there {'is' if len(rows) == 1 else 'are'}" if value.alike else "the most frequent:"
@@ -113,7 +110,7 @@ def in_other_case(patterns: Sequence[str], rows: int, whole: bool) -> None:
     say(f"no {' or '.join(map(repr, patterns))} in these letters; -i finds it in {least}{counted(rows, 'row')}")
 
 
-def ahead(found: Ahead) -> None:
+def ahead(found: FutureRows) -> None:
     """Rows that lead for ever, because a clock is wrong."""
     of = f" (host {', '.join(sorted(found.hosts))}{', ...' if found.more else ''})" if found.hosts else ""
     say(
@@ -169,7 +166,7 @@ def size(count: float) -> str:
     return f"{count:.1f} {UNITS[-1]}"
 
 
-def explain(plan: Plan, query: Query, rule: Rule | Moment | Span | None, url: str) -> str:
+def explain(plan: Plan, query: Query, rule: Rule | AroundTime | AroundMatches | None, url: str) -> str:
     """The plan of a query that is not run."""
     files = plan.snapshot.files.values()
     conditions = query.filter.conditions

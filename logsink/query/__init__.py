@@ -20,38 +20,38 @@ from logsink.platform import lazy
 
 if TYPE_CHECKING:
     from logsink.query.read.scan import search
-    from logsink.query.request.conditions import Between, Flagged, Holds, Not, Numbered, OneOf, Parameter
+    from logsink.query.request.conditions import Between, Flagged, Holds, Not, OneOf, OneOfNumbers, Parameter
     from logsink.query.request.filters import Condition, Filter
     from logsink.query.request.query import Query, Report, Tuning
     from logsink.query.request.severities import parse_facility, parse_priority
     from logsink.query.request.times import parse_time
-    from logsink.query.views.follow import Follower, Place
+    from logsink.query.views.follow import Cursor, Follower
 
 __getattr__ = lazy.exports(
     __name__,
     {
         "read.scan": ("search",),
-        "request.conditions": ("Between", "Flagged", "Holds", "Not", "Numbered", "OneOf", "Parameter"),
+        "request.conditions": ("Between", "Flagged", "Holds", "Not", "OneOfNumbers", "OneOf", "Parameter"),
         "request.filters": ("Condition", "Filter"),
         "request.query": ("Query", "Report", "Tuning"),
         "request.severities": ("parse_facility", "parse_priority"),
         "request.times": ("parse_time",),
-        "views.follow": ("Follower", "Place"),
+        "views.follow": ("Follower", "Cursor"),
     },
 )
 
 __all__ = [
     "Between",
     "Condition",
+    "Cursor",
     "Filter",
     "Flagged",
     "Follower",
     "Holds",
     "Not",
-    "Numbered",
     "OneOf",
+    "OneOfNumbers",
     "Parameter",
-    "Place",
     "Query",
     "Report",
     "Tuning",

@@ -16,8 +16,9 @@ from logsink.journal.segment import SegmentName
 from logsink.query import Between, Filter, Query, Report, Tuning
 from logsink.query.read import tail
 from logsink.query.views import context
-from logsink.query.views.around import Moment, Span, around, spanned
-from logsink.query.views.context import GAP, Around, Record, Rule, surrounded
+from logsink.query.views.around import AroundMatches, AroundTime, around_matches, around_time
+from logsink.query.views.context import GAP, with_context
+from logsink.query.views.rules import UNLIMITED, Neighbours, Record, Rule
 from logsink.store.memory import MemoryStore
 from tests.support.examples import examples
 from tests.unit.query.archives import START, Row, archive, journal, json_parse, place, rows_of
@@ -30,7 +31,7 @@ def _small() -> Iterator[None]:
     """Windows that hold a few rows each."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tail, "parse", json_parse)
-        patch.setattr(Around, "windows", (2 * SECOND, 5 * SECOND, context._EVER))
+        patch.setattr(Neighbours, "windows", (2 * SECOND, 5 * SECOND, UNLIMITED))
         patch.setattr(context, "_HELD", 8)
         yield
 
@@ -81,8 +82,8 @@ def wanted(rows: Sequence[Row], rule: Rule, limit: int | None, reverse: bool) ->
 
 
 def _belonging(stream: Sequence[Row], i: int, rule: Rule) -> set[int]:
-    if isinstance(rule, Around):
-        return set(range(max(0, i - rule.before), min(len(stream), i + rule.behind + 1)))
+    if isinstance(rule, Neighbours):
+        return set(range(max(0, i - rule.before), min(len(stream), i + rule.after + 1)))
     assert isinstance(rule, Record)
     if rule.reverse:
         last = len(stream) - 1
@@ -101,18 +102,23 @@ def _continues(row: Row) -> bool:
 
 
 async def found(
-    rows: Sequence[Row], places: Sequence[int], rule: Rule | Span | Moment, limit: int | None, reverse: bool, group: int
+    rows: Sequence[Row],
+    places: Sequence[int],
+    rule: Rule | AroundMatches | AroundTime,
+    limit: int | None,
+    reverse: bool,
+    group: int,
 ) -> tuple[list[tuple[bool, Row]], Report]:
     store, report = await stored(rows, places, group), Report()
     filter = Filter((Between("severity", 3, 4), Between("time", START + 5 * SECOND, None)))
     query = Query(filter, ("host", "app", "severity", "message", "procid"), limit, reverse)
     gaps, out = list[bool](), list[Row]()
-    if isinstance(rule, Span):
-        source = spanned(store, query, rule, report, Tuning(threads=2))
-    elif isinstance(rule, Moment):
-        source = around(store, query, rule, report, Tuning(threads=2))
+    if isinstance(rule, AroundMatches):
+        source = around_matches(store, query, rule, report, Tuning(threads=2))
+    elif isinstance(rule, AroundTime):
+        source = around_time(store, query, rule, report, Tuning(threads=2))
     else:
-        source = surrounded(store, query, rule, report, Tuning(threads=2))
+        source = with_context(store, query, rule, report, Tuning(threads=2))
     async with aclosing(source) as tables:
         async for table in tables:
             gaps += table.column(GAP).to_pylist() if GAP in table.column_names else [False] * table.num_rows
@@ -132,7 +138,7 @@ async def stored(rows: Sequence[Row], places: Sequence[int], group: int) -> Memo
 
 
 STREAMS = st.sampled_from((("host", "app"), ("host",), ()))
-RULES = st.builds(Around, st.integers(0, 3), st.integers(0, 3), STREAMS) | st.just(Record())
+RULES = st.builds(Neighbours, st.integers(0, 3), st.integers(0, 3), STREAMS) | st.just(Record())
 
 
 @settings(max_examples=examples(40))
@@ -169,7 +175,7 @@ def _kept(row: Row) -> Row:
     return {k: v for k, v in row.items() if v is not None}
 
 
-def near(rows: Sequence[Row], span: Span, limit: int | None, reverse: bool) -> list[tuple[bool, Row]]:
+def near(rows: Sequence[Row], span: AroundMatches, limit: int | None, reverse: bool) -> list[tuple[bool, Row]]:
     """What must come out for a span, with the gaps."""
     ordered = sorted(rows, key=place)
     matches = [row for row in ordered if row["severity"] == 3 and row["time"] >= START + 5 * SECOND]
@@ -212,7 +218,7 @@ def test_what_is_within_some_seconds_of_a_match_is_what_a_look_at_every_row_find
     data: st.DataObject,
 ) -> None:
     places = data.draw(st.lists(st.integers(0, 4), min_size=len(rows), max_size=len(rows)))
-    span = Span(reach * SECOND, stream)
+    span = AroundMatches(reach * SECOND, stream)
     out, report = asyncio.run(found(rows, places, span, limit, reverse, group))
     assert [row for _, row in out] == [_kept(row) for _, row in near(rows, span, limit, reverse)]
     matches = sum(row["severity"] == 3 and row["time"] >= START + 5 * SECOND for row in rows)
@@ -231,7 +237,7 @@ def test_around_a_moment_are_the_last_before_it_and_the_first_behind_it(
     before, after = [row for row in ordered if row["time"] < at], [row for row in ordered if row["time"] >= at]
     if limit is not None:
         before, after = before[max(0, len(before) - limit // 2) :], after[: limit - limit // 2]
-    out, report = asyncio.run(found(rows, places, Moment(at), limit, reverse, group))
+    out, report = asyncio.run(found(rows, places, AroundTime(at), limit, reverse, group))
     both = [_kept(row) for row in before + after]
     assert [row for _, row in out] == (both[::-1] if reverse else both)
     assert report.rows == len(both)

@@ -12,8 +12,7 @@ import click
 from logsink.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from logsink.query.views.around import Moment, Span
-    from logsink.query.views.context import Rule
+    from logsink.query.views import AroundMatches, AroundTime, Rule
 
 MOST = 10_000
 """Most neighbours on one side."""
@@ -65,7 +64,7 @@ def span_of(around: str | None) -> float | None:
         return None
 
 
-def rule_of(given: Mapping[str, Any], zone: dt.tzinfo) -> Rule | Moment | Span | None:
+def rule_of(given: Mapping[str, Any], zone: dt.tzinfo) -> Rule | AroundTime | AroundMatches | None:
     """What the options ask for. ``ArgumentError``."""
     before, after = (
         given["context"] if given[side] is None else given[side] for side in ("before_context", "after_context")
@@ -84,18 +83,18 @@ def rule_of(given: Mapping[str, Any], zone: dt.tzinfo) -> Rule | Moment | Span |
         return _around(given["around"], span, by, zone)
     if not several:
         return None
-    from logsink.query.views.context import CONTINUES, Around, Record
+    from logsink.query.views import CONTINUES, Neighbours, Record
 
     if lines:
         first, then = (after, before) if given["reverse"] else (before, after)
-        return Around(first or 0, then or 0, STREAMS[by or "app"])
+        return Neighbours(first or 0, then or 0, STREAMS[by or "app"])
     return Record(CONTINUES if given["continues"] is None else given["continues"], given["reverse"])
 
 
-def _around(text: str, span: float | None, by: str | None, zone: dt.tzinfo) -> Moment | Span:
+def _around(text: str, span: float | None, by: str | None, zone: dt.tzinfo) -> AroundTime | AroundMatches:
     from logsink.query import parse_time
-    from logsink.query.views.around import Moment, Span
+    from logsink.query.views import AroundMatches, AroundTime
 
     if span is not None:
-        return Span(round(span * 1_000_000), STREAMS[by or "all"])
-    return Moment(parse_time(text, time.time_ns() // 1000, zone))
+        return AroundMatches(round(span * 1_000_000), STREAMS[by or "all"])
+    return AroundTime(parse_time(text, time.time_ns() // 1000, zone))

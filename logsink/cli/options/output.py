@@ -84,7 +84,7 @@ def output_of(
     """
     from logsink.query.output import files as formats
     from logsink.query.output import lines as render
-    from logsink.query.request.members import is_member
+    from logsink.query.request import is_member
 
     def lines(renderer: render.Renderer) -> Output:
         return render.Lines(render.Blocks(renderer) if blocks else renderer)
@@ -123,7 +123,7 @@ def output_of(
 
 def _matched(filter: Filter) -> str:
     """What is looked for in messages, as one regular expression; '' for nothing."""
-    from logsink.query.request.conditions import Holds
+    from logsink.query.request import Holds
 
     looked_for = [c.matched for c in filter.conditions if isinstance(c, Holds) and c.column == "message"]
     return "|".join(looked_for)
@@ -148,7 +148,7 @@ def column(name: str) -> str:
     from logsink.parse import FILE_SCHEMA
 
     if name.startswith("."):
-        from logsink.query.request.members import Path
+        from logsink.query.request import Path
 
         Path(name)
         return name

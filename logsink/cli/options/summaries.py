@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from logsink.query import Filter
-    from logsink.query.views.summary import Summary
+    from logsink.query.views import Summary
 
 BAR = 50
 """Characters of the longest bar."""
@@ -67,7 +67,7 @@ def summaries(function: Callable[..., Any]) -> Callable[..., Any]:
 def summary_of(given: Mapping[str, Any], zone: dt.tzinfo, filter: Filter) -> Summary | None:
     """The summary that is asked for, if one is, of the rows that meet ``filter``. ``ArgumentError``."""
     from logsink.kinds import parse_span
-    from logsink.query.views.summary import Counts, Histogram, Patterns
+    from logsink.query.views import Counts, Histogram, Patterns
 
     asked = [kind for kind in KINDS if given[kind]]
     if len(asked) > 1:
@@ -108,12 +108,12 @@ def _range(filter: Filter) -> tuple[int | None, int | None]:
 def arranged(found: pa.Table, given: Mapping[str, Any]) -> pa.Table:
     """The rows of a summary as they are shown."""
     if given["values"]:
-        from logsink.query.request.members import in_order
+        from logsink.query.request import number_first
 
         name = found.column_names[0]
         found = found.filter(found.column(name).is_valid()).select([name])
         values = found.column(name).to_pylist()
-        found = found.take(sorted(range(len(values)), key=lambda row: in_order(values[row])))
+        found = found.take(sorted(range(len(values)), key=lambda row: number_first(values[row])))
     return found
 
 
@@ -181,7 +181,7 @@ def _as_text(
 
 def _shown(name: str, value: Any, zone: dt.tzinfo) -> str:
     """A value as text, harmless on a terminal."""
-    from logsink.query.request.severities import FACILITIES, SEVERITIES
+    from logsink.query.request import FACILITIES, SEVERITIES
 
     if value is None:
         return "-"

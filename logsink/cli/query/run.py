@@ -25,15 +25,25 @@ from logsink.cli.terminal.pager import Pager, pager_command
 from logsink.cli.terminal.printing import Printer, Write
 from logsink.cli.terminal.streams import reader_gone
 from logsink.errors import ArgumentError, FormatError, NotFound, ReaderGone, StoreError, Unavailable
-from logsink.query import Follower, Place, Query, Report, Tuning, search
+from logsink.query import Cursor, Follower, Query, Report, Tuning, search
 from logsink.query.output.files import Output
 from logsink.query.read.plan import Plan, plan
 from logsink.query.read.scan import fold
-from logsink.query.views.ahead import Ahead
-from logsink.query.views.around import Moment, Span, around, spanned
-from logsink.query.views.context import Around, Rule, surrounded
-from logsink.query.views.similar import absent, archived, in_other_case
-from logsink.query.views.summary import Histogram, Summary
+from logsink.query.views import (
+    AroundMatches,
+    AroundTime,
+    FutureRows,
+    Histogram,
+    Neighbours,
+    Rule,
+    Summary,
+    archive_times,
+    around_matches,
+    around_time,
+    in_other_case,
+    missing_values,
+    with_context,
+)
 from logsink.store import CountingStore, Store, open_store
 
 CONTACT = 10.0
@@ -90,7 +100,9 @@ class _Run:
         summary = summary_of(given, self._zone, filter)
         rule = rule_of(given, self._zone)
         plain = {**given, "output": "text"} if summary else given
-        output = output_of(plain, self._zone, filter, terminal=self._terminal, blocks=isinstance(rule, Around | Span))
+        output = output_of(
+            plain, self._zone, filter, terminal=self._terminal, blocks=isinstance(rule, Neighbours | AroundMatches)
+        )
         if summary:
             check(given)
         columns = tuple(summary.columns if summary else output.columns)
@@ -108,7 +120,7 @@ class _Run:
                 if summary:
                     await self._summarise(store, query, summary, report, tuning)
                 elif self._cursor is not None:
-                    await self._beyond(store, query, output, report, Place.of(self._cursor))
+                    await self._beyond(store, query, output, report, Cursor.parse(self._cursor))
                 else:
                     await self._rows(store, query, rule, output, report, tuning)
                 if not (report.rows or self.stopped or self._cursor):
@@ -150,7 +162,7 @@ class _Run:
             if not self.stopped:
                 raise
 
-    async def _explain(self, store: Store, query: Query, rule: Rule | Moment | Span | None) -> int:
+    async def _explain(self, store: Store, query: Query, rule: Rule | AroundTime | AroundMatches | None) -> int:
         sys.stdout.write(reporting.explain(await plan(store, query.filter), query, rule, self._url))
         return 0
 
@@ -164,19 +176,19 @@ class _Run:
         if self._given["quiet"] or self._given["output"] not in FOR_PEOPLE:
             return
         with suppress(StoreError, FormatError):  # the answer has been given, and is right
-            missing = await absent(store, query.filter, report)
+            missing = await missing_values(store, query.filter, report)
             for each in missing:
                 reporting.absent(each)
             if not missing and (found := await in_other_case(store, query.filter, report)):
                 reporting.in_other_case(*found)
-            if self._plans and (times := archived(self._plans[-1])):
+            if self._plans and (times := archive_times(self._plans[-1])):
                 reporting.beyond(query, times, self._zone)
 
     async def _rows(
         self,
         store: Store,
         query: Query,
-        rule: Rule | Moment | Span | None,
+        rule: Rule | AroundTime | AroundMatches | None,
         output: Output,
         report: Report,
         tuning: Tuning,
@@ -188,7 +200,7 @@ class _Run:
                 report.began = time.time()
                 self._plans.append(await plan(store, query.filter))
             else:
-                ahead = Ahead()
+                ahead = FutureRows()
                 async with (
                     reporting.progress(report, wanted=not self._given["quiet"]) as end_bar,
                     aclosing(rows_of(store, query, report=report, tuning=tuning)) as found,
@@ -198,24 +210,24 @@ class _Run:
                     self._notes.append(partial(reporting.ahead, ahead))
                     if self._given["follow"]:
                         self._tell()
-            place = Place.at(self._plans[-1])
+            cursor = Cursor.at_end_of(self._plans[-1])
             if self._given["follow"] and not self.stopped:
-                follower = Follower(CountingStore(store, report), query, place, report)
+                follower = Follower(CountingStore(store, report), query, cursor, report)
                 await follower.settle(self._plans[-1])
                 await self._follow(follower, printer)
-            await self._keep(place)
+            await self._keep(cursor)
             write(output.finish())
 
-    async def _beyond(self, store: Store, query: Query, output: Output, report: Report, place: Place) -> None:
+    async def _beyond(self, store: Store, query: Query, output: Output, report: Report, cursor: Cursor) -> None:
         """What was stored after a cursor."""
         report.began = time.time()
-        follower = Follower(CountingStore(store, report), query, place, report)
+        follower = Follower(CountingStore(store, report), query, cursor, report)
         with self._destination() as write:
             printer = self._printer = Printer(output, write)
             await self._new(follower, printer, look=True)
             if self._given["follow"]:
                 await self._follow(follower, printer)
-            await self._keep(place)
+            await self._keep(cursor)
             write(output.finish())
 
     async def _follow(self, follower: Follower, printer: Printer) -> None:
@@ -228,7 +240,7 @@ class _Run:
             began = time.monotonic()
             try:
                 await self._new(follower, printer)
-                await self._keep(follower.place)
+                await self._keep(follower.cursor)
                 trouble = ""
             except (Unavailable, NotFound) as error:
                 if str(error) != trouble and not self._given["quiet"]:
@@ -246,17 +258,17 @@ class _Run:
             async for rows in found:
                 await asyncio.wrap_future(printer.add(rows))
 
-    async def _keep(self, place: Place) -> None:
+    async def _keep(self, cursor: Cursor) -> None:
         """The cursor where it is wanted, when everything up to it is written."""
         file: Path | None = self._given["cursor_file"]
-        if file is not None and place.cursor != self._kept:
-            self._kept = place.cursor
+        if file is not None and cursor.text != self._kept:
+            self._kept = cursor.text
             draft = file.with_name(f".{file.name}.{os.getpid()}")
             await asyncio.to_thread(_replace, draft, file, self._kept + "\n")
         if self._given["show_cursor"] and (self.stopped or not self._given["follow"]):
-            reporting.say(f"cursor: {place.cursor}")
+            reporting.say(f"cursor: {cursor.text}")
 
-    def _check(self, summary: Summary | None, rule: Rule | Moment | Span | None) -> None:
+    def _check(self, summary: Summary | None, rule: Rule | AroundTime | AroundMatches | None) -> None:
         """``ArgumentError`` for options that do not go together."""
         given = self._given
         following = "--follow" if given["follow"] else "--cursor-file" if given["cursor_file"] else ""
@@ -308,13 +320,13 @@ class _Run:
                 self._ended = time.monotonic()  # what comes is somebody reading
 
 
-def _source(rule: Rule | Moment | Span | None) -> Callable[..., AsyncGenerator[Any, None]]:
+def _source(rule: Rule | AroundTime | AroundMatches | None) -> Callable[..., AsyncGenerator[Any, None]]:
     """What finds the rows."""
-    if isinstance(rule, Moment):
-        return partial(around, moment=rule)
-    if isinstance(rule, Span):
-        return partial(spanned, span=rule)
-    return search if rule is None else partial(surrounded, rule=rule)
+    if isinstance(rule, AroundTime):
+        return partial(around_time, moment=rule)
+    if isinstance(rule, AroundMatches):
+        return partial(around_matches, span=rule)
+    return search if rule is None else partial(with_context, rule=rule)
 
 
 async def _each_while_the_next_comes(

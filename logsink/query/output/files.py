@@ -16,7 +16,7 @@ from logsink.query.columns import one_chunk, plain
 from logsink.query.output.escape import for_terminal
 from logsink.query.output.lines import SHOWN, instants_of
 from logsink.query.output.timestamps import stamps
-from logsink.query.request.members import added, is_member, sources
+from logsink.query.request.members import add_member_columns, is_member, source_columns
 
 _GROUP = 1 << 16
 """Rows of a row group."""
@@ -45,11 +45,11 @@ class WithMembers:
 
     def __init__(self, output: Output, *, as_json: bool) -> None:
         self._output, self._as_json, self._names = output, as_json, tuple(output.columns)
-        self.columns, self.independent = sources(self._names), output.independent
+        self.columns, self.independent = source_columns(self._names), output.independent
 
     def write(self, rows: pa.Table) -> Iterator[memoryview | bytes]:
         """The bytes for these rows, in parts."""
-        return self._output.write(added(rows, self._names, as_json=self._as_json))
+        return self._output.write(add_member_columns(rows, self._names, as_json=self._as_json))
 
     def finish(self) -> bytes:
         """The bytes that end it."""

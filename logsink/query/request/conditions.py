@@ -16,7 +16,7 @@ from logsink.errors import ArgumentError
 from logsink.flags import names
 from logsink.query.columns import Int64, Mask, as_mask, mapped
 from logsink.query.request.filters import Bounds, Condition, Needles, Verdict
-from logsink.query.request.globs import escaped, literal_part, reaches, translated
+from logsink.query.request.globs import can_match_between, escape, glob_to_regex, literal_prefix
 from logsink.query.request.literals import literals
 
 
@@ -30,7 +30,8 @@ class Between(NamedTuple):
     def __str__(self) -> str:
         """As people say it; so of all of them."""
         low, high = (
-            None if end is None else instant(end) if self.column == "time" else end for end in (self.low, self.high)
+            None if end is None else instant_text(end) if self.column == "time" else end
+            for end in (self.low, self.high)
         )
         return " and ".join(
             [
@@ -65,7 +66,7 @@ class Between(NamedTuple):
         return ()
 
 
-class Near(NamedTuple):
+class InSpans(NamedTuple):
     """A number or instant in one of several spans ``[lows[i], highs[i]]``, in order and apart: ``of`` makes them so."""
 
     column: str
@@ -73,7 +74,7 @@ class Near(NamedTuple):
     highs: Int64
 
     @classmethod
-    def of(cls, column: str, lows: Int64, highs: Int64) -> Near:
+    def of(cls, column: str, lows: Int64, highs: Int64) -> InSpans:
         """Any spans, at least one."""
         order = np.argsort(lows, kind="stable")
         lows, reached = lows[order], np.maximum.accumulate(highs[order])
@@ -100,7 +101,7 @@ class Near(NamedTuple):
         return ()
 
 
-class Among(NamedTuple):
+class ExactlyOneOf(NamedTuple):
     """One of these values, exactly; null is one where it is among them."""
 
     column: str
@@ -131,10 +132,10 @@ class OneOf:
 
     def __init__(self, column: str, globs: tuple[str, ...]) -> None:
         for glob in globs:
-            probe(glob, translated(glob), "glob")
+            check_pattern(glob, glob_to_regex(glob), "glob")
         self.column, self.globs = column, globs
-        self._pattern = r"(?s)\A(?:" + "|".join(map(translated, globs)) + r")\z"
-        literal = all(literal_part(glob) == glob for glob in globs)
+        self._pattern = r"(?s)\A(?:" + "|".join(map(glob_to_regex, globs)) + r")\z"
+        literal = all(literal_prefix(glob) == glob for glob in globs)
         self._literals = pa.array(globs, pa.string()) if literal else None
 
     def __str__(self) -> str:
@@ -150,7 +151,7 @@ class OneOf:
         if low == high:
             matched = bool(as_mask(self._matches(pa.array([low])))[0])
             return Verdict.NONE if not matched else Verdict.ALL if nulls == 0 else Verdict.SOME
-        return Verdict.SOME if any(reaches(glob, low, high) for glob in self.globs) else Verdict.NONE
+        return Verdict.SOME if any(can_match_between(glob, low, high) for glob in self.globs) else Verdict.NONE
 
     def needles(self) -> Sequence[Needles]:
         return _as_needles(self.globs) if self._literals is not None else ()
@@ -181,19 +182,19 @@ class Holds:
     ) -> None:
         self.column, self.patterns = column, patterns
         self.regex, self.ignore_case, self.words = regex, ignore_case, words
-        parts = patterns if regex else tuple(map(escaped, patterns))
+        parts = patterns if regex else tuple(map(escape, patterns))
         for pattern, part in zip(patterns, parts, strict=True):
-            probe(pattern, part, "regular expression" if regex else "pattern")
+            check_pattern(pattern, part, "regular expression" if regex else "pattern")
         if words:
             parts = tuple(rf"(?:\A|{_GAP})(?:{part})(?:{_GAP}|\z)" for part in parts)
         joined = parts[0] if len(parts) == 1 else "|".join(f"(?:{part})" for part in parts)
         self._pattern = f"(?i:{joined})" if ignore_case else joined
-        probe(" ".join(patterns), self._pattern, "patterns")
+        check_pattern(" ".join(patterns), self._pattern, "patterns")
 
     @property
     def matched(self) -> str:
         """An RE2 expression for the text that matches, to highlight it; with ``words`` by ASCII's notion of a word."""
-        parts = self.patterns if self.regex else tuple(map(escaped, self.patterns))
+        parts = self.patterns if self.regex else tuple(map(escape, self.patterns))
         joined = "|".join(rf"\b(?:{part})\b" if self.words else f"(?:{part})" for part in parts)
         return f"(?i:{joined})" if self.ignore_case else joined
 
@@ -219,7 +220,7 @@ class Holds:
         return _as_needles([max(texts, key=len, default="") for texts in held])
 
 
-class Numbered(NamedTuple):
+class OneOfNumbers(NamedTuple):
     """One of these numbers."""
 
     column: str
@@ -297,12 +298,12 @@ class Parameter:
     def __init__(self, name: str, value: str, column: str = "structured_data") -> None:
         self.name, self.value, self.column = name, value, column
         element, dot, key = name.rpartition(".")
-        names = [(_NAME, name)] + ([(escaped(element) + "(?:@[0-9.]+)?", key)] if dot and element and key else [])
-        quoted = translated(value, quote=_quoted, one=_CHARACTER)
-        plain = translated(value, one=r"[^ \]]")
-        head = "|".join(rf"\[ *{sd_id}(?: +{_NAME}=(?:{_VALUE}|[^ \]]*))*? +{escaped(key)}=" for sd_id, key in names)
+        names = [(_NAME, name)] + ([(escape(element) + "(?:@[0-9.]+)?", key)] if dot and element and key else [])
+        quoted = glob_to_regex(value, quote=_quoted, one=_CHARACTER)
+        plain = glob_to_regex(value, one=r"[^ \]]")
+        head = "|".join(rf"\[ *{sd_id}(?: +{_NAME}=(?:{_VALUE}|[^ \]]*))*? +{escape(key)}=" for sd_id, key in names)
         self._pattern = rf'(?s)(?:{head})(?:"{quoted}"|{plain}[ \]])'
-        probe(f"{name}={value}", self._pattern, "parameter")
+        check_pattern(f"{name}={value}", self._pattern, "parameter")
 
     @classmethod
     def parse(cls, text: str) -> Parameter:
@@ -333,10 +334,10 @@ _VALUE = rf'"{_CHARACTER}*"'
 
 def _quoted(text: str) -> str:
     """As it stands between quotes in structured data (RFC 5424, 6.3.3)."""
-    return escaped("".join(rf"\{c}" if c in '"\\]' else c for c in text))
+    return escape("".join(rf"\{c}" if c in '"\\]' else c for c in text))
 
 
-def instant(microseconds: int) -> str:
+def instant_text(microseconds: int) -> str:
     """An instant as it stands in the description of a condition."""
     return str(np.datetime64(microseconds, "us")) + "Z"
 
@@ -348,7 +349,7 @@ def _as_needles(texts: Sequence[str]) -> Sequence[Needles]:
     return [[text.encode() for text in texts]]
 
 
-def probe(shown: str, pattern: str, kind: str) -> None:
+def check_pattern(shown: str, pattern: str, kind: str) -> None:
     """Raise ``ArgumentError`` for a pattern that RE2 refuses: a ``kind`` of pattern, written as ``shown``."""
     try:
         pc.match_substring_regex(pa.array([""]), pattern)

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from logsink.parse import ESCAPED_BYTES, UNESCAPED_COLUMNS, VERBATIM_COLUMNS
 from logsink.query.columns import Mask, as_array, as_mask, one_chunk
-from logsink.query.request.globs import escaped
+from logsink.query.request.globs import escape
 
 
 class Verdict(enum.Enum):
@@ -113,7 +113,7 @@ class Filter(NamedTuple):
         """Which of these raw frames (binary) can give a row that meets it, judged by their bytes alone: bool[n]."""
         found = np.ones(len(frames), np.bool_)
         for needles in self.in_frames():
-            pattern = b"|".join(map(latin_escaped, needles))
+            pattern = b"|".join(map(latin_needle, needles))
             found &= as_mask(pc.match_substring_regex(frames, pattern))
         return found
 
@@ -126,11 +126,11 @@ def _escaped(needles: Needles) -> bool:
     return any(octet in needle for octet in ESCAPED_BYTES for needle in needles)
 
 
-def escaped_any(needles: Needles) -> str:
+def any_needle(needles: Needles) -> str:
     """Any of the needles as a pattern over strings."""
-    return "|".join(escaped(needle.decode()) for needle in needles)
+    return "|".join(escape(needle.decode()) for needle in needles)
 
 
-def latin_escaped(needle: bytes) -> bytes:
+def latin_needle(needle: bytes) -> bytes:
     """The needle as a pattern over bytes: Arrow has RE2 read both as Latin-1 when the values are binary."""
-    return escaped(needle.decode("latin-1")).encode("latin-1")
+    return escape(needle.decode("latin-1")).encode("latin-1")

@@ -14,12 +14,12 @@ _HIGHEST = "\U0010ffff"
 _GLOB = re.compile(r"\*|\?|\[(?P<not>!?)(?P<set>\]?[^\]]*)\]", re.DOTALL)
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """The text as a pattern that matches it."""
     return _SPECIAL.sub(r"\\\g<0>", text).replace("\0", r"\x00")
 
 
-def translated(glob: str, *, quote: Callable[[str], str] = escaped, one: str = ".") -> str:
+def glob_to_regex(glob: str, *, quote: Callable[[str], str] = escape, one: str = ".") -> str:
     """The glob as a regular expression: literal parts by ``quote``, any character as ``one``. A lone ``[`` is itself."""
     parts, at = [], 0
     for match in _GLOB.finditer(glob):
@@ -33,13 +33,13 @@ def translated(glob: str, *, quote: Callable[[str], str] = escaped, one: str = "
     return "".join(parts) + quote(glob[at:])
 
 
-def literal_part(glob: str) -> str:
+def literal_prefix(glob: str) -> str:
     """What every match begins with: the glob up to its first wildcard."""
     match = _GLOB.search(glob)
     return glob[: match.start()] if match else glob
 
 
-def reaches(glob: str, low: str, high: str) -> bool:
+def can_match_between(glob: str, low: str, high: str) -> bool:
     """Whether a value that ``glob`` matches may lie in ``[low, high]`` (code points, which is UTF-8's order too)."""
-    head = literal_part(glob)
+    head = literal_prefix(glob)
     return head <= high and (head if head == glob else head + _HIGHEST) >= low

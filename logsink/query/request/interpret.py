@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from logsink.errors import ArgumentError
 from logsink.flags import Flag
 from logsink.kinds import nearest
-from logsink.query.request.conditions import Between, Flagged, Holds, Not, Numbered, OneOf, Parameter
+from logsink.query.request.conditions import Between, Flagged, Holds, Not, OneOf, OneOfNumbers, Parameter
 from logsink.query.request.filters import Condition, Filter
 from logsink.query.request.members import Members, MemberTest
 from logsink.query.request.severities import parse_facility, parse_priority
@@ -53,9 +53,9 @@ def _columns(terms: SearchTerms) -> Iterator[Condition]:
             yield Not(OneOf(column, excluded))
     included, excluded = _split(terms.facility)
     if included:
-        yield Numbered("facility", tuple(map(parse_facility, included)))
+        yield OneOfNumbers("facility", tuple(map(parse_facility, included)))
     if excluded:
-        yield Not(Numbered("facility", tuple(map(parse_facility, excluded))))
+        yield Not(OneOfNumbers("facility", tuple(map(parse_facility, excluded))))
     yield from map(Parameter.parse, terms.sd)
 
 

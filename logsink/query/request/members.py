@@ -25,8 +25,8 @@ import pyarrow.compute as pc
 
 from logsink.errors import ArgumentError
 from logsink.query.columns import Mask, as_array, as_mask, one_chunk
-from logsink.query.request.conditions import probe
-from logsink.query.request.filters import Bounds, Needles, Verdict, escaped_any
+from logsink.query.request.conditions import check_pattern
+from logsink.query.request.filters import Bounds, Needles, Verdict, any_needle
 
 HINT = "write PATH, PATH=VALUE or one of != < <= > >= ~ !~, such as 'status>=500', user.name=ada, 'items[0].id~^x'"
 
@@ -83,10 +83,10 @@ class Path:
 
     def values(self, message: str) -> list[Any]:
         """The values that the message has there; none when it has no such member."""
-        return self.within(*parsed(message))
+        return self.within(*find_documents(message))
 
     def within(self, documents: Sequence[Any], around: str) -> list[Any]:
-        """The values in what ``parsed`` makes of a message: of the first document that has any, else of the text."""
+        """The values in what ``find_documents`` makes of a message: of the first document that has any, else of the text."""
         for document in documents:
             if found := list(_members(document, self.steps)):
                 return found
@@ -115,7 +115,7 @@ class MemberTest(NamedTuple):
         if quoted:
             value = _unescaped(value[1:-1])
         if "~" in how:
-            probe(value, value, "regular expression")
+            check_pattern(value, value, "regular expression")
         return cls(Path(found["path"]), how, value, quoted)
 
     def __str__(self) -> str:
@@ -180,7 +180,7 @@ class Members:
     def mask(self, values: pa.Array) -> Mask:
         found = np.asarray(values.is_valid())
         for needles in self.needles():
-            found &= as_mask(pc.match_substring_regex(values, escaped_any(needles)))
+            found &= as_mask(pc.match_substring_regex(values, any_needle(needles)))
         messages = values.filter(as_array(found)).to_pylist()
         members = _every([test.path for test in self.tests], messages)
         met = np.ones(len(messages), np.bool_)
@@ -201,12 +201,12 @@ def is_member(name: str) -> bool:
     return name.startswith(".") and len(name) > 1
 
 
-def sources(names: Sequence[str]) -> tuple[str, ...]:
+def source_columns(names: Sequence[str]) -> tuple[str, ...]:
     """The columns of the archive that these columns are made of, each once."""
     return tuple(dict.fromkeys("message" if is_member(name) else name for name in names))
 
 
-def added(rows: pa.Table, names: Sequence[str], *, as_json: bool = False) -> pa.Table:
+def add_member_columns(rows: pa.Table, names: Sequence[str], *, as_json: bool = False) -> pa.Table:
     """``rows`` with a column for each of ``names`` that is a member; null where a message does not have it.
 
     Its values are text, or JSON with ``as_json``; of several (in an array that the path goes through) the first.
@@ -219,7 +219,7 @@ def added(rows: pa.Table, names: Sequence[str], *, as_json: bool = False) -> pa.
     there = np.asarray(messages.is_valid())
     if len(paths) == 1:
         for needles in paths[0].needles():
-            there &= as_mask(pc.match_substring_regex(messages, escaped_any(needles)))
+            there &= as_mask(pc.match_substring_regex(messages, any_needle(needles)))
     members = _every(paths, messages.filter(as_array(there)).to_pylist())
     show = _as_json if as_json else as_text
     for name, column in zip(wanted, members, strict=True):
@@ -229,7 +229,7 @@ def added(rows: pa.Table, names: Sequence[str], *, as_json: bool = False) -> pa.
     return rows
 
 
-def parsed(message: str) -> tuple[list[Any], str]:
+def find_documents(message: str) -> tuple[list[Any], str]:
     """The JSON documents in a message, and the text around them."""
     text = message.strip()
     if text[:1] in ("{", "["):
@@ -256,7 +256,7 @@ def as_text(value: Any) -> str:
     return _whole(value) if isinstance(value, str) else _as_json(value)
 
 
-def in_order(value: Any) -> tuple[bool, Any]:
+def number_first(value: Any) -> tuple[bool, Any]:
     """A key that sorts numbers, and text that reads as one, before other text."""
     number = _number(value)
     return number is None, value if number is None else number
@@ -266,7 +266,7 @@ def _every(paths: Sequence[Path], messages: Sequence[str]) -> list[list[list[Any
     """For each path the values that each message has there."""
     columns: list[list[list[Any]]] = [[] for _ in paths]
     for message in messages:
-        documents, around = parsed(message)
+        documents, around = find_documents(message)
         for path, column in zip(paths, columns, strict=True):
             column.append(path.within(documents, around))
     return columns

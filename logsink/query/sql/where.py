@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from logsink.query.request.conditions import Among, Between
+from logsink.query.request.conditions import Between, ExactlyOneOf
 from logsink.query.request.filters import Condition
 
 Tree = Any
@@ -94,7 +94,7 @@ def conditions(tree: Tree, constant: Constant) -> tuple[Condition, ...]:
     found: list[Condition] = []
     for column, limit in limits.items():
         if isinstance(limit, Values):
-            found.append(Among(column, tuple(sorted(limit))))
+            found.append(ExactlyOneOf(column, tuple(sorted(limit))))
         elif limit != Range():
             found.append(Between("received" if column == "date" else column, *limit))
     return tuple(found)

@@ -1,0 +1,90 @@
+"""Views of the rows that a query finds, other than the matches themselves in order.
+
+- ``context``: rows that belong to a match by a rule (``rules``) though they do not match, from its stream (``streams``)
+- ``around``: rows before and after a time, or near each match in time
+- ``follow``: rows that are stored from a cursor on
+- ``summary``: counts by values, by time and by message pattern (``patterns``)
+- ``similar``: why nothing was found, and which values look like those that were asked for
+- ``future_rows``: how many rows have a time in the future
+
+A store, a query and a few numbers enter; Arrow tables leave. Nothing here writes to a store, prints, or decides how a table is
+shown. A new kind of sum is a class in ``summary``, a new rule for the rows around a match is a class in ``rules``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from logsink.platform import lazy
+
+if TYPE_CHECKING:
+    from logsink.query.views.around import AroundMatches, AroundTime, around_matches, around_time
+    from logsink.query.views.context import GAP, with_context
+    from logsink.query.views.follow import Cursor, Follower
+    from logsink.query.views.future_rows import FutureRows
+    from logsink.query.views.rules import CONTINUES, Neighbours, Record, Rule
+    from logsink.query.views.similar import MissingValue, archive_times, in_other_case, missing_values
+    from logsink.query.views.summary import Counts, Histogram, Patterns, Summary
+
+__getattr__ = lazy.exports(
+    __name__,
+    {
+        "around": (
+            "AroundMatches",
+            "AroundTime",
+            "around_matches",
+            "around_time",
+        ),
+        "context": (
+            "GAP",
+            "with_context",
+        ),
+        "follow": (
+            "Cursor",
+            "Follower",
+        ),
+        "future_rows": ("FutureRows",),
+        "rules": (
+            "CONTINUES",
+            "Neighbours",
+            "Record",
+            "Rule",
+        ),
+        "similar": (
+            "MissingValue",
+            "archive_times",
+            "in_other_case",
+            "missing_values",
+        ),
+        "summary": (
+            "Counts",
+            "Histogram",
+            "Patterns",
+            "Summary",
+        ),
+    },
+)
+
+__all__ = [
+    "CONTINUES",
+    "GAP",
+    "AroundMatches",
+    "AroundTime",
+    "Counts",
+    "Cursor",
+    "Follower",
+    "FutureRows",
+    "Histogram",
+    "MissingValue",
+    "Neighbours",
+    "Patterns",
+    "Record",
+    "Rule",
+    "Summary",
+    "archive_times",
+    "around_matches",
+    "around_time",
+    "in_other_case",
+    "missing_values",
+    "with_context",
+]

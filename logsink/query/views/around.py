@@ -14,23 +14,24 @@ import pyarrow as pa
 from logsink.query.columns import Int64, Mask, as_array, as_integers, plain
 from logsink.query.order.merge import KEY
 from logsink.query.read.scan import search
-from logsink.query.request.conditions import Between, Near, instant
+from logsink.query.request.conditions import Between, InSpans, instant_text
 from logsink.query.request.filters import Filter
 from logsink.query.request.query import Query, Report, Tuning
-from logsink.query.views.context import GAP, Streams
+from logsink.query.views.context import GAP
+from logsink.query.views.streams import Streams
 from logsink.store import Store
 
 
-class Moment(NamedTuple):
+class AroundTime(NamedTuple):
     """Rows on both sides of ``instant``: of ``n`` that are asked for, half before it and the rest from it on."""
 
     instant: int
 
     def __str__(self) -> str:
-        return f"half of them before {instant(self.instant)}, and half from then on"
+        return f"half of them before {instant_text(self.instant)}, and half from then on"
 
 
-class Span(NamedTuple):
+class AroundMatches(NamedTuple):
     """All rows at most ``reach`` microseconds before or after a match that have the same values of ``stream``."""
 
     reach: int
@@ -41,8 +42,8 @@ class Span(NamedTuple):
         return f"with each match the rows{of} within {self.reach / 1_000_000:g} s of it"
 
 
-async def around(
-    store: Store, query: Query, moment: Moment, report: Report | None = None, tuning: Tuning | None = None
+async def around_time(
+    store: Store, query: Query, moment: AroundTime, report: Report | None = None, tuning: Tuning | None = None
 ) -> AsyncGenerator[pa.Table, None]:
     """The rows that ``query`` finds nearest to a moment, half of its limit on each side; all of them without a limit.
 
@@ -101,8 +102,8 @@ async def _turned(source: AsyncGenerator[pa.Table, None]) -> AsyncGenerator[pa.T
         yield rows.take(as_array(np.arange(rows.num_rows - 1, -1, -1)))
 
 
-async def spanned(
-    store: Store, query: Query, span: Span, report: Report | None = None, tuning: Tuning | None = None
+async def around_matches(
+    store: Store, query: Query, span: AroundMatches, report: Report | None = None, tuning: Tuning | None = None
 ) -> AsyncGenerator[pa.Table, None]:
     """The rows near the matches of ``query``, matches included, each once; whatever else the query asks of rows.
 
@@ -142,8 +143,10 @@ class _Reach:
         known, first = np.unique(stream[order], return_index=True)
         edges = itertools.pairwise([*first.tolist(), len(order)])
         of = [times[order[start:end]] for start, end in edges]
-        self._near = {int(n): Near.of("time", there - reach, there + reach) for n, there in zip(known, of, strict=True)}
-        self.all = Near.of("time", times - reach, times + reach)
+        self._near = {
+            int(n): InSpans.of("time", there - reach, there + reach) for n, there in zip(known, of, strict=True)
+        }
+        self.all = InSpans.of("time", times - reach, times + reach)
 
     def mask(self, stream: Int64, times: Int64) -> Mask:
         """Which rows are near a match of their stream."""

@@ -18,9 +18,9 @@ belongs to matches that are taken later goes on where earlier ones ended, in a b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Final, NamedTuple, Protocol
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -31,148 +31,28 @@ from logsink.query.columns import Int64, Mask, as_array, as_integers, as_mask, a
 from logsink.query.order.merge import KEY
 from logsink.query.read.plan import Plan
 from logsink.query.read.scan import search, unordered
-from logsink.query.request.conditions import Among, Holds, Near
+from logsink.query.request.conditions import ExactlyOneOf, InSpans
 from logsink.query.request.filters import Condition, Filter
 from logsink.query.request.query import Query, Report, Tuning
+from logsink.query.views.rules import UNLIMITED, Candidates, Rule, concatenate
+from logsink.query.views.streams import Streams
 from logsink.store import Store
 
 GAP: Final = "gap"
 """Column of what comes out, true where a block begins, but for the first."""
 
-CONTINUES: Final = r"^(\s|Caused by: |Suppressed: |\.\.\. [0-9]+ more|Traceback \(most recent call last\):|[}\])])"
-"""What a line looks like that goes on with the record before it."""
-
-_SECOND: Final = 1_000_000
 _ROOM: Final = 1 << 16  # rows that the matches taken at once may become
 _FIRST: Final = 1024  # matches that are taken at first
 _HELD: Final = 1 << 18  # rows that are looked at before they are thinned out
 _ROWS: Final = 16_384  # most rows in a table that leaves
-_EVER: Final = 1 << 60
-_LEAST: Final = (*(pa.scalar(-_EVER, pa.timestamp("us", tz="UTC")),) * 2, "", -1)  # what a null of KEY is in the order
+_LEAST: Final = (
+    *(pa.scalar(-UNLIMITED, pa.timestamp("us", tz="UTC")),) * 2,
+    "",
+    -1,
+)  # what a null of KEY is in the order
 
 
-class Places(NamedTuple):
-    """Rows, by what tells where they stand; arrays of their length.
-
-    rows     the columns of order and stream, and what the rule looks at besides
-    stream   a number for each stream that holds a match
-    time     microseconds since the epoch
-    match    which match it is, in the order of the search; -1: none
-    shown    it was shown with earlier matches
-    """
-
-    rows: pa.Table
-    stream: Int64
-    time: Int64
-    match: Int64
-    shown: Mask
-
-    def at(self, which: Int64 | Mask) -> Places:
-        """Some of them."""
-        index = np.flatnonzero(which) if which.dtype == np.bool_ else which
-        rows = self.rows.take(as_array(index))
-        return Places(rows, self.stream[index], self.time[index], self.match[index], self.shown[index])
-
-
-class Rule(Protocol):
-    """Which rows belong to a match. Places are those of matches and of rows near them, in order of stream and search."""
-
-    @property
-    def stream(self) -> Sequence[str]:
-        """The columns that make a stream."""
-
-    @property
-    def looks_at(self) -> Sequence[str]:
-        """Further columns that it needs."""
-
-    @property
-    def windows(self) -> Sequence[int]:
-        """Microseconds on both sides of a match that are looked at: the next one where the last was not enough."""
-
-    @property
-    def room(self) -> int:
-        """Rows that a match may become; a guess where nothing bounds it."""
-
-    def near(self, places: Places) -> Mask:
-        """Those that may be chosen, or tell whether others follow one another."""
-
-    def chosen(self, places: Places) -> Mask:
-        """Those that belong to a match."""
-
-    def lacking(self, places: Places, window: int) -> tuple[Int64, Int64]:
-        """Matches that need more rows before them than ``window`` holds, and those that need more behind them."""
-
-
-class Around:
-    """So many lines before and behind each match, of its ``stream``; in the order of the search."""
-
-    looks_at = ()
-    windows = (60 * _SECOND, 1800 * _SECOND, 86_400 * _SECOND, _EVER)
-
-    def __init__(self, before: int, behind: int, stream: Sequence[str] = ("host", "app")) -> None:
-        self.before, self.behind, self.stream = before, behind, stream
-
-    def __str__(self) -> str:
-        of = f"of each match's {' and '.join(self.stream)} " if self.stream else "of each match "
-        return f"{of}{self.before} lines before it and {self.behind} behind it"
-
-    @property
-    def room(self) -> int:
-        return self.before + self.behind + 2
-
-    def near(self, places: Places) -> Mask:
-        return _within(places, self.before + 1, self.behind)
-
-    def chosen(self, places: Places) -> Mask:
-        return _within(places, self.before, self.behind)
-
-    def lacking(self, places: Places, window: int) -> tuple[Int64, Int64]:
-        at = np.flatnonzero(places.match >= 0)
-        # one more before: whether a block goes on from the one before it
-        return tuple(at[~_reaches(places, at, step, window)] for step in (-self.before - 1, self.behind))  # type: ignore[return-value]
-
-
-class Record:
-    """The lines of a match's record: one that does not look like ``continues`` and those after it that do, of one process.
-
-    They are at most ``within`` microseconds from the match. ``reverse``: the search goes to older rows. ``ArgumentError`` when
-    RE2 refuses ``continues``.
-    """
-
-    stream = ("sender", "host", "app", "procid")
-    looks_at = ("message",)
-    room = 16
-
-    def __init__(self, continues: str = CONTINUES, reverse: bool = False, within: int = 5 * _SECOND) -> None:
-        self.continues, self.reverse, self.within = continues, reverse, within
-        self._condition = Holds("message", (continues,), regex=True)
-
-    def __str__(self) -> str:
-        return f"the other lines of each match's record, by {self.continues}"
-
-    @property
-    def windows(self) -> Sequence[int]:
-        return (self.within,)
-
-    def near(self, places: Places) -> Mask:
-        return np.ones(len(places.time), np.bool_)
-
-    def chosen(self, places: Places) -> Mask:
-        forth = slice(None, None, -1 if self.reverse else 1)
-        stream = places.stream[forth]
-        continues = self._condition.mask(one_chunk(places.rows.column("message")))[forth].copy()
-        continues[1:] &= stream[1:] == stream[:-1]
-        record = np.cumsum(~continues)[forth]
-        found = np.zeros(len(record), np.bool_)
-        for match in _neighbours(places):
-            found |= (record[match] == record) & (abs(places.time[match] - places.time) <= self.within)
-        return found
-
-    def lacking(self, places: Places, window: int) -> tuple[Int64, Int64]:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-
-
-async def surrounded(
+async def with_context(
     store: Store, query: Query, rule: Rule, report: Report | None = None, tuning: Tuning | None = None
 ) -> AsyncGenerator[pa.Table, None]:
     """The rows that ``query`` finds, each in its block; columns: those of the query, and ``GAP``.
@@ -180,11 +60,11 @@ async def surrounded(
     ``report.rows`` counts the matches alone. Raises as ``search`` does.
     """
     report, tuning = report or Report(), tuning or Tuning()
-    columns = tuple(dict.fromkeys((*KEY, *rule.stream, *rule.looks_at, *query.columns)))
+    columns = tuple(dict.fromkeys((*KEY, *rule.stream, *rule.extra_columns, *query.columns)))
     query = query._replace(columns=columns)
     blocks = _Blocks(store, query, rule, report, tuning)
     async with aclosing(search(store, query, report, tuning)) as found:
-        async for matches in _portions(found, max(1, _ROOM // rule.room)):
+        async for matches in _portions(found, max(1, _ROOM // rule.rows_per_match)):
             for rows in await blocks.of(plain(matches, columns)):
                 yield rows
 
@@ -208,8 +88,8 @@ class _Blocks:
 
     def __init__(self, store: Store, query: Query, rule: Rule, report: Report, tuning: Tuning) -> None:
         self._store, self._query, self._rule, self._report, self._tuning = store, query, rule, report, tuning
-        self._columns = tuple(dict.fromkeys((*KEY, *rule.stream, *rule.looks_at)))
-        self._last: Places | None = None
+        self._columns = tuple(dict.fromkeys((*KEY, *rule.stream, *rule.extra_columns)))
+        self._last: Candidates | None = None
         """Of each stream the last row that was shown."""
         self._plans: list[Plan] = []
         self._begun = False
@@ -220,7 +100,7 @@ class _Blocks:
             self._plans = []
             try:
                 places, chosen, tail = await self._places(matches)
-                others = [*tail, *await self._whole(places.at(chosen & (places.match < 0)), tail)]
+                others = [*tail, *await self._whole(places.take(chosen & (places.match < 0)), tail)]
             except Moved:
                 self._report.restarts += 1
             else:
@@ -229,12 +109,12 @@ class _Blocks:
 
     # Where
 
-    async def _places(self, matches: pa.Table) -> tuple[Places, Mask, list[pa.Table]]:
+    async def _places(self, matches: pa.Table) -> tuple[Candidates, Mask, list[pa.Table]]:
         """The matches' neighbours, which of them are to be shown, and those whole that are in the journal."""
         streams = Streams(self._rule.stream, matches)
         shown = [] if self._last is None else [self._as_places(streams, self._last.rows, shown=True)]
         base = self._ordered(self._as_places(streams, matches, np.arange(matches.num_rows)), *shown)
-        at = np.flatnonzero(base.match >= 0)
+        at = base.matches
         held, tail = [base], list[pa.Table]()
         near = (*streams.conditions(np.unique(base.stream)), self._spans(base, (at, at), self._rule.windows[-1]))
         async with aclosing(self._read(near, self._query.columns, archive=False)) as found:
@@ -242,14 +122,14 @@ class _Blocks:
                 held.append(await asyncio.to_thread(self._sifted, base, streams, rows))
                 tail.append(self._those(rows, held[-1]))
         places = await asyncio.to_thread(self._thinned, *held)
-        at = np.flatnonzero(places.match >= 0)
+        at = places.matches
         lacking = (at, at)
         for window in self._rule.windows:
             if not any(map(len, lacking)) or self._tuning.stop():
                 break
             asked = np.unique(places.stream[np.concatenate(lacking)])
             conditions = (*streams.conditions(asked), self._spans(places, lacking, window))
-            here, held = base.at(np.isin(base.stream, asked)), [places]
+            here, held = base.take(np.isin(base.stream, asked)), [places]
             async with aclosing(self._read(conditions, self._columns, journal=False)) as found:
                 async for rows in found:
                     if self._tuning.stop():
@@ -258,32 +138,32 @@ class _Blocks:
                     if sum(len(part.time) for part in held) > _HELD:
                         held = [await asyncio.to_thread(self._thinned, *held)]
             places = await asyncio.to_thread(self._thinned, *held)
-            lacking = self._rule.lacking(places, window)
-        return places, self._rule.chosen(places) & ~_until_shown(places), tail
+            lacking = self._rule.incomplete(places, window)
+        return places, self._rule.choose(places) & ~_until_shown(places), tail
 
     def _as_places(
         self, streams: Streams, rows: pa.Table, match: Int64 | None = None, *, shown: bool = False
-    ) -> Places:
+    ) -> Candidates:
         """Rows of the streams, in the order that they come in."""
         plain_rows = plain(rows, self._columns)
         stream, time = streams.of(plain_rows), as_integers(plain_rows.column("time"))
         match = np.full(len(stream), -1) if match is None else match
-        places = Places(plain_rows, stream, time, match, np.full(len(stream), shown))
-        return places if (stream >= 0).all() else places.at(stream >= 0)
+        places = Candidates(plain_rows, stream, time, match, np.full(len(stream), shown))
+        return places if (stream >= 0).all() else places.take(stream >= 0)
 
-    def _sifted(self, base: Places, streams: Streams, rows: pa.Table) -> Places:
+    def _sifted(self, base: Candidates, streams: Streams, rows: pa.Table) -> Candidates:
         """Those of a row group that matter."""
         places = self._ordered(base, self._as_places(streams, rows))
-        return places.at(self._rule.near(places) & (places.match < 0))
+        return places.take(self._rule.keep(places) & (places.match < 0))
 
-    def _thinned(self, *parts: Places) -> Places:
+    def _thinned(self, *parts: Candidates) -> Candidates:
         """All of them, without those that turned out to be too far away."""
         places = self._ordered(*parts)
-        return places.at(self._rule.near(places) | places.shown)
+        return places.take(self._rule.keep(places) | places.shown)
 
-    def _ordered(self, *parts: Places) -> Places:
+    def _ordered(self, *parts: Candidates) -> Candidates:
         """All of them in order of stream and search, each once."""
-        together = _concatenated(*parts)
+        together = concatenate(*parts)
         rows = together.rows
         direction = "descending" if self._query.reverse else "ascending"
         keys = {name: pc.fill_null(rows.column(name), least) for name, least in zip(KEY, _LEAST, strict=True)}
@@ -293,37 +173,39 @@ class _Blocks:
         first = np.flatnonzero(np.diff(ids, prepend=-1))
         match = np.maximum.reduceat(together.match[order], first) if len(first) else together.match
         shown = np.logical_or.reduceat(together.shown[order], first) if len(first) else together.shown
-        return together.at(order[first])._replace(match=match, shown=shown)
+        return together.take(order[first])._replace(match=match, shown=shown)
 
-    def _spans(self, places: Places, lacking: tuple[Int64, Int64], window: int) -> Near:
+    def _spans(self, places: Candidates, lacking: tuple[Int64, Int64], window: int) -> InSpans:
         """The time before and behind those that lack something."""
         earlier, later = (places.time[at] for at in (reversed(lacking) if self._query.reverse else lacking))
-        return Near.of("time", np.concatenate((earlier - window, later)), np.concatenate((earlier, later + window)))
+        return InSpans.of("time", np.concatenate((earlier - window, later)), np.concatenate((earlier, later + window)))
 
     # What
 
-    async def _whole(self, places: Places, tail: Sequence[pa.Table]) -> list[pa.Table]:
+    async def _whole(self, places: Candidates, tail: Sequence[pa.Table]) -> list[pa.Table]:
         """The rows at these places that are in files."""
         for rows in tail:
-            places = places.at(~as_mask(pc.is_in(_ids(places.rows), value_set=_ids(rows))))
+            places = places.take(~as_mask(pc.is_in(_ids(places.rows), value_set=_ids(rows))))
         if not len(places.time):
             return []
-        conditions = [Among(name, tuple(pc.unique(places.rows.column(name)).to_pylist())) for name in self._rule.stream]
-        near = Near.of("time", places.time, places.time)
+        conditions = [
+            ExactlyOneOf(name, tuple(pc.unique(places.rows.column(name)).to_pylist())) for name in self._rule.stream
+        ]
+        near = InSpans.of("time", places.time, places.time)
         read = self._read((*conditions, near), self._query.columns, journal=False)
         return [self._those(rows, places) async for rows in read]
 
-    def _those(self, rows: pa.Table, places: Places) -> pa.Table:
+    def _those(self, rows: pa.Table, places: Candidates) -> pa.Table:
         """Rows at these places."""
         rows = plain(rows, self._query.columns)
         return rows.filter(pc.is_in(_ids(rows), value_set=_ids(places.rows)))
 
-    def _arranged(self, places: Places, chosen: Mask, rows: pa.Table) -> list[pa.Table]:
+    def _arranged(self, places: Candidates, chosen: Mask, rows: pa.Table) -> list[pa.Table]:
         """The chosen rows, block after block."""
         begins = chosen.copy()
         begins[1:] &= ~chosen[:-1] | (places.stream[1:] != places.stream[:-1])
         block = np.cumsum(begins) - 1
-        first = np.full(int(begins.sum()), _EVER)
+        first = np.full(int(begins.sum()), UNLIMITED)
         matches = chosen & (places.match >= 0)
         np.minimum.at(first, block[matches], places.match[matches])
         order = np.flatnonzero(chosen)
@@ -337,13 +219,13 @@ class _Blocks:
         out = as_rows(rows.take(found.drop_null()), self._query.columns).append_column(GAP, as_array(gap))
         return [out.slice(start, _ROWS) for start in range(0, out.num_rows, _ROWS)]
 
-    def _remember(self, places: Places, chosen: Mask) -> None:
+    def _remember(self, places: Candidates, chosen: Mask) -> None:
         shown = np.flatnonzero(chosen | places.shown)
         last = shown[np.diff(places.stream[shown], append=-1) != 0]
-        fresh = places.at(last)
+        fresh = places.take(last)
         if self._last is not None:
             streams = Streams(self._rule.stream, fresh.rows)
-            fresh = _concatenated(fresh, self._last.at(streams.of(self._last.rows) < 0))
+            fresh = concatenate(fresh, self._last.take(streams.of(self._last.rows) < 0))
         self._last = fresh
 
     async def _read(
@@ -362,66 +244,7 @@ class _Blocks:
             self._report.add(report)
 
 
-class Streams:
-    """Numbers for the streams that some rows are of."""
-
-    def __init__(self, columns: Sequence[str], rows: pa.Table) -> None:
-        self._columns = tuple(columns)
-        self._values = [pc.unique(one_chunk(rows.column(name))) for name in columns]
-        self._known, where = np.unique(self._combined(rows), return_index=True)
-        self._first = rows.select(self._columns).take(as_array(where))
-
-    def of(self, rows: pa.Table) -> Int64:
-        """The number of each row's stream; -1 for others."""
-        combined = self._combined(rows)
-        place = np.minimum(np.searchsorted(self._known, combined), len(self._known) - 1)
-        found: Int64 = np.where(self._known[place] == combined, place, -1)
-        return found
-
-    def conditions(self, streams: Int64) -> Iterator[Condition]:
-        """What rows of these streams meet (and some others)."""
-        rows = self._first.take(as_array(streams))
-        for name in self._columns:
-            yield Among(name, tuple(pc.unique(one_chunk(rows.column(name))).to_pylist()))
-
-    def _combined(self, rows: pa.Table) -> Int64:
-        combined = np.zeros(rows.num_rows, np.int64)
-        for name, values in zip(self._columns, self._values, strict=True):
-            index = pc.index_in(one_chunk(rows.column(name)), value_set=values)
-            combined = np.where(combined < 0, -1, combined * len(values))
-            codes = index.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-            combined = np.where((combined < 0) | (codes < 0), -1, combined + codes)
-        return combined
-
-
-def _neighbours(places: Places) -> Iterator[Int64]:
-    """For each place the match at it or next behind it, and the one at it or next before it; some match where there is none."""
-    at, here = np.flatnonzero(places.match >= 0), np.arange(len(places.match))
-    yield at[np.minimum(np.searchsorted(at, here), len(at) - 1)]
-    yield at[np.maximum(np.searchsorted(at, here, "right") - 1, 0)]
-
-
-def _within(places: Places, before: int, behind: int) -> Mask:
-    """Places at most so many rows before a match of their stream, or behind one."""
-    here = np.arange(len(places.match))
-    found: Mask = np.zeros(len(here), np.bool_)
-    for match in _neighbours(places):
-        ahead = match - here
-        found |= (places.stream[match] == places.stream) & (ahead <= before) & (ahead >= -behind)
-    return found
-
-
-def _reaches(places: Places, at: Int64, step: int, window: int) -> Mask:
-    """Of these places, which have a row of their stream ``step`` rows away, within ``window``."""
-    there = at + step
-    inside = (there >= 0) & (there < len(places.time))
-    there = np.where(inside, there, at)
-    near = abs(places.time[there] - places.time[at]) <= window
-    found: Mask = inside & near & (places.stream[there] == places.stream[at])
-    return found
-
-
-def _until_shown(places: Places) -> Mask:
+def _until_shown(places: Candidates) -> Mask:
     """Which stand at or before one of their stream that was shown."""
     last = np.full(int(places.stream.max(initial=-1)) + 1, -1)
     shown = np.flatnonzero(places.shown)
@@ -435,8 +258,3 @@ def _ids(rows: pa.Table) -> pa.Array:
     parts = [one_chunk(rows.column(name)) for name in KEY]
     texts = [(part.cast(pa.int64()) if pa.types.is_timestamp(part.type) else part).cast(pa.string()) for part in parts]
     return pc.binary_join_element_wise(*texts, " ", null_handling="replace", null_replacement="")
-
-
-def _concatenated(*parts: Places) -> Places:
-    rows = pa.concat_tables([part.rows for part in parts]).combine_chunks()
-    return Places(rows, *(np.concatenate(arrays) for arrays in list(zip(*parts, strict=True))[1:]))

@@ -57,7 +57,7 @@ _EVER: Final = -(1 << 60)
 
 
 @dataclass
-class Place:
+class Cursor:
     """How far somebody has read.
 
     lanes     appId -> last sequence
@@ -70,48 +70,48 @@ class Place:
     ordinals: dict[str, int] = field(default_factory=dict)
 
     @property
-    def cursor(self) -> str:
+    def text(self) -> str:
         """As text without spaces, for another process to go on from."""
         packed = zlib.compress(orjson.dumps([1, self.lanes, self.reads, self.ordinals]), 9)
         return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
     @classmethod
-    def of(cls, cursor: str) -> Place:
-        """The place that a cursor names. ``ArgumentError``."""
+    def parse(cls, text: str) -> Cursor:
+        """The cursor that a cursor names. ``ArgumentError``."""
         try:
-            padded = cursor.strip() + "=" * (-len(cursor.strip()) % 4)
+            padded = text.strip() + "=" * (-len(text.strip()) % 4)
             version, *parts = orjson.loads(zlib.decompress(base64.urlsafe_b64decode(padded)))
             if version == 1 and len(parts) == 3 and all(isinstance(n, int) for part in parts for n in part.values()):
                 return cls(*parts)
         except (ValueError, TypeError, AttributeError, zlib.error):
             pass
         raise ArgumentError(
-            f"cannot read {cursor[:40]!r} as a cursor", hint="take one that --cursor-file or --show-cursor gave"
+            f"cannot read {text[:40]!r} as a cursor", hint="take one that --cursor-file or --show-cursor gave"
         )
 
     @classmethod
-    def at(cls, plan: Plan) -> Place:
-        """The place where everything in a plan has been read. ``Follower.settle`` completes ``reads`` from the journal."""
-        place = cls(dict(plan.snapshot.txn))
+    def at_end_of(cls, plan: Plan) -> Cursor:
+        """The cursor where everything in a plan has been read. ``Follower.settle`` completes ``reads`` from the journal."""
+        cursor = cls(dict(plan.snapshot.txn))
         for segment in plan.segments:
             app_id = segment.name.app_id
-            place.lanes[app_id] = max(place.lanes.get(app_id, 0), segment.name.sequence)
+            cursor.lanes[app_id] = max(cursor.lanes.get(app_id, 0), segment.name.sequence)
         ends = {
             file.path.rpartition("/")[2]: int(file.stats.maximum.get("received", 0))
             for file in plan.snapshot.files.values()
         }
         latest = max(ends.values(), default=0)
-        for receiver in {app_id.rpartition(".")[0] for app_id in place.lanes}:
+        for receiver in {app_id.rpartition(".")[0] for app_id in cursor.lanes}:
             own = [end for name, end in ends.items() if name.startswith(f"{receiver}-")]
-            place.reads[receiver] = max(own, default=latest)
-        return place
+            cursor.reads[receiver] = max(own, default=latest)
+        return cursor
 
 
 class Follower:
-    """Rows that ``query`` finds beyond ``place``; its limit and order mean nothing. One reader at a time."""
+    """Rows that ``query`` finds beyond ``cursor``; its limit and order mean nothing. One reader at a time."""
 
-    def __init__(self, store: Store, query: Query, place: Place, report: Report | None = None) -> None:
-        self.place = place
+    def __init__(self, store: Store, query: Query, cursor: Cursor, report: Report | None = None) -> None:
+        self.cursor = cursor
         self._store, self._query, self._report = store, query, report or Report()
         self._columns = tuple(dict.fromkeys(("received", *query.columns)))
         self._missed: dict[str, float] = {}
@@ -124,7 +124,7 @@ class Follower:
         self._log = DeltaLog(store)
 
     async def settle(self, plan: Plan) -> None:
-        """Read from the last segments of a plan how far their receivers have come; see ``Place.at``."""
+        """Read from the last segments of a plan how far their receivers have come; see ``Cursor.at_end_of``."""
         last = {stored.name.app_id: stored for stored in plan.segments}  # they are in order of their sequences
         for segment in await asyncio.gather(*(self._read(stored) for stored in last.values())):
             if segment is not None:
@@ -162,7 +162,7 @@ class Follower:
             return None
 
     def _seen(self, stored: StoredSegment) -> int:
-        return self.place.lanes.get(stored.name.app_id, 0)
+        return self.cursor.lanes.get(stored.name.app_id, 0)
 
     def _gaps(self, fresh: Iterable[StoredSegment]) -> bool:
         """Whether a lane's next segment is not there although later ones are."""
@@ -197,19 +197,19 @@ class Follower:
         The listing of a directory to which a lane writes may hold a later segment of it and not an earlier one.
         """
         receiver, app_id, sequence = segment.name.receiver, segment.name.app_id, segment.name.sequence
-        last = self.place.ordinals.get(receiver)
+        last = self.cursor.ordinals.get(receiver)
         if last is not None:
             return last + 1
-        if receiver not in self.place.reads:
+        if receiver not in self.cursor.reads:
             return 1
-        return segment.ordinal - (sequence > self.place.lanes.get(app_id, 0) + 1)
+        return segment.ordinal - (sequence > self.cursor.lanes.get(app_id, 0) + 1)
 
     def _take(self, segment: Segment) -> None:
-        name, place = segment.name, self.place
-        place.lanes[name.app_id] = max(place.lanes.get(name.app_id, 0), name.sequence)
+        name, cursor = segment.name, self.cursor
+        cursor.lanes[name.app_id] = max(cursor.lanes.get(name.app_id, 0), name.sequence)
         if len(segment.frames):
-            place.reads[name.receiver] = max(place.reads.get(name.receiver, _EVER), int(segment.frames.received[-1]))
-        place.ordinals[name.receiver] = max(place.ordinals.get(name.receiver, 0), segment.ordinal)
+            cursor.reads[name.receiver] = max(cursor.reads.get(name.receiver, _EVER), int(segment.frames.received[-1]))
+        cursor.ordinals[name.receiver] = max(cursor.ordinals.get(name.receiver, 0), segment.ordinal)
         self._missed.pop(name.receiver, None)
         self._holes.discard((name.receiver, segment.ordinal))
 
@@ -231,26 +231,26 @@ class Follower:
         for receiver in sorted({app_id.rpartition(".")[0] for app_id in snapshot.txn}):
             if not self._misses(snapshot, receiver, there):
                 continue
-            after = self.place.reads.get(receiver, _EVER)
+            after = self.cursor.reads.get(receiver, _EVER)
             of_it = (OneOf("receiver", (receiver,)), Between("received", after + 1, None))
             query = Query(Filter((*self._query.filter.conditions, *of_it)), self._columns)
             async with aclosing(search(self._store, query, Report(), Tuning(journal=False))) as found:
                 async for rows in found:
                     newest = int(as_integers(rows.column("received")).max())
-                    self.place.reads[receiver] = max(self.place.reads.get(receiver, _EVER), newest)
+                    self.cursor.reads[receiver] = max(self.cursor.reads.get(receiver, _EVER), newest)
                     self._archived[receiver] = max(self._archived.get(receiver, _EVER), newest)
                     for part in self._counted(rows.select(self._columns)):
                         yield part
             for app_id, covered in snapshot.txn.items():
                 if app_id.rpartition(".")[0] == receiver:
-                    self.place.lanes[app_id] = max(self.place.lanes.get(app_id, 0), covered)
-            self.place.reads.setdefault(receiver, _EVER)
-            self.place.ordinals.pop(receiver, None)
+                    self.cursor.lanes[app_id] = max(self.cursor.lanes.get(app_id, 0), covered)
+            self.cursor.reads.setdefault(receiver, _EVER)
+            self.cursor.ordinals.pop(receiver, None)
 
     def _misses(self, snapshot: Snapshot, receiver: str, there: set[tuple[str, int]]) -> bool:
         """Whether the table has segments of a receiver that were not taken and are not in the journal any more."""
         for app_id, covered in snapshot.txn.items():
-            seen = self.place.lanes.get(app_id, 0)
+            seen = self.cursor.lanes.get(app_id, 0)
             if app_id.rpartition(".")[0] == receiver and covered > seen:
                 held = sum((app_id, sequence) in there for sequence in range(seen + 1, covered + 1))
                 if held < covered - seen:

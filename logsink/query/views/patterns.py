@@ -73,7 +73,7 @@ def _collapse(data: Bytes, starts: ReadI32, out: U8, ends: I32) -> int:
     return at
 
 
-def collapsed(messages: pa.Array) -> pa.StringArray:
+def to_patterns(messages: pa.Array) -> pa.StringArray:
     """The pattern of each message; null stays null."""
     _, offsets, data = messages.buffers()
     if data is None or not len(messages):

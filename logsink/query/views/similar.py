@@ -30,7 +30,7 @@ _ALIKE = 0.7
 """How much of two values has to be the same (``difflib``)."""
 
 
-class Absent(NamedTuple):
+class MissingValue(NamedTuple):
     """A value that no row has.
 
     there   values that rows have, with the numbers of rows; those that look like it, or the most frequent
@@ -45,7 +45,7 @@ class Absent(NamedTuple):
     whole: bool
 
 
-async def absent(store: Store, filter: Filter, report: Report) -> list[Absent]:
+async def missing_values(store: Store, filter: Filter, report: Report) -> list[MissingValue]:
     """The globs of the filter that no row meets within its range of time, as far as rows were counted.
 
     What is read is counted in ``report``.
@@ -92,7 +92,7 @@ async def _briefly(
     return parts, own
 
 
-def archived(plan: Plan) -> tuple[int, int] | None:
+def archive_times(plan: Plan) -> tuple[int, int] | None:
     """The times of the oldest and the newest row of the archive, as its log has them; None where it has none."""
     each = [bounds(file, "time") for file in plan.snapshot.files.values()]
     low = [b.low for b in each if b.low is not None]
@@ -112,10 +112,10 @@ def _counts(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
     return pa.concat_tables(each)
 
 
-def _absent(column: str, glob: str, counts: Counter[str], report: Report) -> Absent:
+def _absent(column: str, glob: str, counts: Counter[str], report: Report) -> MissingValue:
     alike = _similar(glob, [value for value, _ in counts.most_common(_MOST)])
     there = [(value, counts[value]) for value in alike] or counts.most_common(_SHOWN)
-    return Absent(column, glob, there, bool(alike), not report.interrupted and not report.unreadable)
+    return MissingValue(column, glob, there, bool(alike), not report.interrupted and not report.unreadable)
 
 
 def _similar(glob: str, values: Sequence[str]) -> Sequence[str]:

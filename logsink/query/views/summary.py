@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 
 from logsink.query.columns import Int64, as_array, one_chunk
 from logsink.query.output.timestamps import local
-from logsink.query.request.members import added, sources
-from logsink.query.views.patterns import collapsed
+from logsink.query.request.members import add_member_columns, source_columns
+from logsink.query.views.patterns import to_patterns
 
 COUNT = "count"
 
@@ -54,10 +54,10 @@ class Counts:
 
     def __init__(self, fields: Sequence[str] = ()) -> None:
         self.fields = tuple(fields)
-        self.columns: Sequence[str] = sources(self.fields) or ("severity",)
+        self.columns: Sequence[str] = source_columns(self.fields) or ("severity",)
 
     def part(self, rows: pa.Table) -> pa.Table:
-        rows = added(rows, self.fields)
+        rows = add_member_columns(rows, self.fields)
         return _counted({name: one_chunk(rows.column(name)) for name in self.fields}, rows.num_rows)
 
     def whole(self, parts: Sequence[pa.Table]) -> pa.Table:
@@ -89,14 +89,14 @@ class Histogram:
     ) -> None:
         self.step, self.field, self._zone, self._within, self._values = step, field, zone, within, values
         self._keys = ("time",) if field is None else ("time", field)
-        self.columns = sources(self._keys)
+        self.columns = source_columns(self._keys)
         self.shortened = False
 
     def part(self, rows: pa.Table) -> pa.Table:
         times: Int64 = one_chunk(rows.column("time")).cast(pa.int64()).to_numpy(zero_copy_only=False)
         keys = {"time": as_array(self._begin(times)).cast(_INSTANT)}
         if self.field is not None:
-            keys[self.field] = one_chunk(added(rows, self._keys).column(self.field))
+            keys[self.field] = one_chunk(add_member_columns(rows, self._keys).column(self.field))
         return _counted(keys, rows.num_rows)
 
     def whole(self, parts: Sequence[pa.Table]) -> pa.Table:
@@ -170,7 +170,7 @@ class Patterns:
 
     def part(self, rows: pa.Table) -> pa.Table:
         messages = one_chunk(rows.column("message"))
-        return _counted({"pattern": collapsed(messages)}, rows.num_rows)
+        return _counted({"pattern": to_patterns(messages)}, rows.num_rows)
 
     def whole(self, parts: Sequence[pa.Table]) -> pa.Table:
         return _summed(parts, ("pattern",)).sort_by([(COUNT, "descending"), ("pattern", "ascending")])

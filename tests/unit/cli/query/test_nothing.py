@@ -12,7 +12,7 @@ from logsink.cli import report
 from logsink.cli.main import main
 from logsink.journal.segment import SegmentName
 from logsink.query.read import tail
-from logsink.query.views.similar import Absent
+from logsink.query.views.similar import MissingValue
 from logsink.store import open_store
 from tests.unit.query.archives import archive, journal, json_parse, row
 
@@ -96,5 +96,5 @@ def test_without_time_to_count_nothing_is_said(url: str, monkeypatch: pytest.Mon
 
 
 def test_what_was_counted_in_part_is_the_least(capsys: pytest.CaptureFixture[str]) -> None:
-    report.absent(Absent("app", "Openssh", [("openssh", 833_415)], alike=True, whole=False))
+    report.absent(MissingValue("app", "Openssh", [("openssh", 833_415)], alike=True, whole=False))
     assert capsys.readouterr().err == "logsink: no app 'Openssh'; there is openssh (at least 833,415 rows)\n"

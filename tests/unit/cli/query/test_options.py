@@ -439,7 +439,7 @@ def test_explain(url: str) -> None:
     assert "the newest 7" in result.stdout
     assert "besides" not in result.stdout
     assert (
-        "besides  of each match's host and app 2 lines before it and 0 behind it\n"
+        "besides  of each match's host and app 2 lines before it and 0 after it\n"
         in query(url, "--explain", "-B", "2").stdout
     )
     assert (

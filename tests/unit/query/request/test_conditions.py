@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from logsink.errors import ArgumentError
-from logsink.query.request.conditions import Between, Flagged, Holds, Not, Numbered, OneOf, Parameter
+from logsink.query.request.conditions import Between, Flagged, Holds, Not, OneOf, OneOfNumbers, Parameter
 from logsink.query.request.filters import UNKNOWN, Bounds, Condition, Verdict
 from logsink.query.request.severities import parse_facility
 from tests.unit.query.request.test_filters import matching
@@ -86,7 +86,7 @@ def test_not() -> None:
 
 
 def test_numbered() -> None:
-    condition = Numbered("facility", (3, 16))
+    condition = OneOfNumbers("facility", (3, 16))
     assert condition.mask(pa.array([3, 4, 16, None], pa.int8())).tolist() == [True, False, True, False]
     assert condition.verdict(Bounds(4, 15, 0)) is Verdict.NONE
     assert condition.verdict(Bounds(3, 3, 0)) is Verdict.ALL

@@ -8,7 +8,7 @@ import pytest
 
 from logsink.errors import ArgumentError
 from logsink.query.columns import as_array
-from logsink.query.request.conditions import Among, Between, Holds, OneOf
+from logsink.query.request.conditions import Between, ExactlyOneOf, Holds, OneOf
 from logsink.query.request.filters import UNKNOWN, Bounds, Condition, Filter, Verdict
 from logsink.query.request.severities import parse_priority
 
@@ -223,7 +223,7 @@ def test_which_frames_can_hold_a_row() -> None:
     assert candidates(Between("severity", 0, 1)) == everything
     for column in ("sender", "identity", "transport", "receiver"):  # they do not stand in it
         assert candidates(OneOf(column, ("nowhere",))) == everything
-        assert candidates(Among(column, ("nowhere",))) == everything
+        assert candidates(ExactlyOneOf(column, ("nowhere",))) == everything
     for column in ("environment", "role", "deploy", "instance"):
         assert candidates(OneOf(column, ("x.y",))) == [True, False, True, False]
         assert candidates(OneOf(column, ("x.y", 'a"b'))) == everything  # stands there as a\"b

@@ -10,7 +10,7 @@ import pytest
 from logsink.errors import ArgumentError
 from logsink.query.request.filters import Filter
 from logsink.query.request.interpret import to_filter
-from logsink.query.request.members import Members, MemberTest, Path, added
+from logsink.query.request.members import Members, MemberTest, Path, add_member_columns
 from logsink.query.request.terms import SearchTerms
 
 MESSAGES = [
@@ -116,7 +116,7 @@ def test_what_is_nested_deeply_is_there_and_breaks_nothing() -> None:
     assert found("a", messages=[objects, arrays]) == [0, 1]
     assert found("a=1", messages=[objects, arrays]) == []
     assert found("a.b=1", messages=[arrays, '{"a":[[{"b":1}]]}']) == [1]
-    [value] = added(pa.table({"message": [objects]}), [".a"], as_json=True).column(".a").to_pylist()
+    [value] = add_member_columns(pa.table({"message": [objects]}), [".a"], as_json=True).column(".a").to_pylist()
     json.loads(value)
 
 
@@ -143,12 +143,16 @@ def test_bytes_say_which_messages_can_meet_it() -> None:
 
 def test_columns_of_members() -> None:
     rows = pa.table({"message": pa.array(MESSAGES, pa.string())})
-    text = added(rows, [".status", ".user.name"])
+    text = add_member_columns(rows, [".status", ".user.name"])
     assert text.column(".status").to_pylist() == ["500", "200", "503", "404", None, "null", "7", *[None] * 5]
     assert text.column(".user.name").to_pylist()[:3] == ["ada", "bob", None]
-    assert added(rows, [".status"], as_json=True).column(".status").to_pylist()[:3] == ["500", "200", '"503"']
-    assert added(rows, [".user"]).column(".user").to_pylist()[0] == '{"name":"ada"}'
-    assert added(rows, ["message"]) is rows
+    assert add_member_columns(rows, [".status"], as_json=True).column(".status").to_pylist()[:3] == [
+        "500",
+        "200",
+        '"503"',
+    ]
+    assert add_member_columns(rows, [".user"]).column(".user").to_pylist()[0] == '{"name":"ada"}'
+    assert add_member_columns(rows, ["message"]) is rows
 
 
 def test_a_path_is_named_again_in_errors() -> None:

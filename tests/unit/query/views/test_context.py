@@ -13,9 +13,10 @@ from logsink.errors import ArgumentError, Unavailable
 from logsink.journal.segment import SegmentName
 from logsink.query import Filter, Holds, OneOf, Query, Report, Tuning, search
 from logsink.query.read import tail
-from logsink.query.request.conditions import Among, Near
+from logsink.query.request.conditions import ExactlyOneOf, InSpans
 from logsink.query.request.filters import Bounds, Verdict
-from logsink.query.views.context import Around, Record, Rule, surrounded
+from logsink.query.views.context import with_context
+from logsink.query.views.rules import Neighbours, Record, Rule
 from logsink.store.base import Store
 from tests.unit.query.archives import Meddled, Row, archive, journal, json_parse, row
 
@@ -29,7 +30,7 @@ def _json(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def found(store: Store, rule: Rule, report: Report | None = None, query: Query = BOOM) -> list[str]:
-    async with aclosing(surrounded(store, query, rule, report, Tuning(attempts=3))) as tables:
+    async with aclosing(with_context(store, query, rule, report, Tuning(attempts=3))) as tables:
         return [message async for rows in tables for message in rows.column("message").to_pylist()]
 
 
@@ -53,7 +54,7 @@ async def test_a_few_matches_need_few_files() -> None:
         each.reads.clear()
     async with aclosing(search(plain, BOOM)) as tables:
         assert [rows.num_rows async for rows in tables] == [1]
-    assert await found(store, Around(1, 1), report) == ["20.1", "boom", "20.3"]
+    assert await found(store, Neighbours(1, 1), report) == ["20.1", "boom", "20.3"]
     more = Counter(store.reads) - Counter(plain.reads)
     assert {key for key in more if key.endswith(".parquet")} == {"logs/date=2026-11-22/0-20.parquet"}
     assert report.rows == 1
@@ -63,10 +64,10 @@ async def test_a_few_matches_need_few_files() -> None:
 async def test_neighbours_that_are_far_away_are_looked_for_further() -> None:
     store = Meddled()
     await hours(store)
-    assert await found(store, Around(4, 3)) == ["19.3", "19.4", "20.0", "20.1", "boom", "20.3", "20.4", "21.0"]
+    assert await found(store, Neighbours(4, 3)) == ["19.3", "19.4", "20.0", "20.1", "boom", "20.3", "20.4", "21.0"]
     alone = Meddled()
     await archive(alone, [[line(0, 0)], [line(n, 0, host="other") for n in range(1, 900)], [line(900, 0, "boom")]])
-    assert await found(alone, Around(2, 0)) == ["0.0", "boom"]
+    assert await found(alone, Neighbours(2, 0)) == ["0.0", "boom"]
 
 
 async def test_neighbours_in_the_journal_are_parsed_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +81,7 @@ async def test_neighbours_in_the_journal_are_parsed_once_more(monkeypatch: pytes
     store = Meddled()
     await archive(store, [[line(0, n) for n in range(3)]])
     await journal(store, SegmentName("r1", 0, 1), [line(1, 0), line(1, 1, "boom"), line(1, 2)])
-    assert await found(store, Around(3, 5)) == ["0.1", "0.2", "1.0", "boom", "1.2"]
+    assert await found(store, Neighbours(3, 5)) == ["0.1", "0.2", "1.0", "boom", "1.2"]
     assert len(parsed) == 2
 
 
@@ -96,7 +97,7 @@ async def test_it_begins_anew_when_objects_were_removed() -> None:
             await archive(store, [first + second])
 
     store.before = compact
-    assert await found(store, Around(1, 1), report) == ["0.0", "boom", "0.2"]
+    assert await found(store, Neighbours(1, 1), report) == ["0.0", "boom", "0.2"]
     assert report.restarts == 1
 
 
@@ -111,7 +112,7 @@ async def test_objects_that_stay_gone_end_it() -> None:
 
     store.before = vanish
     with pytest.raises(Unavailable, match="objects were removed while it ran"):
-        await found(store, Around(1, 1))
+        await found(store, Neighbours(1, 1))
 
 
 async def test_lines_of_a_record_are_of_one_process() -> None:
@@ -125,7 +126,7 @@ async def test_lines_of_a_record_are_of_one_process() -> None:
 
 
 def test_near() -> None:
-    near = Near.of("time", np.array([30, 1, 5, 4]), np.array([40, 5, 6, 4]))
+    near = InSpans.of("time", np.array([30, 1, 5, 4]), np.array([40, 5, 6, 4]))
     assert (near.lows.tolist(), near.highs.tolist()) == ([1, 30], [6, 40])
     assert near.mask(pa.array([0, 1, 6, 7, 30, 40, 41, None])).tolist() == [
         False,
@@ -150,11 +151,11 @@ def test_near() -> None:
 
 
 def test_among() -> None:
-    among = Among("host", ("a", "c*", None))
+    among = ExactlyOneOf("host", ("a", "c*", None))
     assert among.mask(pa.array(["a", "b", "c*", "cd", None])).tolist() == [True, False, True, False, True]
     assert among.mask(pa.array(["a", "b", None]).dictionary_encode()).tolist() == [True, False, True]
     assert among.verdict(Bounds("d", "e", 0)) is Verdict.NONE
     assert among.verdict(Bounds("d", "e", 1)) is Verdict.SOME
     assert among.verdict(Bounds("b", "d", 0)) is Verdict.SOME
     assert among.needles() == ()
-    assert Among("host", ("a",)).needles() == OneOf("host", ("a",)).needles()
+    assert ExactlyOneOf("host", ("a",)).needles() == OneOf("host", ("a",)).needles()

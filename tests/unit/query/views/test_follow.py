@@ -11,7 +11,7 @@ from logsink.archive.log import Txn
 from logsink.errors import ArgumentError
 from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.parse import Settings
-from logsink.query import Filter, Follower, OneOf, Place, Query
+from logsink.query import Cursor, Filter, Follower, OneOf, Query
 from logsink.query.read import tail
 from logsink.query.read.plan import plan
 from logsink.query.views import follow
@@ -43,7 +43,7 @@ def lane(number: int, sequence: int, receiver: str = "r1") -> SegmentName:
 
 async def begin(store: MemoryStore, *conditions: Any) -> Follower:
     made = await plan(store, Filter())
-    follower = Follower(store, Query(Filter(conditions)), Place.at(made))
+    follower = Follower(store, Query(Filter(conditions)), Cursor.at_end_of(made))
     await follower.settle(made)
     return follower
 
@@ -153,13 +153,13 @@ async def test_a_cursor_goes_on_elsewhere() -> None:
     follower = await begin(store)
     await store_segment(store, lane(0, 1), 1, 1)
     assert await polled(follower) == ["1"]
-    cursor = follower.place.cursor
+    cursor = follower.cursor.text
     await store_segment(store, lane(1, 1), 2, 2)
-    assert await polled(Follower(store, Query(), Place.of(cursor)), look=True) == ["2"]
-    assert Place.of(cursor) == follower.place
+    assert await polled(Follower(store, Query(), Cursor.parse(cursor)), look=True) == ["2"]
+    assert Cursor.parse(cursor) == follower.cursor
 
 
 @pytest.mark.parametrize("text", ["", "x", "AAAA", "eNqLVtJRUDBRUDAGAAi8AaA", "größe"])
 def test_what_is_no_cursor(text: str) -> None:
     with pytest.raises(ArgumentError, match="as a cursor"):
-        Place.of(text)
+        Cursor.parse(text)

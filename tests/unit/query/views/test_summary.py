@@ -19,7 +19,7 @@ from logsink.query import Filter, OneOf, Query, Report
 from logsink.query.columns import SCHEMA, as_rows
 from logsink.query.read import tail
 from logsink.query.read.scan import fold
-from logsink.query.views.patterns import collapsed
+from logsink.query.views.patterns import to_patterns
 from logsink.query.views.summary import Counts, Histogram, Patterns, Summary
 from logsink.store.memory import MemoryStore
 from tests.support.forms import running
@@ -191,14 +191,14 @@ def test_empty_steps_change_no_count(rows: list[tuple[int, str | None]], step: i
     ],
 )
 def test_patterns_of_messages(message: str | None, pattern: str | None) -> None:
-    assert collapsed(pa.array(["x", message, "y"])).to_pylist() == ["x", pattern, "y"]
-    assert collapsed(pa.array(["x 1", message, "y"]).slice(1)).to_pylist() == [pattern, "y"]
+    assert to_patterns(pa.array(["x", message, "y"])).to_pylist() == ["x", pattern, "y"]
+    assert to_patterns(pa.array(["x 1", message, "y"]).slice(1)).to_pylist() == [pattern, "y"]
 
 
 @given(st.lists(st.one_of(st.none(), st.text(), st.text("a1f-: ."))))
 def test_patterns_are_shorter_and_stay(messages: list[str | None]) -> None:
     with running(compiled=False):
-        found = collapsed(pa.array(messages, pa.string()))
+        found = to_patterns(pa.array(messages, pa.string()))
     found.validate(full=True)
     assert found.null_count == messages.count(None)
     for message, pattern in zip(messages, found.to_pylist(), strict=True):

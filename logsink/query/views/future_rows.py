@@ -19,7 +19,7 @@ _HOSTS = 3
 """Hosts that are named."""
 
 
-class Ahead:
+class FutureRows:
     """How many of the rows that pass by have a time in the future, further than ``SKEW`` from when they were received.
 
     ``hosts``: the first few of theirs, where there is such a column; ``more``: whether there are others.
