@@ -32,6 +32,7 @@ def test_imports_go_one_way(root: Path) -> None:
         ("parse/frames.py", "import logsink.telemetry"),
         ("journal/reader.py", "import socket"),
         ("config.py", "import click"),
+        ("library.py", "import logsink.store.disk"),
     ],
 )
 def test_a_wrong_import_is_noticed(root: Path, tmp_path: Path, file: str, line: str) -> None:
