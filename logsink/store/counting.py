@@ -1,4 +1,4 @@
-"""A store whose reads are counted: what a query says of itself, and what S3 charges for."""
+"""Count the reads of a store: a query reports them, and S3 charges for them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Protocol
 from logsink.store.base import Bytes, Entry, Store
 
 PAGE = 1000
-"""Keys in one answer to a listing."""
+"""Most keys in S3's answer to one request of a listing."""
 
 
 class ReadCounts(Protocol):
-    """Where it is counted."""
+    """Counters of a store's reads: GET requests, listing requests, and bytes of objects read."""
 
     requests: int
     listings: int
@@ -20,7 +20,7 @@ class ReadCounts(Protocol):
 
 
 class CountingStore(Store):
-    """``store``, counting into ``counts``."""
+    """``store``, with its reads added to ``counts``."""
 
     def __init__(self, store: Store, counts: ReadCounts) -> None:
         self._store, self._counts = store, counts

@@ -1,15 +1,16 @@
-"""Objects as files of one directory, durably: what ``LocalStore`` does in its threads. Everything here blocks.
+"""Objects as files of one directory, durably. Everything here blocks; ``LocalStore`` calls it in threads.
 
-Layout: the object under key ``a/b`` is the file ``<root>/a/b``. Temporary files stand in ``<root>/.tmp``; no key begins so.
+Layout: the object under key ``a/b`` is the file ``<root>/a/b``. Temporary files are in ``<root>/.tmp``, which no key begins
+with.
 
-Writing: a temporary file is written and fsynced, then linked (put-if-absent: EEXIST = something is there) or renamed (put)
-to its name, then the directory is fsynced. So a name appears with all its bytes, or not at all, also after a power cut.
-The names of new directories are fsynced before anything in them counts as stored.
+Write path: a temporary file is written and fsynced, then linked (put-if-absent; EEXIST means that an object is there) or
+renamed (put) to its name, then the directory is fsynced. So a name appears with all its bytes or not at all, even after a
+power cut. The names of new directories are fsynced before an object in them counts as stored. After a failed fsync the kernel
+may forget what was written, and report success for a second fsync: so everything is written again, from memory.
 
-A failed fsync leaves the kernel free to forget what was written while a second fsync succeeds: so all is written anew, from
-memory. An object whose directory could not be fsynced is not shown until it can be.
+Read path: an object whose directory could not be fsynced is not shown until the fsync succeeds.
 
-Deleting: the file, then each directory that this leaves empty, unless this process writes there. A writer whose directory
+Deletion: the file, then each directory that this leaves empty, unless this process writes there. A writer whose directory
 disappears makes it again.
 """
 
@@ -29,24 +30,25 @@ from logsink.store.base import Bytes, Entry, is_key
 TEMPORARIES = ".tmp"
 
 FILE_MODE, DIRECTORY_MODE = 0o640, 0o750
-"""Permissions of what is made here, where the umask allows them: logs are not for everybody on the machine."""
+"""Permissions of new files and directories, less the umask: logs are not for everybody on the machine."""
 
 STALE = 86400.0
-"""Seconds after which a temporary file has no owner any more: no write takes a day."""
+"""Age in seconds at which a temporary file is deleted: no write takes a day."""
 
 WRITES = 4
-"""Times that a write is begun when fsync fails or its directory disappears, before the caller hears of it."""
+"""Most tries of a write whose fsync fails or whose directory disappears, before an error is raised."""
 
 OPEN_DIRECTORIES = 64
-"""Directories held open, so that a put into one of them does not prove again that its own name is durable."""
+"""Most directories held open, so that a put into one of them need not fsync its parents again."""
 
 _NO_WAIT = getattr(os, "RWF_NOWAIT", 0)
-"""Read what is in memory; 0 where the system has no such thing."""
+"""The flag to read only what the page cache holds; 0 where the system has none."""
 
-_ANEW = frozenset({errno.EIO, errno.ENOENT, errno.ESTALE})
+_WRITE_AGAIN = frozenset({errno.EIO, errno.ENOENT, errno.ESTALE})
+"""Errors after which a write is tried again: a failed fsync, a directory that disappeared."""
 
 _NOT_OURS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL})
-"""What fsync of a directory above the root may answer: whoever cannot open it did not make a directory in it either."""
+"""Errors of fsync above the root that do no harm: a process that cannot open a directory made none in it either."""
 
 _SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -66,11 +68,11 @@ _HINTS = {
     errno.EINVAL: "choose a directory on a file system that can fsync directories",
     errno.ELOOP: "choose a path without circular links",
 }
-"""What to do about errors that stay until somebody does something; all others may pass."""
+"""Remedies by error number. An error that is not here may pass by itself."""
 
 
 class Disk:
-    """The files below ``root``. Safe for use by several threads, and beside other processes that do the same."""
+    """The files below ``root``. Several threads, and several processes, may use them at the same time."""
 
     def __init__(self, root: str) -> None:
         self._root = root
@@ -79,7 +81,7 @@ class Disk:
         self._unsettled: set[str] = set()
 
     def write(self, key: str, body: Bytes, *, replace: bool) -> bool:
-        """Store ``body``; False when something is there and ``replace`` is not set. Durable in both cases."""
+        """Store ``body`` durably. Return False when an object is there and ``replace`` is not set."""
         path = f"{self._root}/{key}"
         folder, _, name = path.rpartition("/")
         with _trouble("put", path):
@@ -87,17 +89,18 @@ class Disk:
                 try:
                     directory = self._directory(folder)
                     placed = self._place(directory, name, body, replace)
-                    replace = replace or placed  # what has won the name is put there again, if need be
+                    replace = replace or placed  # once it has won the name, another try may replace it
                     self._settle(directory)
                     return placed
                 except OSError as error:
-                    if error.errno not in _ANEW or not left:
+                    if error.errno not in _WRITE_AGAIN or not left:
                         raise
                     if error.errno != errno.EIO:
                         self._forget(folder)
         raise AssertionError("unreachable")
 
     def read(self, key: str, start: int, end: int | None) -> bytes:
+        """Return bytes of an object; see ``Store.get``."""
         path = f"{self._root}/{key}"
         with _trouble("get", path):
             folder = path.rpartition("/")[0]
@@ -106,9 +109,10 @@ class Disk:
             with _opened(path, start, end) as (file, first, last):
                 return _read_range(file, first, last)
 
-    def at_hand(self, key: str, start: int, end: int | None, room: bytearray) -> bytes | None:
-        """As ``read``, without waiting for a disk: None where the system does not have all of it in memory, where it takes more
-        than ``room``, and for whatever else ``read`` must look into.
+    def read_cached(self, key: str, start: int, end: int | None, room: bytearray) -> bytes | None:
+        """Return what ``read`` returns when the page cache holds all of it, without waiting for a disk; else None.
+
+        Also None for more bytes than ``room`` has, and whenever something is wrong, which ``read`` then finds out.
         """
         path = f"{self._root}/{key}"
         if not _NO_WAIT or path.rpartition("/")[0] in self._unsettled:
@@ -121,15 +125,16 @@ class Disk:
             return None
 
     def walk(self, prefix: str, after: str) -> Iterator[Entry]:
-        """Objects in order of their keys; see ``Store.list``. Whole directories are passed over where none can match."""
+        """Yield objects in order of their keys; see ``Store.list``. Directories in which none can match are not read."""
         with _trouble("list", f"{self._root}/{prefix}"):
             yield from self._walk(prefix.rpartition("/")[0], prefix, after)
 
     def remove(self, keys: Iterable[str]) -> None:
+        """Delete objects; see ``Store.delete``."""
         folders = set()
         for key in keys:
             path = f"{self._root}/{key}"
-            # An object's parent directory is no object.
+            # A directory above objects is no object: deleting "a" where "a/b" is stored does nothing.
             with _trouble("delete", path), suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 os.unlink(path)
                 folders.add(path.rpartition("/")[0])
@@ -137,6 +142,7 @@ class Disk:
             self._prune(folder)
 
     def exists(self) -> bool:
+        """Return whether the root is a directory."""
         with _trouble("open", self._root):
             try:
                 return stat.S_ISDIR(os.stat(self._root).st_mode)
@@ -144,6 +150,7 @@ class Disk:
                 return False
 
     def close(self) -> None:
+        """Close all directories and remove those that are empty."""
         folders = list(self._directories)
         self._directories.clear()
         for folder in folders:
@@ -166,7 +173,7 @@ class Disk:
                 os.unlink(temporary)
 
     def _temporary(self, body: Bytes) -> str:
-        """The path of a new file that holds ``body`` durably."""
+        """Write ``body`` durably to a new temporary file and return its path."""
         path = f"{self._root}/{TEMPORARIES}/{os.urandom(16).hex()}"
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         try:
@@ -183,7 +190,7 @@ class Disk:
         return path
 
     def _settle(self, directory: _Directory) -> None:
-        """Make the names in ``directory`` durable; once that has failed, ``read`` tries again before it shows anything."""
+        """Make the names in ``directory`` durable. After a failure ``read`` tries again before it shows an object there."""
         try:
             directory.sync()
         except OSError:
@@ -192,7 +199,7 @@ class Disk:
         self._unsettled.discard(directory.path)
 
     def _directory(self, folder: str) -> _Directory:
-        """``folder``, made if need be, open, its own name and those of its parents durable."""
+        """Return ``folder`` as an open directory, made where it is missing, with its name and those of its parents durable."""
         if not self._prepared:
             self._prepare()
         known = self._directories.get(folder)
@@ -204,12 +211,12 @@ class Disk:
             folder = folder.rpartition("/")[0]
             _Directory(folder).sync()
         while len(self._directories) >= OPEN_DIRECTORIES:
-            with suppress(KeyError, StopIteration):  # another thread may be doing the same
+            with suppress(KeyError, StopIteration):  # another thread may do the same meanwhile
                 self._directories.pop(next(iter(self._directories)))
         return self._directories.setdefault(directory.path, directory)
 
     def _prepare(self) -> None:
-        """Make the root and the directory of temporary files; the names of the root's parents become durable too."""
+        """Make the root and the directory of temporary files, and make the names of the root and its parents durable."""
         folder = f"{self._root}/{TEMPORARIES}"
         _make_directories(folder)
         parent = self._root
@@ -228,7 +235,7 @@ class Disk:
         self._prepared = True
 
     def _forget(self, folder: str) -> None:
-        """A directory that was relied upon is gone: look at everything again."""
+        """Look at everything again, because a directory that was relied upon has disappeared."""
         self._directories.pop(folder, None)
         self._unsettled.discard(folder)
         self._prepared = False
@@ -240,8 +247,8 @@ class Disk:
         for name, entry in _names(f"{self._root}/{base}"):
             key = base + name
             if name.endswith("/"):
-                wanted = key.startswith(prefix) or prefix.startswith(key)
-                if wanted and (key > after or after.startswith(key)):
+                may_match = key.startswith(prefix) or prefix.startswith(key)
+                if may_match and (key > after or after.startswith(key)):
                     yield from self._walk(key[:-1], prefix, after)
             elif key > after and key.startswith(prefix):
                 try:
@@ -251,7 +258,7 @@ class Disk:
                 yield Entry(key, status.st_size, status.st_mtime)
 
     def _prune(self, folder: str) -> None:
-        """Remove ``folder`` and then its parents as long as they are empty and not written to."""
+        """Remove ``folder`` and then its parents, up to the first that is not empty or that this process writes to."""
         while folder != self._root and folder not in self._directories:
             try:
                 os.rmdir(folder)
@@ -261,9 +268,9 @@ class Disk:
 
 
 class _Directory:
-    """An open directory. Closed when the last user lets go of it: another thread may be linking into it.
+    """An open directory, closed with its last reference, because another thread may be linking into it.
 
-    Being open it cannot be confused with a later one of the same path: linking into a removed directory fails.
+    While it is open, it cannot be confused with a later one of the same path: linking into a removed directory fails.
     """
 
     def __init__(self, path: str) -> None:
@@ -271,7 +278,7 @@ class _Directory:
         self.file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def sync(self) -> None:
-        """Make the names in it durable."""
+        """Make the names in the directory durable."""
         os.fsync(self.file)
 
     def __del__(self) -> None:
@@ -280,9 +287,9 @@ class _Directory:
 
 
 def _names(path: str) -> list[tuple[str, os.DirEntry[str]]]:
-    """What stands in a directory, as parts of keys, in order of the keys: a directory's name has its ``/``.
+    """Return the entries of a directory by their part of a key, in the order of whole keys. Directories end with ``/``.
 
-    ``a-b`` stands before ``a/``, and that before ``a0``: order of whole keys is not order of names.
+    ``a-b`` comes before ``a/``, and that before ``a0``: the order of whole keys is not the order of names.
     """
     found = []
     try:
@@ -302,9 +309,11 @@ def _names(path: str) -> list[tuple[str, os.DirEntry[str]]]:
 
 @contextmanager
 def _opened(path: str, start: int, end: int | None) -> Iterator[tuple[int, int, int]]:
-    """A file, open, and its bytes that ``[start, end)`` means. ``NotFound``."""
+    """Open a file; yield its descriptor, and the range ``[start, end)`` as offsets. Raises ``NotFound``."""
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe that stands there is no object
+        file = os.open(
+            path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+        )  # without waiting for a writer where there is a named pipe
     except (FileNotFoundError, NotADirectoryError):
         raise _not_found(path) from None
     try:
@@ -318,7 +327,7 @@ def _opened(path: str, start: int, end: int | None) -> Iterator[tuple[int, int, 
 
 
 def _make_directories(folder: str) -> None:
-    """Make ``folder`` and those of its parents that are missing."""
+    """Make ``folder``, and its parents that are missing."""
     try:
         os.mkdir(folder, DIRECTORY_MODE)
     except FileNotFoundError:
@@ -347,7 +356,7 @@ def _not_found(path: str) -> NotFound:
 
 @contextmanager
 def _trouble(verb: str, path: str) -> Iterator[None]:
-    """Turn an ``OSError`` into what ``Store`` raises."""
+    """Turn an ``OSError`` into an error that ``Store`` may raise."""
     try:
         yield
     except OSError as error:

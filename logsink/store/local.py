@@ -1,4 +1,4 @@
-"""``file:///dir``: objects as files of a local directory. ``disk`` says how; here its calls are given to threads."""
+"""The store ``file:///dir``: objects as files of a local directory, by calls of ``disk`` in threads."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from logsink.store.disk import Disk
 from logsink.store.probe import prove
 
 THREADS = 16
-"""Files read and written at the same time: enough for all parallel puts to wait for the disk together, and readers beside."""
+"""Most files read and written at the same time: enough for all parallel puts to wait for the disk, and for readers beside."""
 
-AT_ONCE = 1 << 21
-"""Bytes that are read at once where the system has them in memory: it takes as long as to give them to a thread and back."""
+CACHED = 1 << 21
+"""Most bytes read without a thread when the page cache has them: that takes as long as a thread would take to begin."""
 
 LISTED = 1000
 """Entries fetched from a thread at a time."""
@@ -38,7 +38,7 @@ class LocalStore(Store):
         self.url = directory.url
         self._disk = Disk(str(self.root).rstrip("/"))
         self._threads = ThreadPoolExecutor(THREADS, "logsink-store")
-        self._room = bytearray(AT_ONCE)
+        self._room = bytearray(CACHED)
         self._closed = False
 
     async def put(self, key: str, body: Bytes) -> None:
@@ -52,10 +52,10 @@ class LocalStore(Store):
     async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         check_key(key)
         check_range(start, end)
-        found = self._disk.at_hand(key, start, end, self._room)
+        found = self._disk.read_cached(key, start, end, self._room)
         if found is None:
             return await self._run(lambda: self._disk.read(key, start, end))
-        await asyncio.sleep(0)  # others' turn, as after any read
+        await asyncio.sleep(0)  # other tasks take their turn, as after any read
         return found
 
     async def list(self, prefix: str = "", after: str = "") -> AsyncIterator[Entry]:
@@ -65,15 +65,15 @@ class LocalStore(Store):
                 yield entry
 
     async def delete(self, keys: Iterable[str]) -> None:
-        doomed = tuple(map(check_key, keys))
-        if doomed:
-            await self._run(lambda: self._disk.remove(doomed))
+        checked = tuple(map(check_key, keys))
+        if checked:
+            await self._run(lambda: self._disk.remove(checked))
 
     async def exists(self) -> bool:
         return await self._run(self._disk.exists)
 
     async def now(self) -> float:
-        """The machine's clock, which is also the one that stamps the files."""
+        """Return the time of the machine's clock, from which files get their times too."""
         return time.time()
 
     async def probe(self) -> None:

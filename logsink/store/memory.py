@@ -1,4 +1,4 @@
-"""Objects in a dictionary: the whole contract of ``Store``, for tests and for trying things out. Nothing is durable."""
+"""A store in memory: the whole contract of ``Store`` except durability, for tests and for trying things out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from logsink.store.probe import prove
 
 
 class MemoryStore(Store):
-    """Objects in memory. ``clock`` stamps them; several users of one instance share the objects, as of one bucket."""
+    """Objects in a dictionary, with times by ``clock``. Users of one instance share its objects, as those of a bucket do."""
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self.url = "memory://"
@@ -62,4 +62,4 @@ class MemoryStore(Store):
         await prove(self, "")
 
     async def aclose(self) -> None:
-        """The objects stay: another user may hold the same store."""
+        """Do nothing: another user may hold the same instance."""

@@ -1,4 +1,4 @@
-"""The proof that a store honours put-if-absent, by a race for one fresh key. Everything logsink promises rests on it."""
+"""The probe: prove by a race for a fresh key that a store honours put-if-absent, on which all promises of logsink rest."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from logsink.errors import Refused, StoreError
 from logsink.store.base import Store
 
 PREFIX = "probe/"
-"""Keys of the races; nothing else stands there, and they are deleted at once."""
+"""Prefix of the keys of these races, which are deleted at once."""
 
 RACERS = 8
-"""Conditional puts at the same time: a server that looks first and writes later lets several of eight win."""
+"""Conditional puts sent at the same time: a server that looks first and writes later lets several of eight succeed."""
 
 
 async def prove(store: Store, remedy: str) -> None:
-    """Race for one key: exactly one put may win, and one more must lose; otherwise ``Refused``, hinting at ``remedy``."""
+    """Race for a key: exactly one put must succeed, and a later one must not. Raises ``Refused`` with the hint ``remedy``."""
     key = f"{PREFIX}{uuid.uuid4().hex}"
     try:
         won = await _race(store, key)
@@ -40,7 +40,7 @@ async def prove(store: Store, remedy: str) -> None:
 
 
 async def _race(store: Store, key: str) -> list[bool]:
-    """What each racer was told. An error is raised when all have come in, so that none lands after the key's deletion."""
+    """Return whether each put succeeded. Raises an error only after all puts have ended, so that none follows the deletion."""
     racers = (store.put_absent(key, f"racer {n}".encode()) for n in range(RACERS))
     told = await asyncio.gather(*racers, return_exceptions=True)
     for outcome in told:

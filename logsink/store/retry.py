@@ -1,4 +1,4 @@
-"""Trying again: ``Retrying`` for calls that may be repeated blindly, ``put_once`` for the one that may not."""
+"""Retries: ``Retrying`` for calls that may be repeated blindly, ``put_once`` for conditional puts, which may not."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from logsink.errors import Conflict, NotFound, Unavailable
 from logsink.store.base import Bytes, Entry, Store
 
 TRIES = 5
-"""Tries of one call in all: with ``BASE`` and ``CAP``, waits of about three seconds together at most."""
+"""Most tries of one call; with ``BASE`` and ``CAP`` they wait three seconds in all at most."""
 
 BASE = 0.2
-"""Seconds: the first wait is a random part of it, each later one of twice the one before."""
+"""Seconds of which the first wait is a random part; each later wait is a random part of twice as long."""
 
 CAP = 2.0
-"""Seconds: no wait is longer."""
+"""Most seconds of one wait."""
 
 _T = TypeVar("_T")
 
 
 class Retrying(Store):
-    """``inner``, with reads, lists, deletes and plain puts tried again while they are ``Unavailable``.
+    """``inner``, with reads, listings, deletions and plain puts tried again while they raise ``Unavailable``.
 
-    Waits are random parts of an exponentially growing time (full jitter), so that many receivers do not come back in step.
-    ``put_absent`` passes through: what a conditional put means after a lost reply, only its caller knows. The last error is
-    raised when the tries are used up. Owns ``inner``: ``aclose`` closes it.
+    Waits are random parts of an exponentially growing time (full jitter), so that many receivers do not come back at the same
+    time. ``put_absent`` is not tried again: only its caller knows what it means after a lost reply. The last error is raised
+    when the tries are used up. ``aclose`` closes ``inner`` too.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Retrying(Store):
         return await self._again(lambda: self.inner.get(key, start, end))
 
     async def list(self, prefix: str = "", after: str = "") -> AsyncIterator[Entry]:
-        """A listing that breaks is taken up after the last entry that it gave."""
+        """Yield the entries of ``inner``. A listing that breaks goes on after its last entry."""
         failed = 0
         while True:
             try:
@@ -75,8 +75,8 @@ class Retrying(Store):
                     raise
 
     async def delete(self, keys: Iterable[str]) -> None:
-        doomed = tuple(keys)
-        await self._again(lambda: self.inner.delete(doomed))
+        copied = tuple(keys)  # an iterator could be read only once
+        await self._again(lambda: self.inner.delete(copied))
 
     async def exists(self) -> bool:
         return await self._again(self.inner.exists)
@@ -105,7 +105,7 @@ class Retrying(Store):
                     raise
 
     async def _paused(self, failed: int) -> bool:
-        """Whether there is another try after this many failures; if so, it is time for it now."""
+        """Wait for the next try and return True, or return False when ``failed`` tries were the last."""
         if failed >= self._tries:
             return False
         await self._sleep(self._uniform(0, min(self._cap, self._base * 2 ** (failed - 1))))
@@ -113,10 +113,10 @@ class Retrying(Store):
 
 
 async def put_once(store: Store, key: str, body: Bytes) -> bool:
-    """Put ``body`` under ``key`` if nothing is there, and find out by reading whether an unclear try took place.
+    """Put ``body`` under ``key`` unless an object is there; when the outcome is unclear, read what is there.
 
-    Returns when ``body`` is stored under ``key``, by whomever: True when this very call is known to have written it.
-    ``Conflict`` when other bytes are there. ``Unavailable`` when nothing is there, or that could not be found out: call again
+    Returns when ``body`` is stored under ``key``, no matter by which call: True when this call is known to have written it.
+    Raises ``Conflict`` when other bytes are there. Raises ``Unavailable`` when nothing is there, or reading failed: call again
     with the same ``body``, as often as it takes (an earlier try that lands late counts as this one).
     """
     try:

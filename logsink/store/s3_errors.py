@@ -1,4 +1,4 @@
-"""What went wrong at an S3 server, as ``StoreError``: may it be tried again, and if not, what is to be done."""
+"""Errors of an S3 server as ``StoreError``: whether to try again, and else what to do about it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ CREDENTIAL_CODES = frozenset(
         "SignatureDoesNotMatch",
     }
 )
-"""Codes after which other credentials, read anew, may help."""
+"""Error codes after which newly read credentials may help."""
 
 DENIALS = frozenset({"AccessDenied", "AllAccessDisabled", "Forbidden", "Unauthorized", "401", "403"})
-"""Codes by which a server says that it knows the credentials and that they are not enough."""
+"""Error codes of a server that knows the credentials, but does not permit the request."""
 
 _SPACE_CODES = frozenset({"QuotaExceeded", "XMinioStorageFull"})
 
@@ -57,7 +57,7 @@ _HINTS = {
     "XMinioStorageFull": "free some space on the server",
     "NotImplemented": "choose another server: this one lacks a part of S3 that logsink needs",
 }
-"""By the server's error code, or by the class of botocore's exception."""
+"""Remedies by the server's error code."""
 
 _LOCAL_HINTS: tuple[tuple[type[Exception], str], ...] = (
     (boto.NoCredentialsError, _CREDENTIALS),
@@ -91,7 +91,7 @@ _PASSING_CODES = frozenset(
         "IncompleteBody",
     }
 )
-"""Codes below 500 that say: again (the last three: the body was damaged on its way)."""
+"""Error codes with a status below 500 that ask to try again (the last three: the body was damaged on its way)."""
 
 _PASSING_ERRORS = (
     boto.HTTPClientError,
@@ -114,24 +114,24 @@ FAILURES = (
     OSError,
     ValueError,
 )
-"""What botocore and aiohttp raise for trouble; ``ValueError`` is their word for an endpoint that is no URL."""
+"""Exceptions that botocore and aiohttp raise; ``ValueError`` is for an endpoint that is no URL."""
 
 
 def code_of(error: boto.ClientError) -> str:
-    """The server's error code; the HTTP status as digits where a reply to HEAD had none."""
+    """Return the server's error code; the HTTP status as digits for a reply to HEAD, which has no code."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def status_of(error: boto.ClientError) -> int:
-    """The reply's HTTP status, or 0."""
+    """Return the HTTP status of the reply, or 0."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def least_policy(bucket: str, prefix: str) -> str:
-    """The IAM policy, as JSON, that permits what a receiver does below ``prefix`` ('' or ending at a ``/``).
+    """Return the IAM policy, as JSON, that permits what a receiver does below ``prefix`` ('' or ending with ``/``).
 
-    "IfExists": where S3 looks whether a missing object may be told from a forbidden one, there is no prefix. Without, it
-    answers 403 instead of 404, with which this store can live, and deltalake, which writes checkpoints, cannot.
+    "IfExists": when S3 decides between 404 and 403 for a missing object, there is no prefix. Without "IfExists" it answers 403,
+    which this store understands, and deltalake, which writes checkpoints, does not.
     """
     arn = f"arn:aws:s3:::{bucket}"
     objects = {
@@ -146,13 +146,13 @@ def least_policy(bucket: str, prefix: str) -> str:
 
 
 def passes(error: boto.ClientError) -> bool:
-    """Whether the server says that the same request may work later."""
+    """Return whether the server says that the same request may work later."""
     status = status_of(error)
     return status in (408, 429) or (status >= 500 and status != 501) or code_of(error) in _PASSING_CODES
 
 
 def translated(error: Exception, verb: str, where: str) -> StoreError:
-    """``error`` as a ``StoreError`` with a message of the usual form."""
+    """Return ``error`` as a ``StoreError`` "cannot <verb> <where>: <cause>"."""
     what = f"cannot {verb} {where}: "
     if isinstance(error, boto.ClientError):
         return _from_reply(error, what)

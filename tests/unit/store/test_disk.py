@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from logsink.errors import NotFound, Refused
 from logsink.store.disk import STALE, TEMPORARIES, Disk
-from logsink.store.local import AT_ONCE, LocalStore
+from logsink.store.local import CACHED, LocalStore
 from logsink.store.memory import MemoryStore
 
 _NAMES = st.sampled_from(["a", "a-b", "a.c", "a0", "a=1", "ab", "b", "B", "_x", "-"])
@@ -70,22 +70,22 @@ async def test_what_is_in_memory_is_read_at_once_and_all_else_by_a_thread(
     os.mkfifo(tmp_path / "pipe")
     threaded, read = [], Disk.read
     monkeypatch.setattr(Disk, "read", lambda self, *where: threaded.append(where) or read(self, *where))
-    body = bytes(range(256)) * (AT_ONCE // 256)
+    body = bytes(range(256)) * (CACHED // 256)
     async with LocalStore(tmp_path) as store:
         await store.put("a/b", body + b"!")
         if waits:
             monkeypatch.setattr(os, "preadv", _not_in_memory)
-        elif store._disk.at_hand("a/b", 0, 1, bytearray(1)) is None:
+        elif store._disk.read_cached("a/b", 0, 1, bytearray(1)) is None:
             pytest.skip("this file system does not say what is in memory")
         at_once = [
             (0, 5),
             (5, 5),
             (7, 3),
             (-3, None),
-            (AT_ONCE, None),
-            (AT_ONCE + 7, None),
-            (1, AT_ONCE + 9),
-            (0, AT_ONCE),
+            (CACHED, None),
+            (CACHED + 7, None),
+            (1, CACHED + 9),
+            (0, CACHED),
         ]
         for start, end in at_once:
             assert await store.get("a/b", start, end) == (body + b"!")[start:end]
