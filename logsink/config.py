@@ -1,8 +1,8 @@
-"""Settings: each is declared once, here; file, environment, command line, ``config show`` and the reference come from it.
+"""Settings: each is declared once, here, for file, environment, command line, ``config show`` and docs/configuration.md.
 
 A setting is a field of a frozen section: its kind says what is accepted and how it is written, its default is written as a
-user would write it. ``load`` takes, in this order: command line, environment, file, default; the first that names a setting
-wins, whole lists included. It reads no environment itself: the caller passes the mapping.
+user would write it. ``load`` takes each setting from the first of command line, environment, file and default that names it,
+whole lists included. It reads no environment itself: the caller passes the mapping.
 
 =========== =============================== ==================
 setting      environment                     file (TOML)
@@ -11,7 +11,8 @@ setting      environment                     file (TOML)
 ``a.b``      ``LOGSINK_A__B``                ``[a]`` ``b = ...``
 =========== =============================== ==================
 
-No third-party import: `logsink query` reads its store from here and must start at once (pydantic alone costs 0.17 s).
+Third-party modules are not imported: `logsink query` reads its store from here and must start at once (pydantic alone takes
+0.17 s).
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ Section = TypeVar("Section", bound=type[Any])
 
 
 class Setting(NamedTuple):
-    """One setting as declared: ``default`` as a user would write it, or None where ``usual`` tells how it comes about."""
+    """A declared setting: ``default`` as a user would write it, or None when ``usual`` says in words what applies instead."""
 
     key: str
     kind: Kind
@@ -63,12 +64,12 @@ class Setting(NamedTuple):
 
     @property
     def variable(self) -> str:
-        """Its environment variable."""
+        """The environment variable of the setting."""
         return "LOGSINK_" + self.key.replace(".", "__").upper()
 
     @property
     def value(self) -> object:
-        """The default; where there is none, nothing of its kind."""
+        """The default value; without a default, an empty list or None."""
         if self.default is None:
             return () if self.kind.many else None
         return self.kind.value(self.default)
@@ -80,9 +81,9 @@ def _setting(kind: Kind, doc: str, default: object = None, *, usual: str = "", f
 
 
 def _section(cls: Section) -> Section:
-    """A named tuple whose fields have the values that their declarations stand for; these are kept in ``_field_defaults``.
+    """Make the declared defaults the values of a named tuple's fields; the declarations stay in ``_field_defaults``.
 
-    Dataclasses can hold both, and eight of them take 0.01 s of every command.
+    Dataclasses could hold both, but eight of them take 0.01 s of every command.
     """
     cls.__new__.__defaults__ = tuple(setting.value for setting in cls._field_defaults.values())
     return cls
@@ -92,55 +93,55 @@ def _section(cls: Section) -> Section:
 class Listen(NamedTuple):
     """Addresses to receive on.
 
-    With none configured: tcp and udp on 127.0.0.1:5514, relp on 127.0.0.1:2514, http on 127.0.0.1:9514. As soon as one of
-    these settings is given, only the given ones open. `0.0.0.0:PORT` and `[::]:PORT` open to the network; port 0 takes a
-    free port.
+    When no address is configured, logsink listens for tcp and udp on 127.0.0.1:5514, for relp on 127.0.0.1:2514 and for http
+    on 127.0.0.1:9514. As soon as one is configured, only configured addresses are opened. `0.0.0.0:PORT` listens on every IPv4
+    address of the machine, `[::]:PORT` on every address; port 0 takes a free port.
     """
 
     tcp: tuple[Address, ...] = _setting(
         ADDRESSES,
-        "Syslog over TCP, octet-counted and line-framed alike.",
-        usual="127.0.0.1:5514 while no listener is configured",
+        "Address for syslog over TCP, in either framing.",
+        usual="127.0.0.1:5514 when no address is configured",
         flag="--tcp",
     )
     udp: tuple[Address, ...] = _setting(
         ADDRESSES,
-        "Syslog over UDP, a frame a datagram.",
-        usual="127.0.0.1:5514 while no listener is configured",
+        "Address for syslog over UDP.",
+        usual="127.0.0.1:5514 when no address is configured",
         flag="--udp",
     )
     relp: tuple[Address, ...] = _setting(
         ADDRESSES,
-        "RELP: acknowledged when stored, and not before.",
-        usual="127.0.0.1:2514 while no listener is configured",
+        "Address for RELP, which acknowledges stored messages.",
+        usual="127.0.0.1:2514 when no address is configured",
         flag="--relp",
     )
     tls: tuple[Address, ...] = _setting(
-        ADDRESSES, "Syslog over TLS (RFC 5425); needs `tls.cert`.", usual="none", flag="--tls"
+        ADDRESSES, "Address for syslog over TLS (RFC 5425); needs `tls.cert`.", usual="none", flag="--tls"
     )
     relp_tls: tuple[Address, ...] = _setting(
-        ADDRESSES, "RELP over TLS; needs `tls.cert`.", usual="none", flag="--relp-tls"
+        ADDRESSES, "Address for RELP over TLS; needs `tls.cert`.", usual="none", flag="--relp-tls"
     )
     proxy_protocol_from: tuple[IPv4Network | IPv6Network, ...] = _setting(
         NETWORKS,
-        "Load balancers (addresses, networks) that send a PROXY protocol header, version 1 or 2: the client that it names is "
-        "the `sender`. Connections from there without a header are closed, and so are headers from elsewhere.",
+        "Addresses and networks of load balancers that send a PROXY protocol header, version 1 or 2; the client in the header "
+        "is the `sender`. Connections from them without a header are closed, and so are others with one.",
         usual="none",
     )
     proxy_protocol_on: tuple[str, ...] = _setting(
         LISTENERS,
-        "The listeners on which they do; on others they are senders like any.",
+        "The listeners on which `proxy_protocol_from` applies.",
         ("tcp", "relp", "tls", "relp_tls"),
     )
     http: Address | None = _setting(
         ADDRESS,
-        "HTTP for `/metrics`, `/healthz` and `/readyz`. No authentication.",
-        usual="127.0.0.1:9514 while no listener is configured",
+        "Address for `/metrics`, `/healthz`, `/readyz`; without authentication.",
+        usual="127.0.0.1:9514 when no address is configured",
         flag="--http",
     )
     share_ports: bool = _setting(
         SWITCH,
-        "Let other processes that say so, too, listen on the same addresses: the kernel deals out what comes to all of them.",
+        "Share the addresses with other processes that have this setting.",
         "false",
         flag="--share-ports",
     )
@@ -148,154 +149,165 @@ class Listen(NamedTuple):
 
 @_section
 class Receive(NamedTuple):
-    """What a receiver takes in, and how much of it at a time."""
+    """How much a receiver takes in, from whom, and how it reads messages."""
 
     memory_limit: int = _setting(
         size("32MiB", "1TiB"),
-        "Most bytes read and not yet stored; at the limit the receiver stops reading and senders wait.",
+        "Most bytes received and not stored yet; at the limit the receiver stops reading, and senders wait.",
         "128MiB",
     )
     max_message: int = _setting(
         size("1KiB", "16MiB"),
-        "Longest frame kept whole; of a longer one the beginning is kept and flagged `truncated`.",
+        "Longest message kept whole; of a longer one only the beginning is kept, flagged `truncated`.",
         "256KiB",
     )
     max_connections: int = _setting(
-        count(1, 1_000_000), "Most open connections; further ones are closed at once, and counted.", 10_000
+        count(1, 1_000_000), "Most open connections; further ones are closed at once and counted.", 10_000
     )
     max_connections_per_sender: int = _setting(
         count(1, 1_000_000),
-        "Most open connections of one address; further ones are closed at once, and counted. Raise it where many clients share "
+        "Most open connections from one address; further ones are closed at once and counted. Raise it when many clients share "
         "an address (NAT, or a load balancer without `listen.proxy_protocol_from`).",
         1000,
     )
     opening_timeout: float = _setting(
-        duration("100ms", "5m"), "How long a client may take over its TLS handshake, or its PROXY header.", "10s"
+        duration("100ms", "5m"), "Most time that a client may take for its PROXY header or its TLS handshake.", "10s"
     )
     keepalive: float = _setting(
         duration("3s", "12h"),
-        "How long a peer that gives no sign of life, as after its link went down, is waited for before its connection ends.",
+        "Time without a sign of life (TCP keepalive) after which a connection is closed, as after its network failed.",
         "3m",
     )
     max_connection_age: float | None = _setting(
         duration("1s", "36500d"),
-        "How long a sender may keep a connection, up to a quarter less by chance: then RELP clients are told `serverclose`, "
-        "TCP and TLS connections are half-closed, so that senders connect again, to any of the receivers behind a name.",
+        "Age (less up to a quarter, at random) at which a connection is ended: RELP clients get `serverclose`, TCP and TLS "
+        "connections are half-closed. Senders then connect again, to any receiver behind the same name.",
         usual="no limit",
     )
     max_inflation: int = _setting(
         count(2, 1_000_000),
-        "How many times its size a compressed stream may become; one that becomes more is closed. zlib cannot pass 1032.",
+        "Most times its size that a compressed stream may expand to; beyond it, the connection is closed. zlib reaches 1032.",
         1000,
     )
     relp_window: int = _setting(
         count(1, 10_000_000),
-        "Most frames that a RELP client leaves unacknowledged: the largest `windowSize` of all clients (omrelp's default is "
-        "128). So many frames at the beginning of a session can be sent again, and are flagged `maybe_resent`.",
+        "Most messages that a RELP client sends before an acknowledgement: set it to the largest `windowSize` of all clients "
+        "(omrelp's default is 128). That many messages at the beginning of a session may be sent again: `maybe_resent`.",
         10_000,
     )
     max_inflated: int = _setting(
         size("1MiB", "1TiB"),
-        "Most bytes a second that compressed data of one sender may become, with what its frames take of the memory. A stream "
-        "waits; a datagram beyond that is kept compressed.",
+        "Most bytes a second that compressed data of one sender may expand to, memory beside the messages included. Beyond it "
+        "a stream waits, and a datagram is kept compressed.",
         "64MiB",
     )
-    default_timezone: str = _setting(TIMEZONE, "Zone of timestamps that name none (flag `zone_assumed`).", "UTC")
+    default_timezone: str = _setting(
+        TIMEZONE, "Time zone of timestamps that name none; such messages are flagged `zone_assumed`.", "UTC"
+    )
     deploy_sd_id: str = _setting(
         SD_ID,
-        "Structured data element whose environment, role, deploy, instance become columns.",
+        "Structured data element (RFC 5424) whose `environment`, `role`, `deploy` and `instance` become columns.",
         "deploy@32473",
     )
     drain_timeout: float = _setting(
-        duration("0s", "1h"), "After SIGTERM: how long senders may finish before connections are closed.", "30s"
+        duration("0s", "1h"), "Most time after SIGTERM for senders to finish before connections are closed.", "30s"
     )
 
 
 @_section
 class Tls(NamedTuple):
-    """For the listeners `listen.tls` and `listen.relp_tls`: TLS 1.2 or later.
+    """TLS 1.2 or later for the listeners `listen.tls` and `listen.relp_tls`.
 
-    Files are PEM. When one changes, new connections use it, without a restart.
+    Files are PEM. When one changes, new connections use it without a restart.
     """
 
     cert: str | None = _setting(
-        PATH, "This server's certificate, then the certificates that lead to its root.", usual="none"
+        PATH, "File with this server's certificate, followed by those of the chain to its root.", usual="none"
     )
-    key: str | None = _setting(PATH, "Its private key, not encrypted.", usual="in the file `tls.cert`")
+    key: str | None = _setting(
+        PATH, "File with the private key of `tls.cert`, not encrypted.", usual="in the file `tls.cert`"
+    )
     client_ca: str | None = _setting(
         PATH,
-        "What clients' certificates must lead to: authorities, or the very certificates of clients.",
+        "File with the authorities that sign clients' certificates, or with these certificates themselves.",
         usual="none",
     )
     client_auth: str = _setting(
-        CLIENT_AUTH, "Whether clients must show a certificate: `none`, `optional` or `required`.", "none"
+        CLIENT_AUTH, "Whether clients have to present a certificate: `none`, `optional` or `required`.", "none"
     )
     permitted_peers: tuple[str, ...] = _setting(
         PEERS,
-        "Clients that may connect: names in their certificates (common name, DNS name, address), `*.example.com` for any one "
-        "label, or fingerprints as `SHA256:AB:CD:...`, `SHA1:...`.",
-        usual="every client with a certificate that is accepted",
+        "Clients that may connect: names in their certificates (common name, DNS name, address; `*.example.com` matches any "
+        "one label), or fingerprints such as `SHA256:AB:CD:...` and `SHA1:...`.",
+        usual="every client with an accepted certificate",
     )
 
 
 @_section
 class Journal(NamedTuple):
-    """When received frames are written to the store, which is when they are acknowledged."""
+    """When received messages are written to the store; they are acknowledged once that is done."""
 
     ack_delay: float = _setting(
         duration("0s", "1m"),
-        "How long an acknowledgement may wait for more frames to share its write.",
+        "Most time that an acknowledgement waits for more messages to share a write.",
         usual="20ms on file://, 200ms on s3://",
     )
-    max_delay: float = _setting(duration("1ms", "1m"), "Longest any frame waits before it is written.", "1s")
-    max_bytes: int = _setting(size("64KiB", "1GiB"), "A segment this large is written at once.", "16MiB")
-    parallel_puts: int = _setting(count(1, 64), "Lanes: writes under way at the same time.", 4)
+    max_delay: float = _setting(duration("1ms", "1m"), "Most time that any message waits to be written.", "1s")
+    max_bytes: int = _setting(
+        size("64KiB", "1GiB"), "Size of a segment (one object of the journal) that is written at once.", "16MiB"
+    )
+    parallel_puts: int = _setting(count(1, 64), "Most writes at the same time (lanes).", 4)
 
 
 @_section
 class Archive(NamedTuple):
-    """When stored segments become Parquet files and one commit of the table; whichever limit is reached first."""
+    """When stored segments become Parquet files and a commit of the table: at whichever limit is reached first."""
 
-    max_bytes: int = _setting(size("1MiB", "1GiB"), "Bytes of frames for one commit.", "32MiB")
-    max_segments: int = _setting(count(1, 100_000), "Segments for one commit.", 256)
-    max_age: float = _setting(duration("1s", "1h"), "Longest a stored segment waits for its commit.", "60s")
+    max_bytes: int = _setting(size("1MiB", "1GiB"), "Bytes of messages at which a commit is due.", "32MiB")
+    max_segments: int = _setting(count(1, 100_000), "Number of segments at which a commit is due.", 256)
+    max_age: float = _setting(duration("1s", "1h"), "Age of a stored segment at which a commit is due.", "60s")
 
 
 @_section
 class Maintain(NamedTuple):
-    """Upkeep of the store that any receiver does."""
+    """Maintenance of the store, which every receiver does, and `logsink maintain`."""
 
-    every: float = _setting(duration("1s", "1d"), "How often to look for work.", "1m")
+    every: float = _setting(duration("1s", "1d"), "Time between two rounds of maintenance.", "1m")
     orphan_after: float = _setting(
         duration("3s", "30d"),
-        "Segments this old belong to a receiver that is gone, and are archived by another; at least 3 x archive.max_age.",
+        "Age at which segments count as left behind by a receiver that is gone, and are archived by another; at least "
+        "3 x archive.max_age.",
         "5m",
     )
-    checkpoint_every: int = _setting(count(1, 10_000), "Commits between checkpoints of the table's log.", 50)
+    checkpoint_every: int = _setting(
+        count(1, 10_000), "Number of commits between two checkpoints of the table's log.", 50
+    )
     compact_after: float = _setting(
-        duration("0s", "30d"), "How long after an hour (and a date, UTC) its small data files are merged.", "1h"
+        duration("0s", "30d"),
+        "Time after the end of an hour, and of a date (UTC), at which small files are merged.",
+        "1h",
     )
     target_file: int = _setting(
         size("1MiB", "1GiB"),
-        "How large merged data files become; those of half this size and more stay as they are. Merging takes two to three "
-        "times this much memory.",
+        "Size of merged data files; files of half this size and more are not merged. Merging takes two to three times this "
+        "much memory.",
         "128MiB",
     )
     retention: float | None = _setting(
         duration("1d", "36500d"),
-        "How long rows are kept: dates (UTC, of `received`) that ended longer ago are deleted.",
+        "Time after the end of a date (UTC, of `received`) at which its rows are deleted.",
         usual="everything is kept",
     )
     keep_removed: float = _setting(
         duration("1h", "7d"),
-        "How long data files that were merged or retired stay in the store, for readers that began before.",
+        "Time that merged and retired data files stay in the store, for queries that began before.",
         "1d",
     )
 
 
 @_section
 class Config(NamedTuple):
-    """Effective settings; immutable. ``load`` makes one."""
+    """The effective settings, as ``load`` returns them. Immutable."""
 
     listen: Listen
     receive: Receive
@@ -305,14 +317,13 @@ class Config(NamedTuple):
     maintain: Maintain
     store: str = _setting(
         STORE,
-        "Where everything is kept: `file:///directory`, a path, or `s3://bucket/prefix`.",
+        "Store of all data: `file:///directory`, a path, or `s3://bucket/prefix`.",
         usual="file:// in ~/.local/share/logsink",
         flag="--store",
     )
     workers: int = _setting(
         count(1, 256),
-        "Receivers, each in a process of its own, that share the addresses: one for each core that receiving may have. Limits "
-        "and sizes hold for each of them.",
+        "Number of receiving processes; limits and sizes apply to each of them.",
         1,
         flag="--workers",
     )
@@ -327,7 +338,7 @@ SECTIONS: dict[str, type[Any]] = {
     "archive": Archive,
     "maintain": Maintain,
 }
-"""Section name to the class that declares its settings; '' holds the top-level ones."""
+"""Section name -> the class that declares its settings; '' has the top-level ones."""
 
 
 def _settings() -> Iterator[tuple[str, Setting]]:
@@ -338,7 +349,7 @@ def _settings() -> Iterator[tuple[str, Setting]]:
 
 
 SETTINGS: dict[str, Setting] = dict(_settings())
-"""Every setting by its key (``journal.ack_delay``), in the order of the reference."""
+"""Every setting by its key (``journal.ack_delay``), in the order of docs/configuration.md."""
 
 _ZERO_CONFIGURATION = {
     "listen.tcp": (Address("127.0.0.1", 5514),),
@@ -346,71 +357,82 @@ _ZERO_CONFIGURATION = {
     "listen.relp": (Address("127.0.0.1", 2514),),
     "listen.http": Address("127.0.0.1", 9514),
 }
-# Kubernetes puts these into every pod beside a service whose name begins with "logsink".
+# Kubernetes sets these variables in every pod beside a service whose name begins with "logsink".
 _FOREIGN = re.compile(r"LOGSINK_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
 
 
 class Loaded(NamedTuple):
-    """Effective settings, and by key where each came from: ``default`` or a file, variable or flag by name."""
+    """Effective settings, and the source of each by key: ``default``, or the name of a file, variable or flag."""
 
     config: Config
     sources: dict[str, str]
 
 
 class _Given(NamedTuple):
+    """A setting as it was given, and where."""
+
     raw: object
     source: str
 
 
+class _Read(NamedTuple):
+    """The settings that one source gives, by key, and its problems, a line each."""
+
+    given: dict[str, _Given]
+    problems: list[str]
+
+
 def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]) -> Config:
-    """Effective settings; see ``resolve``."""
+    """Return the effective settings; see ``resolve``."""
     return resolve(path, environ, overrides).config
 
 
 def resolve(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]) -> Loaded:
-    """Effective settings and their sources.
+    """Return the effective settings and their sources.
 
-    path        TOML file; None: the one that ``LOGSINK_CONFIG`` names, if any
+    path        TOML file; None: the file that ``LOGSINK_CONFIG`` names, if any
     environ     environment variables
-    overrides   by key (``listen.tcp``), from the command line: text or sequences of text; None and () are "not given"
+    overrides   settings of the command line, by key (``listen.tcp``): text or sequences of text; None and () are "not given"
 
-    ``ConfigError`` holds everything that is wrong, a line each: where, what, the limit, and what to write instead.
+    Raises ``ConfigError`` with everything that is wrong, a line each: where, what, the limit, and what to write instead.
     """
-    problems: list[str] = []
     if path is None and environ.get("LOGSINK_CONFIG"):
         path = Path(environ["LOGSINK_CONFIG"])
-    given: dict[str, _Given] = {}
-    if path is not None:
-        given |= _from_file(path, problems)
-    given |= _from_environment(environ, problems)
-    given |= _from_overrides(overrides)
+    file = _from_file(path) if path is not None else _Read({}, [])
+    environment = _from_environment(environ)
+    given = file.given | environment.given | _from_overrides(overrides)
+    problems = file.problems + environment.problems
     values: dict[str, Any] = {}
     for key, (raw, source) in given.items():
         try:
             values[key] = SETTINGS[key].kind.value(raw)
         except ArgumentError as error:
             problems.append(f"{source}: {error}" + (f" ({error.hint})" if error.hint else ""))
+    if not problems and "store" not in values:
+        if store := _default_store(environ):
+            values["store"] = store
+        else:
+            problems.append("cannot choose a store: neither XDG_DATA_HOME nor HOME is set (set LOGSINK_STORE)")
     if not problems:
         sources = {key: given[key].source if key in given else "default" for key in SETTINGS}
-        config = _build(values, environ, problems)
-        problems += _contradictions(config, sources) if config else ()
-        if config and not problems:
+        config = _build(values)
+        problems += _contradictions(config, sources)
+        if not problems:
             return Loaded(config, sources)
     raise ConfigError(redacted("\n".join(problems)))
 
 
-def _from_file(path: Path, problems: list[str]) -> dict[str, _Given]:
-    import tomllib  # only where there is a file
+def _from_file(path: Path) -> _Read:
+    import tomllib  # takes time, and only a file needs it
 
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        problems.append(f"cannot read {path}: {error.strerror} (give another file with -c, or remove LOGSINK_CONFIG)")
-        return {}
+        hint = "give another file with -c, or remove LOGSINK_CONFIG"
+        return _Read({}, [f"cannot read {path}: {error.strerror} ({hint})"])
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problems.append(f"cannot read {path}: {error} (it must be TOML)")
-        return {}
-    given = {}
+        return _Read({}, [f"cannot read {path}: {error} (it must be TOML)"])
+    given, problems = {}, []
     for name, value in document.items():
         entries = {f"{name}.{key}": v for key, v in value.items()} if isinstance(value, dict) else {name: value}
         for key, raw in entries.items():
@@ -422,19 +444,19 @@ def _from_file(path: Path, problems: list[str]) -> dict[str, _Given]:
                 problems.append(f"{path}: unknown setting {key}" + _nearest(key, SETTINGS))
         if value == {} and name not in SECTIONS:
             problems.append(f"{path}: unknown section [{name}]" + _nearest(name, SECTIONS))
-    return given
+    return _Read(given, problems)
 
 
-def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, _Given]:
+def _from_environment(environ: Mapping[str, str]) -> _Read:
     by_variable = {setting.variable: setting.key for setting in SETTINGS.values()}
-    given = {}
+    given, problems = {}, []
     for variable, raw in environ.items():
         if variable in by_variable:
             given[by_variable[variable]] = _Given(raw, variable)
         elif variable.startswith("LOGSINK_") and variable != "LOGSINK_CONFIG" and not _FOREIGN.fullmatch(variable):
             known = [*by_variable, "LOGSINK_CONFIG"]
             problems.append(f"environment: unknown variable {variable}" + _nearest(variable, known))
-    return given
+    return _Read(given, problems)
 
 
 def _from_overrides(overrides: Mapping[str, object]) -> dict[str, _Given]:
@@ -448,24 +470,17 @@ def _from_overrides(overrides: Mapping[str, object]) -> dict[str, _Given]:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    """`` (did you mean ...?)``, or where to look."""
-    from difflib import get_close_matches  # only for a mistake
+    """Return `` (did you mean ...?)``, or where to find the right name."""
+    from difflib import get_close_matches  # takes time, and only a mistake needs it
 
     close = get_close_matches(name, [k for k in known if k], n=1, cutoff=0.5)
     return f" (did you mean {close[0]}?)" if close else " (`logsink config show` lists them all)"
 
 
-def _build(values: Mapping[str, Any], environ: Mapping[str, str], problems: list[str]) -> Config | None:
-    """The models, with the defaults that depend on something else; None when one cannot be chosen."""
-    chosen = dict(values)
-    if "store" not in chosen:
-        store = _default_store(environ)
-        if store is None:
-            problems.append("cannot choose a store: neither XDG_DATA_HOME nor HOME is set (set LOGSINK_STORE)")
-            return None
-        chosen["store"] = store
+def _build(chosen: Mapping[str, Any]) -> Config:
+    """Return the settings, with defaults where nothing was chosen; some of these depend on other settings."""
     configured = any(SETTINGS[key].kind.name == "address" for key in chosen)
-    chosen = ({} if configured else _ZERO_CONFIGURATION) | chosen
+    chosen = ({} if configured else _ZERO_CONFIGURATION) | dict(chosen)
     chosen.setdefault("journal.ack_delay", 0.2 if chosen["store"].startswith("s3://") else 0.02)
     sections = {
         section: cls(**{key.partition(".")[2]: v for key, v in chosen.items() if key.startswith(f"{section}.")})
@@ -484,7 +499,7 @@ def _default_store(environ: Mapping[str, str]) -> str | None:
 
 
 def _contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[str]:
-    """Settings that cannot both hold, a line each."""
+    """Yield a line for each pair of settings that contradict each other."""
 
     def line(key: str, cause: str, remedy: str) -> str:
         return f"{key if sources[key] == 'default' else sources[key]}: {cause} ({remedy})"
@@ -494,13 +509,13 @@ def _contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[str]
         least = format_duration(3 * archive.max_age)
         cause = f"{format_duration(maintain.orphan_after)} is less than 3 x archive.max_age, {least}"
         yield line("maintain.orphan_after", cause, f"write {least} or more")
-    for key, octets, share in (
-        ("receive.max_message", receive.max_message, 4),  # unfinished frames have a quarter of it
+    for key, nbytes, share in (
+        ("receive.max_message", receive.max_message, 4),  # unfinished frames may take a quarter of it
         ("journal.max_bytes", journal.max_bytes, 2),
     ):
-        if share * octets > receive.memory_limit:
+        if share * nbytes > receive.memory_limit:
             limit = format_size(receive.memory_limit)
-            cause = f"{format_size(octets)} is more than 1/{share} of receive.memory_limit, {limit}"
+            cause = f"{format_size(nbytes)} is more than 1/{share} of receive.memory_limit, {limit}"
             yield line(key, cause, "lower it, or raise receive.memory_limit")
     if journal.ack_delay > journal.max_delay:
         cause = f"{format_duration(journal.ack_delay)} is more than journal.max_delay"
