@@ -1,9 +1,9 @@
-"""What is worth a line in the log now: the first of its kind at once, the others as a number, so that nobody can fill a disk.
+"""Notices decide which events get a line in the log, so that nobody can fill a disk: a new one at once, repetitions as a count.
 
-A *matter* is what one line is about, such as connections of one sender that are closed for one reason. It is told when it is
-new; what comes of it later is counted, and once a minute (of what goes on and on more seldom, at most every ``again``
-seconds) one line says how often, and whose it was. Senders decide how many matters there are, so the lines about senders are
-bounded in all as well, and so is the memory for what was told.
+A *matter* is what one line is about, such as "connections of this sender are closed for that reason". A new matter gets a line;
+its repetitions are counted, and a line says their number and senders after a minute, and then after twice as long each time, up
+to ``again`` seconds. Senders decide how many matters there are, so the number of lines about new matters of senders is limited
+for each minute, and so is the memory for known matters.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from collections.abc import Hashable
 from typing import NamedTuple
 
 REMEMBERED = 1024
-"""Matters kept in mind, and senders counted for a line; the matter longest unheard of is forgotten first."""
+"""Most known matters, and most senders counted for a line; the matter that has not recurred for longest is forgotten first."""
 
 PER_MINUTE = 20
-"""Lines about new matters of senders in one minute, whatever happens."""
+"""Most lines about new matters of senders in one minute."""
 
 MINUTE = 60.0
 
 
 class Due(NamedTuple):
-    """A line to be written now: it stands for so many ``times`` in so many ``seconds``, by sender."""
+    """A line to be written now, which stands for ``times`` events in ``seconds``; ``senders`` counts them by sender."""
 
     fields: dict[str, object]
     times: int = 1
     seconds: float = 0.0
-    senders: Counter[str] = Counter()  # noqa: RUF012  never changed: replaced where there are any
+    senders: Counter[str] = Counter()  # noqa: RUF012  replaced when there are senders, never changed
 
 
-class _Unsaid:
-    """Of one kind: what was counted since ``since``, to be told at ``at``."""
+class _Counted:
+    """Events of one kind that were counted since ``since``, and are due to be written at ``at``."""
 
     def __init__(self, now: float, wait: float) -> None:
         self.fields: dict[str, object] = {}
@@ -52,49 +52,49 @@ class _Unsaid:
 
 
 class Notices:
-    """Decides; it neither writes nor looks at a clock. ``now`` is in seconds of any clock that does not go back."""
+    """Known matters and counts. Neither writes nor reads a clock: ``now`` is seconds of any clock that does not go back."""
 
     def __init__(self) -> None:
-        self._told: OrderedDict[Hashable, float] = OrderedDict()
-        self._unsaid: dict[str, tuple[float, _Unsaid]] = {}
+        self._known: OrderedDict[Hashable, float] = OrderedDict()
+        self._counted: dict[str, tuple[float, _Counted]] = {}
         self._minute = 0.0
         self._lines = 0
 
     def take(self, kind: str, matter: Hashable, fields: dict[str, object], now: float, again: float) -> Due | None:
-        """Something happened: the line to write now, if any. ``fields`` name the ``sender`` where there is one."""
+        """Return the line to write now for an event, or None when it was counted. ``fields`` name its ``sender``, if any."""
         sender = str(fields.get("sender") or "")
         if self._new(kind, matter, now, again, limited="sender" in fields):
-            before = self._unsaid.get(kind)
+            before = self._counted.get(kind)
             if before is None or not before[1].times or not before[1].senders.keys() <= {sender}:
                 return Due(fields)
             before[1].add(fields, sender)
             due = before[1].due(now)
             before[1].restart(now)
             return due
-        _, unsaid = self._unsaid.setdefault(kind, (again, _Unsaid(now, min(MINUTE, again))))
-        unsaid.add(fields, sender)
+        _, counted = self._counted.setdefault(kind, (again, _Counted(now, min(MINUTE, again))))
+        counted.add(fields, sender)
         return None
 
-    def overdue(self, now: float, *, all_of_it: bool = False) -> list[tuple[str, Due]]:
-        """By kind: lines that say what was counted long enough; or, at the end, everything that was."""
+    def overdue(self, now: float, *, final: bool = False) -> list[tuple[str, Due]]:
+        """Return, by kind, the lines for events counted for long enough; ``final``: for all that were counted."""
         lines = []
-        for kind, (again, unsaid) in list(self._unsaid.items()):
-            if now < unsaid.at and not all_of_it:
+        for kind, (again, counted) in list(self._counted.items()):
+            if now < counted.at and not final:
                 continue
-            if not unsaid.times:
-                del self._unsaid[kind]
+            if not counted.times:
+                del self._counted[kind]
                 continue
-            lines.append((kind, unsaid.due(now)))
-            unsaid.wait = min(2 * unsaid.wait, again)
-            unsaid.restart(now)
+            lines.append((kind, counted.due(now)))
+            counted.wait = min(2 * counted.wait, again)
+            counted.restart(now)
         return lines
 
     def _new(self, kind: str, matter: Hashable, now: float, again: float, *, limited: bool) -> bool:
-        """Whether to tell ``matter``, which then counts as told."""
+        """Return whether ``matter`` gets a line, and count it as known then."""
         key = (kind, matter)
-        told = self._told.get(key)
-        if told is not None and now - told < again:
-            self._told.move_to_end(key)
+        known = self._known.get(key)
+        if known is not None and now - known < again:
+            self._known.move_to_end(key)
             return False
         if limited:
             if now - self._minute >= MINUTE:
@@ -102,8 +102,8 @@ class Notices:
             if self._lines >= PER_MINUTE:
                 return False
             self._lines += 1
-        self._told[key] = now
-        self._told.move_to_end(key)
-        if len(self._told) > REMEMBERED:
-            self._told.popitem(last=False)
+        self._known[key] = now
+        self._known.move_to_end(key)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
         return True

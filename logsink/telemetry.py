@@ -1,9 +1,10 @@
-"""Every metric, log event and flag counter, declared once. Call sites only emit: ``FRAMES.labels("tcp").inc(n)``.
+"""Metrics and log events: each is declared once, here; the code only emits it: ``FRAMES.labels("tcp").inc(n)``.
 
-Metrics live in ``REGISTRY`` (Prometheus); counters end in ``_total``, units are base units (seconds, bytes).
-An event has a name, a level and a text with ``{fields}``; ``setup`` decides whether lines are text or JSON. Fields are kept
-apart from the text, so a JSON line has them as values. An event that senders or a failing store can cause in a loop says
-what makes two of its lines one matter (``matter``): see ``logsink.notices``. ``settle`` writes what was counted.
+Metrics are in ``REGISTRY`` (Prometheus). Counters end in ``_total``; units are seconds and bytes.
+
+An event has a name, a level and a text with ``{fields}``; ``setup`` decides whether lines are text or JSON, in which fields are
+values of their own. An event that senders or a failing store can cause in a loop names the fields that make two of its lines
+one matter (``matter``): then repetitions are counted, as ``logsink.notices`` describes, and ``flush`` writes the counts.
 """
 
 from __future__ import annotations
@@ -44,101 +45,112 @@ def _histogram(name: str, text: str) -> Histogram:
 
 
 # --- the process
-BUILD = _gauge("build_info", "1, with the version of logsink that runs.", "version")
+BUILD = _gauge("build_info", "1; the label is the version of logsink that runs.", "version")
 BUILD.labels(__version__).set(1)
-ProcessCollector(registry=REGISTRY)  # process_...: what it uses of the machine, and since when
+ProcessCollector(registry=REGISTRY)  # process_...: CPU, memory, files and start time of the process
 
 # --- receiving
 CONNECTIONS = _gauge("connections", "Connections open now.", "transport")
 ACCEPTED = _counter("connections_accepted", "Connections accepted.", "transport")
-REFUSED = _counter("connections_refused", "Connections closed at once: max_connections was reached.", "transport")
+REFUSED = _counter(
+    "connections_refused", "Connections closed at once because receive.max_connections was reached.", "transport"
+)
 REJECTED = _counter(
-    "connections_rejected", "Connections closed for what the client sent, or did not send in time.", "transport", "kind"
+    "connections_rejected",
+    "Connections closed because of what the client sent, or did not send in time.",
+    "transport",
+    "kind",
 )
 CERTIFICATE_FAILURES = _counter("tls_certificate_failures", "Changed TLS files that could not be used.")
 CERTIFICATE_EXPIRES = _gauge(
     "tls_certificate_expires_seconds",
-    "When the certificate of the TLS listeners expires, in seconds since 1970; 0 where there are none.",
+    "Time at which the certificate of the TLS listeners expires, in seconds since 1970; 0 without TLS listeners.",
 )
 FRAMES = _counter("frames", "Frames received.", "transport")
-FRAME_BYTES = _counter("frame_bytes", "Bytes of frames received, without framing.", "transport")
-FLAGGED = _counter("frames_flagged", "Frames that carry a flag (see docs/storage.md).", "flag")
-DISCARDED = _counter("discarded_bytes", "Bytes of frames beyond max_message.", "transport")
+FRAME_BYTES = _counter("frame_bytes", "Bytes of frames received, framing excluded.", "transport")
+FLAGGED = _counter("frames_flagged", "Frames with a flag (see docs/storage.md).", "flag")
+DISCARDED = _counter("discarded_bytes", "Bytes of frames beyond receive.max_message, which are not kept.", "transport")
 LOST = _counter(
     "udp_lost",
-    "Datagrams dropped: at the memory limit, beyond the sender's share, or by the kernel for a full socket buffer.",
+    "Datagrams lost: at the memory limit, beyond the sender's share of it, or in the kernel for a full socket buffer.",
     "where",
 )
 SHARE_EXCEEDED = _counter(
     "share_exceeded",
-    "Times that a sender had to wait because it held more than its share of the memory for frames not stored.",
+    "Times that reading of a sender paused because it held more than its share of receive.memory_limit.",
 )
 INFLATION_LIMITED = _counter(
     "inflation_limited",
-    "Times that a compressed stream had to wait, and compressed datagrams kept as they came, at receive.max_inflated.",
+    "Times that a compressed stream waited, and compressed datagrams kept compressed, because of receive.max_inflated.",
     "what",
 )
-SESSIONS_FAILED = _counter("relp_sessions_failed", "RELP sessions that ended with an error of the client.")
+SESSIONS_FAILED = _counter("relp_sessions_failed", "RELP sessions ended because of an error of the client.")
 RESENT = _counter(
-    "relp_resent_frames", "Frames sent again that were known: answered with the first copy, not stored again."
+    "relp_resent_frames", "Frames sent again and recognised: acknowledged with their first copy, not stored again."
 )
 RESENDS_FORGOTTEN = _counter(
     "relp_resends_forgotten",
-    "Frames of broken RELP sessions that are no longer remembered: sent again, they are stored.",
+    "Frames of broken RELP sessions that are no longer remembered: when they are sent again, they are stored again.",
 )
-PAUSED = _gauge("receive_paused", "1 while reading is paused because memory_limit is reached.")
-UNFINISHED = _gauge("unfinished_bytes", "Bytes of frames whose end has not arrived yet.")
+PAUSED = _gauge("receive_paused", "1 while reading is paused because receive.memory_limit is reached, else 0.")
+UNFINISHED = _gauge("unfinished_bytes", "Bytes received of frames whose end has not arrived yet.")
 
 # --- workers
-WORKERS_ENDED = _counter("workers_ended", "Workers that ended unasked, and were replaced.", "worker")
+WORKERS_ENDED = _counter("workers_ended", "Workers that ended unexpectedly and were replaced.", "worker")
 
 # --- journal
-UNSTORED = _gauge("journal_unstored_bytes", "Bytes read and not yet stored.")
+UNSTORED = _gauge("journal_unstored_bytes", "Bytes received and not stored yet.")
 SEGMENTS = _counter("journal_segments", "Segments stored.")
 SEGMENT_BYTES = _counter("journal_segment_bytes", "Bytes of segments stored.")
-PUT_SECONDS = _histogram("journal_put_seconds", "From the first try to stored, for each segment.")
-PUT_FAILURES = _counter("journal_put_failures", "Tries to store a segment that failed; each is tried again.")
+PUT_SECONDS = _histogram("journal_put_seconds", "Seconds to store a segment, from the first try on.")
+PUT_FAILURES = _counter("journal_put_failures", "Failed tries to store a segment; each is followed by another.")
 ACK_SECONDS = _histogram(
-    "ack_seconds", "From reading a frame that waits for an acknowledgement to its segment being stored."
+    "ack_seconds", "Seconds from reading the first frame of a segment with acknowledgements due until it is stored."
 )
 
 # --- archive
 COMMITS = _counter("archive_commits", "Commits of this receiver to the table.")
 ARCHIVED_ROWS = _counter("archive_rows", "Rows committed to the table.")
 ARCHIVED_BYTES = _counter("archive_bytes", "Bytes of data files committed to the table.")
-ARCHIVE_FAILURES = _counter("archive_failures", "Archive rounds that failed; each is tried again.")
-ARCHIVE_CONFLICTS = _counter("archive_conflicts", "Commits given up because another writer's won; planned again.")
-ARCHIVE_SECONDS = _histogram("archive_round_seconds", "One archive round, parse to commit.")
-BACKLOG_BYTES = _gauge(
-    "archive_backlog_bytes", "Bytes of frames stored in the journal and not yet in the table (this receiver)."
+ARCHIVE_FAILURES = _counter("archive_failures", "Failed archive rounds; each is followed by another.")
+ARCHIVE_CONFLICTS = _counter(
+    "archive_conflicts", "Commits given up because another writer's commit won; each is planned again."
 )
-BACKLOG_SEGMENTS = _gauge("archive_backlog_segments", "Segments stored and not yet in the table (this receiver).")
-ADOPTED = _counter("adopted_segments", "Segments of receivers that are gone, archived by this one.")
-DELETED = _counter("journal_segments_deleted", "Segments deleted because the table holds their rows.")
-QUARANTINED = _counter("quarantined_segments", "Segments that could not be read: kept under quarantine/ and passed.")
-COMPACTIONS = _counter("compactions", "Merges of small data files into one that were committed.")
+ARCHIVE_SECONDS = _histogram("archive_round_seconds", "Seconds of an archive round, from parsing to the commit.")
+BACKLOG_BYTES = _gauge(
+    "archive_backlog_bytes", "Bytes of frames of this receiver that are in the journal and not in the table yet."
+)
+BACKLOG_SEGMENTS = _gauge(
+    "archive_backlog_segments", "Segments of this receiver that are in the journal and not in the table yet."
+)
+ADOPTED = _counter("adopted_segments", "Segments of receivers that are gone, archived by this receiver.")
+DELETED = _counter("journal_segments_deleted", "Segments deleted because their rows are in the table.")
+QUARANTINED = _counter(
+    "quarantined_segments", "Segments that no version can read: copied to quarantine/, and passed over."
+)
+COMPACTIONS = _counter("compactions", "Committed merges of small data files into one.")
 COMPACTED_FILES = _counter("compacted_files", "Data files that were merged.")
-COMPACTED_BYTES = _counter("compacted_bytes", "Bytes of data files before and after they were merged.", "when")
-COMPACTION_CONFLICTS = _counter("compaction_conflicts", "Merges given up because others had changed the table.")
-RETIRED_FILES = _counter("retired_files", "Data files taken out of the table because of maintain.retention.")
+COMPACTED_BYTES = _counter("compacted_bytes", "Bytes of data files before and after merging.", "when")
+COMPACTION_CONFLICTS = _counter("compaction_conflicts", "Merges given up because another process changed the table.")
+RETIRED_FILES = _counter("retired_files", "Data files removed from the table by maintain.retention.")
 REMOVED_FILES = _counter(
-    "removed_files", "Data files deleted: replaced or retired long enough ago, or never committed."
+    "removed_files", "Data files deleted from the store: merged or retired long enough ago, or never committed."
 )
 CHECKPOINTS = _counter("checkpoints", "Checkpoints written to the table's log.")
 
 
 _frames, _frame_bytes = cache(FRAMES.labels), cache(FRAME_BYTES.labels)
-"""What counts for a transport: to find it anew for each read costs more than to count."""
+"""The counters of a transport, kept because finding them for each read takes longer than counting."""
 
 
-def count_frames(transport: str, frames: int, octets: int) -> None:
+def count_frames(transport: str, frames: int, nbytes: int) -> None:
     """Add to ``FRAMES`` and ``FRAME_BYTES``."""
     _frames(transport).inc(frames)
-    _frame_bytes(transport).inc(octets)
+    _frame_bytes(transport).inc(nbytes)
 
 
 def count_flags(flag_counts: dict[int, int]) -> None:
-    """Add to ``FLAGGED``: ``{bit value: frames}``."""
+    """Add to ``FLAGGED`` the numbers of frames by their flags (a value with one or more bits of ``Flag``)."""
     for bit, frames in flag_counts.items():
         for name in names(bit):
             FLAGGED.labels(name).inc(frames)
@@ -153,18 +165,18 @@ _LOGGER.propagate = False
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One kind of line in logsink's own log. ``text`` is a ``str.format`` template over the fields given to ``log``."""
+    """A kind of line in logsink's own log. ``text`` is a ``str.format`` template over the fields given to ``log``."""
 
     name: str
     level: int
     text: str
     matter: tuple[str, ...] | None = None
-    """Fields that tell apart what is written once and then counted; None: every line is written."""
+    """Fields whose values make a matter, which is written once and then counted; None: every line is written."""
     again: float = 3600.0
-    """Seconds after which a matter is new again."""
+    """Seconds after which a matter counts as new again."""
 
     def log(self, *, trace: BaseException | None = None, **fields: object) -> None:
-        """Emit. An ``error`` field that is an exception is shown as its message (and hint), ``trace`` with its traceback."""
+        """Emit the event. An exception among the fields is shown as message and hint, ``trace`` with its traceback."""
         if not _LOGGER.isEnabledFor(self.level):
             return
         shown = {k: _shown(v) for k, v in fields.items()}
@@ -178,7 +190,7 @@ class Event:
             self.write(due, trace)
 
     def write(self, due: Due, trace: BaseException | None = None) -> None:
-        """Write one line that may stand for several."""
+        """Write a line, which may stand for several."""
         text, fields = self.text.format(**due.fields), due.fields
         if due.times > 1:
             most = due.senders.most_common(3)
@@ -190,20 +202,23 @@ class Event:
 
 _NOTICES = Notices()
 _REPEATING: dict[str, Event] = {}
-_DECIDING = threading.Lock()  # merging logs from a thread of its own
+_DECIDING = threading.Lock()  # threads emit events too
 
 
-def start_over() -> None:
-    """Forget what was told and counted: a log begins."""
+def reset() -> None:
+    """Forget what was written and counted, because a new log begins."""
     global _NOTICES
     _NOTICES = Notices()
     _REPEATING.clear()
 
 
-def settle(*, at_the_end: bool = False) -> None:
-    """Write a line for each event that was counted long enough without one, at the end for all. Call it now and then."""
+def flush(*, final: bool = False) -> None:
+    """Write a line for each event that has been counted for long enough; ``final``: for all that have been counted.
+
+    Call it every minute or so, and at the end of the process.
+    """
     with _DECIDING:
-        overdue = _NOTICES.overdue(time.monotonic(), all_of_it=at_the_end)
+        overdue = _NOTICES.overdue(time.monotonic(), final=final)
     for name, due in overdue:
         _REPEATING[name].write(due)
 
@@ -243,12 +258,12 @@ CRASHED = Event("crashed", _E, "unexpected error in {where}: {error}", ("where",
 FEW_FILES = Event(
     "few_files",
     _W,
-    "may open only {limit} files, so at most {connections} connections, for all receive.max_connections (raise LimitNOFILE)",
+    "only {limit} files may be open, so {connections} connections, not receive.max_connections (raise LimitNOFILE)",
 )
 REFUSED_FULL = Event(
     "refused_full",
     _W,
-    "refused a connection from {sender}: {limit} are open, the most that receive.max_connections and the limit of files allow",
+    "refused a connection from {sender}: {limit} are open, which is the limit by receive.max_connections or open files",
     ("sender",),
 )
 ACCEPT_FAILED = Event(
@@ -265,12 +280,12 @@ BROKEN = Event("connection_broken", _W, "a {transport} connection of {sender} br
 SHARE = Event(
     "share",
     _W,
-    "reading of {sender} paused: it holds more than its share of receive.memory_limit, until more is stored",
+    "reading of {sender} paused until more is stored: it holds more than its share of receive.memory_limit",
     ("sender",),
 )
-CERTIFICATES_LOADED = Event("certificates_loaded", _I, "new connections use the changed TLS files ({cert})")
+CERTIFICATES_LOADED = Event("certificates_loaded", _I, "changed TLS files loaded for new connections ({cert})")
 CERTIFICATES_BROKEN = Event(
-    "certificates_broken", _E, "the changed TLS files are not used, those before stay in use: {error}"
+    "certificates_broken", _E, "changed TLS files rejected, the previous ones stay in use: {error}"
 )
 KEY_EXPOSED = Event("key_exposed", _W, "the private key {key} can be read by everybody on this machine (chmod o-rwx)")
 CERTIFICATE_EXPIRING = Event(
@@ -284,23 +299,25 @@ SESSION_FAILED = Event(
 RELP_WINDOW = Event(
     "relp_window",
     _W,
-    "{sender} has {frames} frames unacknowledged, receive.relp_window is {limit}: set it to the largest windowSize of all RELP "
-    "clients, or what one of them sends again may be stored without the flag maybe_resent",
+    "{sender} has {frames} unacknowledged frames, and receive.relp_window is {limit}: set it to the largest windowSize of all "
+    "RELP clients, or frames that a client sends again may be stored without the flag maybe_resent",
     ("sender",),
 )
-PAUSE = Event("pause", _W, "reading paused: {bytes} bytes are not stored yet, memory_limit is {limit}", (), again=60.0)
+PAUSE = Event(
+    "pause", _W, "reading paused: {bytes} bytes are not stored yet, receive.memory_limit is {limit}", (), again=60.0
+)
 RESUME = Event("resume", _I, "reading resumed after {seconds:.1f} s", (), again=60.0)
 UNFINISHED_CUT = Event(
     "unfinished_cut",
     _W,
-    "cut an unfinished frame of {bytes} bytes from {sender}: {total} bytes of unfinished frames, limit {limit}",
+    "cut an unfinished frame of {bytes} bytes from {sender}: unfinished frames have {total} bytes, the limit is {limit}",
     ("sender",),
 )
 UDP_LOST = Event("udp_lost", _W, "lost {datagrams} datagrams ({where})")
 RENEWED = Event(
     "renewed",
     _W,
-    "the store's clock has moved on by {seconds:g} s unseen; going on as receiver {receiver}",
+    "the store's clock was not read for {seconds:g} s; continuing as receiver {receiver}",
     (),
     again=60.0,
 )
@@ -313,16 +330,16 @@ COMMITTED = Event(
 SINGLE_DELETES = Event(
     "single_deletes",
     _W,
-    "the store refuses to delete many objects by one request, so each is deleted by its own: {error}",
+    "the store refused to delete several objects by one request; each gets a request of its own from now on: {error}",
 )
-QUARANTINE = Event("quarantine", _E, "{key} cannot be read and was moved to quarantine: {error}")
+QUARANTINE = Event("quarantine", _E, "copied unreadable object {key} to quarantine/: {error}")
 ADOPTION = Event("adopted", _I, "archived {segments} segments of receiver {receiver}, which is gone")
 COMPACTION = Event(
-    "compacted", _I, "committed version {version}: {files} files became {path}, {rows} rows, {bytes} bytes"
+    "compacted", _I, "committed version {version}: merged {files} files into {path}, {rows} rows, {bytes} bytes"
 )
-COMPACTION_PASSED = Event("compaction_passed", _W, "a data file is left as it is: {error}", ("error",))
-RETIRED = Event("retired", _I, "took {files} files, {bytes} bytes, of {first} to {last} out of the table")
-REMOVED = Event("removed", _I, "deleted {files} data files that no reader needs, {bytes} bytes")
+COMPACTION_PASSED = Event("compaction_passed", _W, "passed over a data file in merging: {error}", ("error",))
+RETIRED = Event("retired", _I, "removed {files} files of {first} to {last}, {bytes} bytes, from the table")
+REMOVED = Event("removed", _I, "deleted {files} data files that are no longer needed, {bytes} bytes")
 MAINTENANCE_FAILED = Event(
     "maintenance_failed", _W, "maintenance failed, trying again: {error}", ("error",), again=60.0
 )
@@ -334,15 +351,15 @@ CHECKPOINT_DAMAGED = Event(
 MACHINE_CODE_REFUSED = Event(
     "machine_code_refused",
     _W,
-    "kept machine code does not answer as it must, so numba is loaded instead, which takes longer: "
+    "kept machine code failed its test, so numba is loaded instead, which takes longer: "
     "install the versions of numba and llvmlite that logsink declares, and run python -m logsink.warm",
     (),
 )
-CHECKPOINTED = Event("checkpointed", _I, "checkpoint of version {version} written")
+CHECKPOINTED = Event("checkpointed", _I, "wrote a checkpoint of version {version}")
 
 
 class _Lines(logging.Formatter):
-    """``2026-11-22T03:12:05.123Z INFO ready`` or one JSON object a line."""
+    """Formats lines as ``2026-11-22T03:12:05.123Z INFO ready``, or as JSON objects."""
 
     def __init__(self, *, as_json: bool, worker: int) -> None:
         super().__init__()
@@ -350,27 +367,29 @@ class _Lines(logging.Formatter):
         self._prefix = f"worker {worker}: " if worker else ""
 
     def format(self, record: logging.LogRecord) -> str:
-        stamp = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        time_text = (
+            datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        )
         text = record.getMessage()
         if record.exc_info and record.exc_info[0]:
             sink = io.StringIO()
             traceback.print_exception(record.exc_info[1], file=sink)
             text += "\n" + sink.getvalue().rstrip()
         if not self._json:
-            return f"{stamp} {record.levelname} {self._prefix}{text}"
+            return f"{time_text} {record.levelname} {self._prefix}{text}"
         fields = getattr(record, "fields", {})
-        line = {"time": stamp, "level": record.levelname.lower(), "event": getattr(record, "event", record.name)}
+        line = {"time": time_text, "level": record.levelname.lower(), "event": getattr(record, "event", record.name)}
         return orjson.dumps(
             line | {"message": text} | self._worker | fields, default=str, option=orjson.OPT_NON_STR_KEYS
         ).decode()
 
 
 def setup(worker: int = 0, *, level: str = "info", as_json: bool = False, stream: TextIO | None = None) -> None:
-    """Send logsink's own log to ``stream`` (default stderr): ``level`` is debug, info, warning or error.
+    """Write logsink's own log to ``stream`` (default stderr) from ``level`` on: debug, info, warning or error.
 
-    The lines of one of several ``worker``s say which.
+    ``worker``: the number of this worker, which its lines then show; 0: there is only one.
     """
-    start_over()
+    reset()
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_Lines(as_json=as_json, worker=worker))
     _LOGGER.handlers[:] = [handler]

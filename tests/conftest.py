@@ -32,4 +32,4 @@ def either_form(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _own_log() -> None:
     """No test is told less because another one was told it before."""
-    telemetry.start_over()
+    telemetry.reset()

@@ -124,7 +124,7 @@ class Receiver:
                 return await self._receive(store, log, http) if await self._usable() else 0
             finally:
                 self._http.close()
-                telemetry.settle(at_the_end=True)
+                telemetry.flush(final=True)
 
     async def _usable(self) -> bool:
         """Whether the store could be used before it was told to stop. Raises what cannot mend itself."""
@@ -224,7 +224,7 @@ class Receiver:
                 self._certificates.refresh()
             self._intake.losses.refresh()
             self._intake.losses.report(self._loop.time())
-            telemetry.settle()
+            telemetry.flush()
 
     def _listen_stream(
         self, kind: str, addresses: Sequence[Address], connection: type[TcpConnection] | type[RelpConnection]
@@ -295,7 +295,7 @@ class Receiver:
         await self._until(self._archiver.drain(time.monotonic() + timeout), timeout)
         if left := self._archiver.health.segments:
             telemetry.NOT_ARCHIVED.log(segments=left)
-        telemetry.settle(at_the_end=True)
+        telemetry.flush(final=True)
         telemetry.STOPPED.log()
         return 0
 

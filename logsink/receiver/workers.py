@@ -91,7 +91,7 @@ class Workers:
             self._http.close()
             self._reserved.close()
             settling.cancel()
-            telemetry.settle(at_the_end=True)
+            telemetry.flush(final=True)
         return int(any(codes))
 
     @property
@@ -124,7 +124,7 @@ async def _settle() -> None:
     """Have what is counted for the log written now and then, until cancelled."""
     while True:
         await asyncio.sleep(ANSWER)
-        telemetry.settle()
+        telemetry.flush()
 
 
 def _together(reports: Mapping[int, Report]) -> list[Metric]:

@@ -34,7 +34,7 @@ def test_a_matter_is_told_once_then_counted_more_and_more_seldom() -> None:
     assert rest[0] == (61, 61)
     assert [b - a for (a, _), (b, _) in itertools.pairwise(rest[:5])] == [120, 240, 480, 960]
     assert len(lines) < 20
-    left = sum(due.times for _, due in notices.overdue(5 * HOUR, all_of_it=True))
+    left = sum(due.times for _, due in notices.overdue(5 * HOUR, final=True))
     assert sum(times for _, times in lines) + left == 5 * HOUR
 
 
@@ -89,7 +89,7 @@ def test_what_was_counted_of_one_sender_goes_with_its_next_line() -> None:
     due = take(notices, "a", 10.0, why="other")
     assert due is not None
     assert (due.times, due.senders) == (10, Counter({"a": 10}))
-    assert notices.overdue(HOUR, all_of_it=True) == []
+    assert notices.overdue(HOUR, final=True) == []
 
 
 def test_nothing_is_said_of_nothing() -> None:
@@ -107,10 +107,10 @@ def test_memory_is_bounded_and_the_longest_unheard_of_is_forgotten() -> None:
     for n in range(REMEMBERED + 1):
         assert take(notices, str(n), 60.0 * n + 60)
         take(notices, "steady", 60.0 * n + 60)
-    assert len(notices._told) == REMEMBERED
+    assert len(notices._known) == REMEMBERED
     for n in range(5 * REMEMBERED):
         take(notices, f"x{n}", 1e6)
-    assert len(notices._unsaid["rejected"][1].senders) <= REMEMBERED
+    assert len(notices._counted["rejected"][1].senders) <= REMEMBERED
 
 
 @pytest.mark.parametrize("as_json", [True, False])
@@ -120,7 +120,7 @@ def test_lines_say_how_often_and_whose(as_json: bool) -> None:
         telemetry.setup(as_json=as_json, stream=out)
         for n in range(1000):
             telemetry.SESSION_FAILED.log(transport="relp", sender=f"10.0.0.{n % 4}", error="garbage")
-        telemetry.settle(at_the_end=True)
+        telemetry.flush(final=True)
     finally:
         telemetry.setup()
     *first, last = out.getvalue().splitlines()

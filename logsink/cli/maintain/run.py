@@ -38,7 +38,7 @@ async def _run(config: Config, *, once: bool, dry_run: bool) -> int:
         finally:
             maintenance.close()
             rounds.close()
-            telemetry.settle(at_the_end=True)
+            telemetry.flush(final=True)
 
 
 async def _everything(maintenance: Maintenance) -> int:
@@ -70,7 +70,7 @@ async def _until_told(maintenance: Maintenance, every: float) -> int:
             await asyncio.gather(work, return_exceptions=True)
             break
         _print(report(work.result()))
-        telemetry.settle()
+        telemetry.flush()
         thorough = False
         await asyncio.wait([told], timeout=every)
     told.cancel()

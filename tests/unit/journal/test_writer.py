@@ -242,7 +242,7 @@ async def test_a_store_that_is_down_is_one_line_and_a_count(monkeypatch: pytest.
         await bench.journal.flush()
         store.trouble += [Unavailable("cannot put: 503") for _ in range(8)]
     await bench.journal.aclose()
-    telemetry.settle(at_the_end=True)
+    telemetry.flush(final=True)
     telemetry.setup()
     lines = [line for line in out.getvalue().splitlines() if "cannot store segment" in line]
     assert len(lines) == 2

@@ -101,7 +101,7 @@ async def test_without_files_it_rests_and_goes_on() -> None:
     client.close()
     await until(lambda: peers.lost)
     acceptor.close()
-    telemetry.settle(at_the_end=True)
+    telemetry.flush(final=True)
     telemetry.setup()
     first, *rest = out.getvalue().splitlines()
     assert f"cannot accept connections on 127.0.0.1:{acceptor_port} (tcp), trying again: [Errno 24]" in first

@@ -356,7 +356,7 @@ async def test_a_client_that_has_more_unacknowledged_shows_its_window(
     await client.answers(12)
     assert [flags for _, flags in await scene.stored()] == [AGAIN] * 12
     assert scene.bench.intake.senders.window >= 12
-    assert "has 6 frames unacknowledged, receive.relp_window is 5" in caplog.text
+    assert "has 6 unacknowledged frames, and receive.relp_window is 5" in caplog.text
     await client.farewell()
 
 

@@ -160,7 +160,7 @@ async def test_a_refused_batch_is_deleted_one_by_one_and_that_is_said_once(
     assert [entry.key async for entry in store.list()] == ["c"]
     assert [request.method for request in proxy.requests] == ["POST", "DELETE", "DELETE", "DELETE", "GET"]
     (line,) = caplog.messages
-    assert "each is deleted by its own: " in line
+    assert "each gets a request of its own from now on: " in line
     assert code in line
 
 
