@@ -64,4 +64,4 @@ def test_exchanged_arguments_in_kept_machine_code(installation: Path, tmp_path: 
     again, said = run(installation, QUERY, url)
     assert again == rows
     assert (len(said), said[-1]) == (3, "True")
-    assert len([line for line in said if "kept machine code does not answer as it must" in line]) == 1
+    assert len([line for line in said if "kept machine code failed its test" in line]) == 1
