@@ -33,10 +33,10 @@ def check(config_file: Path | None, connect: bool, **given: object) -> None:
     problems: list[LogsinkError] = []
     warnings: list[str] = []
     if config.tls.cert is not None:
-        from logsink.net.tls import checked
+        from logsink.net import check_tls_files
 
         try:
-            warnings = checked(config.tls, time.time())
+            warnings = check_tls_files(config.tls, time.time())
         except LogsinkError as error:
             problems.append(error)
     found = ""

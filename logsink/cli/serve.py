@@ -18,9 +18,8 @@ from logsink.errors import ConfigError
 
 if TYPE_CHECKING:
     from logsink.config import Config
-    from logsink.net.ports import Handed
-    from logsink.receiver.receiver import Receiver
-    from logsink.receiver.workers import Workers
+    from logsink.net import HandedSockets
+    from logsink.receiver import Receiver, Workers
 
 
 @click.command()
@@ -60,9 +59,9 @@ def command(config_file: Path | None, ready_file: Path | None, log_format: str, 
       logsink serve
       logsink serve --store s3://my-logs/prod --relp 0.0.0.0:2514 --tcp 0.0.0.0:5514 --http 127.0.0.1:9514
     """
-    from logsink.net.activation import handed
+    from logsink.net import handed_sockets
 
-    sockets = handed(os.environ, os.getpid())
+    sockets = handed_sockets(os.environ, os.getpid())
     config = effective(config_file, given | _handed_addresses(sockets))
     if sockets and config.workers > 1:
         raise ConfigError(
@@ -95,7 +94,7 @@ def command(config_file: Path | None, ready_file: Path | None, log_format: str, 
         return runner.run(serve())
 
 
-def _handed_addresses(sockets: Handed) -> dict[str, object]:
+def _handed_addresses(sockets: HandedSockets) -> dict[str, object]:
     """Addresses of sockets that were handed over, as the settings that they replace."""
     found: dict[str, list[str]] = {}
     for kind, address in sockets:
@@ -103,20 +102,17 @@ def _handed_addresses(sockets: Handed) -> dict[str, object]:
     return {parameter(key): one if SETTINGS[key].kind.many else one[0] for key, one in found.items()}
 
 
-def _receiver(config: Config, sockets: Handed, ready_file: Path | None) -> Receiver:
+def _receiver(config: Config, sockets: HandedSockets, ready_file: Path | None) -> Receiver:
     without_pandas()
-    from logsink.net.ports import Ports
-    from logsink.receiver.ready_file import write_ready_file
-    from logsink.receiver.receiver import Receiver
+    from logsink.net import Ports
+    from logsink.receiver import Receiver, write_ready_file
 
     announce = partial(write_ready_file, ready_file) if ready_file else None
     return Receiver(config, announce=announce, ports=Ports(config.listen, sockets))
 
 
 def _workers(config: Config, setup: Callable[..., None], ready_file: Path | None) -> Workers:
-    from logsink.receiver.workers import (
-        Workers,  # nothing of what receives is needed in the process that holds them together
-    )
+    from logsink.receiver import Workers  # without what only their own processes need
 
     return Workers(config, setup, ready_file=ready_file)
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from logsink.journal.segment import Segment
 from logsink.kernel import I32, U8, Bytes, ReadI32, copy, kernel
 from logsink.parse import Frames, Origin, Origins
-from logsink.wire.batch import Batch
+from logsink.wire import Batch
 
 FRAME_OVERHEAD = 24
 """Bytes of memory for each frame beside its own bytes: its offset, flags, time and origin, and what encoding adds."""

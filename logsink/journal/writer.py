@@ -33,7 +33,7 @@ from logsink.journal.fill import Fill, Memory
 from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.parse import Origin, Origins, Settings
 from logsink.store import Store, put_once
-from logsink.wire.batch import Batch
+from logsink.wire import Batch
 
 _BACKOFF_FIRST, _BACKOFF_MOST = 0.05, 5.0
 """Seconds between tries of a failed PUT: doubled each time, then jittered by half."""

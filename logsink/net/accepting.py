@@ -92,7 +92,7 @@ class Acceptor:
         self._loop.add_reader(self.socket.fileno(), self._readable)
 
 
-def alert(sock: socket.socket, seconds: float) -> None:
+def keep_alive(sock: socket.socket, seconds: float) -> None:
     """Have connections to a listening socket end whose peer gives no sign of life for so long.
 
     The kernel asks after half of that, and then every sixth of it; what was sent and not acknowledged meanwhile counts, too.

@@ -15,7 +15,7 @@ from typing import Final
 
 from logsink.errors import ConfigError
 from logsink.kinds import Address
-from logsink.net.ports import KINDS, Handed
+from logsink.net.ports import KINDS, HandedSockets
 
 FIRST: Final = 3
 """The first descriptor that is handed over."""
@@ -23,7 +23,7 @@ FIRST: Final = 3
 _NAMES: Final = (*KINDS, "http")
 
 
-def handed(environ: Mapping[str, str], pid: int) -> Handed:
+def handed_sockets(environ: Mapping[str, str], pid: int) -> HandedSockets:
     """The sockets that are for this process, by kind of listener and address. ``ConfigError`` for one that is of no use."""
     if environ.get("LISTEN_PID") != str(pid):
         return {}

@@ -27,7 +27,7 @@ from logsink import telemetry
 from logsink.kinds import Address
 from logsink.net.accepting import Acceptor
 
-CONNECTIONS: Final = 64
+HTTP_CONNECTIONS: Final = 64
 """Connections at a time: a Prometheus or two, a balancer's checks, people."""
 
 HEAD: Final = 16 << 10
@@ -100,7 +100,7 @@ class Http:
         self,
         report: Callable[[], Awaitable[Report]],
         *,
-        connections: int = CONNECTIONS,
+        connections: int = HTTP_CONNECTIONS,
         opening: float = OPENING,
         answering: float = ANSWERING,
     ) -> None:

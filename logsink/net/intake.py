@@ -20,8 +20,7 @@ from logsink.net.rates import Rates, Windows
 from logsink.net.senders import WINDOW, Senders
 from logsink.net.shares import Shares
 from logsink.parse import Origin, Origins
-from logsink.wire import framing, relp
-from logsink.wire.batch import Batch, Scratch
+from logsink.wire import Batch, Framer, RelpSession, Scratch
 
 READ = 256 * 1024
 """Octets of one read at most: enough that a read of a busy connection costs little beside its frames."""
@@ -80,11 +79,11 @@ class Intake:
         max_per_sender: int | None = None,
         relp_window: int = WINDOW,
         max_inflated: int = 64 << 20,
-        lull: float = LULL,
+        ack_delay: float = LULL,
     ) -> None:
         self.max_message = max_message
-        self.lull = lull
-        carry = max(framing.carry_limit(max_message), relp.carry_limit(max_message))
+        self.lull = min(LULL, ack_delay)
+        carry = max(Framer.longest_carry(max_message), RelpSession.longest_carry(max_message))
         size = -(-(carry + READ) // 8) * 8
         self.buffer = np.zeros(size, np.uint8)
         self.view = self.buffer.data

@@ -39,7 +39,7 @@ _CLAIMS: Final = Path("/proc/net/unix")
 
 _LINUX: Final = sys.platform == "linux"
 
-Handed = Mapping[tuple[str, Address], socket.socket]
+HandedSockets = Mapping[tuple[str, Address], socket.socket]
 """Sockets that were open before this process began, by kind and address."""
 
 
@@ -50,7 +50,7 @@ class Ports:
     it has seen to it that the addresses are theirs.
     """
 
-    def __init__(self, listen: Listen, handed: Handed | None = None, *, member: bool = False) -> None:
+    def __init__(self, listen: Listen, handed: HandedSockets | None = None, *, member: bool = False) -> None:
         self._listen, self._handed, self._member = listen, dict(handed or {}), member
         self._opened: list[tuple[str, Address]] = []
 

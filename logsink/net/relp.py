@@ -20,10 +20,7 @@ from logsink.net.intake import Intake
 from logsink.net.resends import Opening, Read
 from logsink.net.senders import Sender
 from logsink.net.stream import LINGER, PLAIN, Port, StreamConnection
-from logsink.wire.batch import Batch
-from logsink.wire.foreign import ON_RELP
-from logsink.wire.relp import RelpSession, State
-from logsink.wire.resend import Digests, History, Taken, digests
+from logsink.wire import ON_RELP, Batch, Digests, History, RelpSession, RelpState, Taken, digests
 
 _REPEATS = int(Flag.MAYBE_RESENT | Flag.SENT_TWICE)
 
@@ -105,7 +102,7 @@ class RelpConnection(StreamConnection):
         self._taken = self._relp.taken
         self.intake.senders.unacknowledged(self._taken - self._relp.answered, self.origin)
         self._mark_repeat(batch, read.digests)
-        if self._relp.state is State.CLOSING and not self._parted:
+        if self._relp.state is RelpState.CLOSING and not self._parted:
             self._closed = True
         if read.after > read.before and self._first and not self._first.take(read):
             self.fresh(read)

@@ -21,8 +21,7 @@ import numpy as np
 from logsink import telemetry
 from logsink.flags import Flag
 from logsink.net.senders import REOPENED, Peer, Sender, Senders
-from logsink.wire.batch import Batch
-from logsink.wire.resend import Digests, Unanswered, Verdict, judge
+from logsink.wire import Batch, Digests, Unanswered, Verdict, judge
 
 OLDER: Final = 5.0
 """Seconds to wait for the end of older sessions that the sender has closed: all there is to read is in this system already."""

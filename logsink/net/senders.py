@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from logsink import telemetry
 from logsink.parse import Origin
-from logsink.wire.resend import History, Unanswered
+from logsink.wire import History, Unanswered
 
 FRAMES: Final = 1 << 22
 """Digests in all, of open and broken sessions: 64 MiB."""

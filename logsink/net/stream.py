@@ -21,10 +21,19 @@ from logsink.net import tls
 from logsink.net.intake import READ, Intake
 from logsink.net.tls import Certificates
 from logsink.parse import Origin
-from logsink.wire.batch import Batch
-from logsink.wire.foreign import Test
-from logsink.wire.inflate import StreamInflater
-from logsink.wire.opening import Admit, Deliver, Inflate, Opening, Rejection, StartSession, StartTls, State
+from logsink.wire import (
+    Admit,
+    Batch,
+    Deliver,
+    Foreigners,
+    Inflate,
+    Opening,
+    Rejection,
+    Stage,
+    StartSession,
+    StartTls,
+    StreamInflater,
+)
 
 EARLY = 1 << 16
 """Octets of one read before TLS has taken over: what a TLS protocol takes at a time."""
@@ -76,7 +85,7 @@ class StreamConnection(asyncio.BufferedProtocol):
 
     kinds: tuple[str, str]
     """The transport's names, as in the column ``transport``: without TLS, with it."""
-    foreigners: tuple[tuple[str, Test], ...]
+    foreigners: Foreigners
     """What does not belong on this port."""
     compressible: bool
     """Whether the stream may be compressed."""
@@ -148,7 +157,7 @@ class StreamConnection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         view = self.intake.view
-        if self._opening.state is not State.PLAIN_SESSION:
+        if self._opening.stage is not Stage.PLAIN_SESSION:
             return view[: READ if self.transport else EARLY]
         carry = self._session.carry
         self._carried = len(carry)
@@ -157,7 +166,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         return view[len(carry) : len(carry) + READ]
 
     def buffer_updated(self, nbytes: int) -> None:
-        if self._opening.state is State.PLAIN_SESSION:
+        if self._opening.stage is Stage.PLAIN_SESSION:
             self._cut(self._carried + nbytes)
             self._lull(nbytes)
             return
@@ -171,7 +180,7 @@ class StreamConnection(asyncio.BufferedProtocol):
             self._hold(self.transport, True)  # a loop may read once although it was paused before it began to
         else:
             self._advance()
-        if self._raw and self._opening.state is State.HANDSHAKE:
+        if self._raw and self._opening.stage is Stage.HANDSHAKE:
             self._raw.pause_reading()  # until TLS takes over
 
     def _lull(self, nbytes: int) -> None:

@@ -8,10 +8,7 @@ import socket
 
 from logsink.net.intake import Intake
 from logsink.net.stream import PLAIN, Port, StreamConnection
-from logsink.wire.batch import Batch
-from logsink.wire.foreign import ON_SYSLOG
-from logsink.wire.framing import Framer
-from logsink.wire.inflate import inflated
+from logsink.wire import ON_SYSLOG, Batch, Framer, inflated
 
 
 class TcpConnection(StreamConnection):

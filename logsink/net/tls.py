@@ -21,10 +21,7 @@ from logsink import telemetry
 from logsink.config import Tls
 from logsink.errors import ConfigError
 from logsink.net.identity import Permitted, expires, names, subject
-from logsink.wire.opening import Rejection
-
-REFRESH = 5.0
-"""Seconds between looks at the files."""
+from logsink.wire import Rejection
 
 SOON, DAY = 14 * 86400.0, 86400.0
 """Seconds before its end from which on a certificate is warned about, and between two warnings."""
@@ -146,7 +143,7 @@ class Certificates:
             telemetry.CERTIFICATE_EXPIRING.log(cert=self._settings.cert, date=date)
 
 
-def checked(settings: Tls, now: float) -> list[str]:
+def check_tls_files(settings: Tls, now: float) -> list[str]:
     """Warnings about the files of ``settings``, which name a certificate. ``ConfigError`` when a listener could not use them.
 
     As a listener does, it opens them and finds out whether the key belongs to the certificate; and whether that has expired.

@@ -21,9 +21,7 @@ from logsink.net.intake import READ, Intake
 from logsink.net.ports import bound
 from logsink.net.recvmmsg import ManyDatagrams
 from logsink.parse import Origin, Origins
-from logsink.wire.batch import Batch
-from logsink.wire.datagrams import REMEMBERED, SLOT, Datagrams
-from logsink.wire.inflate import READ_LIMIT, inflated
+from logsink.wire import READ_LIMIT, REMEMBERED, SLOT, Batch, Datagrams, inflated
 
 MOST = 256
 """Datagrams that the kernel hands over at a time. Of their slots, 64 KiB each, only what datagrams fill becomes memory."""

@@ -9,3 +9,20 @@
 Here is decided in which order things start, what happens when memory runs short, and what must be done before the process may
 end. How bytes are read, stored or archived is the business of ``net/``, ``journal/`` and ``archive/``.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from logsink.platform.lazy import exports
+
+if TYPE_CHECKING:
+    from logsink.receiver.ready_file import write_ready_file
+    from logsink.receiver.receiver import Receiver
+    from logsink.receiver.workers import Workers
+else:
+    __getattr__ = exports(
+        __name__, {"ready_file": ("write_ready_file",), "receiver": ("Receiver",), "workers": ("Workers",)}
+    )
+
+__all__ = ["Receiver", "Workers", "write_ready_file"]

@@ -1,4 +1,4 @@
-"""A receiver's life: wire the parts together, receive until told to stop, drain.
+"""The life of one receiver: put the parts together, receive until told to stop, drain.
 
 ::
 
@@ -6,7 +6,7 @@
                                    -> maintenance       readiness: all of them, at /readyz
 
 Start: HTTP listens; the store is proved to honour put-if-absent and the table is created (``archive.preparation``, which tries
-again where that may help); then syslog is listened for.
+again where that may help); then the listeners for syslog open.
 Stop: no new connections; peers are told; what they still send is read until they end or ``drain_timeout``; then everything
 is stored, acknowledged and archived. What could not be archived is in the journal, where queries and other receivers find it.
 """
@@ -15,43 +15,50 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from logsink import __version__, telemetry
+from logsink import __version__, journal, telemetry, wire
 from logsink.archive import Archiver, DeltaLog, Maintenance, Preparation, Rounds
 from logsink.config import Config
-from logsink.journal import Journal, ReceiverIds, fill
+from logsink.journal import Journal, ReceiverIds
 from logsink.kernel import compile_all
 from logsink.kinds import Address
-from logsink.net.accepting import Acceptor, alert
-from logsink.net.http import CONNECTIONS, Http, Readiness, Report
-from logsink.net.intake import LULL, Intake
-from logsink.net.ports import KINDS, Ports
-from logsink.net.relp import RelpConnection, small_segments
-from logsink.net.stream import Port, StreamConnection
-from logsink.net.tcp import TcpConnection
-from logsink.net.tls import REFRESH, Certificates
-from logsink.net.udp import UdpListener
+from logsink.net import (
+    HTTP_CONNECTIONS,
+    KINDS,
+    Acceptor,
+    Certificates,
+    Http,
+    Intake,
+    Port,
+    Ports,
+    Readiness,
+    RelpConnection,
+    Report,
+    StreamConnection,
+    TcpConnection,
+    UdpListener,
+    keep_alive,
+    small_segments,
+)
 from logsink.parse import Settings
-from logsink.platform import malloc
+from logsink.platform import files, malloc
 from logsink.store import Store, open_store
-from logsink.wire import datagrams, framing, relp, resend
 
 FILES = 256
 """Files that a receiver has open besides connections to it, at most: 32 connections to the store, data files, kernels, its log.
 
 They are kept in reserve: connections are refused before these are used up, or nothing could be acknowledged any more."""
 
-HELD_ROUNDS = 2
-"""Archive rounds whose frames may wait in memory; segments beyond that are read again from the journal."""
+KEPT_ROUNDS = 2
+"""Archive rounds whose frames are kept in memory; segments beyond that are read again from the journal."""
 
-LOOP = (datagrams, framing, relp, resend, fill)
-"""Modules whose kernels the event loop runs, for every read: compiled before anybody is let in, which is also how they are the
-quickest to call (2 us, where machine code loaded without numba takes 28)."""
+LOOP_ROOMS = (wire, journal)
+"""Rooms whose kernels the event loop runs for every read. They are compiled before the first connection is accepted, which also
+makes them the quickest to call (2 us, where machine code loaded without numba takes 28)."""
 
 REUSED_ALLOCATION = 16 << 20
 """Bytes up to which malloc uses an allocation again. In fresh pages, the 4 MB of an object take 15 ms to be read, not 7."""
@@ -62,15 +69,18 @@ KEPT_FREE = 64 << 20
 ARENAS = 2
 """Arenas of malloc. It would make eight for each core, and 70 MB that 30 threads free here and there would not come back."""
 
-GIVING_UP = 2.0
+STORE_TIMEOUT_AT_STOP = 2.0
 """Seconds that a request to a store which does not answer may take to end, when told to stop before it could be used."""
 
+WATCH = 5.0
+"""Seconds between two looks at what changes outside of this process: TLS files, and datagrams that the kernel dropped."""
+
 REST = 1.0
-"""Compaction rests as long as it works: receiving has at least half of the core that it would take."""
+"""Seconds that compaction rests for each second that it works: receiving has at least half of the core that it would take."""
 
 
 def new_receiver() -> str:
-    """An id for one life of a receiving process: a UUIDv7 (RFC 9562), so that ids sort by the time they began."""
+    """Return an id for one life of a receiving process: a UUIDv7 (RFC 9562, 5.7), so that ids sort by the time they began."""
     millis, entropy = time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10))
     value = millis << 80 | 0x7 << 76 | (entropy >> 66 & 0xFFF) << 64 | 0b10 << 62 | entropy & (1 << 62) - 1
     text = f"{value:032x}"
@@ -92,7 +102,7 @@ class Receiver:
         self._hurry = asyncio.Event()
         self._acceptors: list[Acceptor] = []
         self._udp: list[UdpListener] = []
-        connections, http = allow_files(config.receive.max_connections)
+        connections, http = allow_connections(config.receive.max_connections)
         self._http = Http(self._report, connections=http)
         self._addresses: dict[str, list[str]] = {kind: [] for kind in KINDS}
         self._certificates: Certificates | None = None
@@ -106,11 +116,11 @@ class Receiver:
             max_per_sender=receive.max_connections_per_sender,
             relp_window=receive.relp_window,
             max_inflated=receive.max_inflated,
-            lull=min(LULL, config.journal.ack_delay),
+            ack_delay=config.journal.ack_delay,
         )
 
     async def run(self) -> int:
-        """Receive until ``stop``; the exit code: 0 when everything received is stored, 1 when not."""
+        """Receive until ``stop``, and return the exit code: 0 when everything received is stored, 1 when not."""
         self._loop.set_exception_handler(unexpected)
         malloc.configure(arenas=ARENAS, mmap_threshold=REUSED_ALLOCATION, trim_threshold=KEPT_FREE)
         async with open_store(self._config.store) as store:
@@ -127,7 +137,7 @@ class Receiver:
                 telemetry.flush(final=True)
 
     async def _usable(self) -> bool:
-        """Whether the store could be used before it was told to stop. Raises what cannot mend itself."""
+        """Wait until the store can be used or ``stop`` is called, and return whether it can. Raises what does not pass."""
         started = self._loop.create_task(self._preparation.run())
         ends: set[asyncio.Future[Any]] = {started, self._stop}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -137,13 +147,13 @@ class Receiver:
         if self._preparation.error:
             telemetry.GIVEN_UP.log(why=self._stop.result(), error=self._preparation.error)
         started.cancel()
-        await asyncio.wait({started}, timeout=GIVING_UP)
+        await asyncio.wait({started}, timeout=STORE_TIMEOUT_AT_STOP)
         telemetry.STOPPED.log()
         return False
 
     async def _receive(self, store: Store, log: DeltaLog, http: str | None) -> int:
-        """Receive until ``stop``, on a store that can be used."""
-        await self._loop.run_in_executor(None, compile_all, *LOOP)
+        """Receive until ``stop``, on a store that can be used, and return the exit code."""
+        await self._loop.run_in_executor(None, compile_all, *LOOP_ROOMS)
         self._begin(store, log)
         duties = (self._archiver.run(), self._maintain(), self._watch(), self._receiver_ids.watch())
         upkeep = [self._loop.create_task(duty) for duty in duties]
@@ -164,11 +174,11 @@ class Receiver:
 
     @property
     def stopping(self) -> bool:
-        """Whether it has been told to stop."""
+        """Whether ``stop`` was called."""
         return self._stop.done()
 
     def stop(self, why: str) -> None:
-        """Drain, and end."""
+        """Have ``run`` drain and return; ``why`` is for the log."""
         if not self._stop.done():
             self._stop.set_result(why)
 
@@ -177,18 +187,18 @@ class Receiver:
         self._hurry.set()
 
     def report(self) -> Report:
-        """How it is."""
+        """Return whether the receiver is ready, and its metrics."""
         if self._ready:
             self._intake.losses.refresh()
             telemetry.UNSTORED.set(self._journal.unstored)
         return Report(self._readiness(), list(telemetry.REGISTRY.collect()))
 
     def _begin(self, store: Store, log: DeltaLog) -> None:
-        """The parts behind the listeners."""
+        """Make the parts behind the listeners."""
         config, receive = self._config, self._config.receive
         self._rounds = Rounds(log)
         self._maintenance = Maintenance(self._rounds, config.archive, config.maintain, rest=REST)
-        self._archiver = Archiver(self._rounds, config.archive, hold=HELD_ROUNDS * config.archive.max_bytes)
+        self._archiver = Archiver(self._rounds, config.archive, hold=KEPT_ROUNDS * config.archive.max_bytes)
         self._journal = Journal(
             store,
             self._receiver_ids.current,
@@ -217,9 +227,9 @@ class Receiver:
         self._ports.prove()
 
     async def _watch(self) -> None:
-        """Look after what changes outside of this process."""
+        """Look at what changes outside of this process, until cancelled."""
         while True:
-            await asyncio.sleep(REFRESH)
+            await asyncio.sleep(WATCH)
             if self._certificates is not None:
                 self._certificates.refresh()
             self._intake.losses.refresh()
@@ -240,7 +250,7 @@ class Receiver:
 
         for address in addresses:
             for sock in self._ports.open(kind, address):
-                alert(sock, receive.keepalive)
+                keep_alive(sock, receive.keepalive)
                 if kind.startswith("relp"):
                     small_segments(sock)
                 self._acceptors.append(Acceptor(kind, sock, connect))
@@ -252,7 +262,7 @@ class Receiver:
         telemetry.LISTENING.log(address=self._addresses[kind][-1], transport=kind)
 
     async def _maintain(self) -> None:
-        """Look after the store now and then, until cancelled."""
+        """Compact, expire and clean up the store every ``maintain.every`` seconds, until cancelled."""
         while True:
             await asyncio.sleep(self._config.maintain.every)
             try:
@@ -269,7 +279,7 @@ class Receiver:
         self._intake.pressure(paused)
 
     async def _drain(self) -> int:
-        """Read to the peers' ends, store, archive; the exit code."""
+        """Read until the peers end, store and archive everything, and return the exit code."""
         if not self._stop.done():
             error = self._journal.failed.exception()
             telemetry.FATAL.log(error=error)
@@ -300,7 +310,7 @@ class Receiver:
         return 0
 
     async def _until(self, work: Awaitable[object], timeout: float) -> bool:
-        """Whether ``work`` finished within ``timeout`` seconds and before ``hurry``; it is cancelled if not."""
+        """Return whether ``work`` finished within ``timeout`` seconds and before ``hurry``; it is cancelled if not."""
         task = asyncio.ensure_future(work)
         hurry = self._loop.create_task(self._hurry.wait())
         ends: set[asyncio.Future[Any]] = {task, hurry, self._journal.failed}
@@ -343,20 +353,17 @@ class Receiver:
         return Readiness(not (self._intake.draining or journal.paused or failing or journal.failed.done()), detail)
 
 
-def allow_files(connections: int) -> tuple[int, int]:
-    """How many connections there may be, of senders (at most so many) and to HTTP, so that ``FILES`` are left for all else.
+def allow_connections(connections: int) -> tuple[int, int]:
+    """Return how many ``connections`` of senders, and how many to HTTP, leave ``FILES`` files for everything else.
 
-    Raises the limit of open files, which often is 1,024, to what the system allows without privileges.
+    Raises the limit of open files as far as that is needed and allowed; logs where it is not enough.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = connections + CONNECTIONS + FILES
-    limit = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-    if soft != resource.RLIM_INFINITY and soft < limit:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    needed = connections + HTTP_CONNECTIONS + FILES
+    limit = files.allow_files(needed)
     if limit == needed:
-        return connections, CONNECTIONS
+        return connections, HTTP_CONNECTIONS
     most = max(limit - FILES, limit // 4)
-    http = min(CONNECTIONS, max(most // 8, 1))
+    http = min(HTTP_CONNECTIONS, max(most // 8, 1))
     telemetry.FEW_FILES.log(limit=limit, connections=most - http)
     return most - http, http
 

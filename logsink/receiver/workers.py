@@ -26,8 +26,7 @@ from prometheus_client import Metric
 from logsink import telemetry
 from logsink.config import Config
 from logsink.errors import LogsinkError
-from logsink.net.http import Http, Readiness, Report
-from logsink.net.ports import Ports, Reservation
+from logsink.net import Http, Ports, Readiness, Report, Reservation
 from logsink.receiver.ready_file import write_ready_file
 
 PAUSE, LONGEST_PAUSE = 1.0, 60.0

@@ -70,10 +70,13 @@ _RELP: Final = _growing(
 )
 _SYSLOG: Final = _growing(rb"(?:[0-9]{1,9})?", rb" ?", rb"<", rb"[0-9]")
 
-ON_SYSLOG: Final = (*_COMMON, ("relp", _RELP))
+Foreigners = tuple[tuple[str, Test], ...]
+"""Protocols that do not belong on a port: the name of each, and its test."""
+
+ON_SYSLOG: Final[Foreigners] = (*_COMMON, ("relp", _RELP))
 """What does not belong on a port for syslog over TCP or TLS."""
 
-ON_RELP: Final = (*_COMMON, ("syslog", _SYSLOG))
+ON_RELP: Final[Foreigners] = (*_COMMON, ("syslog", _SYSLOG))
 """What does not belong on a port for RELP."""
 
 REASONS: Final = {
@@ -86,7 +89,7 @@ REASONS: Final = {
 }
 
 
-def foreign(first: bytes, tests: tuple[tuple[str, Test], ...], *, ended: bool = False) -> str | None:
+def foreign(first: bytes, tests: Foreigners, *, ended: bool = False) -> str | None:
     """Return which foreign protocol a connection begins with; '': none of them, None: that cannot be said yet.
 
     ``tests`` is ``ON_SYSLOG`` or ``ON_RELP``. ``ended``: nothing more will come, so what is in doubt belongs here.

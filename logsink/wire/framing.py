@@ -47,11 +47,6 @@ _ZLIB_DICTIONARY = 0x20  # flag: a preset dictionary follows, which nobody here 
 _UNDECIDED, _TEXT = -1, 0
 
 
-def carry_limit(max_message: int) -> int:
-    """Return the most bytes that ``Framer.carry`` ever holds: a frame, its count and space, its line end."""
-    return max_message + 16
-
-
 @kernel
 def zlib_head(first: int, second: int) -> bool:
     """Return whether two bytes begin a zlib stream as senders make it (RFC 1950, 2.2).
@@ -230,6 +225,11 @@ class Framer:
         self._scratch = scratch
         self._limit = max_message
         self._state = np.zeros(6, np.int64)
+
+    @staticmethod
+    def longest_carry(max_message: int) -> int:
+        """Return the most bytes that ``carry`` ever holds: a frame, its count and space, its line end."""
+        return max_message + 16
 
     @property
     def discarded(self) -> int:

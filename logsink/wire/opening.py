@@ -15,7 +15,7 @@ The caller reports what happens to the connection and does what ``next_action`` 
     admitted(), secured(), abandoned(),        Deliver, Inflate, Rejection
     reject(...)
 
-``TRANSITIONS`` is the law. Bytes, the end of the stream and the time-out may come in every state: bytes are kept for the stage
+``TRANSITIONS`` is the law. Bytes, the end of the stream and the time-out may come in every stage: bytes are kept for the stage
 that reads them, what one stage leaves over belongs to the next, and an end that comes with first bytes settles what they are.
 ``admitted``, ``secured``, ``abandoned`` and ``reject`` answer an action: where nobody asked, they are an error of the caller
 (``RuntimeError``). Once the opening is over, everything is ignored, because what was under way may still come to its end.
@@ -26,7 +26,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from logsink.wire.foreign import REASONS, Test, foreign
+from logsink.wire.foreign import REASONS, Foreigners, foreign
 from logsink.wire.inflate import stream_kind
 from logsink.wire.proxy import ProxyHeader
 
@@ -34,7 +34,7 @@ JUDGED: Final = 4096
 """First bytes of a session that are compared with foreign protocols: more than any of these needs."""
 
 
-class State(Enum):
+class Stage(Enum):
     """What the connection is doing."""
 
     ACCEPTED = auto()
@@ -74,40 +74,40 @@ class Event(Enum):
     ENDED = auto()
 
 
-TRANSITIONS: Final[dict[State, dict[Event, State]]] = {
-    State.ACCEPTED: {
-        Event.FROM_PROXY: State.PROXY_HEADER,
-        Event.FROM_CLIENT: State.ADMISSION,
-        Event.ENDED: State.CLOSED,
+TRANSITIONS: Final[dict[Stage, dict[Event, Stage]]] = {
+    Stage.ACCEPTED: {
+        Event.FROM_PROXY: Stage.PROXY_HEADER,
+        Event.FROM_CLIENT: Stage.ADMISSION,
+        Event.ENDED: Stage.CLOSED,
     },
-    State.PROXY_HEADER: {
-        Event.HEADER_READ: State.ADMISSION,
-        Event.FAULT: State.REJECTED,
-        Event.ENDED: State.CLOSED,
+    Stage.PROXY_HEADER: {
+        Event.HEADER_READ: Stage.ADMISSION,
+        Event.FAULT: Stage.REJECTED,
+        Event.ENDED: Stage.CLOSED,
     },
-    State.ADMISSION: {
-        Event.ADMITTED: State.FIRST_BYTES,
-        Event.ADMITTED_TO_TLS: State.HANDSHAKE,
-        Event.FAULT: State.REJECTED,
+    Stage.ADMISSION: {
+        Event.ADMITTED: Stage.FIRST_BYTES,
+        Event.ADMITTED_TO_TLS: Stage.HANDSHAKE,
+        Event.FAULT: Stage.REJECTED,
     },
-    State.HANDSHAKE: {
-        Event.SECURED: State.FIRST_BYTES,
-        Event.FAULT: State.REJECTED,
-        Event.ABANDONED: State.CLOSED,
+    Stage.HANDSHAKE: {
+        Event.SECURED: Stage.FIRST_BYTES,
+        Event.FAULT: Stage.REJECTED,
+        Event.ABANDONED: Stage.CLOSED,
     },
-    State.FIRST_BYTES: {
-        Event.PLAIN: State.PLAIN_SESSION,
-        Event.COMPRESSED: State.INFLATED_SESSION,
-        Event.FAULT: State.REJECTED,
+    Stage.FIRST_BYTES: {
+        Event.PLAIN: Stage.PLAIN_SESSION,
+        Event.COMPRESSED: Stage.INFLATED_SESSION,
+        Event.FAULT: Stage.REJECTED,
     },
-    State.PLAIN_SESSION: {},
-    State.INFLATED_SESSION: {},
-    State.REJECTED: {},
-    State.CLOSED: {},
+    Stage.PLAIN_SESSION: {},
+    Stage.INFLATED_SESSION: {},
+    Stage.REJECTED: {},
+    Stage.CLOSED: {},
 }
 
-OVER: Final = frozenset(state for state, events in TRANSITIONS.items() if not events)
-"""The states in which the opening has nothing more to do."""
+OVER: Final = frozenset(stage for stage, events in TRANSITIONS.items() if not events)
+"""The stages in which the opening has nothing more to do."""
 
 
 class Admit(NamedTuple):
@@ -157,8 +157,8 @@ _HEADER_LATE: Final = Rejection(
 class Opening:
     """The opening of one connection on a port that has these ``foreigners`` and may be ``compressible`` and have ``tls``."""
 
-    def __init__(self, foreigners: tuple[tuple[str, Test], ...], *, compressible: bool, tls: bool) -> None:
-        self.state = State.ACCEPTED
+    def __init__(self, foreigners: Foreigners, *, compressible: bool, tls: bool) -> None:
+        self.stage = Stage.ACCEPTED
         self._foreigners, self._compressible, self._tls = foreigners, compressible, tls
         self._header = ProxyHeader()
         self._data = b""
@@ -169,7 +169,7 @@ class Opening:
     @property
     def undecided(self) -> int:
         """Bytes of the session that are kept until it is known what they are."""
-        return len(self._data) if self.state is State.FIRST_BYTES else 0
+        return len(self._data) if self.stage is Stage.FIRST_BYTES else 0
 
     def connected(self, *, from_proxy: bool) -> None:
         """The connection is made; ``from_proxy``: by a load balancer that sends a PROXY header."""
@@ -177,7 +177,7 @@ class Opening:
 
     def receive(self, data: bytes) -> None:
         """Take what was read."""
-        if self.state not in OVER:
+        if self.stage not in OVER:
             self._data += data
 
     def end(self) -> None:
@@ -186,11 +186,11 @@ class Opening:
 
     def settle(self) -> None:
         """Decide about the first bytes without waiting for more of them: what is in doubt is the session's."""
-        self._settled |= self.state is State.FIRST_BYTES
+        self._settled |= self.stage is Stage.FIRST_BYTES
 
     def timed_out(self) -> None:
         """The time for the PROXY header is over; that matters only while it is being read."""
-        if self.state is State.PROXY_HEADER:
+        if self.stage is Stage.PROXY_HEADER:
             self._move(Event.FAULT, _HEADER_LATE)
 
     def admitted(self) -> None:
@@ -202,7 +202,7 @@ class Opening:
 
     def secured(self) -> None:
         """The TLS handshake is done; what was read before it and not taken by ``take_encrypted`` is dropped."""
-        if self.state is State.HANDSHAKE:
+        if self.stage is Stage.HANDSHAKE:
             self._data = b""
         self._move(Event.SECURED, StartSession())
 
@@ -216,7 +216,7 @@ class Opening:
 
     def take_encrypted(self) -> bytes:
         """Return, once, what was read before TLS took over."""
-        if self.state is not State.HANDSHAKE:
+        if self.stage is not Stage.HANDSHAKE:
             return b""
         data, self._data = self._data, b""
         return data
@@ -229,22 +229,22 @@ class Opening:
         return action
 
     def _look(self) -> None:
-        """See what the bytes that are here, or their end, mean in this state."""
-        if self.state is State.FIRST_BYTES:
+        """See what the bytes that are here, or their end, mean in this stage."""
+        if self.stage is Stage.FIRST_BYTES:
             self._judge()
             return
-        if self.state is State.PROXY_HEADER:
+        if self.stage is Stage.PROXY_HEADER:
             self._read_header()
-        if self._ended and Event.ENDED in TRANSITIONS[self.state]:
+        if self._ended and Event.ENDED in TRANSITIONS[self.stage]:
             self._move(Event.ENDED, None)
 
     def _move(self, event: Event, action: Action | None) -> None:
-        if self.state in OVER:
+        if self.stage in OVER:
             return
-        after = TRANSITIONS[self.state].get(event)
+        after = TRANSITIONS[self.stage].get(event)
         if after is None:
-            raise RuntimeError(f"event {event.name} cannot happen in state {self.state.name}")
-        self.state, self._action = after, action
+            raise RuntimeError(f"event {event.name} cannot happen in stage {self.stage.name}")
+        self.stage, self._action = after, action
 
     def _read_header(self) -> None:
         header = self._header

@@ -81,7 +81,7 @@ _SEEN_INSTEAD: Final = [
 ]
 
 
-class State(Enum):
+class RelpState(Enum):
     """Where a session stands. While it is closing or failed nothing more is read; what was taken is still answered."""
 
     NEW = "new"
@@ -90,12 +90,7 @@ class State(Enum):
     FAILED = "failed"
 
 
-_READING: Final = (State.NEW, State.OPEN)
-
-
-def carry_limit(max_message: int) -> int:
-    """Return the most bytes that a session's ``carry`` ever has: a buffer needs room for more than that."""
-    return HEADER + max(max_message, OFFERS)
+_READING: Final = (RelpState.NEW, RelpState.OPEN)
 
 
 class _Violation(Exception):
@@ -264,19 +259,19 @@ class RelpSession:
 
     carry       input that is not a whole frame yet: to be put before what is read next
     taken       syslog frames taken over so far, empty ones included; what ``acknowledge`` counts
-    state       see ``State``
+    state       see ``RelpState``
     error       why the session failed, for the log; None as long as it has not
     discarded   bytes of DATA beyond ``max_message`` that were discarded
     refused     syslog frames that came before ``open``: answered 500, not taken
     unfinished  1 when input ended inside a frame that was not taken; the sender will send it again
 
-    The caller's buffer must be longer than ``carry_limit(max_message)``; ``max_message`` is at least 1.
+    The caller's buffer must be longer than ``longest_carry(max_message)``; ``max_message`` is at least 1.
     """
 
     def __init__(self, scratch: Scratch, max_message: int) -> None:
         self.carry = b""
         self.taken = 0
-        self.state = State.NEW
+        self.state = RelpState.NEW
         self.error: str | None = None
         self.discarded = 0
         self.refused = 0
@@ -292,6 +287,11 @@ class RelpSession:
         self._head = b""  # replies that are due before any acknowledgement, and after all of them
         self._tail = b""
 
+    @staticmethod
+    def longest_carry(max_message: int) -> int:
+        """Return the most bytes that ``carry`` ever holds: a buffer needs room for more than that."""
+        return HEADER + max(max_message, OFFERS)
+
     def receive(self, buffer: npt.NDArray[np.uint8], end: int) -> Batch:
         """Take ``buffer[:end]``, which is ``carry`` and what was read behind it, and return its frames.
 
@@ -304,7 +304,7 @@ class RelpSession:
         self.carry = b""
         partial = False
         while self.state in _READING:
-            if self.state is State.OPEN:
+            if self.state is RelpState.OPEN:
                 at, n, count, self._rest, discarded, partial = take(
                     buffer,
                     at,
@@ -323,7 +323,7 @@ class RelpSession:
             try:
                 after = self._command(buffer, at, end) if at < end and not partial else None
             except _Violation as violation:
-                self.state, self.error, self._tail = State.FAILED, str(violation), violation.reply
+                self.state, self.error, self._tail = RelpState.FAILED, str(violation), violation.reply
                 break
             if after is None:
                 break
@@ -413,7 +413,7 @@ class RelpSession:
             raise _Violation(f"cannot read RELP frame {self._next}: found TXNR {txnr}")
         if txnr and not known:
             raise _Violation(f"cannot execute RELP command {name.decode()!r}: not known here")
-        if length > self._max_message and self.state is State.OPEN and name == b"syslog":
+        if length > self._max_message and self.state is RelpState.OPEN and name == b"syslog":
             return None
         if length > max(self._max_message, OFFERS):
             raise _Violation(f"cannot read RELP command {name.decode()!r}: DATALEN {length} is too much for it")
@@ -440,7 +440,7 @@ class RelpSession:
         elif name == b"syslog":
             self.refused += 1
             self._head += _reply(txnr, b"500 command disabled")
-        elif self.state is State.OPEN:
+        elif self.state is RelpState.OPEN:
             reply = _reply(txnr, b"500 protocol error: connection already open")
             raise _Violation("cannot open RELP session: it is open", reply)
         elif problem := _offers_problem(data):
@@ -449,17 +449,17 @@ class RelpSession:
         else:
             self._head += _reply(txnr, b"200 OK\n" + _OFFERS)
             self._runs.append((0, self._next))
-            self.state = State.OPEN
+            self.state = RelpState.OPEN
 
     def _malformed(self, part: str, found: bytes) -> str:
         what = f"cannot read RELP frame {self._next}: malformed {part} in {found[:24]!r}"
-        if self.state is State.OPEN:
+        if self.state is RelpState.OPEN:
             return what
         return next((f"{what}: {seen}" for pattern, seen in _SEEN_INSTEAD if pattern.match(found)), what)
 
     def _end(self, farewell: bytes) -> None:
         if self.state in _READING:
-            self.state, self._tail = State.CLOSING, farewell
+            self.state, self._tail = RelpState.CLOSING, farewell
             self.unfinished = int(bool(self.carry))
             self.carry = b""
 

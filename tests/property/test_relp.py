@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from logsink.flags import Flag
 from logsink.wire.batch import Scratch
-from logsink.wire.relp import LAST_TXNR, RelpSession, State, carry_limit
+from logsink.wire.relp import LAST_TXNR, RelpSession, RelpState
 from tests.support.examples import examples
 from tests.support.forms import running
 
@@ -27,7 +27,7 @@ class Outcome(NamedTuple):
     discarded: int
     refused: int
     unfinished: int
-    state: State
+    state: RelpState
     finished: bool
 
 
@@ -44,7 +44,7 @@ def run(session: RelpSession, reads: Iterable[bytes], lags: Iterable[int]) -> Ou
         frames += [(buffer[a:b].tobytes(), flag) for a, b, flag in rows]
         assert (np.diff(np.stack([batch.starts, batch.ends], 1).ravel()) >= 0).all()
         assert (batch.ends > batch.starts).all()
-        assert len(session.carry) <= min(len(whole), carry_limit(LIMIT))
+        assert len(session.carry) <= min(len(whole), RelpSession.longest_carry(LIMIT))
         session.acknowledge(max(session.taken - lag, 0))
         replies += session.take_output()
     session.eof()
@@ -137,7 +137,7 @@ def test_valid_stream_cut_anywhere(
     assert outcome.frames == frames
     assert outcome.taken == len(messages)
     assert outcome.discarded == sum(max(len(data) - LIMIT, 0) for data, _ in messages)
-    assert (outcome.state, outcome.finished, outcome.unfinished) == (State.CLOSING, True, 0)
+    assert (outcome.state, outcome.finished, outcome.unfinished) == (RelpState.CLOSING, True, 0)
 
 
 part = st.one_of(

@@ -99,7 +99,7 @@ def read_counted(messages: list[bytes]) -> Callable[[], object]:
 
 def _read(data: bytes) -> Callable[[], object]:
     """One read of a TCP connection, as far as the journal."""
-    intake = Intake(max_message=8192, max_connections=1, memory_limit=1 << 30, lull=-1.0)
+    intake = Intake(max_message=8192, max_connections=1, memory_limit=1 << 30, ack_delay=-1.0)
     intake.attach(Taken())  # type: ignore[arg-type]
     connection = TcpConnection(intake)
     connection.accepted(None)
@@ -116,7 +116,7 @@ def _read(data: bytes) -> Callable[[], object]:
 
 def read_datagrams(messages: list[bytes]) -> Callable[[], object]:
     """Datagrams that the kernel has handed over, as far as the journal."""
-    intake = Intake(max_message=8192, max_connections=1, memory_limit=1 << 30, lull=-1.0)
+    intake = Intake(max_message=8192, max_connections=1, memory_limit=1 << 30, ack_delay=-1.0)
     intake.attach(Taken())  # type: ignore[arg-type]
     slots = np.zeros(len(messages) * SLOT, np.uint8)
     datagrams = Datagrams(slots, intake.buffer, intake.scratch, 8192)

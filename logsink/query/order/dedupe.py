@@ -30,8 +30,7 @@ from logsink.flags import Flag
 from logsink.kernel import I64, U8, ReadI64, kernel
 from logsink.parse import RAW_COLUMNS, raw_frames
 from logsink.query.columns import Int64, as_array, as_integers, one_chunk
-from logsink.wire.batch import Batch
-from logsink.wire.resend import digests
+from logsink.wire import Batch, digests
 
 COLUMNS: Final = tuple(dict.fromkeys(("sender", "identity", "flags", *RAW_COLUMNS)))
 """What it needs of a row besides the columns of the order."""

@@ -15,7 +15,7 @@ import pytest
 
 from logsink import telemetry
 from logsink.kinds import Address
-from logsink.net.accepting import Acceptor, alert
+from logsink.net.accepting import Acceptor, keep_alive
 from logsink.net.ports import bound
 from tests.support.bench import until
 
@@ -125,7 +125,7 @@ async def test_at_the_end_it_takes_what_had_connected() -> None:
 )
 def test_what_the_kernel_is_asked_for(seconds: float, idle: int, interval: int, most: int) -> None:
     with listening() as sock:
-        alert(sock, seconds)
+        keep_alive(sock, seconds)
         with socket.create_connection(sock.getsockname()):
             sock.setblocking(True)
             accepted, _ = sock.accept()

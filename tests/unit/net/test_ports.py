@@ -13,7 +13,7 @@ import pytest
 from logsink.config import Listen
 from logsink.errors import ConfigError
 from logsink.kinds import Address
-from logsink.net.activation import handed
+from logsink.net.activation import handed_sockets
 from logsink.net.ports import Ports, Reservation
 
 HERE, ALL, SIX = "127.0.0.1", "0.0.0.0", "::"
@@ -147,8 +147,8 @@ def test_sockets_of_a_service_manager(opened: contextlib.ExitStack, monkeypatch:
     os.dup2(udp.fileno(), first + 1, inheritable=False)
     monkeypatch.setattr("logsink.net.activation.FIRST", first)
     environ = {"LISTEN_PID": "7", "LISTEN_FDS": "2", "LISTEN_FDNAMES": "relp:udp"}
-    assert handed(environ, 8) == {}
-    found = handed(environ, 7)
+    assert handed_sockets(environ, 8) == {}
+    found = handed_sockets(environ, 7)
     address = Address(*tcp.getsockname())
     assert list(found) == [("relp", address), ("udp", Address(*udp.getsockname()))]
     ports = Ports(Listen(), found)
@@ -168,5 +168,5 @@ def test_a_socket_that_is_of_no_use(
     tcp = opened.enter_context(socket.create_server((HERE, 0)))
     monkeypatch.setattr("logsink.net.activation.FIRST", os.dup(tcp.fileno()))
     with pytest.raises(ConfigError, match=problem) as caught:
-        handed({"LISTEN_PID": "7", "LISTEN_FDS": "1", "LISTEN_FDNAMES": name}, 7)
+        handed_sockets({"LISTEN_PID": "7", "LISTEN_FDS": "1", "LISTEN_FDNAMES": name}, 7)
     assert ".socket unit" in caught.value.hint

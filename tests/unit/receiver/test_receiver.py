@@ -8,21 +8,21 @@ import resource
 import pytest
 
 from logsink.kernel import compile_all, decorator
-from logsink.net.http import CONNECTIONS
+from logsink.net.http import HTTP_CONNECTIONS
 from logsink.receiver import receiver
 
-ALL = 10_000 + CONNECTIONS + receiver.FILES
+ALL = 10_000 + HTTP_CONNECTIONS + receiver.FILES
 
 
 @pytest.mark.parametrize(
     ("soft", "hard", "now", "allowed"),
     [
-        (1024, 1 << 20, ALL, (10_000, CONNECTIONS)),
-        (1024, resource.RLIM_INFINITY, ALL, (10_000, CONNECTIONS)),
-        (65536, 65536, 65536, (10_000, CONNECTIONS)),
-        (1024, 4096, 4096, (4096 - receiver.FILES - CONNECTIONS, CONNECTIONS)),
+        (1024, 1 << 20, ALL, (10_000, HTTP_CONNECTIONS)),
+        (1024, resource.RLIM_INFINITY, ALL, (10_000, HTTP_CONNECTIONS)),
+        (65536, 65536, 65536, (10_000, HTTP_CONNECTIONS)),
+        (1024, 4096, 4096, (4096 - receiver.FILES - HTTP_CONNECTIONS, HTTP_CONNECTIONS)),
         (256, 256, 256, (56, 8)),
-        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, resource.RLIM_INFINITY, (10_000, CONNECTIONS)),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, resource.RLIM_INFINITY, (10_000, HTTP_CONNECTIONS)),
     ],
 )
 def test_files_are_kept_back_from_connections(
@@ -37,13 +37,13 @@ def test_files_are_kept_back_from_connections(
     monkeypatch.setattr(resource, "getrlimit", lambda _: tuple(limits))
     monkeypatch.setattr(resource, "setrlimit", lambda _, given: limits.__setitem__(slice(None), given))
     with caplog.at_level(logging.WARNING):
-        assert receiver.allow_files(10_000) == allowed
+        assert receiver.allow_connections(10_000) == allowed
     assert limits == [now, hard]
-    assert ("LimitNOFILE" in caplog.text) == (allowed != (10_000, CONNECTIONS))
+    assert ("LimitNOFILE" in caplog.text) == (allowed != (10_000, HTTP_CONNECTIONS))
 
 
 def test_whatever_the_event_loop_calls_is_compiled() -> None:
-    compile_all(*receiver.LOOP)
+    compile_all(*receiver.LOOP_ROOMS)
     rooms = tuple(f"logsink.{room}." for room in ("wire", "journal", "net"))
     called = [one for one in decorator._every if one.function.__module__.startswith(rooms)]
     assert len(called) > 5

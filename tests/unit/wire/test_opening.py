@@ -1,4 +1,4 @@
-"""The opening of a connection, without a connection: every split of the bytes, every event in every state."""
+"""The opening of a connection, without a connection: every split of the bytes, every event in every stage."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from logsink.wire.opening import (
     Inflate,
     Opening,
     Rejection,
+    Stage,
     StartSession,
     StartTls,
-    State,
 )
 
 V1 = b"PROXY TCP4 192.0.2.7 198.51.100.1 40000 514\r\n"
@@ -65,8 +65,8 @@ def run(opening: Opening, actions: list[Action]) -> None:
                 opening.receive(encrypted)
 
 
-def opened(port: Port, reads: Iterable[bytes], *, ended: bool = False) -> tuple[list[Action], State]:
-    """The actions that a connection leads to, and the state it is left in."""
+def opened(port: Port, reads: Iterable[bytes], *, ended: bool = False) -> tuple[list[Action], Stage]:
+    """The actions that a connection leads to, and the stage it is left in."""
     opening, actions = port.opening(), list[Action]()
     opening.connected(from_proxy=port.from_proxy)
     run(opening, actions)
@@ -76,7 +76,7 @@ def opened(port: Port, reads: Iterable[bytes], *, ended: bool = False) -> tuple[
     if ended:
         opening.end()
         run(opening, actions)
-    return actions, opening.state
+    return actions, opening.stage
 
 
 def outline(actions: list[Action]) -> list[tuple[type[Action], str | None]]:
@@ -93,65 +93,65 @@ def carried(actions: list[Action]) -> bytes:
 
 PROXIED, TLS, BOTH = Port(from_proxy=True), Port(tls=True), Port(from_proxy=True, tls=True)
 RELP = Port(compressible=False)
-CASES: dict[str, tuple[Port, bytes, list[Action], State]] = {
-    "a line": (Port(), LINE, [Admit(None), StartSession(), Deliver(LINE)], State.PLAIN_SESSION),
-    "TLS": (TLS, LINE, [Admit(None), StartTls(), StartSession(), Deliver(LINE)], State.PLAIN_SESSION),
+CASES: dict[str, tuple[Port, bytes, list[Action], Stage]] = {
+    "a line": (Port(), LINE, [Admit(None), StartSession(), Deliver(LINE)], Stage.PLAIN_SESSION),
+    "TLS": (TLS, LINE, [Admit(None), StartTls(), StartSession(), Deliver(LINE)], Stage.PLAIN_SESSION),
     "a load balancer": (
         PROXIED,
         V1 + LINE,
         [Admit("192.0.2.7"), StartSession(), Deliver(LINE)],
-        State.PLAIN_SESSION,
+        Stage.PLAIN_SESSION,
     ),
     "a load balancer, then TLS": (
         BOTH,
         V2 + LINE,
         [Admit("192.0.2.7"), StartTls(), StartSession(), Deliver(LINE)],
-        State.PLAIN_SESSION,
+        Stage.PLAIN_SESSION,
     ),
-    "a compressed stream": (Port(), PACKED, [Admit(None), StartSession(), Inflate(PACKED)], State.INFLATED_SESSION),
+    "a compressed stream": (Port(), PACKED, [Admit(None), StartSession(), Inflate(PACKED)], Stage.INFLATED_SESSION),
     "a compressed stream behind a header": (
         PROXIED,
         V2 + PACKED,
         [Admit("192.0.2.7"), StartSession(), Inflate(PACKED)],
-        State.INFLATED_SESSION,
+        Stage.INFLATED_SESSION,
     ),
     "RELP": (
         RELP,
         b"1 open 30 relp_version=0\ncommands=syslog\n",
         [Admit(None), StartSession(), Deliver(b"1 open 30 relp_version=0\ncommands=syslog\n")],
-        State.PLAIN_SESSION,
+        Stage.PLAIN_SESSION,
     ),
     "nothing is inflated where nothing may be compressed": (
         RELP,
         PACKED,
         [Admit(None), StartSession(), Deliver(PACKED)],
-        State.PLAIN_SESSION,
+        Stage.PLAIN_SESSION,
     ),
-    "a load balancer that only checks": (PROXIED, b"", [], State.CLOSED),
-    "half a header": (PROXIED, V2[:20], [], State.CLOSED),
+    "a load balancer that only checks": (PROXIED, b"", [], Stage.CLOSED),
+    "half a header": (PROXIED, V2[:20], [], Stage.CLOSED),
     "a client that only checks": (
         Port(),
         b"",
         [Admit(None), StartSession(), Deliver(b"")],
-        State.PLAIN_SESSION,
+        Stage.PLAIN_SESSION,
     ),
     "what only resembles HTTP": (
         Port(),
         b"GET",
         [Admit(None), StartSession(), Deliver(b"GET")],
-        State.PLAIN_SESSION,
+        Stage.PLAIN_SESSION,
     ),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_a_connection_leads_to_however_its_bytes_are_read(name: str) -> None:
-    port, data, actions, state = CASES[name]
+    port, data, actions, stage = CASES[name]
     reads: list[Iterable[bytes]] = [[data], [bytes([byte]) for byte in data]]
     reads += [[data[:at], data[at:]] for at in range(len(data))]
     for one in reads:
         found, left = opened(port, one, ended=True)
-        assert left is state
+        assert left is stage
         assert outline(found) == outline(actions)
         # what is read behind the decision goes to the session without the machine
         assert carried(actions).startswith(carried(found))
@@ -175,8 +175,8 @@ def test_what_a_connection_leads_to_however_its_bytes_are_read(name: str) -> Non
 )
 def test_what_is_rejected_however_its_bytes_are_read(port: Port, data: bytes, kind: str) -> None:
     for reads in ([data], [bytes([byte]) for byte in data], *([data[:at], data[at:]] for at in range(len(data)))):
-        actions, state = opened(port, reads)
-        assert state is State.REJECTED
+        actions, stage = opened(port, reads)
+        assert stage is Stage.REJECTED
         last = actions[-1]
         assert isinstance(last, Rejection)
         assert last.kind == kind
@@ -192,7 +192,7 @@ def test_a_header_that_is_late() -> None:
     opening.timed_out()
     run(opening, actions)
     assert [a.kind for a in actions if isinstance(a, Rejection)] == ["proxy_timeout"]
-    assert opening.state is State.REJECTED
+    assert opening.stage is Stage.REJECTED
 
 
 def test_what_is_undecided_is_counted_and_can_be_settled() -> None:
@@ -214,7 +214,7 @@ def test_a_doubt_is_settled_where_it_exists_and_not_before() -> None:
     opening.connected(from_proxy=False)
     actions: list[Action] = []
     run(opening, actions)
-    assert opening.state is State.FIRST_BYTES
+    assert opening.stage is Stage.FIRST_BYTES
 
 
 def test_bytes_for_tls_are_given_once_and_dropped_where_nobody_takes_them() -> None:
@@ -236,7 +236,7 @@ def test_bytes_for_tls_are_given_once_and_dropped_where_nobody_takes_them() -> N
     assert opening.undecided == 0
 
 
-# --- every event in every state
+# --- every event in every stage
 
 REPORTS: dict[str, Callable[[Opening], None]] = {
     "connected": lambda one: one.connected(from_proxy=False),
@@ -257,71 +257,71 @@ OUTSIDE: dict[str, Callable[[Opening], None]] = {
 }
 """What may come at any time."""
 
-EXPECTED: dict[State, dict[str, State]] = {
-    State.ACCEPTED: {
-        "connected": State.ADMISSION,
-        "connected from a proxy": State.PROXY_HEADER,
-        "end": State.CLOSED,
+EXPECTED: dict[Stage, dict[str, Stage]] = {
+    Stage.ACCEPTED: {
+        "connected": Stage.ADMISSION,
+        "connected from a proxy": Stage.PROXY_HEADER,
+        "end": Stage.CLOSED,
     },
-    State.PROXY_HEADER: {
-        "reject": State.REJECTED,
-        "bytes": State.REJECTED,
-        "end": State.CLOSED,
-        "time-out": State.REJECTED,
+    Stage.PROXY_HEADER: {
+        "reject": Stage.REJECTED,
+        "bytes": Stage.REJECTED,
+        "end": Stage.CLOSED,
+        "time-out": Stage.REJECTED,
     },
-    State.ADMISSION: {"admitted": State.FIRST_BYTES, "reject": State.REJECTED},
-    State.HANDSHAKE: {"secured": State.FIRST_BYTES, "abandoned": State.CLOSED, "reject": State.REJECTED},
-    State.FIRST_BYTES: {
-        "reject": State.REJECTED,
-        "bytes": State.PLAIN_SESSION,
-        "end": State.PLAIN_SESSION,
-        "settle": State.PLAIN_SESSION,
+    Stage.ADMISSION: {"admitted": Stage.FIRST_BYTES, "reject": Stage.REJECTED},
+    Stage.HANDSHAKE: {"secured": Stage.FIRST_BYTES, "abandoned": Stage.CLOSED, "reject": Stage.REJECTED},
+    Stage.FIRST_BYTES: {
+        "reject": Stage.REJECTED,
+        "bytes": Stage.PLAIN_SESSION,
+        "end": Stage.PLAIN_SESSION,
+        "settle": Stage.PLAIN_SESSION,
     },
 }
-"""What one event, and a look at it, does in each state; not listed: nothing, or an error if it is the caller's report."""
+"""What one event, and a look at it, does in each stage; not listed: nothing, or an error if it is the caller's report."""
 
 
-def brought_to(state: State) -> Opening:
-    """A machine in this state, with nothing that it asks for."""
-    opening = Port(tls=state is State.HANDSHAKE).opening()
-    if state in (State.CLOSED, State.REJECTED):
+def brought_to(stage: Stage) -> Opening:
+    """A machine in this stage, with nothing that it asks for."""
+    opening = Port(tls=stage is Stage.HANDSHAKE).opening()
+    if stage in (Stage.CLOSED, Stage.REJECTED):
         opening.connected(from_proxy=True)
-        (opening.end if state is State.CLOSED else opening.timed_out)()
-    elif state is not State.ACCEPTED:
-        opening.connected(from_proxy=state is State.PROXY_HEADER)
-    if state not in (State.ACCEPTED, State.PROXY_HEADER, State.ADMISSION, State.CLOSED, State.REJECTED):
+        (opening.end if stage is Stage.CLOSED else opening.timed_out)()
+    elif stage is not Stage.ACCEPTED:
+        opening.connected(from_proxy=stage is Stage.PROXY_HEADER)
+    if stage not in (Stage.ACCEPTED, Stage.PROXY_HEADER, Stage.ADMISSION, Stage.CLOSED, Stage.REJECTED):
         opening.admitted()
-    if state in (State.PLAIN_SESSION, State.INFLATED_SESSION):
-        opening.receive(LINE if state is State.PLAIN_SESSION else PACKED)
+    if stage in (Stage.PLAIN_SESSION, Stage.INFLATED_SESSION):
+        opening.receive(LINE if stage is Stage.PLAIN_SESSION else PACKED)
     while opening.next_action() is not None:
         pass
-    assert opening.state is state
+    assert opening.stage is stage
     return opening
 
 
-@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("stage", Stage)
 @pytest.mark.parametrize("name", [*REPORTS, *OUTSIDE])
-def test_every_event_in_every_state(state: State, name: str) -> None:
-    opening = brought_to(state)
-    expected = EXPECTED.get(state, {}).get(name)
-    if name in REPORTS and expected is None and state not in OVER:
-        with pytest.raises(RuntimeError, match=f"cannot happen in state {state.name}"):
+def test_every_event_in_every_state(stage: Stage, name: str) -> None:
+    opening = brought_to(stage)
+    expected = EXPECTED.get(stage, {}).get(name)
+    if name in REPORTS and expected is None and stage not in OVER:
+        with pytest.raises(RuntimeError, match=f"cannot happen in stage {stage.name}"):
             REPORTS[name](opening)
-        assert opening.state is state
+        assert opening.stage is stage
         return
     (REPORTS | OUTSIDE)[name](opening)
     opening.next_action()
-    assert opening.state is (expected or state)
-    if state in OVER:
+    assert opening.stage is (expected or stage)
+    if stage in OVER:
         assert opening.next_action() is None
 
 
 def test_the_table_is_closed_and_whole() -> None:
-    assert set(TRANSITIONS) == set(State)
+    assert set(TRANSITIONS) == set(Stage)
     assert {event for events in TRANSITIONS.values() for event in events} == set(Event)
-    reached = {State.ACCEPTED} | {after for events in TRANSITIONS.values() for after in events.values()}
-    assert reached == set(State)
-    assert {State.PLAIN_SESSION, State.INFLATED_SESSION, State.REJECTED, State.CLOSED} == OVER
+    reached = {Stage.ACCEPTED} | {after for events in TRANSITIONS.values() for after in events.values()}
+    assert reached == set(Stage)
+    assert {Stage.PLAIN_SESSION, Stage.INFLATED_SESSION, Stage.REJECTED, Stage.CLOSED} == OVER
 
 
 PIECES = st.sampled_from([V1, V2, LINE, PACKED, b"GET / HT", b"1 open 3", b"\x16\x03", b"x^", b"\xff", b""])
@@ -334,9 +334,9 @@ PIECES = st.sampled_from([V1, V2, LINE, PACKED, b"GET / HT", b"1 open 3", b"\x16
 )
 def test_reads_of_any_size_lead_to_the_same(port: Port, data: bytes, cuts: list[int]) -> None:
     at = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    whole, state = opened(port, [data], ended=True)
+    whole, stage = opened(port, [data], ended=True)
     found, left = opened(port, [data[a:b] for a, b in pairwise(at)], ended=True)
-    assert left is state
+    assert left is stage
     assert outline(found) == outline(whole)
     assert carried(whole).startswith(carried(found))
 
@@ -346,7 +346,7 @@ def test_reads_of_any_size_lead_to_the_same(port: Port, data: bytes, cuts: list[
     st.lists(st.sampled_from([*REPORTS, *OUTSIDE, "look", V1, LINE, PACKED]), max_size=20),
 )
 def test_any_order_of_events_is_taken_or_refused_as_the_table_says(port: Port, events: list[str | bytes]) -> None:
-    opening, before = port.opening(), State.ACCEPTED
+    opening, before = port.opening(), Stage.ACCEPTED
     for event in events:
         if isinstance(event, bytes):
             opening.receive(event)
@@ -359,7 +359,7 @@ def test_any_order_of_events_is_taken_or_refused_as_the_table_says(port: Port, e
                 REPORTS[event](opening)
             except RuntimeError:
                 assert before not in OVER
-        after = opening.state
+        after = opening.stage
         assert after is before or after in TRANSITIONS[before].values()
         assert after is before or before not in OVER
         before = after

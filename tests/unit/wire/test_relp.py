@@ -12,7 +12,7 @@ from logsink import __version__
 from logsink.flags import Flag
 from logsink.wire import relp
 from logsink.wire.batch import Scratch
-from logsink.wire.relp import ASIDES, RelpSession, State
+from logsink.wire.relp import ASIDES, RelpSession, RelpState
 
 LIMIT = 64
 ROOM = 1 << 15
@@ -44,7 +44,7 @@ def opened(*, first: int = 1, limit: int = LIMIT) -> RelpSession:
     session._next = first
     feed(session, b"%d open 15 commands=syslog\n" % first)
     assert drain(session).startswith(b"%d rsp " % first)
-    assert session.state is State.OPEN
+    assert session.state is RelpState.OPEN
     return session
 
 
@@ -84,10 +84,10 @@ class Case(NamedTuple):
     client: bytes
     frames: list[bytes]
     server: bytes
-    state: State = State.OPEN
+    state: RelpState = RelpState.OPEN
 
 
-CLOSING, FAILED, NEW = State.CLOSING, State.FAILED, State.NEW
+CLOSING, FAILED, NEW = RelpState.CLOSING, RelpState.FAILED, RelpState.NEW
 
 CASES: dict[str, Case] = {
     "health_check": Case(b"", [], b"", NEW),
@@ -408,7 +408,7 @@ def test_carry_is_bounded_whatever_is_claimed() -> None:
     for claim in claims:
         session = opened()
         feed(session, claim + b"x" * 20_000)
-        assert len(session.carry) <= relp.carry_limit(LIMIT)
+        assert len(session.carry) <= RelpSession.longest_carry(LIMIT)
     session = new()
     feed(session, b"1 syslog 999999999 x")
     assert session.state is FAILED
@@ -420,7 +420,7 @@ def test_asides_are_bounded() -> None:
     assert replies.count(b"500 command disabled") == ASIDES
     session = opened()
     feed(session, b"0 x 0\n" * ASIDES)
-    assert session.state is State.OPEN
+    assert session.state is RelpState.OPEN
     feed(session, b"0 x 0\n")
     assert session.state is FAILED
     assert session.error == f"cannot take RELP command 'x': over {ASIDES} hints or frames before 'open'"
