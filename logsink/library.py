@@ -21,7 +21,7 @@ import datetime as dt
 import queue
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Final
 
@@ -33,7 +33,7 @@ from logsink.place import parse
 from logsink.query import Filter, Query, search
 from logsink.query.columns import plain
 from logsink.query.output.lines import SHOWN
-from logsink.query.read.scan import unordered
+from logsink.query.read.search import Answer, unordered
 from logsink.query.request import REPEATED_TERMS, TERM_NAMES, SearchTerms, to_filter
 from logsink.store import Store, open_store
 
@@ -102,9 +102,7 @@ def _filter(pattern: Sequence[str], zone: dt.tzinfo, given: dict[str, Any]) -> F
     return to_filter(SearchTerms(pattern=pattern, **terms), time.time_ns() // 1000, zone)
 
 
-def batches(
-    url: str, schema: pa.Schema, source: Callable[[Store], AsyncGenerator[pa.Table, None]]
-) -> Iterator[pa.RecordBatch]:
+def batches(url: str, schema: pa.Schema, source: Callable[[Store], Answer]) -> Iterator[pa.RecordBatch]:
     """Batches as ``source`` finds them, by a thread that ends when nobody takes them any more.
 
     At least one, without rows if need be: polars makes no frame of none.

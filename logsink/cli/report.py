@@ -19,6 +19,7 @@ from logsink.cli.options.zones import shown
 if TYPE_CHECKING:
     from logsink.query import Query, Report
     from logsink.query.read.plan import Plan
+    from logsink.query.read.search import Answer, Fold
     from logsink.query.views import AroundMatches, AroundTime, FutureRows, MissingValue, Rule
 
 PATIENCE = 1.0
@@ -196,9 +197,9 @@ def explain(plan: Plan, query: Query, rule: Rule | AroundTime | AroundMatches | 
 
 
 @asynccontextmanager
-async def progress(report: Report, *, wanted: bool) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+async def progress(running: Answer | Fold, *, wanted: bool) -> AsyncIterator[Callable[[], Awaitable[None]]]:
     """A bar on stderr while a query takes longer than ``PATIENCE``; what it gives makes it vanish."""
-    task = asyncio.create_task(_bar(report)) if wanted and sys.stderr.isatty() else None
+    task = asyncio.create_task(_bar(running)) if wanted and sys.stderr.isatty() else None
 
     async def end() -> None:
         if task is not None:
@@ -212,7 +213,7 @@ async def progress(report: Report, *, wanted: bool) -> AsyncIterator[Callable[[]
         await end()
 
 
-async def _bar(report: Report) -> None:
+async def _bar(running: Answer | Fold) -> None:
     await asyncio.sleep(PATIENCE)
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
@@ -221,5 +222,6 @@ async def _bar(report: Report) -> None:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("searching", total=None)
         while True:
+            report = running.report
             bar.update(task, total=report.bytes or None, completed=min(report.passed, report.bytes))
             await asyncio.sleep(0.1)

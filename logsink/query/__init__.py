@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING
 from logsink.platform import lazy
 
 if TYPE_CHECKING:
-    from logsink.query.read.scan import search
+    from logsink.query.read.report import Report
+    from logsink.query.read.search import search
+    from logsink.query.read.tuning import Tuning
     from logsink.query.request.conditions import Between, Flagged, Holds, Not, OneOf, OneOfNumbers, Parameter
     from logsink.query.request.filters import Condition, Filter
-    from logsink.query.request.query import Query, Report, Tuning
+    from logsink.query.request.query import Query
     from logsink.query.request.severities import parse_facility, parse_priority
     from logsink.query.request.times import parse_time
     from logsink.query.views.follow import Cursor, Follower
@@ -30,10 +32,12 @@ if TYPE_CHECKING:
 __getattr__ = lazy.exports(
     __name__,
     {
-        "read.scan": ("search",),
+        "read.report": ("Report",),
+        "read.search": ("search",),
+        "read.tuning": ("Tuning",),
         "request.conditions": ("Between", "Flagged", "Holds", "Not", "OneOfNumbers", "OneOf", "Parameter"),
         "request.filters": ("Condition", "Filter"),
-        "request.query": ("Query", "Report", "Tuning"),
+        "request.query": ("Query",),
         "request.severities": ("parse_facility", "parse_priority"),
         "request.times": ("parse_time",),
         "views.follow": ("Follower", "Cursor"),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from logsink.journal.segment import SegmentName
 from logsink.query import Between, Filter, Query, Report, Tuning
 from logsink.query.read import tail
+from logsink.query.read.search import Answer
 from logsink.query.views import context
 from logsink.query.views.around import AroundMatches, AroundTime, around_matches, around_time
 from logsink.query.views.context import GAP, with_context
@@ -109,21 +110,21 @@ async def found(
     reverse: bool,
     group: int,
 ) -> tuple[list[tuple[bool, Row]], Report]:
-    store, report = await stored(rows, places, group), Report()
+    store = await stored(rows, places, group)
     filter = Filter((Between("severity", 3, 4), Between("time", START + 5 * SECOND, None)))
     query = Query(filter, ("host", "app", "severity", "message", "procid"), limit, reverse)
     gaps, out = list[bool](), list[Row]()
     if isinstance(rule, AroundMatches):
-        source = around_matches(store, query, rule, report, Tuning(threads=2))
+        source: Answer = around_matches(store, query, rule, Tuning(threads=2))
     elif isinstance(rule, AroundTime):
-        source = around_time(store, query, rule, report, Tuning(threads=2))
+        source = around_time(store, query, rule, Tuning(threads=2))
     else:
-        source = with_context(store, query, rule, report, Tuning(threads=2))
+        source = with_context(store, query, rule, Tuning(threads=2))
     async with aclosing(source) as tables:
         async for table in tables:
             gaps += table.column(GAP).to_pylist() if GAP in table.column_names else [False] * table.num_rows
             out += rows_of([table.drop_columns([*({GAP, "sender"} & set(table.column_names))])])
-    return list(zip(gaps, out, strict=True)), report
+    return list(zip(gaps, out, strict=True)), source.report
 
 
 async def stored(rows: Sequence[Row], places: Sequence[int], group: int) -> MemoryStore:

@@ -93,21 +93,21 @@ def test_a_query_finds_what_a_look_at_every_row_finds(
     places = data.draw(st.lists(st.integers(0, 5), min_size=len(rows), max_size=len(rows)))
     files = [[r for r, at in zip(rows, places, strict=True) if at == k] for k in range(3)]
     segments = [[r for r, at in zip(rows, places, strict=True) if at == k] for k in range(3, 6)]
-    memory, ahead, group = (
+    memory, prefetch, group = (
         data.draw(st.sampled_from((1, 2000, 1 << 20))),
         data.draw(st.integers(1, 4)),
         data.draw(st.integers(1, 9)),
     )
 
     async def run() -> tuple[list[Row], Report]:
-        store, report = MemoryStore(), Report()
+        store = MemoryStore()
         await archive(store, [f for f in files if f], group=group, txn=[Txn("old.0", 1)])
         await journal(store, SegmentName("old", 0, 1), rows)  # covered by the table: must not count
         for number, segment in enumerate(segments):
             await journal(store, SegmentName("new", number, 1), segment)
         query = Query(filter_of(asked), tuple(FILE_SCHEMA.names), asked["limit"], asked["reverse"], sort=asked["sort"])
-        async with aclosing(search(store, query, report, Tuning(memory=memory, ahead=ahead, threads=2))) as found:
-            return rows_of([part async for part in found]), report
+        async with aclosing(search(store, query, Tuning(memory=memory, prefetch=prefetch, threads=2))) as found:
+            return rows_of([part async for part in found]), found.report
 
     found, report = asyncio.run(run())
     wanted = expected(rows, **asked)

@@ -31,7 +31,7 @@ from logsink.config import Archive, Maintain
 from logsink.flags import Flag
 from logsink.journal.reader import list_segments
 from logsink.parse import RAW_COLUMNS, raw_frames
-from logsink.query import Query, Report, search
+from logsink.query import Query, search
 from logsink.store import open_store
 from logsink.store.base import Store
 from tests.support.crashing import Plan, Point
@@ -136,7 +136,7 @@ class Scene:
         """Frames and flags that a query shows now."""
         found: list[tuple[bytes, int]] = []
         query = Query(columns=(*RAW_COLUMNS, "flags"), dedupe=dedupe)
-        async with self.store() as store, aclosing(search(store, query, Report())) as parts:
+        async with self.store() as store, aclosing(search(store, query)) as parts:
             async for part in parts:
                 found += zip(raw_frames(part).to_pylist(), part.column("flags").to_pylist(), strict=True)
         return found

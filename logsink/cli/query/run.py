@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,10 @@ from logsink.cli.terminal.pager import Pager, pager_command
 from logsink.cli.terminal.printing import Printer, Write
 from logsink.cli.terminal.streams import reader_gone
 from logsink.errors import ArgumentError, FormatError, NotFound, ReaderGone, StoreError, Unavailable
-from logsink.query import Cursor, Follower, Query, Report, Tuning, search
+from logsink.query import Cursor, Follower, Query, Report, search
 from logsink.query.output.files import Output
 from logsink.query.read.plan import Plan, plan
-from logsink.query.read.scan import fold
+from logsink.query.read.search import Answer, Fold, fold
 from logsink.query.views import (
     AroundMatches,
     AroundTime,
@@ -80,7 +81,10 @@ class _Run:
         self.stopped = False
         self._ended = 0.0
         self._notes: list[Callable[[], None]] = []
-        self._plans: list[Plan] = []
+        self._plan: Plan | None = None
+        self._running: Answer | Fold | None = None
+        self._follower: Follower | None = None
+        self._began, self._hints = 0.0, Report()
         self._kept = ""
         self._printer: Printer | None = None
         self._cursor: str | None = given["after_cursor"]
@@ -109,23 +113,23 @@ class _Run:
         limit = None if summary else self._limit
         query = Query(filter, columns, limit, given["reverse"], given["dedupe"], given["sort"])
         self._check(summary, rule)
-        report, tuning = Report(), Tuning(stop=lambda: self.stopped, planned=self._plans.append)
         began = time.monotonic()
-        self._listen_for_interrupts(report)
+        self._listen_for_interrupts()
         async with open_store(self._url) as store:
             await _reached(store)
             if given["explain"]:
                 return await self._explain(store, query, rule)
             with self._at_an_interrupt_what_there_is():
                 if summary:
-                    await self._summarise(store, query, summary, report, tuning)
+                    await self._summarise(store, query, summary)
                 elif self._cursor is not None:
-                    await self._beyond(store, query, output, report, Cursor.parse(self._cursor))
+                    await self._beyond(store, query, output, Cursor.parse(self._cursor))
                 else:
-                    await self._rows(store, query, rule, output, report, tuning)
-                if not (report.rows or self.stopped or self._cursor):
+                    await self._rows(store, query, rule, output)
+                if not (self._report.rows or self.stopped or self._cursor):
                     self._ended = self._ended or time.monotonic()
-                    await self._say_why_nothing(store, query, report)
+                    await self._say_why_nothing(CountingStore(store, self._hints), query)
+        report = self._report.with_reads(self._hints)
         reporting.unreadable(report)
         self._tell()
         if not given["quiet"]:
@@ -135,18 +139,28 @@ class _Run:
             return INTERRUPTED
         return 2 if report.unreadable else 0 if report.rows else 1
 
-    def _listen_for_interrupts(self, report: Report) -> None:
+    @property
+    def _report(self) -> Report:
+        """What was found and read so far, by all that ran."""
+        report = Report(began=self._began) if self._running is None else self._running.report
+        if self._follower is not None:
+            followed = self._follower.report
+            report = replace(report.including(followed), rows=report.rows + followed.rows)
+        return replace(report, interrupted=report.interrupted or (self.stopped and not self._given["follow"]))
+
+    def _listen_for_interrupts(self) -> None:
         """The first interrupt asks for what was found so far; before anything can have been, and a second time, it ends all."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
         self._wakened = asyncio.Event()
 
         def interrupted() -> None:
-            if self.stopped or not report.began:
+            if self.stopped or not self._report.began:
                 task.cancel()
             else:
                 self.stopped = True
-                report.interrupted = not self._given["follow"]
+                if self._running is not None:
+                    self._running.stop()
                 self._wakened.set()
                 loop.call_later(GRACE, task.cancel)
 
@@ -171,17 +185,17 @@ class _Run:
         while self._notes:
             self._notes.pop()()
 
-    async def _say_why_nothing(self, store: Store, query: Query, report: Report) -> None:
+    async def _say_why_nothing(self, store: Store, query: Query) -> None:
         """Tell people which values are not there, and what is there instead."""
         if self._given["quiet"] or self._given["output"] not in FOR_PEOPLE:
             return
         with suppress(StoreError, FormatError):  # the answer has been given, and is right
-            missing = await missing_values(store, query.filter, report)
+            missing = await missing_values(store, query.filter)
             for each in missing:
                 reporting.absent(each)
-            if not missing and (found := await in_other_case(store, query.filter, report)):
+            if not missing and (found := await in_other_case(store, query.filter)):
                 reporting.in_other_case(*found)
-            if self._plans and (times := archive_times(self._plans[-1])):
+            if self._plan and (times := archive_times(self._plan)):
                 reporting.beyond(query, times, self._zone)
 
     async def _rows(
@@ -190,38 +204,39 @@ class _Run:
         query: Query,
         rule: Rule | AroundTime | AroundMatches | None,
         output: Output,
-        report: Report,
-        tuning: Tuning,
     ) -> None:
         rows_of = _source(rule)
         with self._destination() as write:
             printer = self._printer = Printer(output, write)
             if query.limit == 0:  # nothing old, only where it ends
-                report.began = time.time()
-                self._plans.append(await plan(store, query.filter))
+                self._began = time.time()
+                self._plan = await plan(store, query.filter)
             else:
                 ahead = FutureRows()
+                self._running = answer = rows_of(store, query)
                 async with (
-                    reporting.progress(report, wanted=not self._given["quiet"]) as end_bar,
-                    aclosing(rows_of(store, query, report=report, tuning=tuning)) as found,
+                    reporting.progress(answer, wanted=not self._given["quiet"]) as end_bar,
+                    aclosing(answer) as found,
                 ):
                     await _each_while_the_next_comes(ahead.watched(found), printer, end_bar)
+                self._plan = answer.plan
                 if ahead.rows and query.limit is not None and query.sort == "time" and not self._given["quiet"]:
                     self._notes.append(partial(reporting.ahead, ahead))
                     if self._given["follow"]:
                         self._tell()
-            cursor = Cursor.at_end_of(self._plans[-1])
+            assert self._plan is not None
+            cursor = Cursor.at_end_of(self._plan)
             if self._given["follow"] and not self.stopped:
-                follower = Follower(CountingStore(store, report), query, cursor, report)
-                await follower.settle(self._plans[-1])
+                self._follower = follower = Follower(store, query, cursor)
+                await follower.settle(self._plan)
                 await self._follow(follower, printer)
             await self._keep(cursor)
             write(output.finish())
 
-    async def _beyond(self, store: Store, query: Query, output: Output, report: Report, cursor: Cursor) -> None:
+    async def _beyond(self, store: Store, query: Query, output: Output, cursor: Cursor) -> None:
         """What was stored after a cursor."""
-        report.began = time.time()
-        follower = Follower(CountingStore(store, report), query, cursor, report)
+        self._began = time.time()
+        self._follower = follower = Follower(store, query, cursor)
         with self._destination() as write:
             printer = self._printer = Printer(output, write)
             await self._new(follower, printer, look=True)
@@ -286,13 +301,14 @@ class _Run:
         if given["follow"] and given["output"] in BINARY:
             raise ArgumentError(f"cannot follow with -o {given['output']}", hint="it has an end; write json or csv")
 
-    async def _summarise(self, store: Store, query: Query, summary: Summary, report: Report, tuning: Tuning) -> None:
-        parts: list[Any] = []
+    async def _summarise(self, store: Store, query: Query, summary: Summary) -> None:
+        self._running = folding = fold(store, query, summary.part)
         with self._at_an_interrupt_what_there_is():
-            async with reporting.progress(report, wanted=not self._given["quiet"]):
-                await fold(store, query, summary.part, report, tuning, parts)
+            async with reporting.progress(folding, wanted=not self._given["quiet"]):
+                await folding.run()
+        self._plan, parts = folding.plan, folding.parts
         with self._destination() as write:
-            if parts and (report.rows or self._given["count"]):
+            if parts and (folding.report.rows or self._given["count"]):
                 quiet = self._given["quiet"]
                 found = arranged(summary.whole(parts), self._given)
                 show(found.slice(0, self._limit), self._given, self._zone, write, terminal=self._terminal)
@@ -320,7 +336,7 @@ class _Run:
                 self._ended = time.monotonic()  # what comes is somebody reading
 
 
-def _source(rule: Rule | AroundTime | AroundMatches | None) -> Callable[..., AsyncGenerator[Any, None]]:
+def _source(rule: Rule | AroundTime | AroundMatches | None) -> Callable[[Store, Query], Answer]:
     """What finds the rows."""
     if isinstance(rule, AroundTime):
         return partial(around_time, moment=rule)

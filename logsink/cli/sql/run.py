@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -25,8 +26,9 @@ from logsink.errors import ArgumentError, ConfigError, Unavailable
 from logsink.library import batches
 from logsink.query import Filter, Query, Report
 from logsink.query.output.files import Onward, dressed
-from logsink.query.read.scan import unordered
+from logsink.query.read.search import Answer, unordered
 from logsink.query.sql.run import run
+from logsink.store import Store
 
 ANSWER = 5.0
 """Seconds within which a Spark Connect server must answer."""
@@ -44,14 +46,18 @@ _GRPC = re.compile(r'^<.*\n(?:.*\n)*?\s*details = "(.*)"')
 
 def by_duckdb(url: str, statement: str, given: Mapping[str, Any], zone: dt.tzinfo) -> int:
     """Run it on DuckDB over the rows that the conditions leave; the exit code."""
-    report, asked, began = Report(), list[Query](), time.monotonic()
+    answers, asked, began = list[Answer](), list[Query](), time.monotonic()
+
+    def found(store: Store, query: Query) -> Answer:
+        answers.append(unordered(store, query))
+        return answers[-1]
 
     def read(query: Query, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         asked.append(query)
-        return batches(url, schema, lambda store: unordered(store, query, report))
+        return batches(url, schema, lambda store: found(store, query))
 
-    rows: int = run(statement, filter_of(given, zone), zone, read, lambda found: show(found, given["output"]))
-    report.rows = rows
+    rows: int = run(statement, filter_of(given, zone), zone, read, lambda result: show(result, given["output"]))
+    report = replace(answers[-1].report, rows=rows) if answers else Report()
     reporting.unreadable(report)
     if not given["quiet"]:
         reporting.summary(report, asked[-1], time.monotonic() - began, url=url, zone=zone)

@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
-import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,20 +29,19 @@ import numpy as np
 import pyarrow as pa
 
 from logsink.archive import DataFile
-from logsink.errors import FormatError, Moved, NotFound, Unavailable
+from logsink.errors import FormatError
 from logsink.journal import Segment, StoredSegment
 from logsink.query.columns import SCHEMA, Mask, joined
-from logsink.query.order.dedupe import COLUMNS, Dedupe
-from logsink.query.order.merge import KEY, Pending, Position, position
-from logsink.query.order.spill import Backwards
+from logsink.query.order.merge import KEY, Pending
 from logsink.query.read import tail
 from logsink.query.read.datafile import Chunks, OpenFile, RowGroup, open_file
-from logsink.query.read.plan import bounds, plan
+from logsink.query.read.plan import Plan, bounds
+from logsink.query.read.report import Report
 from logsink.query.read.selection import HEAVY, Selection
-from logsink.query.request.conditions import Between, Not
+from logsink.query.read.tuning import Tuning
 from logsink.query.request.filters import UNKNOWN, Bounds, Filter
-from logsink.query.request.query import Query, Report, Tuning
-from logsink.store import CountingStore, Store
+from logsink.query.request.query import Query
+from logsink.store import Store
 
 T = TypeVar("T")
 
@@ -54,148 +52,8 @@ _FEW, _TABLES, _SOON = 1024, 32, 0.25
 To put a table in order, to join and to print it costs 3 ms, however small it is.
 """
 
-_EVER = -(1 << 62)
+EARLIEST = -(1 << 62)
 """Before every time, in microseconds."""
-
-
-async def search(
-    store: Store, query: Query, report: Report | None = None, tuning: Tuning | None = None
-) -> AsyncGenerator[pa.Table, None]:
-    """The rows that ``query`` finds, in order (time, received, receiver, nth), each once; tables of at most 16,384 rows.
-
-    ``query.sort`` may say another order. Everything acknowledged before the call is found. Raises ``NotFound`` when there is no
-    store, ``FormatError`` for an object that cannot be read, ``StoreError`` when the store fails.
-    Close it (``aclosing``) to stop early.
-    """
-    report, tuning = report or Report(), tuning or Tuning()
-    source = _deduped if query.dedupe else _resumed
-    if query.limit is None or query.reverse:
-        async with aclosing(source(store, query, report, tuning)) as found:
-            async for rows in found:
-                yield rows
-        return
-    newest = Backwards(tuning.memory)
-    async with aclosing(source(store, query, report, tuning)) as found:
-        async for rows in found:
-            newest.add(rows)
-    for rows in newest:
-        yield rows
-
-
-async def fold(
-    store: Store,
-    query: Query,
-    part: Callable[[pa.Table], pa.Table],
-    report: Report | None = None,
-    tuning: Tuning | None = None,
-    parts: list[pa.Table] | None = None,
-) -> list[pa.Table]:
-    """``part`` of the rows that ``query`` finds, a unit at a time in threads, in no order; each row once.
-
-    For sums: rows are neither put into order nor kept. ``query.limit`` and ``reverse`` mean nothing. Errors as of ``search``.
-    ``parts`` is what is returned, filled as it goes: after cancelling it holds what there was.
-    """
-    report, tuning, parts = report or Report(), tuning or Tuning(), [] if parts is None else parts
-    if query.dedupe:
-        async with aclosing(search(store, query._replace(limit=None), report, tuning)) as found:
-            async for rows in found:
-                parts.append(part(rows))
-        return parts
-    pool = ThreadPoolExecutor(tuning.threads, "query")
-    try:
-        for _ in range(tuning.attempts):
-            scan = _Scan(store, query._replace(limit=None), Pending(), report, tuning, pool, part)
-            await scan.plan()
-            try:
-                async with aclosing(scan.tables()) as found:
-                    async for rows in found:
-                        parts.append(rows)
-            except NotFound:
-                parts.clear()
-                report.restarts += 1
-                report.rows = report.passed = 0
-                report.unreadable.clear()
-            else:
-                return parts
-        raise _removed(store, tuning)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-async def unordered(
-    store: Store, query: Query, report: Report | None = None, tuning: Tuning | None = None
-) -> AsyncGenerator[pa.Table, None]:
-    """The rows that ``query`` finds, in no order; each once. Its limit, order and ``dedupe`` mean nothing.
-
-    Raises ``Moved`` when objects were removed meanwhile (what was yielded is worth nothing then: call it again), and otherwise
-    as ``search``.
-    """
-    report, tuning = report or Report(), tuning or Tuning()
-    pool = ThreadPoolExecutor(tuning.threads, "query")
-    try:
-        scan = _Scan(store, query._replace(limit=None), Pending(), report, tuning, pool, lambda rows: rows)
-        await scan.plan()
-        try:
-            async with aclosing(scan.tables()) as found:
-                async for rows in found:
-                    yield rows
-        except NotFound as error:
-            raise Moved(f"cannot finish reading {store.url}: {error}") from error
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-async def _deduped(store: Store, query: Query, report: Report, tuning: Tuning) -> AsyncGenerator[pa.Table, None]:
-    """As ``_resumed``, without copies. How many rows make up the limit is known only when they have been looked at."""
-    descending = query.reverse or query.limit is not None
-    dedupe, left = Dedupe(descending=descending), query.limit
-    everything = query._replace(columns=(*query.columns, *COLUMNS), limit=None, reverse=descending)
-    async with aclosing(_resumed(store, everything, report, tuning)) as found:
-        async for rows in found:
-            shown = dedupe(rows)
-            report.hidden, report.apart = dedupe.hidden, dedupe.apart
-            report.rows -= rows.num_rows - min(shown.num_rows, rows.num_rows if left is None else left)
-            if left is not None:
-                report.cut = shown.num_rows > left
-                shown = shown.slice(0, left)
-                left -= shown.num_rows
-            if shown.num_rows:
-                yield shown
-            if left == 0:
-                report.cut = True
-                return
-
-
-async def _resumed(store: Store, query: Query, report: Report, tuning: Tuning) -> AsyncGenerator[pa.Table, None]:
-    """The rows in the order of the search: newest first when there is a limit."""
-    descending = query.reverse or query.limit is not None
-    after: Position | None = None
-    pool = ThreadPoolExecutor(tuning.threads, "query")
-    try:
-        for _ in range(tuning.attempts):
-            left = None if query.limit is None else query.limit - report.rows
-            pending = Pending(descending=descending, limit=left, after=after, memory=tuning.memory, sort=query.sort)
-            filter = query.filter if after is None else _beyond(query, after.time, descending)
-            scan = _Scan(store, query._replace(filter=filter), pending, report, tuning, pool)
-            await scan.plan()
-            try:
-                async with aclosing(scan.rows()) as found:
-                    async for rows in found:
-                        after = position(rows, -1, query.sort)
-                        report.rows += rows.num_rows
-                        yield rows
-                return
-            except NotFound:
-                report.restarts += 1
-        raise _removed(store, tuning)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _removed(store: Store, tuning: Tuning) -> Unavailable:
-    return Unavailable(
-        f"cannot finish the query on {store.url}: objects were removed while it ran, {tuning.attempts} times over"
-    )
 
 
 class _Unit(NamedTuple):
@@ -207,49 +65,44 @@ class _Unit(NamedTuple):
     filter: Filter
 
 
-class _Scan:
-    """One attempt at a query, on one plan."""
+class Scan:
+    """One attempt at a query, by one plan."""
 
     def __init__(
         self,
         store: Store,
+        plan: Plan,
         query: Query,
-        pending: Pending,
         report: Report,
         tuning: Tuning,
         pool: ThreadPoolExecutor,
         part: Callable[[pa.Table], pa.Table] | None = None,
     ) -> None:
-        self._store, self._query, self._pending = CountingStore(store, report), query, pending
+        self._store, self._plan, self._query, self._pending = store, plan, query, Pending()
         self._report, self._tuning, self._pool, self._part = report, tuning, pool, part
-        self._columns = tuple(dict.fromkeys(query.columns if part else (*KEY, *query.columns)))
-        self._nothing = SCHEMA.empty_table().select(self._columns)  # making one takes 1 ms
-        self._sign = -1 if pending.descending else 1
+        self._nothing = SCHEMA.empty_table()
+        self._columns = query.columns
+        self._sign = 1
         self._slots = asyncio.Semaphore(_FETCHES)
         self._units: list[_Unit] = []
         self._under_way: deque[_Unit] = deque()
         self._moved = asyncio.Condition()  # the line of units under way
         self._numbers = 0
-        self._least = _EVER  # see _newest
+        self._least = EARLIEST  # see _newest
+        self.cut = False
 
-    async def plan(self) -> None:
-        """Find out what there is; first, and once. ``NotFound`` when there is no store."""
-        began = time.time()
-        known = self._tuning.known
-        found = known.of(self._query.filter) if known else await plan(self._store, self._query.filter)
-        found = found if self._tuning.journal else found._replace(segments=())
-        self._plan = found if self._tuning.archive else found._replace(files=())
-        report, (snapshot, segments, files) = self._report, self._plan
-        self._tuning.planned(self._plan)
-        report.began = report.began or began
-        report.files, report.segments = len(snapshot.files), len(segments)
-        report.bytes = sum(file.size for file in snapshot.files.values()) + sum(segment.size for segment in segments)
-        report.passed = sum(file.size for file in snapshot.files.values()) - sum(file.size for file in files)
-        for file in files:
+    def _begin(self, pending: Pending | None = None) -> None:
+        query = self._query
+        self._columns = tuple(dict.fromkeys(query.columns if pending is None else (*KEY, *query.columns)))
+        self._nothing = SCHEMA.empty_table().select(self._columns)  # making one takes 1 ms
+        self._pending = Pending() if pending is None else pending
+        self._sign = -1 if self._pending.descending else 1
+        for file in self._plan.files:
             self._push(file, self._query.filter, bounds(file, self._query.sort))
 
-    async def rows(self) -> AsyncGenerator[pa.Table, None]:
+    async def rows(self, pending: Pending) -> AsyncGenerator[pa.Table, None]:
         """Every row, in the order of ``pending``."""
+        self._begin(pending)
         async with aclosing(self._tail()) as found:
             async for rows in found:
                 self._pending.add(rows)
@@ -265,10 +118,11 @@ class _Scan:
                     break
         for rows in self._pending.pop():
             yield rows
-        self._report.cut = self._pending.dropped or (self._pending.complete and bool(self._units or self._under_way))
+        self.cut = self._pending.dropped or (self._pending.complete and bool(self._units or self._under_way))
 
     async def tables(self) -> AsyncGenerator[pa.Table, None]:
         """``part`` of the rows of each unit, as they come."""
+        self._begin()
         for source in (self._tail(), self._files()):
             async with aclosing(source) as found:
                 async for rows in found:
@@ -284,7 +138,7 @@ class _Scan:
             group = None if self._stopped() else next(left, None)
             return None if group is None else self._segments(group)
 
-        async with aclosing(ahead(job, lambda _: self._tuning.ahead)) as results:
+        async with aclosing(ahead(job, lambda _: self._tuning.prefetch)) as results:
             async for rows in results:
                 yield rows
 
@@ -323,7 +177,6 @@ class _Scan:
 
     def _stopped(self) -> bool:
         """Whether to leave it at what was found."""
-        self._report.interrupted |= self._tuning.stop()
         return self._report.interrupted
 
     # Files and row groups
@@ -385,7 +238,11 @@ class _Scan:
 
     def _width(self, done: int) -> int:
         """Units at once: with a limit few at first, because the first ones may be all that is needed."""
-        return self._tuning.ahead if self._query.limit is None else min(self._tuning.ahead, self._tuning.threads + done)
+        return (
+            self._tuning.prefetch
+            if self._query.limit is None
+            else min(self._tuning.prefetch, self._tuning.threads + done)
+        )
 
     def _frontier(self) -> int | None:
         """The time at and beyond which rows may still come; None when none will."""
@@ -395,7 +252,7 @@ class _Scan:
         if not nears:
             return None
         near = min(nears)
-        return self._sign * (_EVER if near == -math.inf else int(near))
+        return self._sign * (EARLIEST if near == -math.inf else int(near))
 
     @property
     def _floor(self) -> int:
@@ -415,7 +272,7 @@ class _Scan:
         try:
             rows = await self._row_group(group, unit)
         except FormatError as error:
-            self._least = _EVER  # what was found in it is not shown, and older rows are
+            self._least = EARLIEST  # what was found in it is not shown, and older rows are
             rows = await self._unreadable(error)
         self._report.passed += group.file.size * group.rows // group.file.metadata.num_rows
         return rows
@@ -456,7 +313,7 @@ class _Scan:
 
         Other units know what is found here from now on, long before its rows are read.
         """
-        instants = times.cast(pa.int64()).fill_null(_EVER).to_numpy(zero_copy_only=False)
+        instants = times.cast(pa.int64()).fill_null(EARLIEST).to_numpy(zero_copy_only=False)
         room, found = self._pending.room, instants[mask]
         if room and len(found) >= room and not self._pending.resumed:  # those shown already must not count
             self._least = max(self._least, int(np.partition(found, len(found) - room)[len(found) - room]))
@@ -476,14 +333,6 @@ class _Scan:
 
 def _group_bounds(group: RowGroup, column: str) -> Bounds:
     return group.bounds.get(column, UNKNOWN)
-
-
-def _beyond(query: Query, time: int, descending: bool) -> Filter:
-    """The filter, and nothing that stands before ``time`` in the order."""
-    if time == _EVER:
-        return query.filter
-    rest = Not(Between(query.sort, time + 1, None)) if descending else Between(query.sort, time, None)
-    return Filter((*query.filter.conditions, rest))
 
 
 async def ahead(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,10 +13,13 @@ import pyarrow as pa
 
 from logsink.query.columns import Int64, Mask, as_array, as_integers, plain
 from logsink.query.order.merge import KEY
-from logsink.query.read.scan import search
+from logsink.query.read.plan import Plan
+from logsink.query.read.report import Report
+from logsink.query.read.search import Answer, Search, search
+from logsink.query.read.tuning import Tuning
 from logsink.query.request.conditions import Between, InSpans, instant_text
 from logsink.query.request.filters import Filter
-from logsink.query.request.query import Query, Report, Tuning
+from logsink.query.request.query import Query
 from logsink.query.views.context import GAP
 from logsink.query.views.streams import Streams
 from logsink.store import Store
@@ -42,56 +45,76 @@ class AroundMatches(NamedTuple):
         return f"with each match the rows{of} within {self.reach / 1_000_000:g} s of it"
 
 
-async def around_time(
-    store: Store, query: Query, moment: AroundTime, report: Report | None = None, tuning: Tuning | None = None
-) -> AsyncGenerator[pa.Table, None]:
-    """The rows that ``query`` finds nearest to a moment, half of its limit on each side; all of them without a limit.
+def around_time(store: Store, query: Query, moment: AroundTime, tuning: Tuning | None = None) -> Answer:
+    """Find the rows of ``query`` that are nearest to a moment, half of its limit on each side; all of them without a limit.
 
-    In order of time, or newest first with ``query.reverse``. Raises as ``search`` does.
+    In order of time, or newest first with ``query.reverse``.
     """
-    report, tuning = report or Report(), tuning or Tuning()
-    report.began = report.began or time.time()
-    earlier, later = (_within(query, *ends) for ends in ((None, moment.instant), (moment.instant, None)))
-    if query.limit is not None:
-        earlier, later = (
-            earlier._replace(limit=query.limit // 2, reverse=True),
-            later._replace(limit=query.limit - query.limit // 2, reverse=False),
-        )
-    before, after = _first(store, earlier, report, tuning), _first(store, later, report, tuning)
-    if query.limit is None:
-        sides = (after, before) if query.reverse else (before, after)
-    elif query.reverse:
-        sides = (_turned(after), before)
-    else:
-        sides = (_turned(before), after)
-    for side in sides:
+    return _TwoSides(store, query, moment, tuning)
+
+
+class _TwoSides(Answer):
+    """Rows before a moment and from it on, by a search for each side."""
+
+    def __init__(self, store: Store, query: Query, moment: AroundTime, tuning: Tuning | None) -> None:
+        before, after = (_within(query, *ends) for ends in ((None, moment.instant), (moment.instant, None)))
+        self._query, self._rows = query, 0
+        if query.limit is None:
+            half = None
+        else:  # a limit alone would mean the newest, so the rows of both sides are counted here
+            half, before, after = query.limit // 2, before._replace(reverse=True), after._replace(reverse=False)
+        unlimited = [side._replace(limit=side.limit if side.reverse else None) for side in (before, after)]
+        self._before, self._after = (search(store, side, tuning) for side in unlimited)
+        self._limits = {self._before: half, self._after: None if half is None else (query.limit or 0) - half}
+
+    @property
+    def report(self) -> Report:
+        begun = [side.report for side in self._limits if side.plan is not None]
+        if not begun:
+            return Report()
+        whole = begun[-1].including(*begun[:-1])
+        files_read = min(whole.files, sum(report.files_read for report in begun))  # some are read for both sides
+        began = min(report.began for report in begun)
+        return replace(whole, rows=self._rows, began=began, files_read=files_read, cut=False)
+
+    @property
+    def plan(self) -> Plan | None:
+        return self._after.plan or self._before.plan
+
+    def stop(self) -> None:
+        self._before.stop()
+        self._after.stop()
+
+    async def _tables(self) -> AsyncGenerator[pa.Table, None]:
+        before, after = (self._first(side, limit) for side, limit in self._limits.items())
+        if self._query.limit is None:
+            sides = (after, before) if self._query.reverse else (before, after)
+        elif self._query.reverse:
+            sides = (_turned(after), before)
+        else:
+            sides = (_turned(before), after)
+        for side in sides:
+            async with aclosing(side) as found:
+                async for rows in found:
+                    yield rows
+
+    async def _first(self, side: Search, limit: int | None) -> AsyncGenerator[pa.Table, None]:
+        """Yield the first rows of one side, in the order of its search."""
+        if limit == 0:
+            return
         async with aclosing(side) as found:
             async for rows in found:
+                rows = rows.slice(0, limit)
+                self._rows += rows.num_rows
                 yield rows
+                if limit is not None:
+                    limit -= rows.num_rows
+                if limit == 0:
+                    break
 
 
 def _within(query: Query, low: int | None, high: int | None) -> Query:
     return query._replace(filter=Filter((*query.filter.conditions, Between("time", low, high))))
-
-
-async def _first(store: Store, query: Query, report: Report, tuning: Tuning) -> AsyncGenerator[pa.Table, None]:
-    """The first rows in the order of the query, as many as its limit says; what was found and read is added to the report."""
-    left, own = query.limit, Report()
-    if left == 0:
-        return
-    asked = query if query.reverse else query._replace(limit=None)  # a limit alone means the newest
-    async with aclosing(search(store, asked, own, tuning)) as found:
-        async for rows in found:
-            rows = rows.slice(0, left)
-            report.rows += rows.num_rows
-            yield rows
-            if left is not None:
-                left -= rows.num_rows
-            if left == 0:
-                break
-    report.add(own)
-    report.files, report.segments, report.bytes = own.files, own.segments, own.bytes
-    report.files_read = min(own.files, report.files_read + own.files_read)  # some were read for both sides
 
 
 async def _turned(source: AsyncGenerator[pa.Table, None]) -> AsyncGenerator[pa.Table, None]:
@@ -102,37 +125,62 @@ async def _turned(source: AsyncGenerator[pa.Table, None]) -> AsyncGenerator[pa.T
         yield rows.take(as_array(np.arange(rows.num_rows - 1, -1, -1)))
 
 
-async def around_matches(
-    store: Store, query: Query, span: AroundMatches, report: Report | None = None, tuning: Tuning | None = None
-) -> AsyncGenerator[pa.Table, None]:
-    """The rows near the matches of ``query``, matches included, each once; whatever else the query asks of rows.
+def around_matches(store: Store, query: Query, span: AroundMatches, tuning: Tuning | None = None) -> Answer:
+    """Find the rows near the matches of ``query``, matches included, each once; whatever else the query asks of rows.
 
     In order of time, or newest first with ``query.reverse``. Column ``GAP`` is true where time was left out before a row.
-    ``report.rows`` counts the matches alone. Raises as ``search`` does.
+    The report counts the matches alone as rows.
     """
-    report, tuning = report or Report(), tuning or Tuning()
-    held = list[pa.Table]()
-    columns = ("time", *span.stream)
-    async with aclosing(search(store, query._replace(columns=columns, reverse=False), report, tuning)) as found:
-        async for rows in found:
-            held.append(plain(rows, columns))
-    if not held:
-        return
-    matches = pa.concat_tables(held)
-    streams = Streams(span.stream, matches)
-    reach = _Reach(span.reach, streams.of(matches), as_integers(matches.column("time")))
-    conditions = (*streams.conditions(np.unique(streams.of(matches))), reach.all)
-    whole = Query(Filter(conditions), tuple(dict.fromkeys((*KEY, *span.stream, *query.columns))), None, query.reverse)
-    own, last = Report(), -1
-    async with aclosing(search(store, whole, own, tuning)) as found:
-        async for rows in found:
-            rows = rows.filter(as_array(reach.mask(streams.of(plain(rows, columns)), as_integers(rows.column("time")))))
-            if rows.num_rows:
-                block = reach.block(as_integers(rows.column("time")))
-                gap = np.diff(block, prepend=block[:1] if last < 0 else last) != 0
-                last = int(block[-1])
-                yield rows.append_column(GAP, as_array(gap))
-    report.add(own)
+    return _NearMatches(store, query, span, tuning)
+
+
+class _NearMatches(Answer):
+    """Rows near matches: one search finds the matches, another all rows near them."""
+
+    def __init__(self, store: Store, query: Query, span: AroundMatches, tuning: Tuning | None) -> None:
+        self._store, self._query, self._span, self._tuning = store, query, span, tuning
+        self._columns = ("time", *span.stream)
+        self._matches = search(store, query._replace(columns=self._columns, reverse=False), tuning)
+        self._whole: Search | None = None
+
+    @property
+    def report(self) -> Report:
+        return self._matches.report.including(*([] if self._whole is None else [self._whole.report]))
+
+    @property
+    def plan(self) -> Plan | None:
+        return self._matches.plan
+
+    def stop(self) -> None:
+        self._matches.stop()
+        if self._whole is not None:
+            self._whole.stop()
+
+    async def _tables(self) -> AsyncGenerator[pa.Table, None]:
+        span, columns, held = self._span, self._columns, list[pa.Table]()
+        async with aclosing(self._matches) as found:
+            async for rows in found:
+                held.append(plain(rows, columns))
+        if not held:
+            return
+        matches = pa.concat_tables(held)
+        streams = Streams(span.stream, matches)
+        reach = _Reach(span.reach, streams.of(matches), as_integers(matches.column("time")))
+        filter = Filter((*streams.conditions(np.unique(streams.of(matches))), reach.all))
+        whole = tuple(dict.fromkeys((*KEY, *span.stream, *self._query.columns)))
+        self._whole = search(self._store, Query(filter, whole, None, self._query.reverse), self._tuning)
+        if self._matches.report.interrupted:
+            self._whole.stop()
+        last = -1
+        async with aclosing(self._whole) as found:
+            async for rows in found:
+                times = as_integers(rows.column("time"))
+                near = reach.mask(streams.of(plain(rows, columns)), times)
+                if near.any():
+                    block = reach.block(times[near])
+                    gap = np.diff(block, prepend=block[:1] if last < 0 else last) != 0
+                    last = int(block[-1])
+                    yield rows.filter(as_array(near)).append_column(GAP, as_array(gap))
 
 
 class _Reach:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -30,10 +31,12 @@ from logsink.errors import Moved, Unavailable
 from logsink.query.columns import Int64, Mask, as_array, as_integers, as_mask, as_rows, one_chunk, plain
 from logsink.query.order.merge import KEY
 from logsink.query.read.plan import Plan
-from logsink.query.read.scan import search, unordered
+from logsink.query.read.report import Report
+from logsink.query.read.search import Answer, Unordered, search, unordered
+from logsink.query.read.tuning import Tuning
 from logsink.query.request.conditions import ExactlyOneOf, InSpans
 from logsink.query.request.filters import Condition, Filter
-from logsink.query.request.query import Query, Report, Tuning
+from logsink.query.request.query import Query
 from logsink.query.views.rules import UNLIMITED, Candidates, Rule, concatenate
 from logsink.query.views.streams import Streams
 from logsink.store import Store
@@ -52,24 +55,44 @@ _LEAST: Final = (
 )  # what a null of KEY is in the order
 
 
-async def with_context(
-    store: Store, query: Query, rule: Rule, report: Report | None = None, tuning: Tuning | None = None
-) -> AsyncGenerator[pa.Table, None]:
-    """The rows that ``query`` finds, each in its block; columns: those of the query, and ``GAP``.
+def with_context(store: Store, query: Query, rule: Rule, tuning: Tuning | None = None) -> Answer:
+    """Find the rows of ``query``, each in its block; columns: those of the query, and ``GAP``.
 
-    ``report.rows`` counts the matches alone. Raises as ``search`` does.
+    The report counts the matches alone as rows.
     """
-    report, tuning = report or Report(), tuning or Tuning()
-    columns = tuple(dict.fromkeys((*KEY, *rule.stream, *rule.extra_columns, *query.columns)))
-    query = query._replace(columns=columns)
-    blocks = _Blocks(store, query, rule, report, tuning)
-    async with aclosing(search(store, query, report, tuning)) as found:
-        async for matches in _portions(found, max(1, _ROOM // rule.rows_per_match)):
-            for rows in await blocks.of(plain(matches, columns)):
-                yield rows
+    return _WithContext(store, query, rule, tuning or Tuning())
 
 
-async def _portions(found: AsyncGenerator[pa.Table, None], size: int) -> AsyncGenerator[pa.Table, None]:
+class _WithContext(Answer):
+    """Matches, by one search, and the rows that belong to them, by others."""
+
+    def __init__(self, store: Store, query: Query, rule: Rule, tuning: Tuning) -> None:
+        self._columns = tuple(dict.fromkeys((*KEY, *rule.stream, *rule.extra_columns, *query.columns)))
+        query = query._replace(columns=self._columns)
+        self._portion = max(1, _ROOM // rule.rows_per_match)
+        self._matches, self._blocks = search(store, query, tuning), _Blocks(store, query, rule, tuning)
+
+    @property
+    def report(self) -> Report:
+        report = self._matches.report.including(self._blocks.report)
+        return replace(report, restarts=report.restarts + self._blocks.restarts)
+
+    @property
+    def plan(self) -> Plan | None:
+        return self._matches.plan
+
+    def stop(self) -> None:
+        self._matches.stop()
+        self._blocks.stop()
+
+    async def _tables(self) -> AsyncGenerator[pa.Table, None]:
+        async with aclosing(self._matches) as found:
+            async for matches in _portions(found, self._portion):
+                for rows in await self._blocks.of(plain(matches, self._columns)):
+                    yield rows
+
+
+async def _portions(found: Answer, size: int) -> AsyncGenerator[pa.Table, None]:
     """The same rows, ``size`` at a time; the first ones soon."""
     held, wanted = list[pa.Table](), min(size, _FIRST)
     async for rows in found:
@@ -86,23 +109,31 @@ async def _portions(found: AsyncGenerator[pa.Table, None], size: int) -> AsyncGe
 class _Blocks:
     """Matches to blocks, some at a time."""
 
-    def __init__(self, store: Store, query: Query, rule: Rule, report: Report, tuning: Tuning) -> None:
-        self._store, self._query, self._rule, self._report, self._tuning = store, query, rule, report, tuning
+    def __init__(self, store: Store, query: Query, rule: Rule, tuning: Tuning) -> None:
+        self._store, self._query, self._rule, self._tuning = store, query, rule, tuning
+        self.report, self.restarts = Report(), 0
         self._columns = tuple(dict.fromkeys((*KEY, *rule.stream, *rule.extra_columns)))
         self._last: Candidates | None = None
         """Of each stream the last row that was shown."""
-        self._plans: list[Plan] = []
-        self._begun = False
+        self._plan: Plan | None = None
+        self._reading: Unordered | None = None
+        self._begun = self._stopped = False
+
+    def stop(self) -> None:
+        """Look no further."""
+        self._stopped = True
+        if self._reading is not None:
+            self._reading.stop()
 
     async def of(self, matches: pa.Table) -> list[pa.Table]:
         """The blocks of the next matches."""
         for _ in range(self._tuning.attempts):
-            self._plans = []
+            self._plan = None
             try:
                 places, chosen, tail = await self._places(matches)
                 others = [*tail, *await self._whole(places.take(chosen & (places.match < 0)), tail)]
             except Moved:
-                self._report.restarts += 1
+                self.restarts += 1
             else:
                 return await asyncio.to_thread(self._arranged, places, chosen, pa.concat_tables([matches, *others]))
         raise Unavailable(f"cannot finish the query on {self._store.url}: objects were removed while it ran")
@@ -125,15 +156,13 @@ class _Blocks:
         at = places.matches
         lacking = (at, at)
         for window in self._rule.windows:
-            if not any(map(len, lacking)) or self._tuning.stop():
+            if not any(map(len, lacking)) or self._stopped:
                 break
             asked = np.unique(places.stream[np.concatenate(lacking)])
             conditions = (*streams.conditions(asked), self._spans(places, lacking, window))
             here, held = base.take(np.isin(base.stream, asked)), [places]
             async with aclosing(self._read(conditions, self._columns, journal=False)) as found:
                 async for rows in found:
-                    if self._tuning.stop():
-                        break
                     held.append(await asyncio.to_thread(self._sifted, here, streams, rows))
                     if sum(len(part.time) for part in held) > _HELD:
                         held = [await asyncio.to_thread(self._thinned, *held)]
@@ -231,17 +260,19 @@ class _Blocks:
     async def _read(
         self, conditions: Sequence[Condition], columns: Sequence[str], *, journal: bool = True, archive: bool = True
     ) -> AsyncGenerator[pa.Table, None]:
-        known = self._plans[0] if self._plans else None
-        tuning = self._tuning._replace(planned=self._plans.append, known=known, journal=journal, archive=archive)
-        report = Report()
         query = Query(Filter(tuple(conditions)), tuple(columns))
+        reading = unordered(self._store, query, self._tuning, known=self._plan, journal=journal, archive=archive)
+        self._reading = reading
+        if self._stopped:
+            reading.stop()
         try:
-            async with aclosing(unordered(self._store, query, report, tuning)) as found:
+            async with aclosing(reading) as found:
                 async for rows in found:
                     if rows.num_rows:
                         yield rows
+            self._plan = self._plan or reading.plan
         finally:
-            self._report.add(report)
+            self._reading, self.report = None, self.report.including(reading.report)
 
 
 def _until_shown(places: Candidates) -> Mask:

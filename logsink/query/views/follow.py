@@ -32,11 +32,13 @@ from logsink.parse import Frames
 from logsink.query.columns import as_array, as_integers
 from logsink.query.read import tail
 from logsink.query.read.plan import Plan
-from logsink.query.read.scan import ahead, search
+from logsink.query.read.report import Report
+from logsink.query.read.scan import ahead
+from logsink.query.read.search import search
 from logsink.query.request.conditions import Between, OneOf
 from logsink.query.request.filters import Filter
-from logsink.query.request.query import Query, Report, Tuning
-from logsink.store import Store
+from logsink.query.request.query import Query
+from logsink.store import CountingStore, Store
 
 PATIENCE: Final = 5.0
 """Seconds that a missing segment is waited for before those behind it are shown."""
@@ -110,9 +112,10 @@ class Cursor:
 class Follower:
     """Rows that ``query`` finds beyond ``cursor``; its limit and order mean nothing. One reader at a time."""
 
-    def __init__(self, store: Store, query: Query, cursor: Cursor, report: Report | None = None) -> None:
+    def __init__(self, store: Store, query: Query, cursor: Cursor) -> None:
         self.cursor = cursor
-        self._store, self._query, self._report = store, query, report or Report()
+        self.report = Report(began=time.time())
+        self._store, self._query = CountingStore(store, self.report), query
         self._columns = tuple(dict.fromkeys(("received", *query.columns)))
         self._missed: dict[str, float] = {}
         """Receiver -> when its next segment was first missed."""
@@ -121,7 +124,7 @@ class Follower:
         self._archived: dict[str, int] = {}
         """Receiver -> time of receipt up to which its rows were taken from the table."""
         self._looked = time.monotonic()
-        self._log = DeltaLog(store)
+        self._log = DeltaLog(self._store)
 
     async def settle(self, plan: Plan) -> None:
         """Read from the last segments of a plan how far their receivers have come; see ``Cursor.at_end_of``."""
@@ -220,7 +223,7 @@ class Follower:
         return self._counted(rows.take(as_array(as_integers(rows.column("received")).argsort(kind="stable"))))
 
     def _counted(self, rows: pa.Table) -> list[pa.Table]:
-        self._report.rows += rows.num_rows
+        self.report.rows += rows.num_rows
         return [rows.slice(start, ROWS) for start in range(0, rows.num_rows, ROWS)]
 
     async def _from_table(self, fresh: Iterable[StoredSegment]) -> AsyncGenerator[pa.Table, None]:
@@ -234,7 +237,7 @@ class Follower:
             after = self.cursor.reads.get(receiver, _EVER)
             of_it = (OneOf("receiver", (receiver,)), Between("received", after + 1, None))
             query = Query(Filter((*self._query.filter.conditions, *of_it)), self._columns)
-            async with aclosing(search(self._store, query, Report(), Tuning(journal=False))) as found:
+            async with aclosing(search(self._store, query, journal=False)) as found:
                 async for rows in found:
                     newest = int(as_integers(rows.column("received")).max())
                     self.cursor.reads[receiver] = max(self.cursor.reads.get(receiver, _EVER), newest)

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from logsink.query.columns import as_array, as_integers, one_chunk
+from logsink.query.read.search import Answer
 
 SKEW: Final = 86_400 * 1_000_000
 """Microseconds between a row's time and when it was received beyond which a clock must be wrong."""
@@ -29,7 +30,7 @@ class FutureRows:
         self.rows, self.hosts, self.more = 0, list[str](), False
         self._now = time.time_ns() // 1000
 
-    async def watched(self, source: AsyncGenerator[pa.Table, None]) -> AsyncGenerator[pa.Table, None]:
+    async def watched(self, source: Answer) -> AsyncGenerator[pa.Table, None]:
         """The same rows; closing it closes the source."""
         async with aclosing(source) as found:
             async for rows in found:

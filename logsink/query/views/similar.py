@@ -5,7 +5,7 @@ It is asked only after a query has found nothing, and reads only the columns of 
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
@@ -13,10 +13,11 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 
 from logsink.query.read.plan import Plan, bounds
-from logsink.query.read.scan import fold
+from logsink.query.read.report import Report
+from logsink.query.read.search import fold
 from logsink.query.request.conditions import Between, Holds, OneOf
 from logsink.query.request.filters import Filter
-from logsink.query.request.query import Query, Report, Tuning
+from logsink.query.request.query import Query
 from logsink.query.views.summary import COUNT, Counts
 from logsink.store import Store
 
@@ -45,17 +46,14 @@ class MissingValue(NamedTuple):
     whole: bool
 
 
-async def missing_values(store: Store, filter: Filter, report: Report) -> list[MissingValue]:
-    """The globs of the filter that no row meets within its range of time, as far as rows were counted.
-
-    What is read is counted in ``report``.
-    """
+async def missing_values(store: Store, filter: Filter) -> list[MissingValue]:
+    """The globs of the filter that no row meets within its range of time, as far as rows were counted."""
     asked = [condition for condition in filter.conditions if isinstance(condition, OneOf)]
     if not asked:
         return []
     within = Filter(tuple(c for c in filter.conditions if isinstance(c, Between) and c.column == "time"))
     columns = tuple(dict.fromkeys(condition.column for condition in asked))
-    parts, own = await _briefly(store, Query(within, columns), lambda rows: _counts(rows, columns), report)
+    parts, own = await _briefly(store, Query(within, columns), lambda rows: _counts(rows, columns))
     counts: dict[str, Counter[str]] = {column: Counter() for column in columns}
     for part in parts:
         for column, value, count in zip(*(part.column(n).to_pylist() for n in part.column_names), strict=True):
@@ -68,28 +66,28 @@ async def missing_values(store: Store, filter: Filter, report: Report) -> list[M
     return found
 
 
-async def in_other_case(store: Store, filter: Filter, report: Report) -> tuple[tuple[str, ...], int, bool] | None:
+async def in_other_case(store: Store, filter: Filter) -> tuple[tuple[str, ...], int, bool] | None:
     """The patterns of the filter that rows hold in capital or small letters otherwise; how many rows; whether these are all.
 
-    Rows are counted for a bounded time, and what is read in ``report``. None when there are none, or no such pattern.
+    Rows are counted for a bounded time. None when there are none, or no such pattern.
     """
     held = [condition for condition in filter.conditions if isinstance(condition, Holds) and not condition.ignore_case]
     if len(held) != 1 or not any(c.isalpha() for pattern in held[0].patterns for c in pattern):
         return None
     loose = Holds(held[0].column, held[0].patterns, held[0].regex, ignore_case=True, words=held[0].words)
     rest = tuple(condition for condition in filter.conditions if condition is not held[0])
-    _, own = await _briefly(store, Query(Filter((*rest, loose)), ("severity",)), Counts().part, report)
+    _, own = await _briefly(store, Query(Filter((*rest, loose)), ("severity",)), Counts().part)
     return (held[0].patterns, own.rows, not own.interrupted and not own.unreadable) if own.rows else None
 
 
-async def _briefly(
-    store: Store, query: Query, part: Callable[[pa.Table], pa.Table], report: Report
-) -> tuple[list[pa.Table], Report]:
+async def _briefly(store: Store, query: Query, part: Callable[[pa.Table], pa.Table]) -> tuple[list[pa.Table], Report]:
     """Parts of what a query finds in bounded time, and what it has done."""
-    ends, own = time.monotonic() + PATIENCE, Report()
-    parts = await fold(store, query, part, own, Tuning(stop=lambda: time.monotonic() > ends))
-    report.add_reads(own)
-    return parts, own
+    folding = fold(store, query, part)
+    timer = asyncio.get_running_loop().call_later(PATIENCE, folding.stop)
+    try:
+        return await folding.run(), folding.report
+    finally:
+        timer.cancel()
 
 
 def archive_times(plan: Plan) -> tuple[int, int] | None:

@@ -212,7 +212,7 @@ def test_an_interrupt_ends_it_quietly(url: str, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_it_runs_anew_when_objects_were_removed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    group, failed = scan._Scan._group, []
+    group, failed = scan.Scan._group, []
 
     async def once(self, *given):  # type: ignore[no-untyped-def]
         if not failed:
@@ -220,7 +220,7 @@ def test_it_runs_anew_when_objects_were_removed(url: str, monkeypatch: pytest.Mo
             raise NotFound("gone")
         return await group(self, *given)
 
-    monkeypatch.setattr(scan._Scan, "_group", once)
+    monkeypatch.setattr(scan.Scan, "_group", once)
     assert sql(url, "SELECT count(*) AS n FROM logs").stdout.split() == ["n", "50"]
     assert failed
     monkeypatch.setattr(engine, "ATTEMPTS", 1)

@@ -139,9 +139,9 @@ def test_what_is_remembered_is_bounded() -> None:
     assert [r["message"] for r in rows_of([dedupe(table(again[:1])), dedupe(table(again[5:]))])] == ["0"]
 
 
-async def found(store: MemoryStore, report: Report, **query: Any) -> list[Row]:
-    async with aclosing(search(store, Query(dedupe=True, **query), report)) as parts:
-        return rows_of([part async for part in parts])
+async def found(store: MemoryStore, **query: Any) -> tuple[list[Row], Report]:
+    async with aclosing(search(store, Query(dedupe=True, **query))) as parts:
+        return rows_of([part async for part in parts]), parts.report
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -151,8 +151,7 @@ async def test_the_limit_counts_what_is_shown(limit: int | None, reverse: bool) 
     first = [sent("a", n, str(n)) for n in range(3)]
     second = [sent("b", 100 + n, str(n), again=True) for n in range(3)]
     await archive(store, [first, second])
-    report = Report()
-    rows = await found(store, report, limit=limit, reverse=reverse)
+    rows, report = await found(store, limit=limit, reverse=reverse)
     messages = [r["message"] for r in (reversed(rows) if reverse else rows)]
     assert messages == ["0", "1", "2"][-(limit or 3) :]
     assert report.rows == len(rows)

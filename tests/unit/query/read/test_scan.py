@@ -32,9 +32,13 @@ def _json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail, "parse", json_parse)
 
 
-async def found(store: Store, query: Query, report: Report | None = None, tuning: Tuning | None = None) -> list[Row]:
-    async with aclosing(search(store, query, report, tuning)) as tables:
-        return rows_of([rows async for rows in tables])
+async def answered(store: Store, query: Query, tuning: Tuning | None = None) -> tuple[list[Row], Report]:
+    async with aclosing(search(store, query, tuning)) as tables:
+        return rows_of([rows async for rows in tables]), tables.report
+
+
+async def found(store: Store, query: Query, tuning: Tuning | None = None) -> list[Row]:
+    return (await answered(store, query, tuning))[0]
 
 
 def times(rows: list[Row]) -> list[int]:
@@ -67,9 +71,10 @@ async def test_columns_that_were_asked_for_and_those_of_the_order() -> None:
 
 
 async def test_the_newest_few_need_few_files() -> None:
-    store, report = MemoryStore(), Report()
+    store = MemoryStore()
     await hours(store)
-    assert times(await found(store, Query(limit=3), report, Tuning(threads=1))) == [1907, 1908, 1909]
+    rows, report = await answered(store, Query(limit=3), Tuning(threads=1))
+    assert times(rows) == [1907, 1908, 1909]
     assert report.files == 20
     assert report.files_read <= 3
     assert report.cut
@@ -87,7 +92,7 @@ async def large(monkeypatch: pytest.MonkeyPatch) -> Meddled:
 
 
 async def test_rows_older_than_the_newest_few_are_not_read_however_late_these_come(large: Meddled) -> None:
-    query, report = Query(Filter((OneOf("host", ("h",)),)), ALL, limit=3), Report()
+    query = Query(Filter((OneOf("host", ("h",)),)), ALL, limit=3)
     known, late = asyncio.Event(), asyncio.Event()
 
     async def newest_last(key: str) -> None:
@@ -99,7 +104,8 @@ async def test_rows_older_than_the_newest_few_are_not_read_however_late_these_co
             await known.wait()
 
     large.before = newest_last
-    assert times(await found(large, query, report, Tuning(threads=2))) == [100, 101, 102]
+    rows, report = await answered(large, query, Tuning(threads=2))
+    assert times(rows) == [100, 101, 102]
     assert report.bytes_read < 4 * 50_000  # three messages, packed
     assert report.cut
 
@@ -112,15 +118,17 @@ async def test_rows_that_cannot_be_read_make_room_for_older_ones(large: Meddled)
     start = messages.data_page_offset
     body[start : start + 64] = bytes(64)
     await large.put(key, bytes(body))
-    query, report = Query(Filter((OneOf("host", ("h",)),)), ALL, limit=3), Report()
-    assert times(await found(large, query, report, Tuning(threads=1))) == [0, 1, 2]
+    query = Query(Filter((OneOf("host", ("h",)),)), ALL, limit=3)
+    rows, report = await answered(large, query, Tuning(threads=1))
+    assert times(rows) == [0, 1, 2]
     assert len(report.unreadable) == 1
 
 
 async def test_the_newest_of_a_few_files_ends_with_the_last_and_cuts_nothing() -> None:
-    store, report = MemoryStore(), Report()
+    store = MemoryStore()
     await hours(store, files=2, rows=2)
-    assert times(await found(store, Query(limit=4), report)) == [0, 1, 100, 101]
+    rows, report = await answered(store, Query(limit=4))
+    assert times(rows) == [0, 1, 100, 101]
     assert not report.cut
 
 
@@ -142,18 +150,18 @@ async def test_few_rows_do_not_wait_for_long_for_others(monkeypatch: pytest.Monk
 
 
 async def test_files_and_row_groups_outside_the_filter_are_not_read() -> None:
-    store, report = Meddled(), Report()
+    store = Meddled()
     await hours(store)
     query = Query(Filter((Between("time", START + 300, START + 302), OneOf("host", ("h1",)))))
-    assert times(await found(store, query, report)) == [301]
+    rows, report = await answered(store, query)
+    assert times(rows) == [301]
     assert report.files_read == 1
     assert len({key for key in store.reads if key.endswith(".parquet")}) == 1
     few = report.bytes_read
-    report = Report()
-    assert await found(store, Query(Filter((OneOf("host", ("nobody",)),))), report) == []
+    rows, report = await answered(store, Query(Filter((OneOf("host", ("nobody",)),))))
+    assert rows == []
     assert report.files_read == 0
-    report = Report()
-    await found(store, Query(), report)
+    _, report = await answered(store, Query())
     assert report.bytes_read > 5 * few
 
 
@@ -161,25 +169,27 @@ async def test_messages_are_read_only_where_other_conditions_leave_something(mon
     monkeypatch.setattr("logsink.query.read.datafile.GAP", 0)
     monkeypatch.setattr("logsink.query.read.datafile.FOOTER", 4000)
     rows = [row(i, severity=i % 2 * 4, message=f"<{i}>" * 200) for i in range(100)]
-    store, nothing, all_of_it = MemoryStore(), Report(), Report()
+    store = MemoryStore()
     await archive(store, [rows])
-    assert await found(store, Query(Filter((Between("severity", 2, 3), Holds("message", ("<1>",))))), nothing) == []
-    assert times(await found(store, Query(Filter((Holds("message", ("<1>",)),))), all_of_it)) == [1]
+    none, nothing = await answered(store, Query(Filter((Between("severity", 2, 3), Holds("message", ("<1>",))))))
+    one, all_of_it = await answered(store, Query(Filter((Holds("message", ("<1>",)),))))
+    assert (none, times(one)) == ([], [1])
     assert nothing.bytes_read < all_of_it.bytes_read
 
 
 async def test_rows_of_covered_segments_count_once_and_others_too() -> None:
-    store, report = MemoryStore(), Report()
+    store = MemoryStore()
     await archive(store, [[row(1), row(3)]], txn=[Txn("r1.0", 1)])
     await journal(store, FIRST, [row(1), row(3)])
     await journal(store, SECOND, [row(2), row(4)])
     await journal(store, SegmentName("r1", 1, 1), [row(5)])
-    assert times(await found(store, Query(), report)) == [1, 2, 3, 4, 5]
+    rows, report = await answered(store, Query())
+    assert times(rows) == [1, 2, 3, 4, 5]
     assert report.segments == 2
 
 
 async def test_a_segment_archived_between_the_listing_and_the_reading() -> None:
-    store, report = Meddled(), Report()
+    store = Meddled()
     await archive(store, [[row(1)]])
     await journal(store, FIRST, [row(2)])
 
@@ -190,7 +200,8 @@ async def test_a_segment_archived_between_the_listing_and_the_reading() -> None:
             await store.delete([FIRST.key])
 
     store.before = before
-    assert times(await found(store, Query(), report)) == [1, 2]
+    rows, report = await answered(store, Query())
+    assert times(rows) == [1, 2]
     assert report.restarts == 1
     assert report.rows == 2
 
@@ -207,7 +218,7 @@ async def test_a_segment_archived_between_the_listing_and_the_reading() -> None:
     ],
 )
 async def test_a_file_compacted_away_while_rows_are_handed_out(query: Query, wanted: list[int]) -> None:
-    store, report = Meddled(), Report()
+    store = Meddled()
     rows = [row(t, received=START + t // 3, message="x") for t in range(12)]
     await archive(store, [rows[f : f + 2] for f in range(0, 12, 2)])
 
@@ -219,7 +230,8 @@ async def test_a_file_compacted_away_while_rows_are_handed_out(query: Query, wan
             await archive(store, [rows], group=3)
 
     store.before = compact
-    assert times(await found(store, query, report, Tuning(ahead=1, threads=1))) == wanted
+    rows, report = await answered(store, query, Tuning(prefetch=1, threads=1))
+    assert times(rows) == wanted
     assert report.restarts == 1
 
 
@@ -229,25 +241,24 @@ async def test_a_file_that_stays_gone_ends_the_query() -> None:
     gone = [entry.key async for entry in store.list("logs/date")]
     await store.delete(gone[:1])
     with pytest.raises(Unavailable, match="3 times over"):
-        await found(store, Query(), None, Tuning(attempts=3))
+        await found(store, Query(), Tuning(attempts=3))
 
 
 async def test_a_query_may_be_left_early() -> None:
     store = MemoryStore()
     await hours(store)
-    async with aclosing(search(store, Query(), tuning=Tuning(ahead=3))) as tables:
+    async with aclosing(search(store, Query(), Tuning(prefetch=3))) as tables:
         async for _ in tables:
             break
     assert len(asyncio.all_tasks()) == 1
 
 
 async def test_a_limit_holds_back_what_is_read_ahead() -> None:
-    store, report = MemoryStore(), Report()
+    store = MemoryStore()
     await hours(store, files=30)
-    await found(store, Query(limit=1), report, Tuning(ahead=8, threads=1))
+    _, report = await answered(store, Query(limit=1), Tuning(prefetch=8, threads=1))
     assert report.files_read <= 3
-    report = Report()
-    await found(store, Query(limit=100), report, Tuning(ahead=8, threads=1))
+    _, report = await answered(store, Query(limit=100), Tuning(prefetch=8, threads=1))
     assert report.files_read <= 20
 
 
@@ -297,12 +308,12 @@ async def test_an_error_of_what_runs_ahead_arrives_in_its_turn() -> None:
 async def test_of_equal_times_the_later_arrival_is_the_newer_whichever_file_it_is_in(last: int) -> None:
     store = MemoryStore()
     await archive(store, [[row(5, received=START + (file == last))] for file in range(2)])
-    (newest,) = await found(store, Query(limit=1), None, Tuning(ahead=1, threads=1))
+    (newest,) = await found(store, Query(limit=1), Tuning(prefetch=1, threads=1))
     assert newest["received"] == START + 1
 
 
 async def test_a_limit_does_not_count_what_was_shown_before_the_query_was_planned_again() -> None:
-    store, report = Meddled(), Report()
+    store = Meddled()
     late, early = [row(100, nth=i) for i in range(10)], [row(i) for i in range(5)]
     await archive(store, [late, early])
     files = [entry.key async for entry in store.list("logs/date")]
@@ -315,7 +326,7 @@ async def test_a_limit_does_not_count_what_was_shown_before_the_query_was_planne
 
     store.before = compact
     query = Query(limit=13, reverse=True)
-    shown = await found(store, query, report, Tuning(ahead=1, threads=1))
+    shown, report = await answered(store, query, Tuning(prefetch=1, threads=1))
     assert [(r["time"] - START, r["nth"]) for r in shown] == [
         *((100, i) for i in range(9, -1, -1)),
         (4, 0),

@@ -29,9 +29,14 @@ def _json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail, "parse", json_parse)
 
 
-async def found(store: Store, rule: Rule, report: Report | None = None, query: Query = BOOM) -> list[str]:
-    async with aclosing(with_context(store, query, rule, report, Tuning(attempts=3))) as tables:
-        return [message async for rows in tables for message in rows.column("message").to_pylist()]
+async def found(store: Store, rule: Rule, query: Query = BOOM) -> list[str]:
+    return (await answered(store, rule, query))[0]
+
+
+async def answered(store: Store, rule: Rule, query: Query = BOOM) -> tuple[list[str], Report]:
+    async with aclosing(with_context(store, query, rule, Tuning(attempts=3))) as tables:
+        found = [message async for rows in tables for message in rows.column("message").to_pylist()]
+        return found, tables.report
 
 
 def line(hour: float, number: int, message: str = "", **values: str) -> Row:
@@ -48,13 +53,14 @@ async def hours(store: Store) -> None:
 
 
 async def test_a_few_matches_need_few_files() -> None:
-    plain, store, report = Meddled(), Meddled(), Report()
+    plain, store = Meddled(), Meddled()
     for each in (plain, store):
         await hours(each)
         each.reads.clear()
     async with aclosing(search(plain, BOOM)) as tables:
         assert [rows.num_rows async for rows in tables] == [1]
-    assert await found(store, Neighbours(1, 1), report) == ["20.1", "boom", "20.3"]
+    lines, report = await answered(store, Neighbours(1, 1))
+    assert lines == ["20.1", "boom", "20.3"]
     more = Counter(store.reads) - Counter(plain.reads)
     assert {key for key in more if key.endswith(".parquet")} == {"logs/date=2026-11-22/0-20.parquet"}
     assert report.rows == 1
@@ -86,7 +92,7 @@ async def test_neighbours_in_the_journal_are_parsed_once_more(monkeypatch: pytes
 
 
 async def test_it_begins_anew_when_objects_were_removed() -> None:
-    store, report = Meddled(), Report()
+    store = Meddled()
     first, second = [line(0, 0), line(0, 1, "boom")], [line(0, 2), line(0, 3)]
     await archive(store, [first, second])
 
@@ -97,7 +103,8 @@ async def test_it_begins_anew_when_objects_were_removed() -> None:
             await archive(store, [first + second])
 
     store.before = compact
-    assert await found(store, Neighbours(1, 1), report) == ["0.0", "boom", "0.2"]
+    lines, report = await answered(store, Neighbours(1, 1))
+    assert lines == ["0.0", "boom", "0.2"]
     assert report.restarts == 1
 
 

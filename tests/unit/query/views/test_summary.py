@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from logsink.errors import NotFound
 from logsink.journal.segment import SegmentName
-from logsink.query import Filter, OneOf, Query, Report
+from logsink.query import Filter, OneOf, Query
 from logsink.query.columns import SCHEMA, as_rows
 from logsink.query.read import tail
-from logsink.query.read.scan import fold
+from logsink.query.read.search import fold
 from logsink.query.views.patterns import to_patterns
 from logsink.query.views.summary import Counts, Histogram, Patterns, Summary
 from logsink.store.memory import MemoryStore
@@ -211,12 +211,14 @@ def test_patterns() -> None:
 
 async def test_a_fold_counts_each_row_once_wherever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail, "parse", json_parse)
-    store, report = MemoryStore(), Report()
+    store = MemoryStore()
     await archive(store, [ROWS[:10], ROWS[10:30]])
     await journal(store, SegmentName("r1", 0, 1), ROWS[30:])
     counts = Counts(("host",))
     query = Query(Filter((OneOf("host", ("web1", "web2")),)), tuple(counts.columns))
-    found = counts.whole(await fold(store, query, counts.part, report)).to_pylist()
+    folding = fold(store, query, counts.part)
+    found = counts.whole(await folding.run()).to_pylist()
+    report = folding.report
     assert found == [{"host": "web1", "count": 13}, {"host": "web2", "count": 13}]
     assert report.rows == 26
     assert report.files_read == 2
@@ -226,14 +228,14 @@ async def test_a_fold_counts_each_row_once_wherever_it_is(monkeypatch: pytest.Mo
 
 async def test_a_fold_of_nothing() -> None:
     with pytest.raises(NotFound):
-        await fold(MemoryStore(), Query(), Counts().part)
+        await fold(MemoryStore(), Query(), Counts().part).run()
 
 
 async def test_copies_are_not_counted_where_they_are_hidden() -> None:
     store = MemoryStore()
     await archive(store, [[one | {"raw": b"<13>x"} for one in ROWS[:3]]])
     counts = Counts()
-    parts = await fold(store, Query(columns=("severity",), dedupe=True), counts.part)
+    parts = await fold(store, Query(columns=("severity",), dedupe=True), counts.part).run()
     assert counts.whole(parts).to_pylist() == [{"count": 3}]
 
 

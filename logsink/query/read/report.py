@@ -1,0 +1,61 @@
+"""What a running query has done so far: ``Report``. Only this room writes to one; everybody else reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+
+@dataclass
+class Report:
+    """What a query has found and read so far; it changes while the query runs."""
+
+    rows: int = 0
+    """Rows that were handed out; of a fold, rows that went into its parts."""
+    hidden: int = 0
+    """Rows that were left out as probable copies."""
+    apart: int = 0
+    """Rows shown that would be hidden as copies, had they not been received more than ten minutes from each other."""
+    began: float = 0.0
+    """Everything acknowledged before this (seconds since the epoch, this machine's clock) is included; 0: not begun."""
+    files: int = 0
+    """Data files in the archive."""
+    files_read: int = 0
+    """Data files whose footer was read."""
+    segments: int = 0
+    """Segments in the journal's tail."""
+    bytes: int = 0
+    """Size of all files and segments."""
+    passed: int = 0
+    """Bytes of these that were read or excluded so far; estimated from footers and statistics."""
+    bytes_read: int = 0
+    """Bytes that the store has returned."""
+    requests: int = 0
+    """Reads of objects."""
+    listings: int = 0
+    """Pages of keys that were listed."""
+    restarts: int = 0
+    """How often the query was planned again because objects were removed while it ran."""
+    cut: bool = False
+    """Whether the limit was reached before everything was read: there may be more rows."""
+    interrupted: bool = False
+    """Whether the query was stopped before everything was read."""
+    unreadable: list[str] = field(default_factory=list)
+    """Why objects could not be read: their rows are missing."""
+
+    def with_reads(self, *others: Report) -> Report:
+        """Return this report with the reads of other queries added."""
+        return replace(
+            self,
+            requests=self.requests + sum(other.requests for other in others),
+            listings=self.listings + sum(other.listings for other in others),
+            bytes_read=self.bytes_read + sum(other.bytes_read for other in others),
+        )
+
+    def including(self, *others: Report) -> Report:
+        """Return this report with the reads of other queries for the same answer, and whether and why they are incomplete."""
+        errors = dict.fromkeys([*self.unreadable, *(error for other in others for error in other.unreadable)])
+        return replace(
+            self.with_reads(*others),
+            interrupted=self.interrupted or any(other.interrupted for other in others),
+            unreadable=list(errors),
+        )

@@ -1,0 +1,290 @@
+"""Running a query to its answer: rows in order (``search``), rows in no order (``unordered``), sums of rows (``fold``).
+
+Each gives an object that runs while somebody takes from it. The object's ``plan`` says what is read, its ``report`` what was
+done so far, ``stop()`` has it end with what was found by then.
+
+An object that is gone was archived, compacted or retired meanwhile: the query is planned again. A search goes on behind the
+last row that it handed out, so that no row appears twice; a fold begins anew.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, contextmanager
+
+import pyarrow as pa
+
+from logsink.errors import Moved, NotFound, Unavailable
+from logsink.query.order.dedupe import COLUMNS, Dedupe
+from logsink.query.order.merge import Pending, Position, position
+from logsink.query.order.spill import Backwards
+from logsink.query.read.plan import Plan, plan
+from logsink.query.read.report import Report
+from logsink.query.read.scan import EARLIEST, Scan
+from logsink.query.read.tuning import Tuning
+from logsink.query.request.conditions import Between, Not
+from logsink.query.request.filters import Filter
+from logsink.query.request.query import Query
+from logsink.store import CountingStore, Store
+
+Part = Callable[[pa.Table], pa.Table]
+"""The sum of some rows, as a table; called in threads."""
+
+
+class Answer(AsyncIterator[pa.Table]):
+    """Tables of at most 16,384 rows, found while somebody takes them.
+
+    Iterate over it once, in ``aclosing``: closing it ends everything that runs for it. The iteration raises ``NotFound``
+    when there is no store, ``StoreError`` when the store fails.
+    """
+
+    _running: AsyncGenerator[pa.Table, None] | None = None
+
+    @property
+    @abstractmethod
+    def report(self) -> Report:
+        """What was found and read so far."""
+
+    @property
+    @abstractmethod
+    def plan(self) -> Plan | None:
+        """The plan that is read; None before there is one."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End soon, with what was found by now."""
+
+    @abstractmethod
+    def _tables(self) -> AsyncGenerator[pa.Table, None]:
+        """Find the tables."""
+
+    async def __anext__(self) -> pa.Table:
+        if self._running is None:
+            self._running = self._tables()
+        return await anext(self._running)
+
+    async def aclose(self) -> None:
+        """End everything that runs for it."""
+        if self._running is not None:
+            await self._running.aclose()
+
+
+class _Run:
+    """A query that reads a store: its plan, its report, and whether it was told to stop."""
+
+    def __init__(
+        self, store: Store, query: Query, tuning: Tuning | None, *, journal: bool = True, archive: bool = True
+    ) -> None:
+        self._report, self._ended = Report(), False
+        self._plan: Plan | None = None
+        self._store, self._query, self._tuning = CountingStore(store, self._report), query, tuning or Tuning()
+        self._journal, self._archive = journal, archive
+        self._descending = query.reverse or query.limit is not None
+
+    @property
+    def report(self) -> Report:
+        """What was found and read so far."""
+        return self._report
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan that is read; None before there is one."""
+        return self._plan
+
+    def stop(self) -> None:
+        """End soon, with what was found by now."""
+        self._report.interrupted |= not self._ended
+
+    async def _planned(self, filter: Filter, known: Plan | None = None) -> Plan:
+        """Find out what there is to read, unless that is known. ``NotFound`` when there is no store."""
+        began = time.time()
+        found = await plan(self._store, filter) if known is None else known.of(filter)
+        found = found if self._journal else found._replace(segments=())
+        found = self._plan = found if self._archive else found._replace(files=())
+        report, files = self._report, found.snapshot.files.values()
+        report.began = report.began or began
+        report.files, report.segments = len(files), len(found.segments)
+        report.bytes = sum(file.size for file in files) + sum(segment.size for segment in found.segments)
+        report.passed = sum(file.size for file in files) - sum(file.size for file in found.files)
+        return found
+
+    def _in_order(self) -> AsyncGenerator[pa.Table, None]:
+        """Yield rows in order, each once: the newest first where the query asks for it or has a limit."""
+        return self._without_copies() if self._query.dedupe else self._with_copies(self._query)
+
+    async def _without_copies(self) -> AsyncGenerator[pa.Table, None]:
+        """Yield rows in the order of the search without copies. Only what remains of them counts towards the limit."""
+        dedupe, left = Dedupe(descending=self._descending), self._query.limit
+        columns = (*self._query.columns, *COLUMNS)
+        query = self._query._replace(columns=columns, limit=None, reverse=self._descending)
+        async with aclosing(self._with_copies(query)) as found:
+            async for rows in found:
+                shown = dedupe(rows).slice(0, left)
+                self._report.hidden, self._report.apart = dedupe.hidden, dedupe.apart
+                if shown.num_rows:
+                    yield shown
+                if left is not None:
+                    left -= shown.num_rows
+                if left == 0:
+                    self._report.cut = True
+                    return
+
+    async def _with_copies(self, query: Query) -> AsyncGenerator[pa.Table, None]:
+        """Yield rows in the order of the search; when objects are removed, plan again and go on behind the last row."""
+        after: Position | None = None
+        left = query.limit
+        with self._pool() as pool:
+            for _ in range(self._tuning.attempts):
+                pending = Pending(
+                    descending=self._descending, limit=left, after=after, memory=self._tuning.memory, sort=query.sort
+                )
+                filter = query.filter if after is None else _beyond(query, after.time, self._descending)
+                planned = await self._planned(filter)
+                scan = Scan(self._store, planned, query._replace(filter=filter), self._report, self._tuning, pool)
+                try:
+                    async with aclosing(scan.rows(pending)) as tables:
+                        async for rows in tables:
+                            after = position(rows, -1, query.sort)
+                            left = None if left is None else left - rows.num_rows
+                            yield rows
+                    self._report.cut = scan.cut
+                    return
+                except NotFound:
+                    self._report.restarts += 1
+            raise self._gives_up()
+
+    @contextmanager
+    def _pool(self) -> Iterator[ThreadPoolExecutor]:
+        """Threads for as long as the query runs."""
+        pool = ThreadPoolExecutor(self._tuning.threads, "query")
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        self._ended = True
+
+    def _gives_up(self) -> Unavailable:
+        """The error after the last attempt."""
+        attempts = self._tuning.attempts
+        return Unavailable(
+            f"cannot finish the query on {self._store.url}: objects were removed while it ran, {attempts} times over"
+        )
+
+
+class Search(_Run, Answer):
+    """Rows in the order of the query, each once; see ``search``."""
+
+    async def _tables(self) -> AsyncGenerator[pa.Table, None]:
+        query = self._query
+        turned = None if query.limit is None or query.reverse else Backwards(self._tuning.memory)
+        async with aclosing(self._in_order()) as found:
+            async for rows in found:
+                self._report.rows += rows.num_rows
+                if turned is None:
+                    yield rows
+                else:
+                    turned.add(rows)
+        for rows in turned or ():
+            yield rows
+
+
+class Unordered(_Run, Answer):
+    """Rows in no order, each once; see ``unordered``."""
+
+    def __init__(
+        self, store: Store, query: Query, tuning: Tuning | None, known: Plan | None, *, journal: bool, archive: bool
+    ) -> None:
+        super().__init__(store, query._replace(limit=None), tuning, journal=journal, archive=archive)
+        self._known = known
+
+    async def _tables(self) -> AsyncGenerator[pa.Table, None]:
+        with self._pool() as pool:
+            planned = await self._planned(self._query.filter, self._known)
+            scan = Scan(self._store, planned, self._query, self._report, self._tuning, pool)
+            try:
+                async with aclosing(scan.tables()) as tables:
+                    async for rows in tables:
+                        self._report.rows += rows.num_rows
+                        yield rows
+            except NotFound as error:
+                raise Moved(f"cannot finish reading {self._store.url}: {error}") from error
+
+
+class Fold(_Run):
+    """Sums of rows; see ``fold``. ``parts`` are those that were made so far: what there is when ``run`` is cancelled."""
+
+    def __init__(self, store: Store, query: Query, part: Part, tuning: Tuning | None) -> None:
+        super().__init__(store, query._replace(limit=None), tuning)
+        self._part = part
+        self.parts: list[pa.Table] = []
+
+    async def run(self) -> list[pa.Table]:
+        """Find the rows and return the parts. Raises the errors of an ``Answer``."""
+        if self._query.dedupe:
+            async with aclosing(self._in_order()) as found:
+                async for rows in found:
+                    self.parts.append(self._part(rows))
+                    self._report.rows += rows.num_rows
+            return self.parts
+        with self._pool() as pool:
+            for _ in range(self._tuning.attempts):
+                planned = await self._planned(self._query.filter)
+                scan = Scan(self._store, planned, self._query, self._report, self._tuning, pool, self._part)
+                try:
+                    async with aclosing(scan.tables()) as tables:
+                        async for part in tables:
+                            self.parts.append(part)
+                    return self.parts
+                except NotFound:
+                    self._begin_anew()
+            raise self._gives_up()
+
+    def _begin_anew(self) -> None:
+        self.parts.clear()
+        self._report.restarts += 1
+        self._report.rows = self._report.passed = 0
+        self._report.unreadable.clear()
+
+
+def search(store: Store, query: Query, tuning: Tuning | None = None, *, journal: bool = True) -> Search:
+    """Find the rows of a query in order of (time, received, receiver, nth), or in the order that ``query.sort`` says.
+
+    Everything acknowledged before the first table is taken is found; without ``journal``, only what is archived. Objects
+    that cannot be read are named in the report.
+    """
+    return Search(store, query, tuning, journal=journal)
+
+
+def unordered(
+    store: Store,
+    query: Query,
+    tuning: Tuning | None = None,
+    *,
+    known: Plan | None = None,
+    journal: bool = True,
+    archive: bool = True,
+) -> Unordered:
+    """Find the rows of a query in no order; its limit, order and ``dedupe`` mean nothing.
+
+    ``known`` is the plan of another query on the same store, to read what that one read. ``journal``, ``archive``: which of
+    the two is read.
+
+    The iteration raises ``Moved`` when objects were removed meanwhile: the rows so far are worth nothing then, call it again.
+    """
+    return Unordered(store, query, tuning, known, journal=journal, archive=archive)
+
+
+def fold(store: Store, query: Query, part: Part, tuning: Tuning | None = None) -> Fold:
+    """Sum up the rows of a query without keeping them: ``part`` of some of them at a time. Its limit and order mean nothing."""
+    return Fold(store, query, part, tuning)
+
+
+def _beyond(query: Query, time: int, descending: bool) -> Filter:
+    """Return the query's filter without the rows that stand before ``time`` in its order."""
+    if time == EARLIEST:
+        return query.filter
+    rest = Not(Between(query.sort, time + 1, None)) if descending else Between(query.sort, time, None)
+    return Filter((*query.filter.conditions, rest))
