@@ -32,7 +32,7 @@ from logsink.parse import FILE_SCHEMA
 from logsink.place import parse
 from logsink.query import Filter, Query, search
 from logsink.query.columns import plain
-from logsink.query.output.lines import SHOWN
+from logsink.query.output import DEFAULT_COLUMNS
 from logsink.query.read.search import Answer, unordered
 from logsink.query.request import REPEATED_TERMS, TERM_NAMES, SearchTerms, to_filter
 from logsink.store import Store, open_store
@@ -54,7 +54,7 @@ class Archive:
     def scan(
         self,
         *pattern: str,
-        columns: Sequence[str] = SHOWN,
+        columns: Sequence[str] = DEFAULT_COLUMNS,
         limit: int | None = None,
         newest_first: bool = False,
         dedupe: bool = False,
@@ -82,7 +82,7 @@ class Archive:
         ``terms``: as ``scan`` takes them. The session's time zone is ``zone``: UTC, or one of ``zoneinfo``. Raises
         ``ArgumentError`` for a statement that cannot be run, ``ConfigError`` when DuckDB is not installed.
         """
-        from logsink.query.sql.run import run
+        from logsink.query.sql import run
 
         def read(query: Query, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
             return batches(self.url, schema, lambda store: unordered(store, query))

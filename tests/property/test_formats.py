@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from logsink.flags import Flag, names
 from logsink.parse import FILE_SCHEMA
 from logsink.query.columns import as_rows, plain
-from logsink.query.output.files import Arrow, Csv, Output, Parquet
-from logsink.query.output.lines import SHOWN, Json, JsonPretty, Lines
+from logsink.query.output import DEFAULT_COLUMNS, Style, row_writer
 from tests.support.examples import examples
 from tests.unit.query.archives import Row, table
 
@@ -88,10 +87,11 @@ EXAMPLE = [
 ]
 
 
-def written(output: Output, found: pa.Table) -> bytes:
+def written(name: str, found: pa.Table, columns: Sequence[str] = DEFAULT_COLUMNS) -> bytes:
     half = found.num_rows // 2
-    parts = [bytes(part) for piece in (found.slice(0, half), found.slice(half)) for part in output.write(piece)]
-    return b"".join([*parts, output.finish()])
+    writer = row_writer(name, Style(columns=columns))
+    parts = [writer.begin(), *writer.rows(found.slice(0, half)), *writer.rows(found.slice(half)), writer.finish()]
+    return b"".join(parts)
 
 
 def as_json(row: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
@@ -110,8 +110,8 @@ def as_json(row: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
 def test_arrow_and_parquet(rows: list[Row]) -> None:
     found = as_rows(table(rows), FILE_SCHEMA.names)
     expected = plain(found, FILE_SCHEMA.names).cast(FILE_SCHEMA)
-    assert pa.ipc.open_stream(written(Arrow(FILE_SCHEMA.names), found)).read_all() == expected
-    assert pq.read_table(io.BytesIO(written(Parquet(FILE_SCHEMA.names), found))) == expected
+    assert pa.ipc.open_stream(written("arrow", found, FILE_SCHEMA.names)).read_all() == expected
+    assert pq.read_table(io.BytesIO(written("parquet", found, FILE_SCHEMA.names))) == expected
 
 
 @settings(max_examples=examples(30))
@@ -119,11 +119,11 @@ def test_arrow_and_parquet(rows: list[Row]) -> None:
 @example(EXAMPLE)
 def test_json(rows: list[Row]) -> None:
     found = as_rows(table(rows), FILE_SCHEMA.names)
-    expected = [as_json(row, SHOWN) for row in plain(found, SHOWN).to_pylist()]
-    lines = written(Lines(Json()), found).decode().split("\n")
+    expected = [as_json(row, DEFAULT_COLUMNS) for row in plain(found, DEFAULT_COLUMNS).to_pylist()]
+    lines = written("json", found).decode().split("\n")
     assert lines.pop() == ""
     assert [json.loads(line) for line in lines] == expected
-    pretty = written(Lines(JsonPretty()), found)
+    pretty = written("json-pretty", found)
     assert [orjson.loads(part + b"}") for part in pretty.split(b"\n}\n")[:-1]] == expected
 
 
@@ -132,12 +132,12 @@ def test_json(rows: list[Row]) -> None:
 @example(EXAMPLE)
 def test_csv(rows: list[Row]) -> None:
     found = as_rows(table(rows), FILE_SCHEMA.names)
-    text = written(Csv(), found)
-    expected = plain(found, SHOWN).cast(pa.schema([FILE_SCHEMA.field(name) for name in SHOWN]))
+    text = written("csv", found)
+    expected = plain(found, DEFAULT_COLUMNS).cast(pa.schema([FILE_SCHEMA.field(name) for name in DEFAULT_COLUMNS]))
     options = {
         "parse_options": pyarrow.csv.ParseOptions(newlines_in_values=True),
         "convert_options": pyarrow.csv.ConvertOptions(
-            column_types={name: FILE_SCHEMA.field(name).type for name in SHOWN},
+            column_types={name: FILE_SCHEMA.field(name).type for name in DEFAULT_COLUMNS},
             null_values=[""],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
@@ -145,9 +145,9 @@ def test_csv(rows: list[Row]) -> None:
     }
     assert pyarrow.csv.read_csv(io.BytesIO(text), **options).cast(expected.schema) == expected
     by_python = list(csv.reader(io.StringIO(text.decode(), newline="")))
-    assert by_python[0] == list(SHOWN)
+    assert by_python[0] == list(DEFAULT_COLUMNS)
     texts = expected.select(["host", "message"]).to_pylist()
-    where = [SHOWN.index(name) for name in ("host", "message")]
+    where = [DEFAULT_COLUMNS.index(name) for name in ("host", "message")]
     assert [[row[k] for k in where] for row in by_python[1:]] == [
         [row["host"] or "", row["message"] or ""] for row in texts
     ]

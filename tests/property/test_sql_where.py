@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from logsink.parse import FILE_SCHEMA
 from logsink.query import Query
 from logsink.query.request.filters import Filter
-from logsink.query.sql import run as sql
+from logsink.query.sql import engine as sql
 from tests.unit.query.archives import row, table
 
 duckdb = pytest.importorskip("duckdb")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from logsink.query.output.lines import Syslog
+from logsink.query.output.syslog import Syslog
 from tests.support.programs import require
 from tests.support.receiver import Receiver, query
 from tests.support.rsyslog import SYSLOG23, Rsyslog, tcp

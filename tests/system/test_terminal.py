@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from logsink.cli.options.output import BINARY, FORMATS
+from logsink.query.output import FORMATS, OF_ROWS
 from logsink.store import open_store
 from tests.support.receiver import COMMAND, PATIENCE, Receiver
 from tests.support.terminal import INTERRUPT, Terminal, plain
@@ -183,7 +183,7 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize(
     "arguments",
     [
-        *(("-o", kind) for kind in FORMATS if kind not in ("raw", *BINARY)),
+        *(("-o", kind) for kind in OF_ROWS if kind != "raw" and not FORMATS[kind].binary),
         ("-o", "syslog", "--framing", "octet"),
         *(("--top", "message", "-o", kind) for kind in ("text", "json", "csv")),
         ("--patterns",),
@@ -262,7 +262,7 @@ VERBS = [
     ["sql", "SELECT message FROM logs"],
     ["sql", "-o", "parquet", "SELECT message FROM logs"],
     *(["query", *arguments] for arguments in (["--count"], ["--top", "host", "-o", "csv"], ["--explain"], ["-f"])),
-    *(["query", "-n", "all", "-o", kind] for kind in FORMATS if kind != "raw"),
+    *(["query", "-n", "all", "-o", kind] for kind in OF_ROWS if kind != "raw"),
 ]
 
 

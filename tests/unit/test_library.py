@@ -13,7 +13,7 @@ import pytest
 
 import logsink
 from logsink.errors import ArgumentError, NotFound
-from logsink.query.output.lines import SHOWN
+from logsink.query.output import DEFAULT_COLUMNS
 from logsink.store import open_store
 from tests.unit.query.archives import archive, row
 
@@ -39,7 +39,7 @@ def numbers(reader: pa.RecordBatchReader) -> list[int]:
 
 def test_everything(logs: Any) -> None:
     reader = logs.scan()
-    assert reader.schema.names == list(SHOWN)
+    assert reader.schema.names == list(DEFAULT_COLUMNS)
     found = reader.read_all()
     assert found["message"].to_pylist() == [one["message"] for one in ROWS]
     assert found["host"].type == pa.string()

@@ -1,69 +1,98 @@
-"""How found rows are shown: the options, and the output that they ask for."""
+"""Options that say how found rows are written, and the writer that they ask for."""
 
 from __future__ import annotations
 
 import datetime as dt
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
 
 import click
+from click.shell_completion import CompletionItem
 
 from logsink.cli import completion
 from logsink.errors import ArgumentError
+from logsink.query.output import FORMATS, OF_ROWS, SYNONYMS, Style
 
 if TYPE_CHECKING:
     from logsink.query import Filter
-    from logsink.query.output.files import Output
-
-FORMATS = ("text", "iso", "verbose", "json", "json-pretty", "csv", "raw", "cat", "syslog", "parquet", "arrow")
-WITH_FIELDS = ("text", "iso", "verbose", "json", "json-pretty", "csv", "parquet", "arrow")
-BINARY = ("parquet", "arrow")
-FOR_PEOPLE = ("text", "iso", "verbose", "cat")
-SYNONYMS = {"short": "text", "short-iso": "iso", "default": "text", "jsonl": "json"}
-"""What journalctl and logcli call them."""
+    from logsink.query.output import RowWriter
 
 
-class _Format(click.Choice[str]):
-    """An output format, also by another program's name for it."""
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """The options of this module as the command line gave them."""
+
+    output: str
+    """A name of ``OF_ROWS``."""
+    fields: str | None
+    framing: str
+    """``lf`` or ``octet``."""
+    spreadsheet: bool
+    color: str
+    """``auto``, ``always`` or ``never``; ``marks`` likewise."""
+    marks: str
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """Return those among all parameters of a command."""
+        return cls(**{field.name: given[field.name] for field in fields(cls)})
+
+
+class FormatName(click.Choice[str]):
+    """The name of an output format, or another program's name for it."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return super().convert(SYNONYMS.get(value, value), param, ctx)
+        name = SYNONYMS.get(value, value)
+        return super().convert(name if name in self.choices else value, param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        names = [name for name in self.choices if name.startswith(incomplete)]
+        return [CompletionItem(name, help=FORMATS[name].description) for name in names]
 
 
-def shown(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a verb with these options."""
-    kind, colours = _Format(FORMATS), click.Choice(("auto", "always", "never"))
+def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a verb with the options of ``OutputOptions``."""
+    kind, when = FormatName(OF_ROWS), click.Choice(("auto", "always", "never"))
+    without_fields = [name for name in OF_ROWS if not FORMATS[name].takes_fields]
     options = [
-        click.option("-o", "--output", type=kind, default="text", show_default=True, help="How rows are shown."),
+        click.option("-o", "--output", type=kind, default="text", show_default=True, help="Format of the output."),
         click.option("-j", "output", type=kind, flag_value="json", help="The same as -o json."),
         click.option(
             "--fields",
             metavar="NAMES",
             shell_complete=completion.columns,
-            help="These columns in this order, as time,host,.status; for all formats but raw, cat, syslog.",
+            help=f"Columns to show: time,host,.status; not for {', '.join(without_fields)}.",
         ),
         click.option(
             "--framing",
             type=click.Choice(("lf", "octet")),
             default="lf",
-            help="Of -o raw and -o syslog: LF after each, or its length before.",
+            help="With -o raw, syslog: LF after a message, or its length before it.",
         ),
         click.option(
             "--spreadsheet",
             is_flag=True,
-            help="With -o csv: put ' before text that spreadsheets run as a formula (= + - @, tab, CR).",
+            help="With -o csv: put ' before text that spreadsheets run as a formula.",
         ),
         click.option(
-            "--color", type=colours, default="auto", help="Colours by severity, and matches highlighted, in text."
+            "--color",
+            type=when,
+            default="auto",
+            help="Colour text by severity, highlight matches; auto: on a terminal.",
         ),
-        click.option("--marks", type=colours, default="auto", help="A letter for the severity in text: ! E W n i d."),
+        click.option(
+            "--marks",
+            type=when,
+            default="auto",
+            help="Severity as a letter in text (! E W n i d); auto: on a terminal.",
+        ),
         click.option(
             "--force-color",
             "--colored-output",
             "color",
-            type=colours,
+            type=when,
             flag_value="always",
             help="The same as --color always.",
         ),
@@ -73,78 +102,57 @@ def shown(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def output_of(
-    given: Mapping[str, Any], zone: dt.tzinfo, filter: Filter, *, terminal: bool, blocks: bool = False
-) -> Output:
-    """The output that the options ask for. ``ArgumentError``.
+def row_writer_of(
+    options: OutputOptions, zone: dt.tzinfo, filter: Filter, *, terminal: bool, blocks: bool = False
+) -> RowWriter:
+    """Return the writer that the options ask for. ``ArgumentError`` for options that do not go together.
 
-    filter     whose matches are highlighted
-    terminal   stdout is one
-    blocks     the rows come in blocks, which formats for people show
+    filter     its matches are highlighted
+    terminal   standard output is a terminal
+    blocks     the rows come in blocks of neighbours, which formats for people show
     """
-    from logsink.query.output import files as formats
-    from logsink.query.output import lines as render
-    from logsink.query.request import is_member
+    from logsink.query.output import row_writer
 
-    def lines(renderer: render.Renderer) -> Output:
-        return render.Lines(render.Blocks(renderer) if blocks else renderer)
-
-    kind, octet = given["output"], given["framing"] == "octet"
-    if kind in BINARY and terminal:
-        raise ArgumentError(f"cannot write {kind} to a terminal", hint=f"send it to a file: > found.{kind}")
-    columns = fields(given["fields"], kind) if given["fields"] else render.SHOWN
-    shown_zone = None if zone is dt.UTC else zone
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    coloured = given["color"] == "always" or (given["color"] == "auto" and terminal and not plain)
-    text = partial(
-        render.Text,
-        shown_zone,
+    name = options.output
+    refuse_binary(name, terminal=terminal)
+    coloured = _coloured(options, terminal=terminal)
+    style = Style(
+        columns=fields_of(options.fields, name) if options.fields else (),
+        zone=None if zone is dt.UTC else zone,
+        terminal=terminal,
         colour=coloured,
-        marks=given["marks"] == "always" or (given["marks"] == "auto" and terminal),
+        marks=options.marks == "always" or (options.marks == "auto" and terminal),
         highlight=_matched(filter) if coloured else "",
-        fields=columns if given["fields"] else (),
+        blocks=blocks,
+        octet_counted=options.framing == "octet",
+        spreadsheet=options.spreadsheet,
     )
-    makers: dict[str, Callable[[], Output]] = {
-        "text": lambda: lines(text()),
-        "iso": lambda: lines(text(iso=True)),
-        "verbose": lambda: lines(render.Verbose(columns, shown_zone)),
-        "json": lambda: render.Lines(render.Json(columns)),
-        "json-pretty": lambda: render.Lines(render.JsonPretty(columns)),
-        "csv": lambda: formats.Csv(columns, terminal=terminal, spreadsheet=given["spreadsheet"]),
-        "raw": lambda: render.Lines(render.Raw(octet=octet)),
-        "cat": lambda: lines(render.Cat(terminal=terminal)),
-        "syslog": lambda: render.Lines(render.Syslog(octet=octet, terminal=terminal)),
-        "parquet": lambda: formats.Parquet(columns),
-        "arrow": lambda: formats.Arrow(columns),
-    }
-    made = makers[kind]()
-    return formats.WithMembers(made, as_json=kind.startswith("json")) if any(map(is_member, columns)) else made
+    return row_writer(name, style)
 
 
-def _matched(filter: Filter) -> str:
-    """What is looked for in messages, as one regular expression; '' for nothing."""
-    from logsink.query.request import Holds
-
-    looked_for = [c.matched for c in filter.conditions if isinstance(c, Holds) and c.column == "message"]
-    return "|".join(looked_for)
+def refuse_binary(name: str, *, terminal: bool) -> None:
+    """Raise ``ArgumentError`` for a binary format on a terminal."""
+    if terminal and FORMATS[name].binary:
+        raise ArgumentError(f"cannot write {name} to a terminal", hint=f"send it to a file: > found.{name}")
 
 
-def fields(text: str, kind: str) -> Sequence[str]:
-    """The columns that ``--fields`` names."""
+def fields_of(text: str, name: str) -> Sequence[str]:
+    """Return the columns that ``--fields`` names. ``ArgumentError`` if there is no such column, or for formats without."""
     from logsink.parse import FILE_SCHEMA
 
-    if kind not in WITH_FIELDS:
-        raise ArgumentError(f"cannot choose fields with -o {kind}", hint=f"--fields goes with {', '.join(WITH_FIELDS)}")
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        column(name)
-    if not names or len(set(names)) < len(names):
+    if not FORMATS[name].takes_fields:
+        taking = ", ".join(other for other in OF_ROWS if FORMATS[other].takes_fields)
+        raise ArgumentError(f"cannot choose fields with -o {name}", hint=f"--fields goes with {taking}")
+    columns = [column.strip() for column in text.split(",") if column.strip()]
+    for column in columns:
+        column_of(column)
+    if not columns or len(set(columns)) < len(columns):
         raise ArgumentError(f"cannot use fields {text!r}", hint=f"name each once: {', '.join(FILE_SCHEMA.names)}")
-    return names
+    return columns
 
 
-def column(name: str) -> str:
-    """``name`` itself if there is such a column, or if it is the path of a member (``.status``). ``ArgumentError``."""
+def column_of(name: str) -> str:
+    """Return ``name`` if it names a column, or is the path of a member (``.status``). ``ArgumentError`` otherwise."""
     from logsink.parse import FILE_SCHEMA
 
     if name.startswith("."):
@@ -159,3 +167,15 @@ def column(name: str) -> str:
         hint = f"{f'did you mean {close}? ' if close else ''}there are {', '.join(FILE_SCHEMA.names)}"
         raise ArgumentError(f"cannot find field {name!r}", hint=hint)
     return name
+
+
+def _coloured(options: OutputOptions, *, terminal: bool) -> bool:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return options.color == "always" or (options.color == "auto" and terminal and not plain)
+
+
+def _matched(filter: Filter) -> str:
+    """Return one RE2 expression that matches what the filter searches for in messages; "" for nothing."""
+    from logsink.query.request import Holds
+
+    return "|".join(c.matched for c in filter.conditions if isinstance(c, Holds) and c.column == "message")

@@ -1,21 +1,21 @@
-"""Answers that are not rows: the options, and how they are shown."""
+"""Options that ask for a summary instead of rows, and how a summary is written."""
 
 from __future__ import annotations
 
 import datetime as dt
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from logsink.characters import harmless, harmless_json
 from logsink.cli import completion
-from logsink.cli.options.output import column
+from logsink.cli.options.output import OutputOptions, column_of
 from logsink.cli.options.zones import shown
 from logsink.errors import ArgumentError
-from logsink.query.request import GLOB_COLUMNS
+from logsink.query.output import Style
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,39 +24,71 @@ if TYPE_CHECKING:
     from logsink.query.views import Summary
 
 BAR = 50
-"""Characters of the longest bar."""
+"""Character cells of the longest bar."""
 
 KINDS = ("count", "stats", "hist", "top", "values", "patterns")
+"""Options that each ask for a summary, of which only one may be given."""
+
+FORMATS = {"text": "table", "json": "json", "csv": "csv"}
+"""What ``-o`` may be with a summary, and the format of ``query.output`` that writes it."""
+
+_COUNT = "count"
+"""The column of a summary that holds numbers of rows."""
 
 
-def summaries(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a verb with these options."""
+@dataclass(frozen=True, kw_only=True)
+class SummaryOptions:
+    """The options of this module as the command line gave them."""
+
+    count: bool
+    stats: str | None
+    hist: str | None
+    by: str | None
+    top: str | None
+    values: str | None
+    patterns: bool
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """Return those among all parameters of a command."""
+        return cls(**{field.name: given[field.name] for field in fields(cls)})
+
+
+def summary_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a verb with the options of ``SummaryOptions``."""
     options = [
-        click.option("--count", is_flag=True, help="How many match, and nothing else."),
+        click.option("--count", is_flag=True, help="Count the matching rows."),
         click.option(
             "--stats",
             metavar="by=NAMES",
             shell_complete=completion.columns,
-            help="How many for each combination of values: by=app,severity.",
+            help="Count the matching rows for each combination of values: by=app,severity.",
         ),
-        click.option("--hist", metavar="STEP", help="How many in each step of time (5m, 1h), as bars."),
+        click.option(
+            "--hist", metavar="STEP", help="Count the matching rows in each step of time (5m, 1h), with bars."
+        ),
         click.option(
             "--by",
             metavar="NAME",
             shell_complete=completion.columns,
-            help="Of --hist: apart by the values of this column.",
+            help="With --hist: count the values of this column separately.",
         ),
         click.option(
             "--top",
             metavar="NAME",
             shell_complete=completion.columns,
-            help="The most frequent values of a column; -n of them (10).",
+            help="Show the most frequent values of a column, at most -n (default 10).",
         ),
         click.option(
-            "--values", metavar="NAME", shell_complete=completion.columns, help="Every value of a column, in order."
+            "--values",
+            metavar="NAME",
+            shell_complete=completion.columns,
+            help="Show every value of a column, in order.",
         ),
         click.option(
-            "--patterns", is_flag=True, help="Messages with numbers, ids, addresses collapsed; -n of them (40)."
+            "--patterns",
+            is_flag=True,
+            help="Count messages alike but for numbers, ids, addresses, at most -n (default 40).",
         ),
     ]
     for option in reversed(options):
@@ -64,36 +96,50 @@ def summaries(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def summary_of(given: Mapping[str, Any], zone: dt.tzinfo, filter: Filter) -> Summary | None:
-    """The summary that is asked for, if one is, of the rows that meet ``filter``. ``ArgumentError``."""
-    from logsink.kinds import parse_span
-    from logsink.query.views import Counts, Histogram, Patterns
+def summary_of(
+    options: SummaryOptions, zone: dt.tzinfo, filter: Filter, globs: Mapping[str, Sequence[str]]
+) -> Summary | None:
+    """Return the summary that the options ask for, if they do. ``ArgumentError`` for options that do not go together.
 
-    asked = [kind for kind in KINDS if given[kind]]
+    filter   condition of the rows that will be summarised; its range of time is that of a histogram
+    globs    column -> globs that its values must match, as the command line gave them: a histogram by that column also has
+             the values that no row has
+    """
+    from logsink.query.views import Counts, Patterns
+
+    asked = [kind for kind in KINDS if getattr(options, kind)]
     if len(asked) > 1:
         raise ArgumentError(f"cannot give --{asked[0]} and --{asked[1]} at once", hint="ask twice")
-    if given["by"] and not given["hist"]:
+    if options.by and not options.hist:
         raise ArgumentError("cannot use --by without --hist", hint="--stats by=... counts without time")
     if not asked:
         return None
-    if given["hist"]:
-        step = round(parse_span(given["hist"]) * 1_000_000)
-        if step <= 0:
-            raise ArgumentError(f"cannot count in steps of {given['hist']!r}", hint="write 5m, 1h or '2 days'")
-        by = column(given["by"]) if given["by"] else None
-        named = given[by] if by in GLOB_COLUMNS else ()  # those that are silent, too
-        values = [value for value in named if value[:1] != "!" and not any(c in value for c in "*?[")]
-        return Histogram(step, zone, by, _range(filter), values)
-    if given["stats"]:
-        names = [name.strip() for name in given["stats"].removeprefix("by=").split(",")]
-        return Counts([column(name) for name in names])
-    if given["top"] or given["values"]:
-        return Counts([column(given["top"] or given["values"])])
-    return Patterns() if given["patterns"] else Counts()
+    if options.hist:
+        return _histogram(options.hist, options.by, zone, filter, globs)
+    if options.stats:
+        names = [name.strip() for name in options.stats.removeprefix("by=").split(",")]
+        return Counts([column_of(name) for name in names])
+    if column := options.top or options.values:
+        return Counts([column_of(column)])
+    return Patterns() if options.patterns else Counts()
+
+
+def _histogram(
+    step: str, by: str | None, zone: dt.tzinfo, filter: Filter, globs: Mapping[str, Sequence[str]]
+) -> Summary:
+    from logsink.kinds import parse_span
+    from logsink.query.views import Histogram
+
+    microseconds = round(parse_span(step) * 1_000_000)
+    if microseconds <= 0:
+        raise ArgumentError(f"cannot count in steps of {step!r}", hint="write 5m, 1h or '2 days'")
+    column = column_of(by) if by else None
+    exact = [glob for glob in globs.get(column or "", ()) if glob[:1] != "!" and not any(c in glob for c in "*?[")]
+    return Histogram(microseconds, zone, column, _range(filter), exact)
 
 
 def _range(filter: Filter) -> tuple[int | None, int | None]:
-    """The time that is looked at, as far as it is known: from a beginning on it is until now."""
+    """Return the range of time of the filter, in microseconds, as far as it is known; it ends now at the latest."""
     from logsink.query import Between
 
     for condition in filter.conditions:
@@ -105,89 +151,82 @@ def _range(filter: Filter) -> tuple[int | None, int | None]:
     return None, None
 
 
-def arranged(found: pa.Table, given: Mapping[str, Any]) -> pa.Table:
-    """The rows of a summary as they are shown."""
-    if given["values"]:
-        from logsink.query.request import number_first
-
-        name = found.column_names[0]
-        found = found.filter(found.column(name).is_valid()).select([name])
-        values = found.column(name).to_pylist()
-        found = found.take(sorted(range(len(values)), key=lambda row: number_first(values[row])))
-    return found
+def check_format(output: str) -> None:
+    """Raise ``ArgumentError`` for a format that no summary has."""
+    if output not in FORMATS:
+        raise ArgumentError(f"cannot show a summary with -o {output}", hint="write text, json or csv")
 
 
-def show(
-    found: pa.Table, given: Mapping[str, Any], zone: dt.tzinfo, write: Callable[[bytes], object], *, terminal: bool
-) -> None:
-    """Write a summary as text, json or csv, to a terminal or not. ``ArgumentError`` for other formats."""
-    kind = given["output"]
-    if kind == "json":
-        import orjson
+def arranged(found: pa.Table, options: SummaryOptions) -> pa.Table:
+    """Return the rows of a summary in the order in which they are shown."""
+    if not options.values:
+        return found
+    from logsink.query.request import number_first
 
-        for row in found.to_pylist():
-            write(harmless_json(orjson.dumps(row, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)))
-    elif kind == "csv":
-        import pyarrow as pa
-        import pyarrow.csv
-
-        from logsink.query.output.files import dressed
-
-        sink = pa.BufferOutputStream()
-        found = dressed(found, terminal=terminal, spreadsheet=given["spreadsheet"])
-        pyarrow.csv.write_csv(found, sink, pyarrow.csv.WriteOptions(quoting_style="needed"))
-        write(sink.getvalue())
-    else:
-        _as_text(found, given, zone, write, shutil.get_terminal_size().columns if terminal else None)
+    name = found.column_names[0]
+    found = found.filter(found.column(name).is_valid()).select([name])
+    values = found.column(name).to_pylist()
+    return found.take(sorted(range(len(values)), key=lambda row: number_first(values[row])))
 
 
-def check(given: Mapping[str, Any]) -> None:
-    """``ArgumentError`` when a summary cannot be shown like that."""
-    if given["output"] not in ("text", "json", "csv"):
-        raise ArgumentError(f"cannot show a summary with -o {given['output']}", hint="write text, json or csv")
+def written(
+    found: pa.Table, options: SummaryOptions, output: OutputOptions, zone: dt.tzinfo, *, terminal: bool
+) -> Iterator[bytes | memoryview]:
+    """Yield the bytes of a summary, in parts; ``terminal``: standard output is a terminal."""
+    from logsink.query.output import AlignedColumns, TableWriter, table_writer
+
+    name = FORMATS[output.output]
+    writer: TableWriter = table_writer(name, Style(terminal=terminal, spreadsheet=output.spreadsheet))
+    if name == "table":
+        if options.count or options.values:
+            yield "".join(f"{_text(found.column_names[-1], value, zone)}\n" for value in found[-1].to_pylist()).encode()
+            return
+        width = shutil.get_terminal_size().columns if terminal else None
+        found = _for_people(found, zone, width, bars=bool(options.hist))
+        writer = AlignedColumns(sample=None)  # whatever the terminal's width: a summary is not cut
+    yield writer.begin(found.schema)
+    yield from writer.rows(found)
+    yield writer.finish()
 
 
-def _as_text(
-    found: pa.Table,
-    given: Mapping[str, Any],
-    zone: dt.tzinfo,
-    write: Callable[[bytes], object],
-    columns: int | None,
-) -> None:
-    """``columns``: of the terminal, which bars fit into."""
-    rows = [[_shown(name, value, zone) for name, value in row.items()] for row in found.to_pylist()]
-    names = found.column_names
-    if given["count"] or given["values"]:
-        write("".join(f"{row[-1]}\n" for row in rows).encode())
-        return
-    if given["hist"]:
-        used = sum(max(len(name), *(len(row[k]) for row in rows), 0) + 2 for k, name in enumerate(names))
-        bar = BAR if columns is None else max(1, min(BAR, columns - used))
-        most = max(found.column("count").to_pylist(), default=0)
-        for row, count in zip(rows, found.column("count").to_pylist(), strict=True):
-            row.append("█" * max(1, round(bar * count / most)) if count else "")
-        names = [*names, ""]
-    if names[-1] == "count":  # the number first, the long text last
-        names = [names[-1], *names[:-1]]
-        rows = [[row[-1], *row[:-1]] for row in rows]
-    numbers = [name == "count" for name in names]
-    widths = [max(len(name), *(len(row[k]) for row in rows), 0) for k, name in enumerate(names)]
-    for row in [names, *rows]:
-        cells = (
-            text.rjust(width) if n else text.ljust(width) for text, width, n in zip(row, widths, numbers, strict=True)
+def _for_people(found: pa.Table, zone: dt.tzinfo, width: int | None, *, bars: bool) -> pa.Table:
+    """Return a summary as text, with the number first and the long text last, or with bars that fit into ``width``."""
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {
+        name: column
+        if name == _COUNT
+        else pa.array([_text(name, value, zone) for value in column.to_pylist()], pa.string())
+        for name, column in zip(found.column_names, found.columns, strict=True)
+    }
+    if bars:
+        columns[""] = pa.array(_bars(columns, width), pa.string())
+    elif found.column_names[-1] == _COUNT:
+        columns = {_COUNT: columns.pop(_COUNT), **columns}
+    return pa.table(columns)
+
+
+def _bars(columns: Mapping[str, Any], width: int | None) -> list[str]:
+    """Return a bar for each count, as long as the count is large."""
+    longest = BAR
+    if width is not None:
+        used = sum(
+            max(len(name), *(len(str(value)) for value in column.to_pylist()), 0) + 2
+            for name, column in columns.items()
         )
-        write(("  ".join(cells).rstrip() + "\n").encode())
+        longest = max(1, min(BAR, width - used))
+    counts = columns[_COUNT].to_pylist()
+    most = max(counts, default=0)
+    return ["█" * max(1, round(longest * count / most)) if count else "" for count in counts]
 
 
-def _shown(name: str, value: Any, zone: dt.tzinfo) -> str:
-    """A value as text, harmless on a terminal."""
+def _text(name: str, value: Any, zone: dt.tzinfo) -> str:
+    """Return a value of the column ``name`` as people read it, harmless on a terminal."""
+    from logsink.query.output import cell_text
     from logsink.query.request import FACILITIES, SEVERITIES
 
-    if value is None:
-        return "-"
     if isinstance(value, dt.datetime):
         return shown(value, zone)
-    if name in ("severity", "facility"):
+    if value is not None and name in ("severity", "facility"):
         return str((SEVERITIES if name == "severity" else FACILITIES)[value])
-    text = value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
-    return harmless(text)
+    return cell_text(value)

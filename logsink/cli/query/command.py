@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from logsink.cli.options.context import belonging, span_of
-from logsink.cli.options.output import shown
+from logsink.cli.options.output import output_options
 from logsink.cli.options.sections import Sectioned
 from logsink.cli.options.settings import effective, options
-from logsink.cli.options.summaries import summaries
+from logsink.cli.options.summaries import summary_options
 from logsink.cli.options.terms import conditions, patterns, with_json
 from logsink.cli.options.zones import zone_of
 from logsink.cli.startup import use_little_memory, without_pandas
@@ -75,11 +75,11 @@ Exit code 0: something was found; 1: nothing; 2: an error, or something is unrea
     help="Begin after the cursor in FILE, if there is one; keep it there.",
 )
 @click.option("--show-cursor", is_flag=True, help="The cursor on stderr at the end.")
-@shown
+@output_options
 @click.option(
     "--dedupe", is_flag=True, help="Hide what is probably a copy: sent again by RELP clients after a broken connection."
 )
-@summaries
+@summary_options
 @click.option("--explain", is_flag=True, help="Show what would be read, and do not read it.")
 @click.option("--no-pager", is_flag=True, help="Straight to the terminal.")
 @click.option("-q", "--quiet", is_flag=True, help="No summary, no notices, no progress on stderr.")

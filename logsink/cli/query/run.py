@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime as dt
 import os
 import signal
@@ -19,17 +20,18 @@ from typing import Any
 
 from logsink.cli import report as reporting
 from logsink.cli.options.context import rule_of
-from logsink.cli.options.output import BINARY, FOR_PEOPLE, output_of
-from logsink.cli.options.summaries import arranged, check, show, summary_of
+from logsink.cli.options.output import OutputOptions, row_writer_of
+from logsink.cli.options.summaries import SummaryOptions, arranged, check_format, summary_of, written
 from logsink.cli.options.terms import filter_of
 from logsink.cli.terminal.pager import Pager, pager_command
 from logsink.cli.terminal.printing import Printer, Write
 from logsink.cli.terminal.streams import reader_gone
 from logsink.errors import ArgumentError, FormatError, NotFound, ReaderGone, StoreError, Unavailable
 from logsink.query import Cursor, Follower, Query, Report, search
-from logsink.query.output.files import Output
+from logsink.query.output import FORMATS, RowWriter
 from logsink.query.read.plan import Plan, plan
 from logsink.query.read.search import Answer, Fold, fold
+from logsink.query.request import GLOB_COLUMNS
 from logsink.query.views import (
     AroundMatches,
     AroundTime,
@@ -77,6 +79,8 @@ class _Run:
 
     def __init__(self, url: str, given: Mapping[str, Any], zone: dt.tzinfo, limit: int | None) -> None:
         self._url, self._given, self._zone, self._limit = url, given, zone, limit
+        self._output_options, self._summary_options = OutputOptions.of(given), SummaryOptions.of(given)
+        self._format = FORMATS[self._output_options.output]
         self._terminal = sys.stdout.isatty()
         self.stopped = False
         self._ended = 0.0
@@ -101,15 +105,15 @@ class _Run:
         """The exit code."""
         given = self._given
         filter = filter_of(given, self._zone)
-        summary = summary_of(given, self._zone, filter)
+        globs = {column: given[column] for column in GLOB_COLUMNS}
+        summary = summary_of(self._summary_options, self._zone, filter, globs)
         rule = rule_of(given, self._zone)
-        plain = {**given, "output": "text"} if summary else given
-        output = output_of(
-            plain, self._zone, filter, terminal=self._terminal, blocks=isinstance(rule, Neighbours | AroundMatches)
-        )
+        plain = dataclasses.replace(self._output_options, output="text") if summary else self._output_options
+        blocks = isinstance(rule, Neighbours | AroundMatches)
+        writer = row_writer_of(plain, self._zone, filter, terminal=self._terminal, blocks=blocks)
         if summary:
-            check(given)
-        columns = tuple(summary.columns if summary else output.columns)
+            check_format(self._output_options.output)
+        columns = tuple(summary.columns if summary else writer.columns)
         limit = None if summary else self._limit
         query = Query(filter, columns, limit, given["reverse"], given["dedupe"], given["sort"])
         self._check(summary, rule)
@@ -123,9 +127,9 @@ class _Run:
                 if summary:
                     await self._summarise(store, query, summary)
                 elif self._cursor is not None:
-                    await self._beyond(store, query, output, Cursor.parse(self._cursor))
+                    await self._beyond(store, query, writer, Cursor.parse(self._cursor))
                 else:
-                    await self._rows(store, query, rule, output)
+                    await self._rows(store, query, rule, writer)
                 if not (self._report.rows or self.stopped or self._cursor):
                     self._ended = self._ended or time.monotonic()
                     await self._say_why_nothing(CountingStore(store, self._hints), query)
@@ -187,7 +191,7 @@ class _Run:
 
     async def _say_why_nothing(self, store: Store, query: Query) -> None:
         """Tell people which values are not there, and what is there instead."""
-        if self._given["quiet"] or self._given["output"] not in FOR_PEOPLE:
+        if self._given["quiet"] or not self._format.for_people:
             return
         with suppress(StoreError, FormatError):  # the answer has been given, and is right
             missing = await missing_values(store, query.filter)
@@ -203,11 +207,11 @@ class _Run:
         store: Store,
         query: Query,
         rule: Rule | AroundTime | AroundMatches | None,
-        output: Output,
+        writer: RowWriter,
     ) -> None:
         rows_of = _source(rule)
         with self._destination() as write:
-            printer = self._printer = Printer(output, write)
+            printer = self._printer = Printer(writer, write)
             if query.limit == 0:  # nothing old, only where it ends
                 self._began = time.time()
                 self._plan = await plan(store, query.filter)
@@ -231,19 +235,19 @@ class _Run:
                 await follower.settle(self._plan)
                 await self._follow(follower, printer)
             await self._keep(cursor)
-            write(output.finish())
+            printer.finish()
 
-    async def _beyond(self, store: Store, query: Query, output: Output, cursor: Cursor) -> None:
+    async def _beyond(self, store: Store, query: Query, writer: RowWriter, cursor: Cursor) -> None:
         """What was stored after a cursor."""
         self._began = time.time()
         self._follower = follower = Follower(store, query, cursor)
         with self._destination() as write:
-            printer = self._printer = Printer(output, write)
+            printer = self._printer = Printer(writer, write)
             await self._new(follower, printer, look=True)
             if self._given["follow"]:
                 await self._follow(follower, printer)
             await self._keep(cursor)
-            write(output.finish())
+            printer.finish()
 
     async def _follow(self, follower: Follower, printer: Printer) -> None:
         """Show what comes until told to stop. Trouble of the store is said once, and it is tried again."""
@@ -298,8 +302,8 @@ class _Run:
         for name, other in ((f"--around or {options}", rule), ("--dedupe", given["dedupe"]), ("a summary", summary)):
             if given["sort"] != "time" and other:
                 raise ArgumentError(f"cannot use --sort {given['sort']} with {name}")
-        if given["follow"] and given["output"] in BINARY:
-            raise ArgumentError(f"cannot follow with -o {given['output']}", hint="it has an end; write json or csv")
+        if given["follow"] and self._format.needs_end:
+            raise ArgumentError(f"cannot follow with -o {self._format.name}", hint="it has an end; write json or csv")
 
     async def _summarise(self, store: Store, query: Query, summary: Summary) -> None:
         self._running = folding = fold(store, query, summary.part)
@@ -310,8 +314,12 @@ class _Run:
         with self._destination() as write:
             if parts and (folding.report.rows or self._given["count"]):
                 quiet = self._given["quiet"]
-                found = arranged(summary.whole(parts), self._given)
-                show(found.slice(0, self._limit), self._given, self._zone, write, terminal=self._terminal)
+                found = arranged(summary.whole(parts), self._summary_options)
+                shown = found.slice(0, self._limit)
+                for part in written(
+                    shown, self._summary_options, self._output_options, self._zone, terminal=self._terminal
+                ):
+                    write(part)
                 if self._limit is not None and found.num_rows > self._limit and not quiet:
                     reporting.say(f"only the first {self._limit} of {found.num_rows:,} are shown; -n all shows all")
                 if isinstance(summary, Histogram) and summary.shortened and not quiet:
@@ -323,7 +331,7 @@ class _Run:
     def _destination(self) -> Iterator[Write]:
         """Where output goes: stdout, or a pager in front of the terminal; never a pager for what has no end."""
         given = self._given
-        paged = self._terminal and not (given["no_pager"] or given["follow"] or given["output"] in BINARY)
+        paged = self._terminal and not (given["no_pager"] or given["follow"] or self._format.binary)
         command = pager_command(os.environ) if paged else None
         if command is None:
             yield sys.stdout.buffer.write
@@ -357,8 +365,8 @@ async def _each_while_the_next_comes(
         under_way[-1].add_done_callback(lambda done: done.cancelled() or done.exception())  # trouble is told once
         if len(under_way) > printer.ahead:
             await under_way.popleft()
-    for written in under_way:
-        await written
+    for table in under_way:
+        await table
 
 
 def _into_a_file() -> bool:

@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
+from logsink.cli.options.output import FormatName
 from logsink.cli.options.settings import effective, options
 from logsink.cli.options.terms import conditions
 from logsink.cli.options.zones import zone_of
 from logsink.cli.startup import without_pandas
+from logsink.query.output import OF_TABLES
 
 _HELP = """
 Run SQL over the archive: one statement, in which the rows are the table `logs`. Conditions (--since, -H, ...) choose the rows
@@ -35,9 +37,10 @@ Exit code 0: there are rows; 1: none; 2: an error.
 @click.option(
     "-o",
     "--output",
-    type=click.Choice(("table", "csv", "json", "parquet", "arrow")),
+    type=FormatName(OF_TABLES),
     default="table",
     show_default=True,
+    help="Format of the output.",
 )
 @click.option("-j", "--json", "output", flag_value="json", help="The same as -o json.")
 @click.option("-q", "--quiet", is_flag=True, help="No summary on stderr.")
@@ -46,7 +49,7 @@ def command(config_file: Path | None, store: str | None, statement: str, **given
     zone = zone_of(given["timezone"], utc=given["utc"])
     config = effective(config_file, {"store": store})
     if given["connect"]:
-        from logsink.cli.sql.run import by_spark
+        from logsink.cli.sql.spark import by_spark
 
         return by_spark(config.store, statement, given, zone)
     without_pandas()

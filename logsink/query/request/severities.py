@@ -5,8 +5,8 @@ from __future__ import annotations
 from logsink.errors import ArgumentError
 from logsink.kinds import nearest
 
-SEVERITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
-FACILITIES = (
+SEVERITIES: tuple[str, ...] = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
+FACILITIES: tuple[str, ...] = (
     *("kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"),
     *("ntp", "audit", "alert", "clock"),
     *(f"local{n}" for n in range(8)),

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logsink.query.columns import Int64, as_array, one_chunk
-from logsink.query.output.timestamps import local
+from logsink.query.output import local
 from logsink.query.request.members import add_member_columns, source_columns
 from logsink.query.views.patterns import to_patterns
 

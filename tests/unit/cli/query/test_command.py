@@ -57,7 +57,7 @@ def archived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def url(archived: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A store with ``ROWS``, the last of them in the journal."""
     monkeypatch.setattr(tail, "parse", json_parse)
-    monkeypatch.setattr("logsink.query.output.lines.raw_frames", lambda rows: rows.column("raw").combine_chunks())
+    monkeypatch.setattr("logsink.query.output.syslog.raw_frames", lambda rows: rows.column("raw").combine_chunks())
 
     async def build() -> None:
         async with open_store(archived) as store:

@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 
 from logsink.cli.main import main
 from logsink.cli.query.command import LIMITS
-from logsink.query.output.lines import SHOWN
+from logsink.query.output import DEFAULT_COLUMNS
 from logsink.store import open_store
 from tests.unit.query.archives import archive, row
 
@@ -216,11 +216,11 @@ def test_settings_and_cursors_by_their_long_names(url: str, tmp_path: Path) -> N
 
 
 def shown(**values: Any) -> dict[str, Any]:
-    return {name: values.get(name) for name in SHOWN}
+    return {name: values.get(name) for name in DEFAULT_COLUMNS}
 
 
 def rows_of(found: pa.Table) -> list[dict[str, Any]]:
-    return [{name: row[name] for name in SHOWN} for row in found.to_pylist()]
+    return [{name: row[name] for name in DEFAULT_COLUMNS} for row in found.to_pylist()]
 
 
 def stored() -> list[dict[str, Any]]:
@@ -228,7 +228,7 @@ def stored() -> list[dict[str, Any]]:
     from logsink.query.columns import as_rows
     from tests.unit.query.archives import table
 
-    return rows_of(as_rows(table(ROWS), SHOWN))
+    return rows_of(as_rows(table(ROWS), DEFAULT_COLUMNS))
 
 
 def test_arrow_and_parquet_give_the_same_rows(url: str) -> None:
@@ -248,7 +248,7 @@ def test_csv_gives_the_same_rows(url: str) -> None:
     assert [row["message"] for row in found] == [row["message"] for row in ROWS]
     assert next(row["time"] for row in found) == "2026-11-22T00:00:00.000000Z"
     assert [row["severity"] for row in found] == ["6", "3", "4", "", "3"]
-    assert text.splitlines()[0] == ",".join(SHOWN)
+    assert text.splitlines()[0] == ",".join(DEFAULT_COLUMNS)
     nothing = query(url, "-o", "csv", "--fields", "host,message", "-H", "none")
     assert nothing.stdout == "host,message\n"
     nulls = query(url, "-q", "-o", "csv", "--fields", "host,message", "-n", "2").stdout
@@ -380,7 +380,7 @@ def test_blocks_are_apart_in_formats_for_people_only(traces: str) -> None:
         assert "--" not in plain
         assert plain.count("\n") == 3 + (kind == "csv")
     found = pa.ipc.open_stream(query(traces, "-q", "-A", "1", "-o", "arrow", "ERROR", "end").stdout_bytes).read_all()
-    assert found.column_names == list(SHOWN)
+    assert found.column_names == list(DEFAULT_COLUMNS)
     assert found.num_rows == 3
     assert "2 found" in query(traces, "-A", "1", "ERROR", "end").stderr
 

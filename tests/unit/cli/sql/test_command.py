@@ -23,12 +23,12 @@ from rich.cells import cell_len
 
 import logsink
 from logsink.cli.main import main
-from logsink.cli.sql import run as statement
+from logsink.cli.sql.run import show
 from logsink.errors import ArgumentError, NotFound
 from logsink.parse import FILE_SCHEMA
 from logsink.query.read import scan
-from logsink.query.sql import run as engine
-from logsink.query.sql.run import needed
+from logsink.query.sql import engine
+from logsink.query.sql.engine import needed
 from logsink.store import open_store
 from tests.unit.query.archives import archive, row
 
@@ -206,7 +206,7 @@ def test_an_interrupt_ends_it_quietly(url: str, monkeypatch: pytest.MonkeyPatch)
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr(statement, "batches", interrupted)
+    monkeypatch.setattr("logsink.cli.sql.run.batches", interrupted)
     result = sql(url, "SELECT count(*) FROM logs")
     assert (result.exit_code, result.stdout, result.stderr.strip()) == (130, "", "")
 
@@ -296,14 +296,14 @@ def _on_terminal(rows: pa.Table, width: int, monkeypatch: pytest.MonkeyPatch) ->
     out = Terminal(io.BytesIO(), encoding="utf-8")
     monkeypatch.setattr("sys.stdout", out)
     monkeypatch.setenv("COLUMNS", str(width))
-    assert statement.show(rows.to_reader(), "table") == rows.num_rows
+    assert show(rows.to_reader(), "table") == rows.num_rows
     monkeypatch.undo()
     return out.buffer.getvalue().decode().splitlines()  # type: ignore[attr-defined]
 
 
 def test_a_spark_server_that_does_not_answer(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pyspark.sql.connect")
-    monkeypatch.setattr(statement, "ANSWER", 0.2)
+    monkeypatch.setattr("logsink.cli.sql.spark.ANSWER", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         result = sql(url, "--connect", f"sc://127.0.0.1:{silent.getsockname()[1]}", "SELECT 1")
     assert (result.exit_code, result.stdout) == (2, "")

@@ -20,7 +20,10 @@ class Slow:
         self.second_is_made = threading.Event()
         self.order: list[str] = []
 
-    def write(self, rows: str) -> Iterator[bytes]:
+    def begin(self) -> bytes:
+        return b"head\n"
+
+    def rows(self, rows: str) -> Iterator[bytes]:
         if rows == "first" and self.independent:
             assert self.second_is_made.wait(60)
         self.order.append(rows)
@@ -30,7 +33,7 @@ class Slow:
         yield b"\n"
 
     def finish(self) -> bytes:
-        return b""
+        return b"end\n"
 
 
 @pytest.mark.parametrize(("independent", "made"), [(True, ["second", "first"]), (False, ["first", "second"])])
@@ -42,8 +45,17 @@ def test_tables_are_written_in_order(independent: bool, made: list[str], monkeyp
     for rows in ("first", "second"):
         printer.add(rows)
     printer.close()
-    assert written == [b"first", b"\n", b"second", b"\n"]
+    printer.finish()
+    assert written == [b"head\n", b"first", b"\n", b"second", b"\n", b"end\n"]
     assert output.order == made
+
+
+def test_an_output_without_rows_has_a_beginning_and_an_end() -> None:
+    written = list[bytes | memoryview]()
+    printer = Printer(Slow(independent=True), written.append)  # type: ignore[arg-type]
+    printer.finish()
+    printer.close()
+    assert written == [b"head\nend\n"]
 
 
 def test_trouble_is_told_to_who_waits_for_that_table() -> None:
