@@ -16,7 +16,7 @@ __version__ = "0.2.0"
 
 
 def open(url: str) -> Archive:
-    """The archive at ``url`` (``s3://bucket/prefix``, ``file:///dir``), to be read from Python: see ``logsink.library``."""
+    """Return the archive at ``url`` (``s3://bucket/prefix``, ``file:///dir``), to be read from Python: ``logsink.library``."""
     from logsink.library import Archive
 
     return Archive(url)

@@ -1,17 +1,17 @@
-"""Everything that logsink raises on purpose::
+"""The errors that logsink raises on purpose::
 
     LogsinkError
     ├── ConfigError            a setting is unknown, malformed, or contradicts another
     ├── ArgumentError          a value on the command line (or given to the library) means nothing
     ├── StoreError             the object store did not do what was asked
     │   ├── NotFound           no object under this key
-    │   ├── Unavailable        may work if tried again: time-out, reset, throttled, 5xx; the outcome may be unknown
-    │   │   └── Moved          what was being read was archived, compacted or retired meanwhile; read again
-    │   └── Refused            will not work until somebody changes something: the bucket's name, the endpoint, a path
-    │       └── Withheld       may be granted while the program runs: credentials, permissions, space on a full disk
+    │   ├── Unavailable        another try may work: time-out, reset, throttled, 5xx; the outcome may be unknown
+    │   │   └── Moved          an object being read was archived, merged or retired meanwhile; read again
+    │   └── Refused            no try works until somebody changes something: the bucket's name, the endpoint, a path
+    │       └── Withheld       somebody may grant it while the program runs: credentials, permissions, space on a full disk
     ├── OutputError            standard output is closed, full, or cannot be written for another reason
-    │   └── ReaderGone         nobody reads it any more, as behind ``| head``: no failure
-    ├── FormatError            persisted bytes that this version cannot read: a segment, a data file, the table's log
+    │   └── ReaderGone         the reader of standard output has ended, as behind ``| head``: no failure
+    ├── FormatError            this version cannot read persisted bytes: a segment, a data file, the table's log
     └── Conflict               another writer's commit won; plan again from a fresh snapshot
 
 Messages read "cannot <verb> <object>: <cause>", lower case, no full stop, with the value and the limit in them.
@@ -22,7 +22,7 @@ from __future__ import annotations
 
 
 class LogsinkError(Exception):
-    """Base of all errors raised on purpose; ``hint`` is the remedy, or ''."""
+    """Base of all errors that logsink raises on purpose; ``hint`` is the remedy, or ''."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -46,19 +46,19 @@ class NotFound(StoreError):
 
 
 class Unavailable(StoreError):
-    """Trying again may work; whether a write took place is unknown."""
+    """Another try may work; whether a write took place is unknown."""
 
 
 class Moved(Unavailable):
-    """What was being read was removed meanwhile; reading again gives what is there now."""
+    """An object that was being read was deleted meanwhile; reading again gives what is there now."""
 
 
 class Refused(StoreError):
-    """Trying again will not help until somebody changes something."""
+    """No try works until somebody changes something."""
 
 
 class Withheld(Refused):
-    """Trying again helps once the other side grants it: new rights and keys take a while to be known everywhere."""
+    """Another try works once the other side grants it; new rights and keys take a while to be known everywhere."""
 
 
 class OutputError(LogsinkError):
@@ -66,11 +66,11 @@ class OutputError(LogsinkError):
 
 
 class ReaderGone(OutputError):
-    """Whoever read standard output, or a pager, has seen enough."""
+    """The program that reads standard output, often a pager, has ended."""
 
 
 class FormatError(LogsinkError):
-    """Persisted bytes that this version of logsink cannot read."""
+    """This version of logsink cannot read persisted bytes."""
 
 
 class Conflict(LogsinkError):

@@ -1,7 +1,7 @@
-"""Kinds of values: how a duration, a size, an address, ... is written, read and shown. ``config`` declares settings of them.
+"""Kinds of values of settings: how to read and show a duration, a size, an address, and so on.
 
-One grammar everywhere: what the settings file takes, the command line takes too. Every ``read`` raises ``ArgumentError`` with
-what to write instead.
+Settings file, environment and command line take the same forms. Every reading function raises ``ArgumentError``, whose hint
+says what to write instead.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SPELLED = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "s"),
     **dict.fromkeys(("ms", "msec", "msecs", "millisecond", "milliseconds"), "ms"),
 }
-"""Units of durations as people write them, and how ``parse_duration`` does."""
+"""Units as people write them in durations -> the unit of ``parse_duration``."""
 
 _PART = r"(?a)(\d+(?:\.\d+)?|an? )\s*([A-Za-z]+)(?:\s*,\s*|\s+and\s+|\s*)"
 _BINARY = {"TiB": 1 << 40, "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
@@ -32,14 +32,14 @@ _SIZE = re.compile(r"(\d+)(TiB|GiB|MiB|KiB|B)")
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.7) -> str:
-    """The one of ``known`` that a misspelt word was probably meant to be, or ''."""
-    from difflib import get_close_matches  # costs 3 ms, and is asked only after a mistake
+    """Return the one of ``known`` that a misspelt word probably means, or ''."""
+    from difflib import get_close_matches  # takes 3 ms, and only a mistake needs it
 
     return next(iter(get_close_matches(word, list(known), 1, cutoff)), "")
 
 
 def parse_duration(text: str) -> float:
-    """Seconds in ``20ms``, ``60s``, ``1h30m``, ``2w``: largest unit first, each once. ``ArgumentError`` for anything else."""
+    """Return the seconds of ``20ms``, ``60s``, ``1h30m``, ``2w``: largest unit first, each once. Raises ``ArgumentError``."""
     match = _DURATION.fullmatch(text)
     if not text or match is None:
         hint = f"write {text}s, {text}m or {text}h" if text.isdigit() else "write 20ms, 60s, 5m, 1h30m, 30d or 2w"
@@ -48,9 +48,9 @@ def parse_duration(text: str) -> float:
 
 
 def parse_span(text: str) -> float:
-    """Seconds in a duration as people type it: ``10 min``, ``1hour 30 minutes``, ``1.5h``, ``2 days``, ``an hour``.
+    """Return the seconds of a duration as people type it: ``10 min``, ``1hour 30 minutes``, ``1.5h``, ``2 days``, ``an hour``.
 
-    Everything that ``parse_duration`` reads means the same. ``ArgumentError`` for anything else.
+    Everything that ``parse_duration`` reads means the same here. Raises ``ArgumentError``.
     """
     total, at, last = 0.0, 0, -1
     order = list(_UNITS)
@@ -69,7 +69,7 @@ def parse_span(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """What ``parse_duration`` reads as ``seconds``, in whole milliseconds."""
+    """Return the text that ``parse_duration`` reads as ``seconds``, in whole milliseconds."""
     rest, parts = round(seconds * 1000), []
     for unit, size in _UNITS.items():
         count, rest = divmod(rest, size)
@@ -78,7 +78,7 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_size(text: str) -> int:
-    """Bytes in ``16MiB``, ``128KiB``, ``1GiB``, ``512B``: powers of 1024 only. ``ArgumentError`` for anything else."""
+    """Return the bytes of ``16MiB``, ``128KiB``, ``1GiB``, ``512B``: powers of 1024 only. Raises ``ArgumentError``."""
     match = _SIZE.fullmatch(text)
     if match is None:
         decimal = re.fullmatch(r"(\d+)\s*([KMGT])i?[Bb]?", text)
@@ -88,13 +88,13 @@ def parse_size(text: str) -> int:
 
 
 def format_size(size: int) -> str:
-    """What ``parse_size`` reads as ``size``, in the largest unit that divides it."""
+    """Return the text that ``parse_size`` reads as ``size``, in the largest unit that divides it."""
     unit = next(u for u, n in _BINARY.items() if size % n == 0 and (size or n == 1))
     return f"{size // _BINARY[unit]}{unit}"
 
 
 class Address(NamedTuple):
-    """Where to listen: ``host`` is a name or an address without brackets; port 0 takes a free one."""
+    """An address to listen on: ``host`` is a name, or an address without brackets; port 0 takes a free port."""
 
     host: str
     port: int
@@ -104,7 +104,7 @@ class Address(NamedTuple):
 
 
 def parse_address(text: str) -> Address:
-    """``host:port`` or ``[IPv6]:port``. ``ArgumentError`` for anything else, an empty host included."""
+    """Return the address in ``host:port`` or ``[IPv6]:port``. Raises ``ArgumentError``, also for an empty host."""
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]*)):(\d{1,5})", text)
     host = match and (match[1] or match[2])
     if match and not host:
@@ -116,7 +116,10 @@ def parse_address(text: str) -> Address:
 
 
 class Kind(NamedTuple):
-    """What a setting accepts: ``read`` turns text into the value or raises ``ArgumentError``, ``show`` turns it back."""
+    """A kind of values: ``read`` turns text into a value or raises ``ArgumentError``, ``show`` turns a value into text.
+
+    ``low`` and ``high``: the least and the greatest value, or None.
+    """
 
     name: str
     read: Callable[[str], Any]
@@ -124,12 +127,12 @@ class Kind(NamedTuple):
     low: Any = None
     high: Any = None
     bare: bool = False
-    """Written in TOML as a number, not as a string."""
+    """Whether TOML has the value as a number or truth value, not as a string."""
     many: bool = False
-    """A list: in TOML an array, in the environment separated by commas, on the command line repeated."""
+    """Whether the value is a list: in TOML an array, in the environment with commas, on the command line repeated."""
 
     def value(self, raw: object) -> Any:
-        """The value that ``raw`` (text, or what TOML makes of the file) stands for; ``ArgumentError`` says what is wrong."""
+        """Return the value of ``raw``, which is text or a value from TOML. Raises ``ArgumentError``."""
         if not self.many:
             return self._one(raw)
         if isinstance(raw, str):
@@ -139,14 +142,14 @@ class Kind(NamedTuple):
         return tuple(self._one(item) for item in raw)
 
     def toml(self, value: Any) -> str:
-        """``value`` as it is written in the file."""
+        """Return ``value`` as TOML."""
         if self.many:
             return f"[{', '.join(_quoted(self.show(item)) for item in value)}]"
         return self.show(value) if self.bare else _quoted(self.show(value))
 
     @property
     def limits(self) -> str:
-        """``least to most`` as a user writes them, or ''."""
+        """The limits as text, ``1s to 1h``, or ''."""
         return "" if self.low is None else f"{self.show(self.low)} to {self.show(self.high)}"
 
     def _one(self, raw: object) -> Any:
@@ -195,7 +198,7 @@ def _read_store(text: str) -> str:
 
 def _read_timezone(text: str) -> str:
     if text == "UTC":
-        return text  # the default; zoneinfo costs 8 ms, and most verbs never ask
+        return text  # the default; zoneinfo takes 8 ms, and most commands do not need it
     from zoneinfo import ZoneInfo
 
     try:
@@ -219,7 +222,7 @@ def _read_path(text: str) -> str:
 
 
 def _read_network(text: str) -> Any:
-    import ipaddress  # costs 3 ms, and most verbs never ask
+    import ipaddress  # takes 3 ms, and most commands do not need it
 
     try:
         return ipaddress.ip_network(text)
@@ -243,11 +246,11 @@ def _read_client_auth(text: str) -> str:
 
 def _read_peer(text: str) -> str:
     algorithm, _, digits = text.partition(":")
-    octets = {"SHA1": 20, "SHA256": 32}.get(algorithm.upper())
-    if octets and not re.fullmatch(rf"([0-9A-Fa-f]{{2}}:?){{{octets}}}", digits):
-        hint = f"write {algorithm.upper()}: and {octets} pairs of hexadecimal digits, with or without colons"
+    nbytes = {"SHA1": 20, "SHA256": 32}.get(algorithm.upper())
+    if nbytes and not re.fullmatch(rf"([0-9A-Fa-f]{{2}}:?){{{nbytes}}}", digits):
+        hint = f"write {algorithm.upper()}: and {nbytes} pairs of hexadecimal digits, with or without colons"
         raise ArgumentError(f"cannot read fingerprint {text!r}", hint=hint)
-    if not octets and not re.fullmatch(r"[^\s*]+( [^\s*]+)*|(\*\.)+[^\s*]+", text):
+    if not nbytes and not re.fullmatch(r"[^\s*]+( [^\s*]+)*|(\*\.)+[^\s*]+", text):
         raise ArgumentError(
             f"cannot permit peer {text!r}", hint="write a name, *.example.com, an address, or SHA256:AB:CD:..."
         )
@@ -255,14 +258,17 @@ def _read_peer(text: str) -> str:
 
 
 def duration(low: str, high: str) -> Kind:
+    """Return the kind of durations within these limits."""
     return Kind("duration", parse_duration, format_duration, parse_duration(low), parse_duration(high))
 
 
 def size(low: str, high: str) -> Kind:
+    """Return the kind of sizes within these limits."""
     return Kind("size", parse_size, format_size, parse_size(low), parse_size(high))
 
 
 def count(low: int, high: int) -> Kind:
+    """Return the kind of whole numbers within these limits."""
     return Kind("number", _read_count, str, low, high, bare=True)
 
 

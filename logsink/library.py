@@ -1,4 +1,4 @@
-"""The archive from Python: Arrow record batches for pandas, polars, DuckDB and whatever else takes them.
+"""Read the archive from Python, as Arrow record batches for pandas, polars, DuckDB and other libraries.
 
 ::
 
@@ -10,8 +10,8 @@
 
     logs.sql("SELECT app, count(*) AS n FROM logs GROUP BY app", since=datetime.timedelta(hours=1))  # a pyarrow.Table
 
-Nothing is read before the first batch is asked for, and not much more than what is asked for. It runs in a thread of its own,
-so that it works where an event loop runs already (notebooks).
+Nothing is read before the first batch is taken, and little more than what is taken. Reading happens in a thread of its own, so
+that it works where an event loop runs already (notebooks).
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from logsink.query.request import REPEATED_TERMS, TERM_NAMES, SearchTerms, to_fi
 from logsink.store import Store, open_store
 
 _AHEAD: Final = 4
-"""Batches that wait to be taken."""
+"""Most batches that wait to be taken."""
 
 
 class Archive:
-    """A store, read only. ``url``: as ``--store`` takes it; ``ConfigError`` for what it does not."""
+    """A store to be read. ``url`` is what ``--store`` takes; anything else raises ``ConfigError``."""
 
     def __init__(self, url: str) -> None:
         parse(url)
@@ -77,7 +77,8 @@ class Archive:
         return pa.RecordBatchReader.from_batches(schema, batches(self.url, schema, lambda store: search(store, query)))
 
     def sql(self, statement: str, *, zone: dt.tzinfo = dt.UTC, **terms: Any) -> pa.Table:
-        """The result of a SQL statement that sees the rows as the table ``logs``, as ``logsink sql`` runs it with DuckDB.
+        """Return the result of a SQL statement, in which the rows are the table ``logs``; DuckDB runs it, as for ``logsink
+        sql``.
 
         ``terms``: as ``scan`` takes them. The session's time zone is ``zone``: UTC, or one of ``zoneinfo``. Raises
         ``ArgumentError`` for a statement that cannot be run, ``ConfigError`` when DuckDB is not installed.

@@ -1,11 +1,11 @@
-"""What a store's URL says. Nothing is opened, touched or imported to find out, so that a configuration can be checked.
+"""Places of stores: read the URL or path of a store without opening it, so that a configuration can be checked.
 
-Two forms are taken as they are: ``s3://bucket/prefix`` and ``file:///directory``. Everything else is the path of a directory,
-unless it looks like a URL: then it is refused, with the spelling that was probably meant. Otherwise a slip of the finger
-would keep the logs of a whole site on the local disk. A directory whose name looks like a URL is written with ``./``.
+``s3://bucket/prefix`` and ``file:///directory`` are URLs of stores. Everything else is the path of a directory, unless it looks
+like a URL: then it is refused, with the spelling that was probably meant, because a typing error would otherwise keep the logs
+of a whole site on the local disk. A directory whose name looks like a URL is written with ``./``.
 
-A URL may hold credentials (``https://user:password@host/bucket?key=...``). None is accepted, and none is ever shown: neither
-in an error nor in the output of ``config show``, which never gets to see it.
+A URL with credentials (``https://user:password@host/bucket?key=...``) is refused, and never shown: neither in an error nor by
+``config show``.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _LONGEST_PREFIX = 200
 _LOOKS_LIKE_A_URL = re.compile(
     r"//|[^/]*:|[A-Za-z][A-Za-z0-9+.-]*//|[^/:]+\.(?:amazonaws|googleapis|cloudflarestorage)\.com(?:/|$)"
 )
-"""``//x``, ``word:x``, ``word//x``, and the host of a well-known provider."""
+"""Matches the beginning of ``//x``, ``word:x``, ``word//x``, and the host of a well-known provider."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)(?::[/\\]*|//+)")
 _PORT = re.compile(r"[^:]*|(?:[^:\[\]]*|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
-"""The part of a URL that names a server, without a user and a password."""
+"""Matches the part of a URL that names a server, when it has no user and no password."""
 
 _ARN = re.compile(r"arn:[a-z-]+:s3:::(.+)")
 _AMAZON = re.compile(r"(?:(.+)\.)?s3(?:[.-](?:dualstack\.)?([a-z]{2}(?:-[a-z]+)+-\d))?\.amazonaws\.com(?:\.cn)?")
@@ -46,7 +46,7 @@ _ENDPOINTS = {"gs": "https://storage.googleapis.com", "gcs": "https://storage.go
 _OTHERS = frozenset(
     {"minio", "r2", "b2", "oss", "cos", "obs", "ceph", "rgw", "swift", "wasabi", "spaces", "do", "garage"}
 )
-"""Schemes that name another provider or server, where it has an S3 interface."""
+"""Schemes of other providers and servers that have an S3 interface."""
 
 _IN_TEXT = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:/{0,3})([^\s'\"]*@)?([^\s'\"?]*)(\?[^\s'\"]*)?")
 
@@ -62,7 +62,7 @@ class Directory(NamedTuple):
 
 
 class Bucket(NamedTuple):
-    """A place in an S3 bucket: ``prefix`` is '' or ends at a ``/``."""
+    """A place in an S3 bucket: ``prefix`` is '' or ends with ``/``."""
 
     bucket: str
     prefix: str
@@ -73,11 +73,11 @@ class Bucket(NamedTuple):
 
 
 def parse(url: str) -> Directory | Bucket:
-    """Where ``url`` points.
+    """Return the place that ``url`` names.
 
-    ``s3://bucket`` with or without a prefix, ``file:///dir`` (percent-encoding is understood, as RFC 8089 has it;
-    ``file://localhost/dir`` is the same), or a path (a relative one begins at the working directory). ``ConfigError``
-    otherwise; its message shows ``url`` unless that may hold credentials.
+    ``url`` is ``s3://bucket`` with or without a prefix, ``file:///dir`` (RFC 8089, percent-encoding included;
+    ``file://localhost/dir`` is the same), or a path, which may be relative to the working directory. Raises ``ConfigError`` for
+    anything else; its message shows ``url`` unless that may hold credentials.
     """
     bare = url.strip().strip("\"'").strip()
     if not bare:
@@ -99,7 +99,7 @@ def parse(url: str) -> Directory | Bucket:
 
 
 def redacted(text: str) -> str:
-    """``text`` with what may be credentials in its URLs replaced: for messages of other programs, and of our own."""
+    """Return ``text`` with possible credentials in its URLs replaced, to be shown in a message."""
 
     def without(found: re.Match[str]) -> str:
         scheme, user, rest, query = found.groups()
@@ -109,7 +109,7 @@ def redacted(text: str) -> str:
 
 
 def has_credentials(url: str) -> bool:
-    """Whether ``url`` names a user, a password or parameters, so that it must not be shown."""
+    """Return whether ``url`` has a user, a password or parameters, so that it must not be shown."""
     _, _, rest = url.partition("://")
     return "@" in rest or "?" in rest
 
@@ -143,7 +143,7 @@ def _absolute(url: str, path: str) -> Path:
 
 
 def _refuse_secrets(url: str) -> None:
-    """``ConfigError`` when ``url``, which looks like one, may hold a user, a password, a key or a token."""
+    """Raise ``ConfigError`` when ``url``, which looks like a URL, may hold a user, a password, a key or a token."""
     text = unquote(url)
     scheme = _SCHEME.match(text)
     rest = text[scheme.end() :] if scheme else text.lstrip("/")
@@ -158,7 +158,7 @@ def _refuse_secrets(url: str) -> None:
 
 
 def _meant(url: str) -> str:
-    """What to write in place of ``url``, which holds no credentials."""
+    """Return the hint what to write in place of ``url``, which holds no credentials."""
     if arn := _ARN.fullmatch(url):
         return f"write s3://{arn[1]}"
     found = _SCHEME.match(url)
