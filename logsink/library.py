@@ -33,7 +33,7 @@ from logsink.place import parse
 from logsink.query import Filter, Query, search
 from logsink.query.columns import plain
 from logsink.query.output import DEFAULT_COLUMNS
-from logsink.query.read.search import Answer, unordered
+from logsink.query.read import Answer, unordered
 from logsink.query.request import REPEATED_TERMS, TERM_NAMES, SearchTerms, to_filter
 from logsink.store import Store, open_store
 

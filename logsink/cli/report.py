@@ -18,8 +18,7 @@ from logsink.cli.options.zones import shown
 
 if TYPE_CHECKING:
     from logsink.query import Query, Report
-    from logsink.query.read.plan import Plan
-    from logsink.query.read.search import Answer, Fold
+    from logsink.query.read import Answer, Fold, Plan
     from logsink.query.views import AroundMatches, AroundTime, FutureRows, MissingValue, Rule
 
 PATIENCE = 1.0

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from logsink.platform import lazy
 
 if TYPE_CHECKING:
+    from logsink.query.read.answer import search
     from logsink.query.read.report import Report
-    from logsink.query.read.search import search
     from logsink.query.read.tuning import Tuning
     from logsink.query.request.conditions import Between, Flagged, Holds, Not, OneOf, OneOfNumbers, Parameter
     from logsink.query.request.filters import Condition, Filter
@@ -33,7 +33,7 @@ __getattr__ = lazy.exports(
     __name__,
     {
         "read.report": ("Report",),
-        "read.search": ("search",),
+        "read.answer": ("search",),
         "read.tuning": ("Tuning",),
         "request.conditions": ("Between", "Flagged", "Holds", "Not", "OneOfNumbers", "OneOf", "Parameter"),
         "request.filters": ("Condition", "Filter"),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from logsink.journal.segment import SegmentName
 from logsink.query import Between, Filter, Query, Report, Tuning
 from logsink.query.read import tail
-from logsink.query.read.search import Answer
+from logsink.query.read.answer import Answer
 from logsink.query.views import context
 from logsink.query.views.around import AroundMatches, AroundTime, around_matches, around_time
 from logsink.query.views.context import GAP, with_context

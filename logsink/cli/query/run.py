@@ -29,8 +29,7 @@ from logsink.cli.terminal.streams import reader_gone
 from logsink.errors import ArgumentError, FormatError, NotFound, ReaderGone, StoreError, Unavailable
 from logsink.query import Cursor, Follower, Query, Report, search
 from logsink.query.output import FORMATS, RowWriter
-from logsink.query.read.plan import Plan, plan
-from logsink.query.read.search import Answer, Fold, fold
+from logsink.query.read import Answer, Fold, Plan, fold, make_plan
 from logsink.query.request import GLOB_COLUMNS
 from logsink.query.views import (
     AroundMatches,
@@ -181,7 +180,7 @@ class _Run:
                 raise
 
     async def _explain(self, store: Store, query: Query, rule: Rule | AroundTime | AroundMatches | None) -> int:
-        sys.stdout.write(reporting.explain(await plan(store, query.filter), query, rule, self._url))
+        sys.stdout.write(reporting.explain(await make_plan(store, query.filter), query, rule, self._url))
         return 0
 
     def _tell(self) -> None:
@@ -214,7 +213,7 @@ class _Run:
             printer = self._printer = Printer(writer, write)
             if query.limit == 0:  # nothing old, only where it ends
                 self._began = time.time()
-                self._plan = await plan(store, query.filter)
+                self._plan = await make_plan(store, query.filter)
             else:
                 ahead = FutureRows()
                 self._running = answer = rows_of(store, query)

@@ -19,7 +19,7 @@ from logsink.cli.options.terms import filter_of
 from logsink.library import batches
 from logsink.query import Query, Report
 from logsink.query.output import Style, table_writer
-from logsink.query.read.search import Answer, unordered
+from logsink.query.read import Answer, unordered
 from logsink.query.sql import run
 from logsink.store import Store
 

@@ -32,7 +32,7 @@ from logsink.parse import RAW_COLUMNS, raw_frames
 from logsink.query.columns import Int64, as_array, as_integers, one_chunk
 from logsink.wire import Batch, digests
 
-COLUMNS: Final = tuple(dict.fromkeys(("sender", "identity", "flags", *RAW_COLUMNS)))
+DEDUPE_COLUMNS: Final = tuple(dict.fromkeys(("sender", "identity", "flags", *RAW_COLUMNS)))
 """What it needs of a row besides the columns of the order."""
 
 APART: Final = 600_000_000
@@ -154,7 +154,7 @@ class Dedupe:
         self._codes: dict[str | None, int] = {}
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        """The rows that are to be shown. They have ``COLUMNS`` and those of the order."""
+        """The rows that are to be shown. They have ``DEDUPE_COLUMNS`` and those of the order."""
         count = rows.num_rows
         fates = np.empty(count, np.uint8)
         identity, address = self._coded(rows.column("identity")), self._coded(rows.column("sender"))

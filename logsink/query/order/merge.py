@@ -20,11 +20,11 @@ import pyarrow as pa
 from logsink.query.columns import Int64, as_array, as_integers, compact, joined, one_chunk
 from logsink.query.order.spill import Spill
 
-KEY = ("time", "received", "receiver", "nth")
+ROW_KEY = ("time", "received", "receiver", "nth")
 """The columns of the order; together they name a row."""
 
-ORDERS = {"time": KEY, "received": ("received", "nth", "receiver", "time")}
-"""What rows can be sorted by, and the columns of that order in the places of ``KEY``."""
+ORDERS = {"time": ROW_KEY, "received": ("received", "nth", "receiver", "time")}
+"""What rows can be sorted by, and the columns of that order in the places of ``ROW_KEY``."""
 
 MEMORY = 64 << 20
 """Bytes of found rows that wait in memory; more are written to a temporary file."""
@@ -47,9 +47,9 @@ class Position(NamedTuple):
     nth: int | None
 
 
-def position(rows: pa.Table, index: int, sort: str = "time") -> Position:
+def position_of(rows: pa.Table, index: int, sort: str = "time") -> Position:
     """The place of row ``index`` (may be negative) in one of ``ORDERS``."""
-    row = rows.select(KEY).slice(index % rows.num_rows, 1)
+    row = rows.select(ROW_KEY).slice(index % rows.num_rows, 1)
     first, second, receiver, last = (one_chunk(row.column(name)) for name in ORDERS[sort])
     time, *others = (column.cast(pa.int64())[0].as_py() for column in (first, second, last))
     return Position(_NULL if time is None else time, others[0], receiver[0].as_py(), others[1])
@@ -189,7 +189,7 @@ class Pending:
         return self._floor
 
     def add(self, rows: pa.Table) -> None:
-        """Take found rows, in any order; columns must hold ``KEY``, and be the same at every call."""
+        """Take found rows, in any order; columns must hold ``ROW_KEY``, and be the same at every call."""
         if not rows.num_rows:
             return
         keys = self._keys(rows)

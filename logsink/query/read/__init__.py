@@ -1,0 +1,59 @@
+"""From a store and a query to rows: what there is to read, reading no more of it than the answer needs, rows in order.
+
+A store and a ``Query`` enter; tables of rows leave, with the plan that was read and a report of what was done. Only reads
+enter the store. Nothing here prints, and nothing knows what becomes of the rows.
+
+- ``answer`` is the way in: ``search`` (rows in order), ``unordered`` (rows in no order), ``fold`` (sums of rows). What they
+  return is iterated over, tells its ``plan`` and ``report``, and ends early by ``stop()`` or ``aclose()``.
+- ``plan`` lists the segments and files that can hold an answer. ``scan`` reads them: ``units`` decides what is read next and
+  ``newest`` which rows a limit can let through, both without any input or output; ``prefetch`` runs several reads at once.
+- ``reader`` reads one thing: ``tail`` segments of the journal; ``datafile`` footers and column chunks of a Parquet file;
+  ``pages`` searches column chunks as they are; ``selection`` narrows a row group down column by column.
+- ``tuning`` bounds memory and concurrency, ``report`` is what a query tells about itself.
+
+Exports are imported at first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from logsink.platform import lazy
+
+if TYPE_CHECKING:
+    from logsink.query.read.answer import Answer, Fold, Search, Unordered, fold, search, unordered
+    from logsink.query.read.plan import Plan, file_bounds, make_plan
+    from logsink.query.read.prefetch import prefetched
+    from logsink.query.read.report import Report
+    from logsink.query.read.tail import parse_segments, sift
+    from logsink.query.read.tuning import Tuning
+
+__getattr__ = lazy.exports(
+    __name__,
+    {
+        "answer": ("Answer", "Fold", "Search", "Unordered", "fold", "search", "unordered"),
+        "plan": ("Plan", "file_bounds", "make_plan"),
+        "prefetch": ("prefetched",),
+        "report": ("Report",),
+        "tail": ("parse_segments", "sift"),
+        "tuning": ("Tuning",),
+    },
+)
+
+__all__ = [
+    "Answer",
+    "Fold",
+    "Plan",
+    "Report",
+    "Search",
+    "Tuning",
+    "Unordered",
+    "file_bounds",
+    "fold",
+    "make_plan",
+    "parse_segments",
+    "prefetched",
+    "search",
+    "sift",
+    "unordered",
+]

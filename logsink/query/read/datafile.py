@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from logsink.errors import FormatError
 from logsink.parse import CODED_COLUMNS, FORMAT_VERSION
 from logsink.query.columns import Mask, as_rows
-from logsink.query.read.pages import holding
+from logsink.query.read.pages import candidates
 from logsink.query.request.filters import UNKNOWN, Bounds, Needles
 
 FOOTER = 64 << 10
@@ -120,7 +120,7 @@ class Chunks:
             self._parts.append((start, memoryview(part)))
         self._fetched.update(missing)
 
-    def holding(self, column: str, mask: Mask, needles: Sequence[Needles]) -> tuple[Mask, pa.Array] | None:
+    def candidates(self, column: str, mask: Mask, needles: Sequence[Needles]) -> tuple[Mask, pa.Array] | None:
         """Which rows of ``mask`` can satisfy ``needles`` in a fetched column, and its values in them; None: it cannot be said.
 
         The array has a value for each row: what it is in rows that cannot says nothing.
@@ -134,7 +134,7 @@ class Chunks:
             return None
         start, length = _place(chunk)
         body = _Fetched(file.size, self._parts).part(start, start + length)
-        return holding(body, chunk.compression, bool(kind.max_definition_level), mask, needles)
+        return candidates(body, chunk.compression, bool(kind.max_definition_level), mask, needles)
 
     def array(self, column: str) -> pa.Array:
         """The values of one column."""

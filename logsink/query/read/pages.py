@@ -48,7 +48,7 @@ Index32 = npt.NDArray[np.int32]
 Struct = Mapping[int, Any]
 
 
-def holding(
+def candidates(
     chunk: memoryview, compression: str, optional: bool, mask: Mask, needles: Sequence[Needles]
 ) -> tuple[Mask, pa.StringArray] | None:
     """Which values of a column chunk of strings, of those in ``mask``, can satisfy all of ``needles``, and these values.

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from logsink.archive import DataFile, DeltaLog, Snapshot
 from logsink.errors import NotFound
 from logsink.journal import StoredSegment, list_segments
-from logsink.query.request.filters import UNKNOWN, Bounds, Filter
+from logsink.query.request import UNKNOWN, Bounds, Filter
 from logsink.store import Store
 
 
@@ -28,10 +28,10 @@ class Plan(NamedTuple):
     def of(self, filter: Filter) -> Plan:
         """The plan of another query at the same moment."""
         files = self.snapshot.files.values()
-        return self._replace(files=[file for file in files if filter.within(partial(bounds, file)) is not None])
+        return self._replace(files=[file for file in files if filter.within(partial(file_bounds, file)) is not None])
 
 
-async def plan(store: Store, filter: Filter) -> Plan:
+async def make_plan(store: Store, filter: Filter) -> Plan:
     """Plan one query. ``NotFound`` when nothing was ever stored here: no version 0 of the table, no segment."""
     segments = await list_segments(store)
     snapshot = await DeltaLog(store).load()
@@ -44,7 +44,7 @@ async def plan(store: Store, filter: Filter) -> Plan:
     return Plan(snapshot, tail, ()).of(filter)
 
 
-def bounds(file: DataFile, column: str) -> Bounds:
+def file_bounds(file: DataFile, column: str) -> Bounds:
     """What the table's log says of a column of this file."""
     stats = file.stats
     low, high, nulls = stats.minimum.get(column), stats.maximum.get(column), stats.nulls.get(column)

@@ -50,7 +50,7 @@ def sift(segment: Segment, filter: Filter) -> Segment:
     return segment._replace(frames=_reads(frames, filter.candidates(_as_array(frames))))
 
 
-def rows(segments: Iterable[Segment], filter: Filter, columns: Sequence[str]) -> pa.Table:
+def parse_segments(segments: Iterable[Segment], filter: Filter, columns: Sequence[str]) -> pa.Table:
     """The segments' rows that meet the filter, with these columns; receiver by receiver, else in the order of the segments."""
     alike: dict[tuple[str, Settings], list[Frames]] = {}
     for segment in segments:
@@ -85,7 +85,7 @@ def _met(parsed: pa.Table, filter: Filter) -> Mask:
     return filter.mask(as_rows(parsed, filter.columns()))
 
 
-def read(body: bytes, name: SegmentName, filter: Filter) -> Segment:
+def decode(body: bytes, name: SegmentName, filter: Filter) -> Segment:
     """The frames of a stored segment that the filter may want. ``FormatError`` when the bytes are not that segment's."""
     segment = decode_segment(body)
     if segment.name != name:

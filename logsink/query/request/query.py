@@ -11,7 +11,7 @@ class Query(NamedTuple):
     """What to find and how to hand it out.
 
     filter    what a row must be
-    columns   columns wanted; those of the order (``merge.KEY``) always come too
+    columns   columns wanted; those of the order (``merge.ROW_KEY``) always come too
     limit     only the newest so many; None: all
     reverse   newest first
     sort      by the message's own ``time``, or by when it was ``received``: the newest are the last of that order

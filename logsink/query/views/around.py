@@ -12,11 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from logsink.query.columns import Int64, Mask, as_array, as_integers, plain
-from logsink.query.order.merge import KEY
-from logsink.query.read.plan import Plan
-from logsink.query.read.report import Report
-from logsink.query.read.search import Answer, Search, search
-from logsink.query.read.tuning import Tuning
+from logsink.query.order import ROW_KEY
+from logsink.query.read import Answer, Plan, Report, Search, Tuning, search
 from logsink.query.request.conditions import Between, InSpans, instant_text
 from logsink.query.request.filters import Filter
 from logsink.query.request.query import Query
@@ -167,7 +164,7 @@ class _NearMatches(Answer):
         streams = Streams(span.stream, matches)
         reach = _Reach(span.reach, streams.of(matches), as_integers(matches.column("time")))
         filter = Filter((*streams.conditions(np.unique(streams.of(matches))), reach.all))
-        whole = tuple(dict.fromkeys((*KEY, *span.stream, *self._query.columns)))
+        whole = tuple(dict.fromkeys((*ROW_KEY, *span.stream, *self._query.columns)))
         self._whole = search(self._store, Query(filter, whole, None, self._query.reverse), self._tuning)
         if self._matches.report.interrupted:
             self._whole.stop()

@@ -29,11 +29,8 @@ import pyarrow.compute as pc
 
 from logsink.errors import Moved, Unavailable
 from logsink.query.columns import Int64, Mask, as_array, as_integers, as_mask, as_rows, one_chunk, plain
-from logsink.query.order.merge import KEY
-from logsink.query.read.plan import Plan
-from logsink.query.read.report import Report
-from logsink.query.read.search import Answer, Unordered, search, unordered
-from logsink.query.read.tuning import Tuning
+from logsink.query.order import ROW_KEY
+from logsink.query.read import Answer, Plan, Report, Tuning, Unordered, search, unordered
 from logsink.query.request.conditions import ExactlyOneOf, InSpans
 from logsink.query.request.filters import Condition, Filter
 from logsink.query.request.query import Query
@@ -52,7 +49,7 @@ _LEAST: Final = (
     *(pa.scalar(-UNLIMITED, pa.timestamp("us", tz="UTC")),) * 2,
     "",
     -1,
-)  # what a null of KEY is in the order
+)  # what a null of ROW_KEY is in the order
 
 
 def with_context(store: Store, query: Query, rule: Rule, tuning: Tuning | None = None) -> Answer:
@@ -67,7 +64,7 @@ class _WithContext(Answer):
     """Matches, by one search, and the rows that belong to them, by others."""
 
     def __init__(self, store: Store, query: Query, rule: Rule, tuning: Tuning) -> None:
-        self._columns = tuple(dict.fromkeys((*KEY, *rule.stream, *rule.extra_columns, *query.columns)))
+        self._columns = tuple(dict.fromkeys((*ROW_KEY, *rule.stream, *rule.extra_columns, *query.columns)))
         query = query._replace(columns=self._columns)
         self._portion = max(1, _ROOM // rule.rows_per_match)
         self._matches, self._blocks = search(store, query, tuning), _Blocks(store, query, rule, tuning)
@@ -112,7 +109,7 @@ class _Blocks:
     def __init__(self, store: Store, query: Query, rule: Rule, tuning: Tuning) -> None:
         self._store, self._query, self._rule, self._tuning = store, query, rule, tuning
         self.report, self.restarts = Report(), 0
-        self._columns = tuple(dict.fromkeys((*KEY, *rule.stream, *rule.extra_columns)))
+        self._columns = tuple(dict.fromkeys((*ROW_KEY, *rule.stream, *rule.extra_columns)))
         self._last: Candidates | None = None
         """Of each stream the last row that was shown."""
         self._plan: Plan | None = None
@@ -195,8 +192,8 @@ class _Blocks:
         together = concatenate(*parts)
         rows = together.rows
         direction = "descending" if self._query.reverse else "ascending"
-        keys = {name: pc.fill_null(rows.column(name), least) for name, least in zip(KEY, _LEAST, strict=True)}
-        sorting = [("stream", "ascending"), *((name, direction) for name in KEY)]
+        keys = {name: pc.fill_null(rows.column(name), least) for name, least in zip(ROW_KEY, _LEAST, strict=True)}
+        sorting = [("stream", "ascending"), *((name, direction) for name in ROW_KEY)]
         order = pc.sort_indices(pa.table({"stream": together.stream} | keys), sorting).to_numpy().astype(np.int64)
         ids = _ids(rows).take(as_array(order)).dictionary_encode().indices.to_numpy()
         first = np.flatnonzero(np.diff(ids, prepend=-1))
@@ -286,6 +283,6 @@ def _until_shown(places: Candidates) -> Mask:
 
 def _ids(rows: pa.Table) -> pa.Array:
     """A name for each row."""
-    parts = [one_chunk(rows.column(name)) for name in KEY]
+    parts = [one_chunk(rows.column(name)) for name in ROW_KEY]
     texts = [(part.cast(pa.int64()) if pa.types.is_timestamp(part.type) else part).cast(pa.string()) for part in parts]
     return pc.binary_join_element_wise(*texts, " ", null_handling="replace", null_replacement="")

@@ -30,11 +30,7 @@ from logsink.errors import ArgumentError, NotFound
 from logsink.journal import Segment, StoredSegment, list_segments, read_segment
 from logsink.parse import Frames
 from logsink.query.columns import as_array, as_integers
-from logsink.query.read import tail
-from logsink.query.read.plan import Plan
-from logsink.query.read.report import Report
-from logsink.query.read.scan import ahead
-from logsink.query.read.search import search
+from logsink.query.read import Plan, Report, parse_segments, prefetched, search, sift
 from logsink.query.request.conditions import Between, OneOf
 from logsink.query.request.filters import Filter
 from logsink.query.request.query import Query
@@ -154,7 +150,7 @@ class Follower:
             one = next(left, None)
             return None if one is None else self._read(one)
 
-        async with aclosing(ahead(job, lambda _: READS)) as results:
+        async with aclosing(prefetched(job, lambda _: READS)) as results:
             async for segment in results:
                 yield segment
 
@@ -218,8 +214,8 @@ class Follower:
 
     def _rows(self, segments: Iterable[tuple[Segment, int]]) -> list[pa.Table]:
         """The rows of these segments that are wanted, by time of receipt; what was read at once stays as it came."""
-        sifted = [_beyond(tail.sift(segment, self._query.filter), after) for segment, after in segments]
-        rows = tail.rows(sifted, self._query.filter, self._columns)
+        sifted = [_beyond(sift(segment, self._query.filter), after) for segment, after in segments]
+        rows = parse_segments(sifted, self._query.filter, self._columns)
         return self._counted(rows.take(as_array(as_integers(rows.column("received")).argsort(kind="stable"))))
 
     def _counted(self, rows: pa.Table) -> list[pa.Table]:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from logsink.query.columns import as_array, as_integers, one_chunk
-from logsink.query.read.search import Answer
+from logsink.query.read import Answer
 
 SKEW: Final = 86_400 * 1_000_000
 """Microseconds between a row's time and when it was received beyond which a clock must be wrong."""

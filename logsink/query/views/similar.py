@@ -12,9 +12,7 @@ from typing import Final, NamedTuple
 
 import pyarrow as pa
 
-from logsink.query.read.plan import Plan, bounds
-from logsink.query.read.report import Report
-from logsink.query.read.search import fold
+from logsink.query.read import Plan, Report, file_bounds, fold
 from logsink.query.request.conditions import Between, Holds, OneOf
 from logsink.query.request.filters import Filter
 from logsink.query.request.query import Query
@@ -92,7 +90,7 @@ async def _briefly(store: Store, query: Query, part: Callable[[pa.Table], pa.Tab
 
 def archive_times(plan: Plan) -> tuple[int, int] | None:
     """The times of the oldest and the newest row of the archive, as its log has them; None where it has none."""
-    each = [bounds(file, "time") for file in plan.snapshot.files.values()]
+    each = [file_bounds(file, "time") for file in plan.snapshot.files.values()]
     low = [b.low for b in each if b.low is not None]
     high = [b.high for b in each if b.high is not None]
     return (min(low), max(high)) if low and high else None

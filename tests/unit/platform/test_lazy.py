@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import logsink.query
-from logsink.query.read.search import search
+from logsink.query.read.answer import search
 
 
 def test_an_export_is_the_name_of_its_module() -> None:

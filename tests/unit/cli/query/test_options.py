@@ -510,8 +510,8 @@ import asyncio, os, signal
 from logsink.cli.query import run as searching
 from logsink.cli.main import main
 from logsink.cli.query.command import LIMITS
-from logsink.query.read import scan
-footer, seen = scan.Scan._footer, []
+from logsink.query.read import reader
+footer, seen = reader.Reader.footer, []
 searching.GRACE = {grace}
 
 async def interrupted(self, file):
@@ -522,7 +522,7 @@ async def interrupted(self, file):
         await asyncio.sleep(0.2)
     return opened
 
-scan.Scan._footer = interrupted
+reader.Reader.footer = interrupted
 main()
 """
     program = [sys.executable, "-c", code, "query", "--store", url, *arguments]

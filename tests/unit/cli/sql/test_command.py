@@ -26,7 +26,7 @@ from logsink.cli.main import main
 from logsink.cli.sql.run import show
 from logsink.errors import ArgumentError, NotFound
 from logsink.parse import FILE_SCHEMA
-from logsink.query.read import scan
+from logsink.query.read import reader
 from logsink.query.sql import engine
 from logsink.query.sql.engine import needed
 from logsink.store import open_store
@@ -212,7 +212,7 @@ def test_an_interrupt_ends_it_quietly(url: str, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_it_runs_anew_when_objects_were_removed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    group, failed = scan.Scan._group, []
+    group, failed = reader.Reader.row_group, []
 
     async def once(self, *given):  # type: ignore[no-untyped-def]
         if not failed:
@@ -220,7 +220,7 @@ def test_it_runs_anew_when_objects_were_removed(url: str, monkeypatch: pytest.Mo
             raise NotFound("gone")
         return await group(self, *given)
 
-    monkeypatch.setattr(scan.Scan, "_group", once)
+    monkeypatch.setattr(reader.Reader, "row_group", once)
     assert sql(url, "SELECT count(*) AS n FROM logs").stdout.split() == ["n", "50"]
     assert failed
     monkeypatch.setattr(engine, "ATTEMPTS", 1)

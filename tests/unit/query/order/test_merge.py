@@ -8,10 +8,10 @@ import pytest
 
 from logsink.query.columns import as_rows
 from logsink.query.order import merge, spill
-from logsink.query.order.merge import KEY, Pending, Position, position
+from logsink.query.order.merge import ROW_KEY, Pending, Position, position_of
 from tests.unit.query.archives import START, Row, place, row, rows_of, table
 
-COLUMNS = (*KEY, "host", "message")
+COLUMNS = (*ROW_KEY, "host", "message")
 
 
 def add(pending: Pending, rows: list[Row]) -> None:
@@ -100,8 +100,8 @@ def test_rows_shown_already_are_passed_over() -> None:
 
 def test_the_place_of_a_row() -> None:
     rows = as_rows(table([row(1), row(2, received=None, receiver=None, nth=None)]), COLUMNS)
-    assert position(rows, 0) == Position(START + 1, START + 1, "r1", 0)
-    assert position(rows, -1) == Position(START + 2, None, None, None)
+    assert position_of(rows, 0) == Position(START + 1, START + 1, "r1", 0)
+    assert position_of(rows, -1) == Position(START + 2, None, None, None)
 
 
 @pytest.mark.parametrize("descending", [False, True])

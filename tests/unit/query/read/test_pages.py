@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from logsink.kernel import Kernel
 from logsink.query.read import pages
-from logsink.query.read.pages import holding
+from logsink.query.read.pages import candidates
 from logsink.query.request.filters import Needles
 from tests.support.forms import running
 
@@ -37,7 +37,7 @@ def sought(*needles: Needles, values: list[str] = VALUES, among: list[int] | Non
     mask = np.ones(len(values), np.bool_)
     if among is not None:
         mask = np.isin(np.arange(len(values)), among)
-    found = holding(body, compression, True, mask, needles)
+    found = candidates(body, compression, True, mask, needles)
     assert found is not None
     rows, array = found
     array.validate(full=True)
@@ -87,7 +87,7 @@ def test_what_holds_it_is_found(options: dict[str, Any]) -> None:
 )
 def test_what_is_not_known_is_left_to_who_decodes(options: dict[str, Any]) -> None:
     body, compression = chunk(**options)
-    assert holding(body, compression, True, np.ones(len(VALUES), np.bool_), [[b"nowhere"]]) is None
+    assert candidates(body, compression, True, np.ones(len(VALUES), np.bool_), [[b"nowhere"]]) is None
 
 
 def test_one_text_is_found_exactly_and_of_few_values_no_more_is_asked() -> None:
@@ -102,7 +102,7 @@ def test_one_text_is_found_exactly_and_of_few_values_no_more_is_asked() -> None:
         ([[b"a "], [b"lot"]], [0, 1]),
         ([[b"a"], [b"lot"]], [1]),
     ):
-        found = holding(body, compression, True, everything, needles)
+        found = candidates(body, compression, True, everything, needles)
         assert found is not None
         assert np.flatnonzero(found[0]).tolist() == there
         assert [value for value in found[1].to_pylist() if value] == [values[i] for i in there]
@@ -111,7 +111,7 @@ def test_one_text_is_found_exactly_and_of_few_values_no_more_is_asked() -> None:
 def test_nulls_are_left_to_who_decodes() -> None:
     values = ["one", None, "two"]
     body, compression = chunk(values)
-    assert holding(body, compression, True, np.ones(3, np.bool_), [[b"one"]]) is None
+    assert candidates(body, compression, True, np.ones(3, np.bool_), [[b"one"]]) is None
 
 
 def test_values_that_cannot_be_null_have_no_levels() -> None:
@@ -120,7 +120,7 @@ def test_values_that_cannot_be_null_have_no_levels() -> None:
     pq.write_table(pa.table({"message": ["one", "two"]}, schema=kind), sink, **PAGES)
     column = pq.ParquetFile(sink).metadata.row_group(0).column(0)
     body = memoryview(sink.getvalue())[column.data_page_offset :][: column.total_compressed_size]
-    found = holding(body, column.compression, False, np.ones(2, np.bool_), [[b"w"]])
+    found = candidates(body, column.compression, False, np.ones(2, np.bool_), [[b"w"]])
     assert found is not None
     assert (found[0].tolist(), found[1].to_pylist()) == ([False, True], ["", "two"])
 
@@ -148,15 +148,15 @@ def test_no_damage_is_ever_more_than_a_reason_to_decode() -> None:
     mask = np.ones(500, np.bool_)
     whole = body.tobytes()
     for length in range(len(whole)):
-        assert holding(memoryview(whole[:length]), compression, True, mask, [[b"needle"]]) is None
+        assert candidates(memoryview(whole[:length]), compression, True, mask, [[b"needle"]]) is None
     for at in range(60):
         for value in (0, 0x15, 0x1C, 0x2C, 0x80, 0xFF):
-            holding(memoryview(whole[:at] + bytes([value]) + whole[at + 1 :]), compression, True, mask, [[b"of"]])
-    assert holding(memoryview(b"\x1c" * 5000), compression, True, mask, [[b"needle"]]) is None
-    assert holding(memoryview(b"\x15" + b"\xff" * 5000), compression, True, mask, [[b"needle"]]) is None
-    assert holding(body, "BROTLI-OF-TOMORROW", True, mask, [[b"needle"]]) is None
-    assert holding(body, compression, True, mask[:-1], [[b"of"]]) is None
-    assert holding(body, compression, True, np.ones(501, np.bool_), [[b"of"]]) is None
+            candidates(memoryview(whole[:at] + bytes([value]) + whole[at + 1 :]), compression, True, mask, [[b"of"]])
+    assert candidates(memoryview(b"\x1c" * 5000), compression, True, mask, [[b"needle"]]) is None
+    assert candidates(memoryview(b"\x15" + b"\xff" * 5000), compression, True, mask, [[b"needle"]]) is None
+    assert candidates(body, "BROTLI-OF-TOMORROW", True, mask, [[b"needle"]]) is None
+    assert candidates(body, compression, True, mask[:-1], [[b"of"]]) is None
+    assert candidates(body, compression, True, np.ones(501, np.bool_), [[b"of"]]) is None
 
 
 @pytest.mark.parametrize("compression", ["zstd", "none"])
@@ -165,7 +165,7 @@ def test_a_bit_that_flipped_is_left_to_who_decodes(compression: str) -> None:
     for at in range(100, len(body), 7):  # behind the page's header
         damaged = bytearray(body)
         damaged[at] ^= 1 << at % 8
-        assert holding(memoryview(damaged), codec, True, np.ones(500, np.bool_), [[b"of"]]) is None
+        assert candidates(memoryview(damaged), codec, True, np.ones(500, np.bool_), [[b"of"]]) is None
 
 
 @pytest.mark.parametrize("value", [0, 1, 3, 5, 0x7F, 0xFF])
@@ -217,7 +217,7 @@ def test_few_values_are_taken_without_machine_code(monkeypatch: pytest.MonkeyPat
     for rows in ([3000, 3001], [0], [1500, 1501, 3001], []):
         mask[:] = False
         mask[rows] = True
-        found = holding(body, compression, True, mask, ())
+        found = candidates(body, compression, True, mask, ())
         assert found is not None
         assert found[0].tolist() == mask.tolist()
         found[1].validate(full=True)
@@ -228,17 +228,17 @@ def test_many_pages_are_not_read_without_machine_code() -> None:
     body, compression = chunk()
     mask = np.arange(len(VALUES)) % 500 == 0
     with running(compiled=False):
-        assert holding(body, compression, True, mask, ()) is None
-    assert holding(body, compression, True, mask, ()) is not None
+        assert candidates(body, compression, True, mask, ()) is None
+    assert candidates(body, compression, True, mask, ()) is not None
 
 
 @pytest.mark.usefixtures("either_form")
 def test_a_page_that_ends_within_a_value_is_left_to_who_decodes() -> None:
     body, compression = chunk(["one", "two", "three"], compression="none", write_statistics=False)
     mask = np.array([False, False, True])
-    assert holding(body, compression, True, mask, ()) is not None
+    assert candidates(body, compression, True, mask, ()) is not None
     damaged = bytes(body).replace(b"\x03\x00\x00\x00two", b"\x33\x00\x00\x00two")
-    assert holding(memoryview(damaged), compression, True, mask, ()) is None
+    assert candidates(memoryview(damaged), compression, True, mask, ()) is None
 
 
 @pytest.mark.usefixtures("either_form")
@@ -253,5 +253,5 @@ def test_pages_of_which_nothing_is_wanted_are_not_unpacked(monkeypatch: pytest.M
     monkeypatch.setattr(pages._Page, "values", counted)
     body, compression = chunk()
     mask = np.arange(len(VALUES)) >= 2999
-    assert holding(body, compression, True, mask, ()) is not None
+    assert candidates(body, compression, True, mask, ()) is not None
     assert len(unpacked) == 1

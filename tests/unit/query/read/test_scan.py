@@ -16,8 +16,8 @@ from logsink.errors import NotFound, Unavailable
 from logsink.journal.segment import SegmentName
 from logsink.query import Between, Filter, Holds, OneOf, Query, Report, Tuning, search
 from logsink.query.read import scan, tail
-from logsink.query.read.scan import ahead
-from logsink.query.read.selection import HEAVY
+from logsink.query.read.prefetch import prefetched
+from logsink.query.read.selection import MESSAGE
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
 from tests.unit.query.archives import START, Meddled, Row, archive, journal, json_parse, row, rows_of
@@ -114,7 +114,7 @@ async def test_rows_that_cannot_be_read_make_room_for_older_ones(large: Meddled)
     (key,) = [entry.key async for entry in large.list() if entry.key.endswith("-1.parquet")]
     body = bytearray(await large.get(key))
     group = pq.read_metadata(io.BytesIO(body)).row_group(0)
-    (messages,) = (column for column in map(group.column, range(group.num_columns)) if column.path_in_schema == HEAVY)
+    (messages,) = (column for column in map(group.column, range(group.num_columns)) if column.path_in_schema == MESSAGE)
     start = messages.data_page_offset
     body[start : start + 64] = bytes(64)
     await large.put(key, bytes(body))
@@ -144,7 +144,7 @@ async def test_what_many_row_groups_hold_few_of_is_handed_out_together_and_in_or
 async def test_few_rows_do_not_wait_for_long_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     store, rare = MemoryStore(), Query(filter=Filter((OneOf("host", ("h3",)),)))
     await hours(store)
-    monkeypatch.setattr(scan, "_SOON", 0.0)
+    monkeypatch.setattr(scan, "_WAIT", 0.0)
     async with aclosing(search(store, rare)) as found_:
         assert len([rows async for rows in found_]) == 20
 
@@ -278,7 +278,7 @@ async def test_ahead_keeps_order_and_cancels_what_is_left() -> None:
         return number
 
     async with aclosing(
-        ahead(lambda: None if (n := next(numbers, None)) is None else work(n), lambda done: 2)
+        prefetched(lambda: None if (n := next(numbers, None)) is None else work(n), lambda done: 2)
     ) as results:
         gates[1].set()
         gates[0].set()
@@ -298,7 +298,7 @@ async def test_an_error_of_what_runs_ahead_arrives_in_its_turn() -> None:
         return 1
 
     jobs = iter([work(), fail(), work()])
-    async with aclosing(ahead(lambda: next(jobs, None), lambda done: 3)) as results:
+    async with aclosing(prefetched(lambda: next(jobs, None), lambda done: 3)) as results:
         assert await anext(results) == 1
         with pytest.raises(Unavailable):
             await anext(results)

@@ -69,7 +69,7 @@ def test_what_is_no_part_of_a_frame_is_found_all_the_same() -> None:
         wanted = Filter((OneOf(column, (value,)),))
         for compiled in (False, True):
             with running(compiled=compiled):
-                found = tail.rows([tail.sift(segment, wanted)], wanted, (column,))
+                found = tail.parse_segments([tail.sift(segment, wanted)], wanted, (column,))
             assert found[column].to_pylist() == [value] * count, column
 
 
@@ -94,9 +94,9 @@ def test_rows_of_a_segment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail, "parse", json_parse)
     stored = [row(1, host="a"), row(2, host="b"), row(3, host="a", message=None)]
     segment = Segment(NAME, Settings(), frames([orjson.dumps(r) for r in stored]))
-    every = tail.rows([segment], Filter(), ("time", "host"))
+    every = tail.parse_segments([segment], Filter(), ("time", "host"))
     assert [r["host"] for r in rows_of([every])] == ["a", "b", "a"]
-    some = tail.rows([segment], Filter((OneOf("host", ("a",)), Holds("message", ("",)))), ("time",))
+    some = tail.parse_segments([segment], Filter((OneOf("host", ("a",)), Holds("message", ("",)))), ("time",))
     assert rows_of([some]) == [{"time": stored[0]["time"]}]
 
 
@@ -123,7 +123,7 @@ def test_segments_of_one_receiver_and_settings_are_parsed_together(monkeypatch: 
         received = [START + 10 * number + k for k in range(count)]
         one = replace(frames(bodies, received), origins=(origin,))
         segments.append(Segment(SegmentName(receiver, number, 1), settings, one))
-    found = rows_of([tail.rows(segments, Filter(), ("time", "receiver", "host"))])
+    found = rows_of([tail.parse_segments(segments, Filter(), ("time", "receiver", "host"))])
     assert [(r["time"] - START, r["host"]) for r in found] == [
         (0, "h0"), (1, "h1"), (40, "h0"), (41, "h1"), (42, "h2"), (10, "h0"), (30, "h0")
     ]  # fmt: skip
@@ -163,11 +163,11 @@ def test_groups() -> None:
 
 def test_a_segment_under_another_s_name_is_refused() -> None:
     body = bytes(encode_segment(Segment(NAME, Settings(), frames(BODIES))))
-    assert np.array_equal(tail.read(body, NAME, Filter()).frames.offsets, frames(BODIES).offsets)
+    assert np.array_equal(tail.decode(body, NAME, Filter()).frames.offsets, frames(BODIES).offsets)
     with pytest.raises(FormatError, match="it says it is journal/r1/0/"):
-        tail.read(body, SegmentName("r2", 0, 1), Filter())
+        tail.decode(body, SegmentName("r2", 0, 1), Filter())
     with pytest.raises(FormatError):
-        tail.read(b"nonsense", NAME, Filter())
+        tail.decode(b"nonsense", NAME, Filter())
 
 
 @given(
@@ -184,13 +184,13 @@ def test_what_is_found_does_not_hang_on_what_is_parsed_first(given: list[tuple[s
         Filter((OneOf("host", ("a",)), Holds("message", ("two",)))),
         ("time", "received", "nth", "message"),
     )
-    everything = rows_of([tail.rows([segment], Filter(), (*columns, "host"))])
+    everything = rows_of([tail.parse_segments([segment], Filter(), (*columns, "host"))])
     expected = [r for r in everything if r.pop("host") == "a" and r["message"] == "two"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tail, "FEW", few)
         for compiled in (False, True):
             with running(compiled=compiled):
-                assert rows_of([tail.rows([tail.sift(segment, wanted)], wanted, columns)]) == expected
+                assert rows_of([tail.parse_segments([tail.sift(segment, wanted)], wanted, columns)]) == expected
 
 
 def test_few_candidates_among_many_frames_are_parsed_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,15 +204,20 @@ def test_few_candidates_among_many_frames_are_parsed_first(monkeypatch: pytest.M
     monkeypatch.setattr(tail, "FEW", 9)
     bodies = [f"<13>1 2026-11-22T03:12:00Z h app - - - number {k}".encode() for k in range(20)]
     segment = Segment(NAME, Settings(), frames(bodies, [START + k // 10 for k in range(20)]))
-    assert len(tail.rows([segment], Filter((Holds("message", ("number 19",)),)), ("time",))) == 1
+    assert len(tail.parse_segments([segment], Filter((Holds("message", ("number 19",)),)), ("time",))) == 1
     assert asked == [1, 10]
     asked.clear()
-    assert len(tail.rows([segment], Filter((Holds("message", ("9h app", "number 9")),)), ("time",))) == 1
+    assert len(tail.parse_segments([segment], Filter((Holds("message", ("9h app", "number 9")),)), ("time",))) == 1
     assert asked == [1, 10]
     asked.clear()
-    assert len(tail.rows([segment], Filter((Holds("message", ("h app",)),)), ("time",))) == 0
+    assert len(tail.parse_segments([segment], Filter((Holds("message", ("h app",)),)), ("time",))) == 0
     assert asked == [20]
     asked.clear()
     monkeypatch.setattr(tail, "FEW", 10)
-    assert len(tail.rows([segment], Filter((Holds("message", ("number 1 ", "app - - - number 19")),)), ("time",))) == 0
+    assert (
+        len(
+            tail.parse_segments([segment], Filter((Holds("message", ("number 1 ", "app - - - number 19")),)), ("time",))
+        )
+        == 0
+    )
     assert asked == [1]

@@ -13,7 +13,7 @@ from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.parse import Settings
 from logsink.query import Cursor, Filter, Follower, OneOf, Query
 from logsink.query.read import tail
-from logsink.query.read.plan import plan
+from logsink.query.read.plan import make_plan
 from logsink.query.views import follow
 from logsink.store.memory import MemoryStore
 from tests.unit.query.archives import START, archive, frames, json_parse, row
@@ -42,7 +42,7 @@ def lane(number: int, sequence: int, receiver: str = "r1") -> SegmentName:
 
 
 async def begin(store: MemoryStore, *conditions: Any) -> Follower:
-    made = await plan(store, Filter())
+    made = await make_plan(store, Filter())
     follower = Follower(store, Query(Filter(conditions)), Cursor.at_end_of(made))
     await follower.settle(made)
     return follower

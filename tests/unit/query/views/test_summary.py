@@ -18,7 +18,7 @@ from logsink.journal.segment import SegmentName
 from logsink.query import Filter, OneOf, Query
 from logsink.query.columns import SCHEMA, as_rows
 from logsink.query.read import tail
-from logsink.query.read.search import fold
+from logsink.query.read.answer import fold
 from logsink.query.views.patterns import to_patterns
 from logsink.query.views.summary import Counts, Histogram, Patterns, Summary
 from logsink.store.memory import MemoryStore

@@ -11,27 +11,22 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager
 
 import pyarrow as pa
 
 from logsink.errors import Moved, NotFound, Unavailable
-from logsink.query.order.dedupe import COLUMNS, Dedupe
-from logsink.query.order.merge import Pending, Position, position
-from logsink.query.order.spill import Backwards
-from logsink.query.read.plan import Plan, plan
+from logsink.query.order import DEDUPE_COLUMNS, ROW_KEY, Backwards, Dedupe, Pending, position_of
+from logsink.query.read.plan import Plan, make_plan
+from logsink.query.read.reader import Part, Reader
 from logsink.query.read.report import Report
-from logsink.query.read.scan import EARLIEST, Scan
+from logsink.query.read.scan import Scan
 from logsink.query.read.tuning import Tuning
-from logsink.query.request.conditions import Between, Not
-from logsink.query.request.filters import Filter
-from logsink.query.request.query import Query
+from logsink.query.read.units import EARLIEST
+from logsink.query.request import Between, Filter, Not, Query
 from logsink.store import CountingStore, Store
-
-Part = Callable[[pa.Table], pa.Table]
-"""The sum of some rows, as a table; called in threads."""
 
 
 class Answer(AsyncIterator[pa.Table]):
@@ -101,15 +96,15 @@ class _Run:
     async def _planned(self, filter: Filter, known: Plan | None = None) -> Plan:
         """Find out what there is to read, unless that is known. ``NotFound`` when there is no store."""
         began = time.time()
-        found = await plan(self._store, filter) if known is None else known.of(filter)
-        found = found if self._journal else found._replace(segments=())
-        found = self._plan = found if self._archive else found._replace(files=())
-        report, files = self._report, found.snapshot.files.values()
+        plan = await make_plan(self._store, filter) if known is None else known.of(filter)
+        plan = plan if self._journal else plan._replace(segments=())
+        plan = self._plan = plan if self._archive else plan._replace(files=())
+        report, files = self._report, plan.snapshot.files.values()
         report.began = report.began or began
-        report.files, report.segments = len(files), len(found.segments)
-        report.bytes = sum(file.size for file in files) + sum(segment.size for segment in found.segments)
-        report.passed = sum(file.size for file in files) - sum(file.size for file in found.files)
-        return found
+        report.files, report.segments = len(files), len(plan.segments)
+        report.bytes = sum(file.size for file in files) + sum(segment.size for segment in plan.segments)
+        report.passed = sum(file.size for file in files) - sum(file.size for file in plan.files)
+        return plan
 
     def _in_order(self) -> AsyncGenerator[pa.Table, None]:
         """Yield rows in order, each once: the newest first where the query asks for it or has a limit."""
@@ -118,7 +113,7 @@ class _Run:
     async def _without_copies(self) -> AsyncGenerator[pa.Table, None]:
         """Yield rows in the order of the search without copies. Only what remains of them counts towards the limit."""
         dedupe, left = Dedupe(descending=self._descending), self._query.limit
-        columns = (*self._query.columns, *COLUMNS)
+        columns = (*self._query.columns, *DEDUPE_COLUMNS)
         query = self._query._replace(columns=columns, limit=None, reverse=self._descending)
         async with aclosing(self._with_copies(query)) as found:
             async for rows in found:
@@ -134,20 +129,20 @@ class _Run:
 
     async def _with_copies(self, query: Query) -> AsyncGenerator[pa.Table, None]:
         """Yield rows in the order of the search; when objects are removed, plan again and go on behind the last row."""
-        after: Position | None = None
-        left = query.limit
+        columns = tuple(dict.fromkeys((*ROW_KEY, *query.columns)))
+        after, left = None, query.limit
         with self._pool() as pool:
             for _ in range(self._tuning.attempts):
                 pending = Pending(
                     descending=self._descending, limit=left, after=after, memory=self._tuning.memory, sort=query.sort
                 )
-                filter = query.filter if after is None else _beyond(query, after.time, self._descending)
-                planned = await self._planned(filter)
-                scan = Scan(self._store, planned, query._replace(filter=filter), self._report, self._tuning, pool)
+                rest = query if after is None else query._replace(filter=_beyond(query, after.time, self._descending))
+                plan = await self._planned(rest.filter)
+                scan = Scan(Reader(self._store, pool, columns), plan, rest, self._report, self._tuning, pending)
                 try:
-                    async with aclosing(scan.rows(pending)) as tables:
+                    async with aclosing(scan.rows()) as tables:
                         async for rows in tables:
-                            after = position(rows, -1, query.sort)
+                            after = position_of(rows, -1, query.sort)
                             left = None if left is None else left - rows.num_rows
                             yield rows
                     self._report.cut = scan.cut
@@ -202,13 +197,14 @@ class Unordered(_Run, Answer):
 
     async def _tables(self) -> AsyncGenerator[pa.Table, None]:
         with self._pool() as pool:
-            planned = await self._planned(self._query.filter, self._known)
-            scan = Scan(self._store, planned, self._query, self._report, self._tuning, pool)
+            plan = await self._planned(self._query.filter, self._known)
+            reader = Reader(self._store, pool, self._query.columns)
+            scan = Scan(reader, plan, self._query, self._report, self._tuning)
             try:
-                async with aclosing(scan.tables()) as tables:
-                    async for rows in tables:
-                        self._report.rows += rows.num_rows
-                        yield rows
+                async with aclosing(scan.found()) as results:
+                    async for found in results:
+                        self._report.rows += found.rows
+                        yield found.table
             except NotFound as error:
                 raise Moved(f"cannot finish reading {self._store.url}: {error}") from error
 
@@ -224,19 +220,21 @@ class Fold(_Run):
     async def run(self) -> list[pa.Table]:
         """Find the rows and return the parts. Raises the errors of an ``Answer``."""
         if self._query.dedupe:
-            async with aclosing(self._in_order()) as found:
-                async for rows in found:
+            async with aclosing(self._in_order()) as tables:
+                async for rows in tables:
                     self.parts.append(self._part(rows))
                     self._report.rows += rows.num_rows
             return self.parts
         with self._pool() as pool:
             for _ in range(self._tuning.attempts):
-                planned = await self._planned(self._query.filter)
-                scan = Scan(self._store, planned, self._query, self._report, self._tuning, pool, self._part)
+                plan = await self._planned(self._query.filter)
+                reader = Reader(self._store, pool, self._query.columns, self._part)
+                scan = Scan(reader, plan, self._query, self._report, self._tuning)
                 try:
-                    async with aclosing(scan.tables()) as tables:
-                        async for part in tables:
-                            self.parts.append(part)
+                    async with aclosing(scan.found()) as results:
+                        async for found in results:
+                            self.parts.append(found.table)
+                            self._report.rows += found.rows
                     return self.parts
                 except NotFound:
                     self._begin_anew()

@@ -1,0 +1,112 @@
+"""Reading one thing at a time: some segments, a file's footer, a row group: ``Reader``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, NamedTuple, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from logsink.archive import DataFile
+from logsink.errors import FormatError
+from logsink.journal import Segment, StoredSegment
+from logsink.query.read import tail
+from logsink.query.read.datafile import Chunks, OpenFile, RowGroup, open_file
+from logsink.query.read.newest import Newest
+from logsink.query.read.selection import MESSAGE, Selection
+from logsink.query.request import Filter
+from logsink.store import Store
+
+T = TypeVar("T")
+
+FETCHES: Final = 16
+"""Reads of the store that run at once."""
+
+Part = Callable[[pa.Table], pa.Table]
+"""Returns the sum of some rows, as a table; called in threads."""
+
+
+class Found(NamedTuple):
+    """What was found in one thing: the number of rows, and a table of them, or ``part`` of that."""
+
+    rows: int
+    table: pa.Table
+
+
+class Reader:
+    """Reads parts of a store: fetches what is needed, and decodes and filters it in the threads of ``pool``.
+
+    ``columns`` are those of the rows that it returns; with ``part``, it returns that of the rows.
+    """
+
+    def __init__(
+        self, store: Store, pool: ThreadPoolExecutor, columns: Sequence[str], part: Part | None = None
+    ) -> None:
+        self._store, self._pool, self._columns, self._part = store, pool, columns, part
+        self._slots = asyncio.Semaphore(FETCHES)
+
+    async def segments(self, group: Sequence[StoredSegment], filter: Filter) -> tuple[Found | None, list[FormatError]]:
+        """Return the rows of some segments that meet the filter, and why segments could not be read."""
+        read = await asyncio.gather(*(self._segment(stored, filter) for stored in group))
+        errors = [segment for segment in read if isinstance(segment, FormatError)]
+        segments = [segment for segment in read if not isinstance(segment, FormatError)]
+        try:
+            return await self._threaded(self._found_in_segments, segments, filter), errors
+        except FormatError as error:
+            return None, [*errors, error]
+
+    async def _segment(self, stored: StoredSegment, filter: Filter) -> Segment | FormatError:
+        async with self._slots:
+            body = await self._store.get(stored.name.key)
+        try:
+            return await self._threaded(tail.decode, body, stored.name, filter)
+        except FormatError as error:
+            return error
+
+    def _found_in_segments(self, segments: Sequence[Segment], filter: Filter) -> Found:
+        rows = tail.parse_segments(segments, filter, self._columns)
+        return Found(rows.num_rows, rows if self._part is None else self._part(rows))
+
+    async def footer(self, file: DataFile) -> OpenFile:
+        """Read a file's footer. ``FormatError`` when it is none of ours."""
+        return await open_file(self._fetch, file.key, file.size)
+
+    async def row_group(
+        self, group: RowGroup, filter: Filter, sort: str, newest: Newest | None, turn: Callable[[], Awaitable[None]]
+    ) -> Found | None:
+        """Return the rows of a row group that meet the filter; None where there are none. ``FormatError`` for damage.
+
+        With a limit, ``newest`` judges them by their column ``sort``. Columns are fetched and decoded only when conditions
+        on smaller ones left something, and whole rows, which are large, only after ``turn``.
+        """
+        selection = Selection(Chunks(group), group.rows)
+        small, large = filter.split(MESSAGE)
+        if small.conditions:
+            await selection.chunks.fetch(self._fetch, small.columns())
+            await self._threaded(selection.filter_small, small)
+        if large.conditions and selection.mask.any():
+            await selection.chunks.fetch(self._fetch, (MESSAGE,))
+            await self._threaded(selection.filter_messages, large)
+        if newest is not None and selection.mask.any():
+            await selection.chunks.fetch(self._fetch, (sort,))
+            selection.mask = newest.choose(await self._threaded(selection.column, sort), selection.mask)
+        count = int(np.count_nonzero(selection.mask))
+        if not count:
+            return None
+        await turn()
+        await selection.chunks.fetch(self._fetch, [name for name in self._columns if name not in selection.decoded])
+        return Found(count, await self._threaded(self._selected, selection))
+
+    def _selected(self, selection: Selection) -> pa.Table:
+        rows = selection.rows(self._columns)
+        return rows if self._part is None else self._part(rows)
+
+    async def _fetch(self, key: str, start: int, end: int) -> bytes:
+        async with self._slots:
+            return await self._store.get(key, start, end)
+
+    async def _threaded(self, function: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
