@@ -1,8 +1,8 @@
 """Accepts the connections of one listening socket.
 
-asyncio's own servers name no peer that has left again before its turn, and tell nobody when the process has no file left to
-accept with; libuv then closes whatever connects. Here the peer's address comes with the connection, who makes the protocol can
-refuse before anything is built, and without files nothing is accepted for a while: connections wait in the kernel.
+asyncio's own servers name no peer that has left again before its turn, and report nothing when the process has no file left to
+accept with: libuv then closes whatever connects. Here the peer's address comes with the connection, a connection can be
+refused before anything is built for it, and without files nothing is accepted for a while: connections wait in the kernel.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from logsink import telemetry
 from logsink.kinds import Address
 
 TURN: Final = 64
-"""Connections accepted before others have their turn."""
+"""Connections that are accepted before the event loop does something else."""
 
 REST: Final = 0.5
 """Seconds for which nothing is accepted after the system had no file or memory left for a connection."""
@@ -25,11 +25,11 @@ REST: Final = 0.5
 _FULL: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 Connect = Callable[[str | None], asyncio.BaseProtocol | None]
-"""Makes the protocol for a connection from an address; None refuses it."""
+"""Returns the protocol for a connection from an address, or None to refuse it."""
 
 
 class Acceptor:
-    """Accepts from ``sock`` until ``close``, which closes it; without files for that, tries again after ``rest`` seconds."""
+    """Accepts connections of ``sock``, which ``close`` closes. Without files it tries again after ``rest`` seconds."""
 
     def __init__(self, kind: str, sock: socket.socket, connect: Connect, *, rest: float = REST) -> None:
         self.socket = sock
@@ -41,7 +41,7 @@ class Acceptor:
         self._loop.add_reader(sock.fileno(), self._readable)
 
     def close(self) -> None:
-        """Take what the kernel has accepted already, and accept nothing more."""
+        """Accept what waits in the kernel already, and then nothing more."""
         if self.socket.fileno() < 0:
             return
         if self._rest is None:
@@ -61,7 +61,7 @@ class Acceptor:
                 if error.errno in _FULL:
                     self._wait(error)
                     return
-                continue  # that one has gone again
+                continue  # the peer has gone again
             sender = str(peer[0]).removeprefix("::ffff:") if isinstance(peer, tuple) and peer else None
             protocol = self._connect(sender)
             if protocol is None:
@@ -80,7 +80,7 @@ class Acceptor:
             protocol.connection_lost(error)
 
     def _wait(self, error: OSError) -> None:
-        """Nothing can be accepted now: try again later, without asking for it all the time."""
+        """Log that nothing can be accepted, and do not look at the socket for a while."""
         telemetry.ACCEPT_FAILED.log(
             address=str(Address(*self.socket.getsockname()[:2])), transport=self._kind, error=error
         )
@@ -93,9 +93,9 @@ class Acceptor:
 
 
 def keep_alive(sock: socket.socket, seconds: float) -> None:
-    """Have connections to a listening socket end whose peer gives no sign of life for so long.
+    """Have the kernel end connections to a listening socket whose peer gives no sign of life for so many seconds.
 
-    The kernel asks after half of that, and then every sixth of it; what was sent and not acknowledged meanwhile counts, too.
+    It probes after half of that, and then every sixth of it; data that was sent and is not acknowledged by then counts, too.
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (

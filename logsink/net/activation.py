@@ -1,8 +1,8 @@
-"""Sockets that a service manager has opened before this process began (systemd's socket activation, sd_listen_fds(3)).
+"""Takes over sockets that a service manager has opened (systemd's socket activation, sd_listen_fds(3)).
 
 ::
 
-    LISTEN_PID      the process that they are for
+    LISTEN_PID      the process that the sockets are for
     LISTEN_FDS      how many there are, from descriptor 3 on
     LISTEN_FDNAMES  their names, with colons between: FileDescriptorName= of their .socket unit; here, the kind of listener
 """
@@ -24,7 +24,7 @@ _NAMES: Final = (*KINDS, "http")
 
 
 def handed_sockets(environ: Mapping[str, str], pid: int) -> HandedSockets:
-    """The sockets that are for this process, by kind of listener and address. ``ConfigError`` for one that is of no use."""
+    """Return the sockets for process ``pid`` by kind of listener and address. ``ConfigError``: one of them cannot be used."""
     if environ.get("LISTEN_PID") != str(pid):
         return {}
     count = environ.get("LISTEN_FDS", "")
@@ -34,7 +34,7 @@ def handed_sockets(environ: Mapping[str, str], pid: int) -> HandedSockets:
         name = names[number] if number < len(names) else ""
         sock = _socket(FIRST + number, name)
         try:
-            kind, address = _meant(name.replace("-", "_"), sock)
+            kind, address = _purpose(name.replace("-", "_"), sock)
             if kind == "http" and any(other == "http" for other, _ in found):
                 raise ConfigError(f"cannot serve HTTP on {address} as well", hint="hand over one socket named http")
         except ConfigError:
@@ -47,8 +47,8 @@ def handed_sockets(environ: Mapping[str, str], pid: int) -> HandedSockets:
     return found
 
 
-def _meant(kind: str, sock: socket.socket) -> tuple[str, Address]:
-    """What a socket is for, by its name, and its address."""
+def _purpose(kind: str, sock: socket.socket) -> tuple[str, Address]:
+    """Return the kind of listener that a socket is for, by its name, and its address."""
     where = sock.getsockname()
     told = str(Address(*where[:2])) if isinstance(where, tuple) else repr(where)
     if kind not in _NAMES:

@@ -1,8 +1,8 @@
-"""HTTP for machines: ``/metrics`` (Prometheus), ``/healthz`` (the process lives), ``/readyz`` (it can make logs durable).
+"""Serves HTTP for machines: ``/metrics`` (Prometheus), ``/healthz`` (it runs), ``/readyz`` (it can make logs durable).
 
 ::
 
-    accepted -> request line and headers, at most HEAD octets within ``opening``  -> answer, within ``answering``  -> closed
+    accepted -> request line and headers, at most HEAD bytes within ``opening``  -> answer, within ``answering``  -> closed
                 too many connections: the one that has waited longest for its headers gives way
 
 One request a connection. A client that sends anything else than a GET or HEAD is answered with what was wrong, counted, and
@@ -28,44 +28,44 @@ from logsink.kinds import Address
 from logsink.net.accepting import Acceptor
 
 HTTP_CONNECTIONS: Final = 64
-"""Connections at a time: a Prometheus or two, a balancer's checks, people."""
+"""Connections at a time: a Prometheus or two, the checks of a load balancer, people."""
 
 HEAD: Final = 16 << 10
-"""Octets of a request line and its headers at most."""
+"""Bytes of a request line and its headers at most."""
 
 OPENING: Final = 10.0
-"""Seconds for the headers to come."""
+"""Seconds within which the headers must have come."""
 
 ANSWERING: Final = 30.0
-"""Seconds for the answer to be made and taken."""
+"""Seconds within which the answer must have been made and taken."""
 
 _REQUEST = re.compile(rb"([!-~]+) ([!-~]+) HTTP/1\.[01]\r?\n")
 _TEXT = "text/plain; charset=utf-8"
 
 
 class Readiness(NamedTuple):
-    """``ready``, and why or why not, as JSON-able values."""
+    """Whether a process is ready, and in ``detail`` why or why not, as values that JSON has."""
 
     ready: bool
     detail: dict[str, object]
 
 
 class Report(NamedTuple):
-    """What a process tells of itself."""
+    """Readiness and metrics of a process."""
 
     readiness: Readiness
     metrics: list[Metric]
 
 
 class Answer(NamedTuple):
-    """What a client is sent."""
+    """A response, without its headers."""
 
     body: bytes
     status: HTTPStatus = HTTPStatus.OK
     kind: str = _TEXT
 
-    def octets(self, *, bodiless: bool) -> bytes:
-        """As they are sent, without its body for HEAD."""
+    def encoded(self, *, bodiless: bool) -> bytes:
+        """Return the response as bytes, without its body where that is not asked for (HEAD)."""
         head = (
             f"HTTP/1.1 {self.status.value} {self.status.phrase}\r\nContent-Type: {self.kind}\r\n"
             f"Content-Length: {len(self.body)}\r\nConnection: close\r\n"
@@ -74,14 +74,14 @@ class Answer(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A request as far as it matters here; ``path`` is without a query."""
+    """Method and path of a request; ``path`` has no query."""
 
     method: str
     path: str
 
 
 def read_request(data: bytes) -> Request | HTTPStatus | None:
-    """The request at the beginning of ``data``; why it cannot be answered; None while its headers are not all there."""
+    """Return the request at the beginning of ``data``, why it cannot be answered, or None while its headers are incomplete."""
     end = re.search(rb"\r?\n\r?\n", data)
     if len(data) > HEAD and (end is None or end.start() > HEAD):
         return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
@@ -94,7 +94,7 @@ def read_request(data: bytes) -> Request | HTTPStatus | None:
 
 
 class Http:
-    """The three endpoints, of what ``report`` tells whenever one is asked."""
+    """The three endpoints. ``report`` is called for each request that needs it."""
 
     def __init__(
         self,
@@ -108,28 +108,28 @@ class Http:
         self.opening, self.answering = opening, answering
         self._acceptors: list[Acceptor] = []
         self._open: dict[Exchange, None] = {}
-        """Oldest first."""
+        """Connections, the oldest first."""
 
     def listen(self, sockets: Sequence[socket.socket]) -> str:
-        """Accept from these listening sockets; where that is."""
+        """Accept connections of these listening sockets, and return the address of the first."""
         self._acceptors += [Acceptor("http", sock, self._connect) for sock in sockets]
         at = str(Address(*sockets[0].getsockname()[:2]))
         telemetry.LISTENING.log(address=at, transport="http")
         return at
 
     def close(self) -> None:
-        """Answer no more."""
+        """Accept nothing more, and close what is open."""
         for acceptor in self._acceptors:
             acceptor.close()
         for exchange in list(self._open):
             exchange.abort()
 
     def leave(self, exchange: Exchange) -> None:
-        """A connection is closed."""
+        """Forget a connection that is closed."""
         self._open.pop(exchange, None)
 
     async def answer(self, request: Request) -> Answer:
-        """What to answer."""
+        """Return the response to a request."""
         if request.method not in ("GET", "HEAD"):
             return Answer(b"only GET and HEAD\n", HTTPStatus.METHOD_NOT_ALLOWED)
         match request.path:
@@ -164,11 +164,11 @@ class Http:
 
 
 class Exchange(asyncio.Protocol):
-    """One connection of a client: a request, its answer, the end."""
+    """One connection: a request, its answer, the end."""
 
     def __init__(self, http: Http, sender: str | None) -> None:
         self._asked = self._sent = self._heard = False
-        """The request is there; the answer is given to the system; the client has sent its last."""
+        """Whether the request is complete; the answer was given to the system; the client has ended."""
         self._http, self._sender = http, sender
         self._loop = asyncio.get_running_loop()
         self._data = b""
@@ -242,7 +242,7 @@ class Exchange(asyncio.Protocol):
     def _send(self, answer: Answer, *, bodiless: bool) -> None:
         """Answer, and close once the client has: to close on what was not read would take the answer back."""
         if self._transport and not self._transport.is_closing():
-            self._transport.write(answer.octets(bodiless=bodiless))
+            self._transport.write(answer.encoded(bodiless=bodiless))
             self._sent = True
             if self._heard:
                 self._transport.close()

@@ -1,4 +1,4 @@
-"""Who a verified certificate belongs to, whether that peer may connect, and until when a certificate is valid.
+"""Reads from certificates who they belong to, until when they are valid, and whether their peer may connect.
 
 ``subject`` writes the certificate's subject as RFC 4514 says: from the encoded name, because what the TLS library makes of
 it has lost the order of types and the encoding of values. ``Permitted`` is the rule ``tls.permitted_peers``.
@@ -37,7 +37,7 @@ _NAMES = {
     "2.5.4.46": "dnQualifier",
     "1.2.840.113549.1.9.1": "emailAddress",
 }
-# ASN.1 string types and how their octets are text.
+# ASN.1 string types (tags), and how their bytes are text.
 _STRINGS = {
     12: "utf-8",
     18: "ascii",
@@ -53,10 +53,10 @@ _UTC_TIME = 23  # a year of two digits: from 1950 to 2049 (RFC 5280 section 4.1.
 
 
 def subject(der: bytes) -> str:
-    """The subject of a certificate (DER) as RFC 4514 text: last RDN first, ``,`` between RDNs, ``+`` within one.
+    """Return the subject of a certificate (DER) as RFC 4514 text: last RDN first, ``,`` between RDNs, ``+`` within one.
 
-    An attribute type without a registered descriptor is dotted, and its value ``#`` and the hexadecimal encoding, as are values
-    that are no text. ``ValueError`` when ``der`` is no certificate.
+    An attribute type without a registered descriptor is written as a dotted number, and its value as ``#`` and hexadecimal
+    digits, as are values that are no text. ``ValueError``: ``der`` is no certificate.
     """
     with _whole():
         shown = [
@@ -67,7 +67,7 @@ def subject(der: bytes) -> str:
 
 
 def expires(der: bytes) -> float:
-    """When a certificate (DER) stops being valid, in seconds since 1970. ``ValueError`` as of ``subject``."""
+    """Return when a certificate (DER) expires, in seconds since 1970. ``ValueError``: ``der`` is no certificate."""
     with _whole():
         _, (tag, start, end, _) = _children(der, *_field(der, 3))
         text = der[start:end].decode("ascii")
@@ -85,7 +85,7 @@ def _whole() -> Iterator[None]:
 
 
 def _field(der: bytes, number: int) -> tuple[int, int]:
-    """Where the contents of a certificate's field are; the serial number is 0, validity 3, the subject 4."""
+    """Return start and end of the contents of a field: the serial number is 0, validity 3, the subject 4 (RFC 5280, 4.1)."""
     fields = list(_children(der, *_body(der, *_body(der, 0, len(der)))))
     _, start, end, _ = fields[number + (fields[0][0] == _VERSION)]
     return start, end
@@ -97,7 +97,7 @@ def _body(der: bytes, start: int, end: int) -> tuple[int, int]:
 
 
 def _children(der: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """(tag, start and end of the contents, start of the whole) of each element of ``der[at:end]``."""
+    """Yield tag, start and end of the contents, and start of each element of ``der[at:end]``."""
     while at < end:
         whole, tag, length = at, der[at], der[at + 1]
         at += 2
@@ -124,10 +124,11 @@ def _attribute(der: bytes, start: int, end: int) -> str:
 
 
 def _dotted(oid: bytes) -> str:
+    """Return an object identifier in dotted form (X.690, 8.19): seven bits a byte, the first two arcs in one number."""
     arcs, value = [], 0
-    for octet in oid:
-        value = value << 7 | octet & 0x7F
-        if not octet & 0x80:
+    for byte in oid:
+        value = value << 7 | byte & 0x7F
+        if not byte & 0x80:
             arcs.append(value)
             value = 0
     first = min(arcs[0] // 40, 2)
@@ -135,7 +136,7 @@ def _dotted(oid: bytes) -> str:
 
 
 def _escaped(text: str) -> str:
-    """RFC 4514 section 2.4."""
+    """Return an attribute value with the escapes of RFC 4514, 2.4."""
     shown = "".join("\\00" if c == "\0" else f"\\{c}" if c in '"+,;<>\\' else c for c in text)
     if shown.startswith(("#", " ")):
         shown = "\\" + shown
@@ -162,7 +163,7 @@ class Permitted:
                 self._names.append(_labels(pattern))
 
     def __contains__(self, peer: tuple[bytes, Mapping[str, Any]]) -> bool:
-        """``peer``: a verified certificate as DER, and as ``SSLObject.getpeercert`` describes it."""
+        """Return whether a peer may connect: its verified certificate as DER, and as ``SSLObject.getpeercert`` describes it."""
         if not self._prints and not self._names:
             return True
         der, described = peer
@@ -172,7 +173,7 @@ class Permitted:
 
 
 def names(described: Mapping[str, Any]) -> list[str]:
-    """The names that a certificate, as ``SSLObject.getpeercert`` describes it, can be permitted by."""
+    """Return the names by which a certificate can be permitted, as ``SSLObject.getpeercert`` describes it."""
     alternatives = [value for kind, value in described.get("subjectAltName", ()) if kind in ("DNS", "IP Address")]
     common = [value for rdn in described.get("subject", ()) for kind, value in rdn if kind == "commonName"]
     return list(dict.fromkeys(alternatives + common))

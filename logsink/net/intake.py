@@ -1,7 +1,7 @@
 """What all listeners of a receiver share: the buffer to read into, the way to the journal, and the limits.
 
-One receive buffer per event loop. A connection's unfinished frame is put at its front before each read, so framing always
-sees one contiguous stretch and a connection keeps nothing but that frame.
+An event loop has one receive buffer. A connection's unfinished frame is put at its front before each read, so that framing
+always sees one contiguous stretch and a connection keeps nothing but that frame.
 """
 
 from __future__ import annotations
@@ -23,52 +23,52 @@ from logsink.parse import Origin, Origins
 from logsink.wire import Batch, Framer, RelpSession, Scratch
 
 READ = 256 * 1024
-"""Octets of one read at most: enough that a read of a busy connection costs little beside its frames."""
+"""Bytes of one read at most: enough that a read of a busy connection costs little beside its frames."""
 
 LULL = 0.02
 """Seconds after which a connection is read again whose reads came closer together than that, so that more comes in one read.
 
-It is ``ack_delay`` at most, and where a fill is sent within twice that, it is read just before, so that nothing misses it.
+It is ``ack_delay`` at most. Where a segment is sent within twice that time, the read comes just before, so that nothing
+misses it.
 """
 
 EARLY = (0.003, 0.001)
-"""Seconds before a fill is sent at which there is a read for it. The first has the sender's system send what it kept back until
-the rest was read, and that comes with the second: a window of 128 frames lost 10 % of its rate without."""
+"""Seconds before a segment is sent at which there are reads for it. The first has the sender's system send what it kept back
+until the rest was read, and that comes with the second: without it a window of 128 frames lost 10 % of its rate."""
 
 _UNFINISHED_SHARE = 0.25
 """Share of ``memory_limit`` that unfinished frames may hold before the largest are cut."""
 
-_OPENING_SHARE = 0.125
+_HELD_SHARE = 0.125
 """Share of ``memory_limit`` for frames that are held back until it is known whether they are resends."""
 
-
 _WINDOW_SHARE = 0.5
-"""Share of ``memory_limit``, besides it, that compressed streams may look back at."""
+"""Share of ``memory_limit``, in addition to it, for the windows to which compressed streams refer back."""
 
 
 class Connection(Protocol):
-    """What the intake needs of a connection."""
+    """A connection, as the intake sees it."""
 
     origin: Origin
 
     def pause(self) -> None:
-        """Stop reading."""
+        """Stop reading; calls add up."""
 
     def resume(self) -> None:
-        """Read again."""
+        """Undo one ``pause``."""
 
     def cut(self) -> None:
         """Deliver the unfinished frame as it is and drop the rest of it."""
 
     def drain(self) -> None:
-        """Say that nothing more is wanted; go on reading to the peer's end."""
+        """Tell the peer that nothing more is wanted, and go on reading until it ends."""
 
     def abort(self) -> None:
         """Close at once."""
 
 
 class Intake:
-    """Takes batches of all connections of one event loop to the journal; pauses them all when it is told to."""
+    """Hands batches of all listeners of one event loop to the journal, and pauses reading where limits are reached."""
 
     def __init__(
         self,
@@ -101,36 +101,36 @@ class Intake:
         self._by_sender: dict[str | None, set[Connection]] = {}
         self.memory_limit = memory_limit
         self.weighed = 0
-        """Octets of memory that all frames taken so far have come to."""
+        """Bytes of memory that all frames taken so far have come to."""
         self.rates = Rates(max_inflated)
         self.windows = Windows(int(memory_limit * _WINDOW_SHARE))
         self._shares = Shares(memory_limit)
         self._unfinished: dict[Connection, int] = {}
         self._unfinished_total = 0
         self._unfinished_limit = int(memory_limit * _UNFINISHED_SHARE)
-        self.senders = Senders(int(memory_limit * _OPENING_SHARE), relp_window)
+        self.senders = Senders(int(memory_limit * _HELD_SHARE), relp_window)
 
     def attach(self, journal: Journal) -> None:
-        """The journal that takes the batches from now on."""
+        """Hand batches to this journal from now on."""
         self._journal = journal
 
     @property
     def durable(self) -> int:
-        """Every fill of the journal up to this ordinal is stored."""
+        """The ordinal up to which every segment of the journal is stored."""
         return self._journal.durable if self._journal else 0
 
     def take(self, batch: Batch, origin: Origin, waiter: Callable[[], None] | None = None) -> int:
-        """Hand a read's frames to the journal; the ordinal to wait for (see ``Journal.append``)."""
+        """Hand a read's frames to the journal; return the ordinal of their segment (see ``Journal.append``)."""
         ordinal, weight = self._append(batch, origin, waiter)
         self.charge(ordinal, origin.sender, weight)
         return ordinal
 
     def take_mixed(self, batch: Batch, origins: Origins) -> int:
-        """Hand frames of several origins to the journal; ``charge`` each sender with what the frames weigh, sooner or later."""
+        """Hand frames of several origins to the journal; return their segment. The caller ``charge``s each sender for them."""
         return self._append(batch, origins, None)[0]
 
     def charge(self, ordinal: int, sender: str | None, weight: int) -> None:
-        """``sender`` holds ``weight`` octets more until fill ``ordinal`` is stored; it waits if that is more than its share."""
+        """Count ``weight`` bytes more for ``sender`` until segment ``ordinal`` is stored; beyond its share, pause it."""
         if self._shares.take(ordinal, sender, weight):
             telemetry.SHARE_EXCEEDED.inc()
             telemetry.SHARE.log(sender=sender)
@@ -139,7 +139,7 @@ class Intake:
             self.watch(self._shares.oldest or ordinal, self._stored)
 
     def _append(self, batch: Batch, origin: Origin | Origins, waiter: Callable[[], None] | None) -> tuple[int, int]:
-        """The ordinal of the fill, and the octets of memory that the frames take."""
+        """Return the ordinal of the segment, and the bytes of memory that the frames take."""
         assert self._journal is not None, "connections are accepted only after attach"
         if np.count_nonzero(batch.flags):
             for flag in (Flag.TRUNCATED, Flag.INCOMPLETE, Flag.MAYBE_RESENT, Flag.SENT_TWICE):
@@ -153,7 +153,7 @@ class Intake:
         return ordinal, weight
 
     def next_read(self, now: float) -> float:
-        """Loop time at which to read again what comes fast: in time for a fill that is sent soon, or in ``lull``."""
+        """Return the loop time for the next read of what comes fast: just before a segment is sent, or after ``lull``."""
         assert self._journal is not None, "connections are accepted only after attach"
         due = self._journal.due
         soon = now + CLOCK_TICK / 2
@@ -161,15 +161,15 @@ class Intake:
 
     @property
     def waiting(self) -> Collection[str | None]:
-        """The senders of whom nothing more is to be taken for now; ``paused``: of nobody."""
+        """The senders from which nothing more is to be taken for now; while ``paused``, nothing is from any."""
         return self._shares.waiting
 
     def waits(self, sender: str | None) -> bool:
-        """Whether nothing more is to be taken of ``sender`` for now."""
+        """Return whether nothing more is to be taken from ``sender`` for now."""
         return self.paused or sender in self._shares.waiting
 
     def _stored(self) -> None:
-        """Whatever has become durable is held by nobody; those that have waited for that go on."""
+        """Count off what has become durable, and resume the senders that waited for that."""
         for sender in self._shares.stored(self.durable):
             for connection in self._by_sender.get(sender, ()):
                 connection.resume()
@@ -182,7 +182,7 @@ class Intake:
         self._journal.watch(ordinal, waiter)
 
     def admit(self, connection: Connection) -> bool:
-        """Count a new connection in; False when it has to be closed because ``max_connections`` is reached."""
+        """Count a new connection, or return False where it has to be closed because ``max_connections`` is reached."""
         transport, full = connection.origin.transport, len(self.connections) >= self._max_connections
         if full:
             telemetry.REFUSED.labels(transport).inc()
@@ -197,7 +197,7 @@ class Intake:
         return True
 
     def identify(self, connection: Connection) -> str | None:
-        """It is known whose an admitted connection is; why it has to be closed, if it is one too many of this sender."""
+        """Count an admitted connection for its sender; return why it has to be closed, if it is one too many."""
         sender = connection.origin.sender
         mine = self._by_sender.setdefault(sender, set())
         mine.add(connection)
@@ -208,12 +208,12 @@ class Intake:
         return None
 
     def rejected(self, origin: Origin, kind: str, reason: str) -> None:
-        """A connection is closed for what its peer did: count it, and log ``reason``."""
+        """Count a connection that is closed for what its peer did, and log ``reason``."""
         telemetry.REJECTED.labels(origin.transport, kind).inc()
         telemetry.REJECTION.log(transport=origin.transport, sender=origin.sender, kind=kind, reason=reason)
 
     def leave(self, connection: Connection) -> None:
-        """A connection is closed; nothing happens when it was not admitted or has left."""
+        """Forget a connection that is closed; nothing happens if it was not admitted or is forgotten already."""
         if connection not in self.connections:
             return
         self.connections.discard(connection)
@@ -228,7 +228,7 @@ class Intake:
         self.unfinished(connection, 0)
 
     def unfinished(self, connection: Connection, size: int) -> None:
-        """``connection`` keeps ``size`` octets of an unfinished frame. Past the limit the largest are cut."""
+        """Note that ``connection`` keeps ``size`` bytes of an unfinished frame; beyond the limit, cut the largest of all."""
         before = self._unfinished.pop(connection, 0)
         if size:
             self._unfinished[connection] = size
@@ -246,7 +246,7 @@ class Intake:
             largest.cut()
 
     def pressure(self, paused: bool) -> None:
-        """Stop or start reading on all connections."""
+        """Pause or resume reading on all connections."""
         self.paused = paused
         telemetry.PAUSED.set(paused)
         for connection in self.connections:
@@ -256,7 +256,7 @@ class Intake:
                 connection.resume()
 
     def drain(self) -> None:
-        """Tell every peer that nothing more is wanted."""
+        """Drain all connections, and those that are still to come."""
         self.draining = True
         for connection in list(self.connections):
             connection.drain()

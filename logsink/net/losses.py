@@ -1,6 +1,6 @@
-"""Datagrams that were lost, by where: dropped at the memory limit, beyond a sender's share, or by the kernel.
+"""Counts lost datagrams: those dropped at the memory limit, beyond a sender's share, or by the kernel.
 
-The kernel drops what finds a socket's buffer full and tells it only in ``/proc/net/udp`` (column ``drops``, by inode).
+The kernel drops what finds a socket's buffer full, and reports that only in ``/proc/net/udp`` (column ``drops``, by inode).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ TABLES = (Path("/proc/net/udp"), Path("/proc/net/udp6"))
 _INODE, _DROPS = 9, 12
 
 REPORT = 60.0
-"""Seconds between lines about the same kind of loss."""
+"""Seconds between log lines about the same kind of loss."""
 
 
 class Losses:
-    """Counts them, and says so in the log now and then."""
+    """Lost datagrams, counted and logged now and then by where they were lost."""
 
     def __init__(self, tables: tuple[Path, ...] = TABLES) -> None:
         self.total: Counter[str] = Counter()
@@ -30,21 +30,21 @@ class Losses:
         self._told_at: dict[str, float] = {}
 
     def add(self, where: str, datagrams: int) -> None:
-        """So many were lost: at ``memory`` (the limit), ``share`` (the sender's), or in the ``kernel``."""
+        """Count lost datagrams; ``where`` is ``memory`` (the limit), ``share`` (the sender's) or ``kernel``."""
         telemetry.LOST.labels(where).inc(datagrams)
         self.total[where] += datagrams
 
     def watch(self, descriptor: int) -> None:
-        """Count what the kernel drops for this socket, from its beginning."""
+        """Count what the kernel has dropped, and will drop, for the socket with this descriptor."""
         self._inodes.add(os.fstat(descriptor).st_ino)
 
     def refresh(self) -> None:
-        """Ask the kernel. Systems without these tables never say anything."""
+        """Count what the kernel dropped meanwhile; where there are no such tables, nothing."""
         if self._inodes and (dropped := self._dropped() - self.total["kernel"]) > 0:
             self.add("kernel", dropped)
 
     def report(self, now: float) -> None:
-        """A line in the log for each kind of loss that has grown; ``now`` in seconds of the loop's clock."""
+        """Log each kind of loss that has grown, once in ``REPORT`` seconds; ``now`` is in seconds of the loop's clock."""
         for where, total in self.total.items():
             if total > self._told[where] and now - self._told_at.get(where, float("-inf")) >= REPORT:
                 telemetry.UDP_LOST.log(datagrams=total - self._told[where], where=where)

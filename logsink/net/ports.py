@@ -1,4 +1,4 @@
-"""Listening sockets: who opens an address, and who else may.
+"""Opens listening sockets, and sees to it that an address belongs to those who may share it.
 
 An address belongs to one process. The kernel refuses it to a second one, since sockets are opened without SO_REUSEPORT, except
 
@@ -28,10 +28,10 @@ BACKLOG: Final = 1024
 """Connections that the kernel may hold until they are accepted."""
 
 KINDS: Final = ("tcp", "udp", "relp", "tls", "relp_tls")
-"""The settings of ``listen`` that name where syslog is received."""
+"""Kinds of listeners for syslog: the settings of ``listen`` with their addresses."""
 
 _ABSENT: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-"""What a machine without IPv6, or without IPv4, says to one of the addresses of a name that has both."""
+"""Errors of a machine without IPv6, or without IPv4, for one of the addresses of a name that has both."""
 
 _EVERYWHERE: Final = ("0.0.0.0", "::")
 
@@ -55,7 +55,7 @@ class Ports:
         self._opened: list[tuple[str, Address]] = []
 
     def open(self, kind: str, address: Address) -> list[socket.socket]:
-        """Sockets of one address, listening; several where ``address`` is a name. ``ConfigError``: it cannot be had."""
+        """Return listening sockets at ``address``, several where that is a name. ``ConfigError``: it cannot be had."""
         if (sock := self._handed.pop((kind, address), None)) is not None:
             return [sock]
         shared = self._member or self._listen.share_ports
@@ -71,14 +71,14 @@ class Ports:
         return opened
 
     def prove(self) -> None:
-        """Say that no workers claim what was opened, where ports are shared; ``ConfigError`` if they do."""
+        """Make sure, where ports are shared, that no workers claim what was opened; ``ConfigError`` if they do."""
         if self._listen.share_ports and not self._member:
             for kind, address in self._opened:
                 _unclaimed(kind, address, ())
 
 
 class Reservation:
-    """The addresses of several workers: free ports in place of 0, and nobody else's until ``close``.
+    """Keeps the addresses of several workers from others until ``close``, with free ports in place of 0.
 
     ``ConfigError``: an address cannot be had.
     """
@@ -99,7 +99,7 @@ class Reservation:
         self.listen = listen._replace(**ports)
 
     def listening(self) -> None:
-        """The workers listen: hold no ports for them any longer. ``ConfigError``: somebody has claimed theirs meanwhile."""
+        """Hold no ports any longer, for the workers listen. ``ConfigError``: somebody has claimed theirs meanwhile."""
         self._release()
         if self._shared:
             for kind in KINDS:
@@ -108,7 +108,7 @@ class Reservation:
                         _unclaimed(kind, Address(*place.where[:2]), ())
 
     def close(self) -> None:
-        """Hold nothing more."""
+        """Release ports and claims."""
         self._release()
         for claim in self._claims:
             claim.close()
@@ -120,7 +120,7 @@ class Reservation:
         self._chosen.clear()
 
     def _take(self, kind: str, address: Address) -> Address:
-        """The address for the workers, which nobody else has; with the port that the system chose in place of 0."""
+        """Claim an address for the workers; return it with the port that the system chose in place of 0."""
         if address.port:
             for place in _places(kind, address):
                 self._own(kind, Address(*place.where[:2]))
@@ -136,7 +136,7 @@ class Reservation:
         return Address(address.host, at.port)
 
     def _own(self, kind: str, address: Address) -> None:
-        """Claim an address; find no other claim on it."""
+        """Claim an address, and make sure that there is no other claim on it."""
         name = _claim(kind, address)
         if not self._shared and _LINUX:
             self._names.add(name)
@@ -149,9 +149,9 @@ class Reservation:
 
 
 def bound(kind: str, address: Address, *, shared: bool = False, alone: bool = False) -> list[socket.socket]:
-    """Sockets at ``address``, not listening yet; several where it is a name. ``ConfigError``: it cannot be had.
+    """Return sockets bound to ``address``, several where it is a name. ``ConfigError``: it cannot be had.
 
-    ``shared`` with others who say so. A socket for every IPv6 address is for IPv6 ``alone``, or for every IPv4 address as well.
+    ``shared``: other processes that say so, too, may bind it. ``alone``: a socket for every IPv6 address is not for IPv4.
     """
     opened: list[socket.socket] = []
     places = _places(kind, address)
@@ -170,7 +170,7 @@ def bound(kind: str, address: Address, *, shared: bool = False, alone: bool = Fa
 
 
 def cannot_listen(kind: str, address: Address, error: OSError) -> LogsinkError:
-    """What to tell of an address that cannot be had."""
+    """Return the error that says why an address cannot be had, and what to do."""
     hint = ""
     if isinstance(error, PermissionError):
         hint = "ports below 1024 need CAP_NET_BIND_SERVICE"
@@ -189,7 +189,7 @@ def _taken(kind: str, address: Address, cause: str) -> LogsinkError:
 
 
 class _Place(NamedTuple):
-    """What getaddrinfo(3) says of an address."""
+    """One answer of getaddrinfo(3)."""
 
     family: int
     type: int
@@ -211,7 +211,7 @@ def _bound(place: _Place, *, shared: bool, alone: bool) -> socket.socket:
     try:
         if (
             place.type == socket.SOCK_STREAM
-        ):  # else connections that have just ended would keep it; of UDP it would share it
+        ):  # connections that have just ended keep an address; with UDP this would share it
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -234,7 +234,7 @@ def _protocol(kind: str) -> str:
 
 
 def _alone(listen: Listen, kind: str, address: Address) -> bool:
-    """Whether the IPv4 addresses of this port are listed on their own."""
+    """Return whether IPv4 addresses with this port are listed, so that an IPv6 socket must not take them."""
     kinds = ("udp",) if kind == "udp" else [one for one in KINDS if one != "udp"]
     listed = [one for other in kinds for one in getattr(listen, other)]
     if kind != "udp" and listen.http:
@@ -247,7 +247,7 @@ def _claim(kind: str, address: Address) -> str:
 
 
 def _unclaimed(kind: str, address: Address, own: Collection[str]) -> None:
-    """``ConfigError`` when workers of another process claim an address that is, or includes, this one or a part of it."""
+    """Make sure that no other process claims an address that includes this one or a part of it; else ``ConfigError``."""
     try:
         table = _CLAIMS.read_text("utf-8", "replace")
     except OSError:  # not Linux: there are no claims

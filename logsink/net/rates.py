@@ -1,8 +1,8 @@
-"""How fast compressed data of each sender may become frames: a few hundred kilobytes must not become millions of rows at once.
+"""Limits how fast compressed data of each sender becomes frames: a few hundred kilobytes must not be millions of rows at once.
 
-Law: over any time t, a sender's data becomes at most ``limit * (t + BURST)`` octets, and what one step gave beyond that is
-waited for before the next. What is limited is what takes memory and time: the octets that come out, or what the frames cut
-from them weigh (``Fill.weight``), whichever is more.
+Law: over any time t, a sender's data becomes at most ``limit * (t + BURST)`` bytes, and what one step gave beyond that is
+waited for before the next. What is limited is what takes memory and time: the bytes that come out, or the memory that the
+frames cut from them take, whichever is more.
 
 A sender is an address. Nothing here pauses or drops: it says how long to wait, or how much may come now.
 """
@@ -12,37 +12,37 @@ from __future__ import annotations
 from typing import Final
 
 BURST: Final = 1.0
-"""Seconds whose octets may come at once."""
+"""Seconds of the rate that may come at once."""
 
 _REMEMBERED: Final = 4096
-"""Senders from which on those are forgotten that may have everything again."""
+"""Senders that are remembered before those are forgotten that may send at full rate again."""
 
 
 class Rates:
-    """Says how long each sender has to wait, at ``limit`` octets a second. ``now`` is in seconds of the loop's clock."""
+    """Says how long each sender has to wait, at ``limit`` bytes a second. ``now`` is in seconds of the loop's clock."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._paid: dict[str | None, float] = {}
-        """Until when what each sender's data became is paid for, by time that passes."""
+        """The time up to which each sender has used its rate."""
 
-    def take(self, sender: str | None, octets: int, now: float) -> float:
-        """Data of ``sender`` became ``octets``; seconds to wait before more of it is inflated, 0 for none."""
+    def take(self, sender: str | None, size: int, now: float) -> float:
+        """Count that data of ``sender`` became ``size`` bytes; return the seconds to wait before more is inflated."""
         if len(self._paid) >= _REMEMBERED and sender not in self._paid:
             self._paid = {one: paid for one, paid in self._paid.items() if paid > now - BURST}
-        paid = self._paid[sender] = max(self._paid.get(sender, now - BURST), now - BURST) + octets / self._limit
+        paid = self._paid[sender] = max(self._paid.get(sender, now - BURST), now - BURST) + size / self._limit
         return max(0.0, paid - now)
 
     def left(self, sender: str | None, now: float) -> int:
-        """Octets that data of ``sender`` may become now."""
+        """Return how many bytes the data of ``sender`` may become now."""
         paid = max(self._paid.get(sender, now - BURST), now - BURST)
         return max(0, int((now - paid) * self._limit))
 
 
 class Windows:
-    """What compressed streams have to look back at, which is memory of each: who holds how much of ``limit`` octets.
+    """How much of ``limit`` bytes each sender holds for the windows of its compressed streams, to which these refer back.
 
-    No sender holds more than there is left, as in ``shares``: one that opens many streams gets a half.
+    No sender holds more than is left for others, as in ``shares``: one that opens many streams gets a half.
     """
 
     def __init__(self, limit: int) -> None:
@@ -50,10 +50,10 @@ class Windows:
         self._held: dict[str | None, int] = {}
         self._total = 0
 
-    def grow(self, sender: str | None, octets: int) -> bool:
-        """Count ``octets`` more (or less) for ``sender``; False if that is more than it may hold: then close the stream."""
-        held = self._held.pop(sender, 0) + octets
-        self._total += octets
+    def grow(self, sender: str | None, size: int) -> bool:
+        """Count ``size`` bytes more (or less) for ``sender``; False: that is more than it may hold, so close the stream."""
+        held = self._held.pop(sender, 0) + size
+        self._total += size
         if held:
             self._held[sender] = held
-        return octets <= 0 or held <= self._limit - self._total
+        return size <= 0 or held <= self._limit - self._total

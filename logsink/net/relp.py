@@ -1,7 +1,7 @@
-"""RELP: the acknowledgement of a frame leaves when the journal says that its fill is stored, and not before.
+"""RELP connections: the acknowledgement of a frame leaves when the journal says that its segment is stored, and not before.
 
-Which acknowledgements were written, when a session breaks: those that the transport had handed to the system. What it still
-held when the client closed was not written; after a reset that cannot be asked any more, and what it was given counts.
+When a session breaks, the acknowledgements that the transport had handed to the system count as written. What the transport
+still held when the client closed does not; after a reset that cannot be asked any more, and all that it was given counts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from logsink import telemetry
 from logsink.flags import Flag
 from logsink.net.intake import Intake
-from logsink.net.resends import Opening, Read
+from logsink.net.resends import Read, ResendGuard
 from logsink.net.senders import Sender
 from logsink.net.stream import LINGER, PLAIN, Port, StreamConnection
 from logsink.wire import ON_RELP, Batch, Digests, History, RelpSession, RelpState, Taken, digests
@@ -25,14 +25,14 @@ from logsink.wire import ON_RELP, Batch, Digests, History, RelpSession, RelpStat
 _REPEATS = int(Flag.MAYBE_RESENT | Flag.SENT_TWICE)
 
 UNSENT = 1 << 20
-"""Octets of answers that a client may leave unread (about 50,000 acknowledgements) before nothing more is read from it."""
+"""Bytes of answers that a client may leave unread (about 50,000 acknowledgements) before nothing more is read from it."""
 
 SEGMENT = 8192
-"""Octets of a TCP segment at most, so that one is always full before a client's window of unacknowledged frames is.
+"""Bytes of a TCP segment at most, so that one is always full before a client's window of unacknowledged frames is.
 
 librelp corks its socket while rsyslog hands over a batch, and Linux keeps a segment that is not full in a corked socket for
 200 ms. With the usual window of 128 frames and segments of 64 KiB (loopback) the whole window is waiting in one, and the client
-for its acknowledgements: 580 frames a second instead of 5,000. Smaller ones cost the client: with 1,400 octets (six frames) it
+for its acknowledgements: 580 frames a second instead of 5,000. Smaller ones cost the client: with 1,400 bytes (six frames) it
 spends 11 s of CPU on a million frames over loopback, with these 6.5 s.
 """
 
@@ -42,12 +42,12 @@ _OPEN_THERE = frozenset({1, 2, 3, 4, 5})
 
 
 def small_segments(listener: socket.socket) -> None:
-    """Have all that connect to ``listener`` send segments of ``SEGMENT`` octets at most."""
+    """Have all that connect to ``listener`` send segments of ``SEGMENT`` bytes at most."""
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
 
 
 def _unconfirmed(sock: socket.socket) -> int:
-    """How many octets the peer's system has not confirmed, and how many are here to be read."""
+    """Return how many bytes the peer's system has not confirmed, plus how many are here to be read; 1 where nobody knows."""
     try:
         counts = [fcntl.ioctl(sock, request, bytes(4)) for request in (termios.TIOCOUTQ, termios.FIONREAD)]
     except OSError:  # it is closed, or not Linux: nobody knows
@@ -56,10 +56,10 @@ def _unconfirmed(sock: socket.socket) -> int:
 
 
 class _Written(NamedTuple):
-    """Octets given to the transport; ``before`` frames were answered before them."""
+    """Bytes given to the transport at once; ``before`` frames were answered before them."""
 
     before: int
-    octets: int
+    size: int
 
 
 class RelpConnection(StreamConnection):
@@ -73,12 +73,12 @@ class RelpConnection(StreamConnection):
         self._relp = RelpSession(intake.scratch, intake.max_message)
         super().__init__(intake, self._relp, port)
         self._waiting: deque[tuple[int, int]] = deque()
-        """(ordinal of a fill, frames taken by the time it got its batch): oldest first."""
+        """Reads that are not acknowledged, oldest first: the segment to wait for, and how many frames were taken with it."""
         self._acknowledged = 0
         self._taken = 0
         self._left = self._closed = False
         self._sender: Sender | None = None
-        self._first: Opening | None = None
+        self._guard: ResendGuard | None = None
         self._begins: Digests | None = None
         """The digest of the session's first frame."""
         self._repeated = False
@@ -87,7 +87,7 @@ class RelpConnection(StreamConnection):
         self._reached: int | None = None
         """Acknowledgements that were written, where the end of the stream allowed to find out."""
         self._socket: socket.socket | None = None
-        """The transport's, to be asked and not to be closed: thousands of sessions of a sender are asked by each new one."""
+        """The transport's own socket, to be asked and not closed: a new session asks all others of its sender."""
 
     def begun(self) -> None:
         if self.transport:
@@ -95,26 +95,26 @@ class RelpConnection(StreamConnection):
         if self._raw:
             self._socket = socket.socket(fileno=self._raw.get_extra_info("socket").fileno())
         self._sender = self.intake.senders.enter(self.origin, self)
-        self._first = Opening(self.intake.senders, self._sender, self)
+        self._guard = ResendGuard(self.intake.senders, self._sender, self)
 
     def received(self, batch: Batch) -> None:
         read = Read(batch, self._taken, self._relp.taken, digests(batch, self.intake.senders.key))
         self._taken = self._relp.taken
         self.intake.senders.unacknowledged(self._taken - self._relp.answered, self.origin)
-        self._mark_repeat(batch, read.digests)
+        self._flag_repeat(batch, read.digests)
         if self._relp.state is RelpState.CLOSING and not self._parted:
             self._closed = True
-        if read.after > read.before and self._first and not self._first.take(read):
+        if read.after > read.before and self._guard and not self._guard.take(read):
             self.fresh(read)
-        if self._closed and self._first:
-            self._first.end(closed=True)
+        if self._closed and self._guard:
+            self._guard.end(closed=True)
         self._stored()
 
     def fresh(self, read: Read) -> None:
-        """Frames that are not known: to the journal. Empty ones are not stored: they wait for those before them."""
+        """Store the frames of a read. Empty ones are not stored: they are acknowledged with those before them."""
         if len(read.batch):
-            if self._first:
-                self._first.doubt.flag(read.batch)
+            if self._guard:
+                self._guard.doubt.flag(read.batch)
             ordinal = self.intake.take(read.batch, self.origin, self._stored)
             self._remember(read, ordinal)
         else:
@@ -122,7 +122,7 @@ class RelpConnection(StreamConnection):
         self._waiting.append((ordinal, read.after))
 
     def resent(self, read: Read, ordinal: int) -> None:
-        """Frames that are known: acknowledged when their first copy is stored."""
+        """Acknowledge the frames of a read when their first copies are stored."""
         self._remember(read, ordinal)
         self._waiting.append((ordinal, read.after))
         self.intake.watch(ordinal, self._stored)
@@ -139,8 +139,8 @@ class RelpConnection(StreamConnection):
         return state not in _OPEN_THERE
 
     def older_left(self) -> None:
-        if self._first:
-            self._first.look()
+        if self._guard:
+            self._guard.look()
             self._stored()
 
     def stalled(self) -> bool:
@@ -166,8 +166,8 @@ class RelpConnection(StreamConnection):
         if self._socket:
             self._socket.detach()
             self._socket = None
-        if self._first:
-            self._first.doubt.close()
+        if self._guard:
+            self._guard.doubt.close()
         if self._sender:
             self._history.answered(self._relp.answered if self._reached is None else self._reached)
             now = asyncio.get_running_loop().time()
@@ -176,21 +176,21 @@ class RelpConnection(StreamConnection):
 
     def ended(self) -> None:
         self._relp.eof()
-        if self._first:
-            self._first.end(closed=self._closed)
+        if self._guard:
+            self._guard.end(closed=self._closed)
         if self._relp.error:
             telemetry.SESSIONS_FAILED.inc()
             telemetry.SESSION_FAILED.log(transport=self.kind, sender=self.origin.sender, error=self._relp.error)
 
     def cut(self) -> None:
-        """An unfinished frame is not acknowledged: the client sends it again on its next connection."""
+        """Close at once: an unfinished frame is not acknowledged, so the client sends it again on its next connection."""
         self.abort()
 
     def part(self) -> None:
-        """Take nothing more; when all that was taken is acknowledged, say ``serverclose`` and leave."""
+        """Take nothing more; when all that was taken is acknowledged, say ``serverclose`` and close."""
         self._relp.shutdown()
-        if self._first:
-            self._first.end(closed=True)
+        if self._guard:
+            self._guard.end(closed=True)
         self._stored()
 
     def pause_writing(self) -> None:
@@ -221,20 +221,20 @@ class RelpConnection(StreamConnection):
             transport.write(output)
             self._written.append(_Written(before, len(output)))
             before = self._relp.answered
-        if self._first and before == self._taken:
-            self._first.doubt.answered()
+        if self._guard and before == self._taken:
+            self._guard.doubt.answered()
         if not self._relp.finished or self._left:
             return
         self._left = True
         if self._parted and transport.can_write_eof():
-            # Closing on octets that were not read would reset the connection, and the acknowledgements on their way with it.
+            # Closing on bytes that were not read would reset the connection, and the acknowledgements on their way with it.
             transport.write_eof()
             asyncio.get_running_loop().call_later(LINGER, self.close)
         else:
             self.close()
 
-    def _mark_repeat(self, batch: Batch, known: Digests) -> None:
-        """Mark the frame that repeats the session's first one, once.
+    def _flag_repeat(self, batch: Batch, known: Digests) -> None:
+        """Flag the frame that repeats the session's first one, once.
 
         After a connection that failed, rsyslog may have a message twice: among librelp's unacknowledged frames, which open the
         session, and still in the queue of the action, behind whatever is in that.
@@ -254,10 +254,10 @@ class RelpConnection(StreamConnection):
         self.intake.senders.remember(self._history, len(read.batch))
 
     def _reach(self) -> int:
-        """How many frames' acknowledgements were written, as far as the transport tells: none that it still holds."""
+        """Return of how many frames the acknowledgement was written, as far as the transport tells: not what it still holds."""
         unsent = self.transport.get_write_buffer_size() if self.transport and not self.transport.is_closing() else 0
         reached = self._relp.answered
-        while self._written and unsent >= self._written[-1].octets:
-            reached, octets = self._written.pop()
-            unsent -= octets
+        while self._written and unsent >= self._written[-1].size:
+            reached, size = self._written.pop()
+            unsent -= size
         return reached

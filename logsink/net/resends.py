@@ -1,14 +1,14 @@
-"""How a RELP session begins: whether its first frames are a broken session's, sent again.
+"""Decides whether the first frames of a RELP session are those of a broken session, sent again.
 
 ::
 
     first frame -> older sessions that the sender has closed are read to their ends   (nothing is read meanwhile)
-                -> held until the lists of its broken sessions say what they are       (bounded in octets and time)
+                -> held back until the lists of its broken sessions say what they are  (bounded in bytes and time)
                        resent: acknowledged with the first copies, not stored again
-                       other:  stored, flagged ``maybe_resent``
+                       fresh:  stored, flagged ``maybe_resent``
                 -> flagged as long as they could be resends of which this receiver knows nothing (see ``Doubt``)
 
-Sessions of one sender that its system still has open are not waited for: it may well have several.
+Sessions that the sender's system still has open are not waited for: a sender may well have several.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from logsink.net.senders import REOPENED, Peer, Sender, Senders
 from logsink.wire import Batch, Digests, Unanswered, Verdict, judge
 
 OLDER: Final = 5.0
-"""Seconds to wait for the end of older sessions that the sender has closed: all there is to read is in this system already."""
+"""Seconds to wait for the end of older sessions that the sender has closed: what there is to read is in this system already."""
 
 QUIET: Final = 5.0
-"""Seconds without a frame after which a sender has sent again all it had: it does that without waiting for anything.
+"""Seconds without a frame after which a sender has sent again all that it had: it does so without waiting for anything.
 
 Longer than TCP needs to repeat a segment that was lost four times in a row (0.2, 0.4, 0.8 and 1.6 s).
 """
@@ -38,11 +38,14 @@ CLOCK: Final = 0.001
 LONGEST: Final = 30.0
 """Seconds of a session in which frames are held back at most."""
 
+FRAME_MEMORY: Final = 40
+"""Bytes that a frame which is held back takes besides its own: offsets, flags, digests and lists."""
+
 _MAYBE_RESENT: Final = int(Flag.MAYBE_RESENT)
 
 
 class Read(NamedTuple):
-    """Frames of one read, in memory of their own; the session had taken ``before`` frames, then ``after``."""
+    """The frames of one read; the session had taken ``before`` frames before it and ``after`` frames with it."""
 
     batch: Batch
     before: int
@@ -51,21 +54,21 @@ class Read(NamedTuple):
 
 
 class Session(Peer, Protocol):
-    """What an opening asks of its connection."""
+    """What the guard asks of its connection."""
 
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def stalled(self) -> bool:
-        """Whether reading is held back by others than the opening."""
+        """Whether others than the guard hold reading back."""
 
     def idle(self) -> bool:
         """Whether the client's system has an answer to all that it sent, and nothing of the next frame is here."""
 
     def resent(self, read: Read, ordinal: int) -> None:
-        """These frames are known, the last of them is in the fill of this ordinal."""
+        """Acknowledge these frames once the segment with this ordinal is stored: it holds the last of their first copies."""
 
     def fresh(self, read: Read) -> None:
-        """These frames are to be stored."""
+        """Store these frames."""
 
 
 class Doubt:
@@ -77,7 +80,7 @@ class Doubt:
     - behind ``senders.window`` frames;
     - where the client had an answer to everything, and then sent nothing for ``QUIET`` seconds. A link that is down for so long
       does not look like that: the client's system would not have confirmed the answers;
-    - with ``waive``, when this receiver knows that there is nothing, or that it was all.
+    - with ``end``, when this receiver knows that nothing, or nothing more, can be sent again.
 
     Call ``answered`` when everything taken is answered, and ``close`` with the session.
     """
@@ -91,8 +94,8 @@ class Doubt:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
 
-    def waive(self) -> None:
-        """Stop flagging: what comes now is no resend."""
+    def end(self) -> None:
+        """Stop flagging: the frames that come from now on cannot be resends."""
         self._over = True
         self.close()
 
@@ -101,14 +104,14 @@ class Doubt:
         self._frames += frames
 
     def flag(self, batch: Batch) -> None:
-        """Flag the frames of a read that could be resends. ``senders.window`` has to be that of the moment."""
+        """Flag the frames of a read that could be resends, by ``senders.window`` as it is now."""
         if not self._over:
             count = min(max(0, self._senders.window - self._frames), len(batch))
             batch.flags[:count] |= _MAYBE_RESENT
             self._frames += len(batch)
 
     def answered(self) -> None:
-        """Everything taken is answered: see whether the client is quiet from now on."""
+        """Note that everything taken is answered, and see whether the client is quiet from now on."""
         if self._over or self._frames >= self._senders.window:
             return
         self._answered = self._frames, self._loop.time()
@@ -116,7 +119,7 @@ class Doubt:
             self._watch(QUIET)
 
     def close(self) -> None:
-        """Watch the session no longer."""
+        """Stop watching the session."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
@@ -138,8 +141,8 @@ class Doubt:
             self._watch(QUIET / 8)
 
 
-class Opening:
-    """Decides about the first frames of one session; ``over`` when it has."""
+class ResendGuard:
+    """Decides about the first frames of one session; ``over`` is true once it has."""
 
     def __init__(self, senders: Senders, sender: Sender, session: Session) -> None:
         self.over = False
@@ -147,26 +150,29 @@ class Opening:
         self._loop = asyncio.get_running_loop()
         self.doubt = Doubt(senders, session)
         self._held: list[Read] = []
-        self._octets = 0
+        self._held_bytes = 0
         self._begun = 0.0
         self._older: set[Peer] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def take(self, read: Read) -> bool:
-        """Look at a read. False: it is to be stored now. True: it is held back, its arrays are kept, and it comes later."""
+        """Look at a read and return whether it is held back: then ``fresh`` or ``resent`` gets it later, else store it now.
+
+        What is held back is copied; the arrays of ``read`` stay the caller's.
+        """
         if self.over or not (self._held or self._begin(read)):
             return False
-        octets = int((read.batch.ends - read.batch.starts).sum()) + 40 * len(read.batch)
-        if not self._senders.hold(octets):
+        size = int((read.batch.ends - read.batch.starts).sum()) + FRAME_MEMORY * len(read.batch)
+        if not self._senders.hold(size):
             self._other()
             return False
-        self._octets += octets
+        self._held_bytes += size
         self._held.append(read._replace(batch=_copied(read.batch), digests=read.digests.copy()))
         self.look()
         return True
 
     def look(self) -> None:
-        """Decide if that is possible now."""
+        """Decide, if that is possible now."""
         if not self._held:
             return
         if self._older is not None:
@@ -175,13 +181,13 @@ class Opening:
                 return
             self._older = None
             self._session.resume()
-        opening = np.concatenate([one.digests for one in self._held])
+        first = np.concatenate([one.digests for one in self._held])
         undecided = False
         for known in self._senders.broken(self._sender, self._loop.time()):
-            judged = judge(known, opening)
+            judged = judge(known, first)
             if judged.verdict is Verdict.RESENT:
                 if judged.clear and self._begun - known.since < REOPENED:
-                    self.doubt.waive()  # it was with no other receiver in between, which may have more of its frames
+                    self.doubt.end()  # it was with no other receiver in between, which may have more of its frames
                 self._senders.settle(self._sender, known)
                 self._resent(known, judged.frames)
                 return
@@ -192,7 +198,7 @@ class Opening:
             self._wait(QUIET)
 
     def end(self, *, closed: bool) -> None:
-        """Nothing more will come. Without a ``close`` what is held, if it began as a list does, is a part of that list."""
+        """Decide, for nothing more will come. Without a ``close``, frames that begin like a list are taken for resends."""
         if self._held and self._older is None and not closed:
             telemetry.RESENT.inc(sum(len(one.batch) for one in self._held))
             self._release()
@@ -200,7 +206,7 @@ class Opening:
             self._other()
 
     def _begin(self, read: Read) -> bool:
-        """The first frames are there: whether they have to be held back."""
+        """Return whether a read, which may be the first with frames, begins what has to be held back."""
         if not len(read.batch):
             return False
         now, others = self._loop.time(), self._sender.sessions - {self._session}
@@ -214,12 +220,12 @@ class Opening:
         if self._senders.broken(self._sender, now):
             return True
         if self._senders.reopens(self._sender, now):
-            self.doubt.waive()
+            self.doubt.end()
         self.over = True
         return False
 
     def _wait(self, seconds: float) -> None:
-        """Decide without knowing in so many seconds, or when it has taken too long altogether."""
+        """Decide in so many seconds whatever is known then, or earlier where ``LONGEST`` is reached."""
         if self._timer:
             self._timer.cancel()
         at = min(self._loop.time() + seconds, self._begun + LONGEST)
@@ -236,6 +242,7 @@ class Opening:
             self._other()
 
     def _resent(self, known: Unanswered, frames: int) -> None:
+        """Give back what is held: its first ``frames`` frames are the last of ``known``, the others are fresh."""
         telemetry.RESENT.inc(frames)
         self.doubt.recognised(frames)
         done = 0
@@ -250,11 +257,12 @@ class Opening:
                 self._session.fresh(rest)
 
     def _other(self) -> None:
+        """Give back what is held: none of it is known."""
         for read in self._release():
             self._session.fresh(read)
 
     def _release(self) -> list[Read]:
-        """It is over; what was held."""
+        """End, and return what was held back."""
         self.over = True
         if self._timer:
             self._timer.cancel()
@@ -262,13 +270,13 @@ class Opening:
             self._older = None
             self._session.resume()
         held, self._held = self._held, []
-        self._senders.hold(-self._octets)
-        self._octets = 0
+        self._senders.hold(-self._held_bytes)
+        self._held_bytes = 0
         return held
 
 
 def _copied(batch: Batch) -> Batch:
-    """The same frames, in memory of their own, as little as they need."""
+    """Return the same frames in memory of their own, as little as they need."""
     first, last = (int(batch.starts[0]), int(batch.ends[-1])) if len(batch) else (0, 0)
     shift = np.int32(first)
     return Batch(batch.data[first:last].copy(), batch.starts - shift, batch.ends - shift, batch.flags.copy())

@@ -1,10 +1,10 @@
-"""What a receiver remembers of RELP senders: their sessions, and the frames of broken ones that may be sent again.
+"""Remembers RELP senders: their sessions, and the frames of broken ones that may be sent again.
 
 A sender is the subject of its certificate, or its address without one: several clients may share an address, and a client
 several sessions. Nothing here is durable: a receiver that starts knows nobody, and flags what could be a resend.
 
-Limits: frames (digests) in all, lists of one sender, senders, the age of a list. What they push out is counted; its frames
-are stored a second time, flagged, should they be sent again.
+Limits: digests in all, lists of one sender, senders, the age of a list. What exceeds them is forgotten and counted; should its
+frames be sent again, they are stored a second time, flagged.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ REOPENED: Final = 1.0
 
 
 class Peer(Protocol):
-    """A RELP connection."""
+    """A RELP connection, as other connections of the same sender see it."""
 
     def hung_up(self) -> bool:
         """Whether its peer has closed it, although there may be more to read from it."""
 
     def older_left(self) -> None:
-        """Another connection of the same sender is closed."""
+        """Take note that another connection of the same sender is closed."""
 
 
 class Sender:
@@ -57,7 +57,7 @@ class Sender:
 
 
 class Senders:
-    """All senders of one event loop. Times are the loop's. ``room`` bounds the octets of frames held back.
+    """All senders of one event loop. Times are the loop's. ``room`` bounds the bytes of frames that are held back.
 
     ``window`` is how many frames a client can have unacknowledged, and so send again when it connects anew.
     """
@@ -65,13 +65,13 @@ class Senders:
     def __init__(self, room: int, window: int = WINDOW) -> None:
         self.window = window
         self.key = secrets.randbits(62) | 1 << 62
-        """For ``digests``."""
+        """The key of this process's ``digests``."""
         self._room = room
         self._known: dict[str, Sender] = {}
         self._frames = 0
 
     def enter(self, origin: Origin, session: Peer) -> Sender:
-        """A session has begun; whose."""
+        """Register a new session, and return its sender."""
         name = origin.identity or origin.sender or ""
         sender = self._known.pop(name, None) or Sender(name)
         self._known[name] = sender  # the latest stands last
@@ -79,7 +79,7 @@ class Senders:
         return sender
 
     def leave(self, sender: Sender, session: Peer, history: History, *, closed: bool, now: float) -> None:
-        """A session has ended, as agreed (``closed``) or not. Its frames are remembered if they may be sent again."""
+        """Take out a session that ended by agreement (``closed``) or broke; then keep the frames that may be sent again."""
         sender.sessions.discard(session)
         self.release(history.frames)
         broken = None if closed else history.broken(now)
@@ -97,18 +97,18 @@ class Senders:
             other.older_left()
 
     def broken(self, sender: Sender, now: float) -> list[Unanswered]:
-        """The sender's lists that count, the newest first."""
+        """Return the lists of the sender's broken sessions that are not too old, the newest first."""
         while sender.broken and sender.broken[0].since < now - AGE:
             self._forget(sender, sender.broken[0])
         return list(reversed(sender.broken))
 
     def settle(self, sender: Sender, one: Unanswered) -> None:
-        """This list has served."""
+        """Drop a list: its frames were sent again, or the sender needs none of them."""
         sender.broken = deque(other for other in sender.broken if other is not one)
         self._frames -= len(one)
 
     def remember(self, history: History, frames: int) -> None:
-        """``history`` has grown by so many frames; it shrinks when that is too much."""
+        """Count that ``history`` has grown by so many frames, and shrink it when all of them are too many."""
         self._frames += frames
         if self._frames > FRAMES:
             self._frames -= history.trim(0)
@@ -118,17 +118,17 @@ class Senders:
             history.forget()
 
     def release(self, frames: int) -> None:
-        """So many frames of a history were let go."""
+        """Count that a history has let go of so many frames."""
         self._frames -= frames
 
     def unacknowledged(self, frames: int, origin: Origin) -> None:
-        """A client has this many frames unacknowledged. If that is more than ``window``, double ``window``, and say so."""
+        """Double ``window``, and log it, when a client has more ``frames`` unacknowledged than that."""
         if frames > self.window:
             telemetry.RELP_WINDOW.log(sender=origin.sender, frames=frames, limit=self.window)
             self.window = max(frames, 2 * self.window)
 
     def reopens(self, sender: Sender, now: float) -> bool:
-        """Whether a session that begins is the one that a client opens right after its ``close``; true once a ``close``.
+        """Return whether a new session is the one that a client opens right after its ``close``: true once for each ``close``.
 
         Another client of the same address may come from another receiver at any time, with frames to send again.
         """
@@ -136,15 +136,15 @@ class Senders:
         sender.closed = float("-inf")
         return soon and len(sender.sessions) == 1
 
-    def hold(self, octets: int) -> bool:
-        """Whether so many octets of frames may be held back; they are until they are given back as a negative number."""
-        if octets > self._room:
+    def hold(self, size: int) -> bool:
+        """Return whether so many bytes of frames may be held back, and count them if so; a negative number gives them back."""
+        if size > self._room:
             return False
-        self._room -= octets
+        self._room -= size
         return True
 
     def _shrink(self) -> None:
-        """Let go of what is past the limits, of the senders that were not here for longest first."""
+        """Forget what exceeds the limits, beginning with the senders that were away for longest."""
         if len(self._known) <= SENDERS and self._frames <= FRAMES:
             return
         idle = [one for one in self._known.values() if not one.sessions]

@@ -1,8 +1,8 @@
-"""A fair share of the memory for frames that are not stored yet, so that one flood does not keep the others out.
+"""Gives each sender a fair share of the memory for frames that are not stored yet, so that one flood does not keep others out.
 
-Law: no sender holds more than there is left. ``held(sender) <= limit - held(all)``, so one that floods gets a half, two a third
-each, n one part in n + 1: there is always room for one that comes new, and nothing has to be configured. A sender above
-that has to wait, whatever its connections are, until it holds ``RESUME`` of what it may.
+Law: no sender holds more than is left for others, ``held(sender) <= limit - held(all)``. So one that floods gets a half, two
+get a third each, n get one part in n + 1: there is always room for a new one, and nothing has to be configured. A sender
+above that has to wait, on all its connections, until it holds ``RESUME`` of what it may.
 
 A sender is an address. Nothing here pauses or drops: it says who has to wait.
 """
@@ -17,14 +17,14 @@ RESUME: Final = 0.75
 
 
 class _Owed(NamedTuple):
-    """What a fill holds of each sender, in octets."""
+    """Bytes that one segment holds of each sender."""
 
     ordinal: int
-    octets: dict[str | None, int]
+    sizes: dict[str | None, int]
 
 
 class Shares:
-    """Who holds how much of ``limit`` octets. ``waiting`` are those that have to wait."""
+    """How much of ``limit`` bytes each sender holds. ``waiting`` are the senders that have to wait."""
 
     def __init__(self, limit: int) -> None:
         self.waiting: set[str | None] = set()
@@ -33,25 +33,25 @@ class Shares:
         self._total = 0
         self._owed: deque[_Owed] = deque()
 
-    def take(self, ordinal: int, sender: str | None, octets: int) -> bool:
-        """Frames of ``sender`` went into fill ``ordinal``, no smaller one than before. True: it has to wait from now on."""
+    def take(self, ordinal: int, sender: str | None, size: int) -> bool:
+        """Count frames into segment ``ordinal``, no earlier one than before; return whether ``sender`` now has to wait."""
         if not self._owed or self._owed[-1].ordinal != ordinal:
             self._owed.append(_Owed(ordinal, {}))
-        owed = self._owed[-1].octets
-        owed[sender] = owed.get(sender, 0) + octets
-        held = self._held[sender] = self._held.get(sender, 0) + octets
-        self._total += octets
+        owed = self._owed[-1].sizes
+        owed[sender] = owed.get(sender, 0) + size
+        held = self._held[sender] = self._held.get(sender, 0) + size
+        self._total += size
         if held <= self._limit - self._total or sender in self.waiting:
             return False
         self.waiting.add(sender)
         return True
 
     def stored(self, durable: int) -> list[str | None]:
-        """Every fill up to ``durable`` is stored: those that need not wait any longer."""
+        """Count off every segment up to ``durable``, and return the senders that need not wait any longer."""
         while self._owed and self._owed[0].ordinal <= durable:
-            for sender, octets in self._owed.popleft().octets.items():
-                self._total -= octets
-                self._held[sender] -= octets
+            for sender, size in self._owed.popleft().sizes.items():
+                self._total -= size
+                self._held[sender] -= size
                 if not self._held[sender]:
                     del self._held[sender]
         if not self.waiting:
@@ -62,5 +62,5 @@ class Shares:
 
     @property
     def oldest(self) -> int | None:
-        """The fill that holds the oldest frames that are not stored; None without any."""
+        """The segment with the oldest frames that are not stored; None: there is none."""
         return self._owed[0].ordinal if self._owed else None

@@ -36,31 +36,31 @@ from logsink.wire import (
 )
 
 EARLY = 1 << 16
-"""Octets of one read before TLS has taken over: what a TLS protocol takes at a time."""
+"""Bytes of one read before TLS has taken over: what a TLS protocol takes at a time."""
 
 TURN = 4 << 20
-"""Octets inflated for one connection before the others have their turn."""
+"""Bytes that are inflated for one connection before the event loop does something else."""
 
 LINGER = 1.0
-"""Seconds in which a peer may take note that the connection is being closed."""
+"""Seconds that a peer has to take note that the connection is being closed."""
 
 
 class Port(NamedTuple):
     """What a listener asks of a connection before its session begins."""
 
     certificates: Certificates | None = None
-    """TLS with these, or no TLS."""
+    """Certificates for TLS; None: no TLS."""
     opening_timeout: float = 10.0
     """Seconds for the PROXY header, and for the TLS handshake."""
     proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
-    """Connections from here begin with a PROXY header, others must not."""
+    """Networks of load balancers: connections from these begin with a PROXY header, others must not."""
     max_inflation: int = 1000
     """How many times its size a compressed stream may become."""
     max_age: float | None = None
-    """Seconds after which a session is asked to end, up to a quarter earlier; None: never."""
+    """Seconds after which a session is drained, or up to a quarter of that earlier; None: never."""
 
     def proxied(self, sender: str | None) -> bool:
-        """Whether ``sender`` is a load balancer that names its clients."""
+        """Return whether ``sender`` is a load balancer that names its clients."""
         if not self.proxies or sender is None:
             return False
         address = ipaddress.ip_address(sender.partition("%")[0])
@@ -71,7 +71,7 @@ PLAIN = Port()
 
 
 class Session(Protocol):
-    """A sans-IO session of ``wire/``."""
+    """A session of ``wire/``: ``Framer`` or ``RelpSession``."""
 
     @property
     def carry(self) -> bytes: ...
@@ -81,12 +81,12 @@ class Session(Protocol):
 
 
 class StreamConnection(asyncio.BufferedProtocol):
-    """One connection. Subclasses say what a batch means, what the end of the stream does, and how to part."""
+    """One connection. Subclasses say what happens to a batch, at the end of the stream, and to drain."""
 
     kinds: tuple[str, str]
-    """The transport's names, as in the column ``transport``: without TLS, with it."""
+    """Names of the transport as in the column ``transport``: without TLS, and with it."""
     foreigners: Foreigners
-    """What does not belong on this port."""
+    """Protocols that do not belong on this port."""
     compressible: bool
     """Whether the stream may be compressed."""
 
@@ -95,12 +95,12 @@ class StreamConnection(asyncio.BufferedProtocol):
         self.origin = Origin(None, None, self.kind)
         self.intake = intake
         self.transport: asyncio.Transport | None = None
-        """What the session writes to; None before it has begun."""
+        """What the session writes to; None before the session begins."""
         self._port = port
         self._raw: asyncio.Transport | None = None
         """The socket's transport."""
         self._upper: asyncio.Transport | None = None
-        """What the session is going to write to: TLS, or the same as ``_raw``."""
+        """What the session will write to: TLS, or the socket's transport."""
         self._opening = Opening(self.foreigners, compressible=self.compressible, tls=port.certificates is not None)
         self._handshake: asyncio.Task[None] | None = None
         self._session = session
@@ -109,24 +109,23 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._inflater: StreamInflater | None = None
         self._window = 0
-        """Octets that a compressed stream has to look back at."""
+        """Bytes of the window to which a compressed stream refers back, as they are counted for its sender."""
         self._over = self._lost = self._broke = False
-        """Nothing more is read; the connection is closed; it was not its peer that closed it. What is pending in the
-        inflater may still come."""
+        """Whether nothing more is read (what is in the inflater may still come); the connection is closed; it broke."""
         self._ended = self._aborted = self._rejected = self._parted = self._closing = False
         self._age: asyncio.TimerHandle | None = None
         self._holds = 0
         self._read_at = 0.0
 
     def begun(self) -> None:
-        """``transport`` is there."""
+        """Begin the session: ``transport`` can be written to."""
 
     def received(self, batch: Batch) -> None:
-        """Frames of one read, possibly none."""
+        """Take the frames of one read, possibly none."""
         raise NotImplementedError
 
     def ended(self) -> None:
-        """Nothing more will be read; called once."""
+        """End the session, for nothing more will be read; called once."""
         raise NotImplementedError
 
     def cut(self) -> None:
@@ -134,11 +133,11 @@ class StreamConnection(asyncio.BufferedProtocol):
         raise NotImplementedError
 
     def part(self) -> None:
-        """Say that nothing more is wanted; called once, with a transport that is not closing."""
+        """Tell the peer that nothing more is wanted; called once, with a transport that is not closing."""
         raise NotImplementedError
 
     def accepted(self, sender: str | None) -> bool:
-        """A connection from this address was accepted, and will be made: whether it may, or is to be closed."""
+        """Take note of the peer's address before the connection is made; return False where it has to be closed."""
         self.origin = Origin(sender, None, self.kind)
         return self.intake.admit(self)
 
@@ -184,10 +183,10 @@ class StreamConnection(asyncio.BufferedProtocol):
             self._raw.pause_reading()  # until TLS takes over
 
     def _lull(self, nbytes: int) -> None:
-        """Leave what comes next to the kernel for a moment, when it comes fast and did not fill the buffer.
+        """Pause reading for a moment where reads follow each other fast and do not fill the buffer, so that one read gets more.
 
-        A corked omrelp sends some forty frames at a time (see ``net.relp.SEGMENT``); to read each of these segments as it comes
-        costs more than its frames do.
+        A corked omrelp sends some forty frames at a time (see ``net.relp.SEGMENT``): a read for each of these TCP segments
+        would cost more than its frames do.
         """
         loop = asyncio.get_running_loop()
         now = loop.time()
@@ -197,7 +196,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._read_at = now
 
     def _cut(self, end: int) -> None:
-        """Frames of the buffer up to ``end``: ``_carried`` octets of carry, and what was read behind it."""
+        """Frame the buffer up to ``end``, which is ``_carried`` bytes of carry and what was read behind it."""
         self.received(self._session.receive(self.intake.buffer, end))
         left = len(self._session.carry)
         if left or self._carried:
@@ -223,7 +222,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._end()
 
     def pause(self) -> None:
-        """Hold reading; holds add up, each needs its ``resume``."""
+        """Hold reading back; calls add up, each needs its ``resume``."""
         self._holds += 1
         if self._holds == 1 and self.transport and not self.transport.is_closing():
             self._hold(self.transport, True)
@@ -236,7 +235,7 @@ class StreamConnection(asyncio.BufferedProtocol):
             asyncio.get_running_loop().call_soon(self._go_on)
 
     def drain(self) -> None:
-        """Say that nothing more is wanted; go on reading to the peer's end. Nothing was taken yet: close."""
+        """Tell the peer that nothing more is wanted, and go on reading until it ends; before a session begins, close."""
         if self._raw is None:
             return  # it was accepted and is not made yet: it begins with this
         if self.transport is None:
@@ -251,7 +250,7 @@ class StreamConnection(asyncio.BufferedProtocol):
             self._raw.abort()
 
     def close(self) -> None:
-        """Close when everything written is sent; what is still on its way here is not read."""
+        """Close once everything written is sent; what is still on its way here is not read."""
         if self.transport and not self.transport.is_closing():
             self._closing = True
             if self._holds:
@@ -259,7 +258,7 @@ class StreamConnection(asyncio.BufferedProtocol):
             self.transport.close()
 
     def reject(self, why: Rejection) -> None:
-        """Close at once, count it, and say why if that is news."""
+        """Close at once and count it; log why, unless that was logged lately."""
         if not self._rejected:
             self._rejected = True
             self.intake.rejected(self.origin, why.kind, why.reason)
@@ -318,27 +317,27 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._opening.timed_out()
         self._advance()
 
-    def _inflated(self, octets: int) -> bool:
-        """Compressed data became ``octets``: wait, if that is faster than its sender may; whether it does."""
+    def _inflated(self, size: int) -> bool:
+        """Count that compressed data became ``size`` bytes; pause and return True where that is too fast."""
         loop = asyncio.get_running_loop()
-        wait = self.intake.rates.take(self.origin.sender, octets, loop.time())
+        wait = self.intake.rates.take(self.origin.sender, size, loop.time())
         if wait:
             telemetry.INFLATION_LIMITED.labels("stream").inc()
             self.pause()
             loop.call_later(wait, self.resume)
         return wait > 0
 
-    def _look_back(self, inflater: StreamInflater) -> None:
-        """Count what the stream has to look back at; give it up if its sender's streams hold too much."""
+    def _count_window(self, inflater: StreamInflater) -> None:
+        """Count the window of the stream, and give the stream up if the windows of its sender are too large."""
         before, self._window = self._window, inflater.memory
         if not self.intake.windows.grow(self.origin.sender, self._window - before):
             share = "their share of half of receive.memory_limit"
             reason = f"compressed streams of its address look back at more than {share}"
             inflater.give_up("inflation_memory", reason)
-            self._look_back(inflater)
+            self._count_window(inflater)
 
     def _inflate(self) -> None:
-        """Cut what the inflater gives, unless reading is held; give way to others now and then."""
+        """Frame what the inflater gives, unless reading is held back; let others have their turn now and then."""
         inflater, view, turn = self._inflater, self.intake.view, 0
         if inflater is None:
             return
@@ -355,7 +354,7 @@ class StreamConnection(asyncio.BufferedProtocol):
             elif not self._inflated(max(len(piece), self.intake.weighed - weighed)) and turn >= TURN:
                 self.pause()
                 asyncio.get_running_loop().call_soon(self.resume)
-            self._look_back(inflater)
+            self._count_window(inflater)
         if inflater.error:
             self.reject(Rejection(*inflater.error))
         if self._over:
@@ -418,9 +417,9 @@ class StreamConnection(asyncio.BufferedProtocol):
             self.drain()
 
     def _hold(self, transport: asyncio.Transport, held: bool) -> None:
-        """Pause or resume. Under TLS it is the socket that is paused: what is decrypted and not delivered yet when a peer
+        """Pause or resume reading.
 
-        closes would be thrown away.
+        Under TLS the socket is paused: what TLS has decrypted and not delivered would be lost when the peer closes.
         """
         raw = self._raw or transport
         if held:
@@ -429,7 +428,7 @@ class StreamConnection(asyncio.BufferedProtocol):
             raw.resume_reading()
 
     def _end(self) -> None:
-        """Nothing more is read; but what was read has to be inflated first, however long that is held."""
+        """Take note that nothing more is read; end once all that was read is inflated, however long that is held back."""
         self._over = True
         self._opening.end()
         self._advance()

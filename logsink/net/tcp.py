@@ -1,4 +1,4 @@
-"""Syslog over TCP and TLS: frames in, no answers (RFC 6587, RFC 5425)."""
+"""Connections that carry syslog over TCP and TLS: frames come in, nothing is answered (RFC 6587, RFC 5425)."""
 
 from __future__ import annotations
 
@@ -41,11 +41,10 @@ class TcpConnection(StreamConnection):
         self.received(self._framer.cut())
 
     def part(self) -> None:
-        """Half-close: a sender that looks before it writes sees it and goes elsewhere; what is under way is read.
+        """Half-close: a sender that looks before it writes sees that and goes elsewhere; what is under way is read.
 
-        Under TLS too it is the socket that is half-closed, without close_notify: senders look by peeking at the socket
-        (rsyslog does), where an alert that nobody reads would hide its end; and no data of ours could be cut off, for we
-        send none.
+        Under TLS, too, the socket is half-closed, without close_notify: senders look by peeking at the socket (rsyslog does),
+        where an alert that nobody reads would hide its end. No data could be cut off by that, for the receiver sends none.
         """
         assert self._raw is not None
         if self._port.certificates is None:

@@ -1,4 +1,4 @@
-"""TLS for listeners: one context for all of them, made anew when its files change.
+"""TLS for listeners: all of them share one context, which is made anew when its files change.
 
 A handshake takes ``Certificates.context`` as it is at that moment: connections that are open keep what they began with, new
 ones get the new certificate and the new authorities. Files that cannot be used change nothing and are reported.
@@ -24,7 +24,7 @@ from logsink.net.identity import Permitted, expires, names, subject
 from logsink.wire import Rejection
 
 SOON, DAY = 14 * 86400.0, 86400.0
-"""Seconds before its end from which on a certificate is warned about, and between two warnings."""
+"""Seconds before a certificate expires from which on the log warns of it, and between two warnings."""
 
 _VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
@@ -51,7 +51,7 @@ _SEEN_INSTEAD = {
 
 
 class Certificates:
-    """The context for new handshakes. ``ConfigError`` when the files cannot be used at first; later that is only reported."""
+    """Keeps the context for new handshakes. ``ConfigError``: the files cannot be used at first; later that is only logged."""
 
     def __init__(self, settings: Tls) -> None:
         self._settings = settings
@@ -62,7 +62,7 @@ class Certificates:
         self._warn()
 
     def refresh(self) -> None:
-        """Load the files if they have changed since they were last looked at; warn, once a day, when the end is near."""
+        """Load the files if they have changed since the last look; warn, once a day, when the certificate expires soon."""
         self._warn()
         signature = self._signature()
         if signature == self._seen:
@@ -78,11 +78,11 @@ class Certificates:
 
     @property
     def expires(self) -> float:
-        """When the certificate expires, in seconds since 1970; infinity where that cannot be said."""
+        """When the certificate expires, in seconds since 1970; infinity where that is not known."""
         return self._expires
 
     def identify(self, connection: ssl.SSLObject) -> tuple[str | None, Rejection | None]:
-        """The RFC 4514 subject of the peer's verified certificate (None without one), and why it may not go on, if so."""
+        """Return the RFC 4514 subject of the peer's verified certificate, and why the peer is rejected; each may be None."""
         der = connection.getpeercert(binary_form=True)
         described: Mapping[str, Any] = connection.getpeercert() or {}
         if not der or not described:
@@ -99,7 +99,7 @@ class Certificates:
         return [Path(path) for path in paths if path is not None]
 
     def _signature(self) -> list[tuple[int, ...] | None]:
-        """What changes when the files do. A file that is not there counts as one that differs."""
+        """Return what changes when the files do; None stands for a file that is missing."""
         found: list[tuple[int, ...] | None] = []
         for path in self._files():
             try:
@@ -144,9 +144,9 @@ class Certificates:
 
 
 def check_tls_files(settings: Tls, now: float) -> list[str]:
-    """Warnings about the files of ``settings``, which name a certificate. ``ConfigError`` when a listener could not use them.
+    """Return warnings about the files of ``settings``, which names a certificate. ``ConfigError``: a listener cannot use them.
 
-    As a listener does, it opens them and finds out whether the key belongs to the certificate; and whether that has expired.
+    As a listener does, it opens them and checks that the key belongs to the certificate; and that this has not expired.
     """
     assert settings.cert is not None
     certificates = Certificates(settings)
@@ -163,7 +163,7 @@ def check_tls_files(settings: Tls, now: float) -> list[str]:
 
 
 def _exposed(settings: Tls) -> str:
-    """The file of the private key, if everybody may read it; or ''."""
+    """Return the file of the private key if everybody may read it, else ''."""
     key = settings.key or settings.cert or ""
     try:
         return key if Path(key).stat().st_mode & stat.S_IROTH else ""
@@ -172,7 +172,7 @@ def _exposed(settings: Tls) -> str:
 
 
 def _expires(cert: str) -> float:
-    """The end of the first certificate in a PEM file, which is the one that is served; infinity where it cannot be said."""
+    """Return when the first certificate of a PEM file expires, which is the one that is served; infinity: not known."""
     try:
         first = _PEM.search(Path(cert).read_text(encoding="latin-1"))
         return expires(ssl.PEM_cert_to_DER_cert(first[0])) if first else math.inf
@@ -181,7 +181,7 @@ def _expires(cert: str) -> float:
 
 
 def rejection(error: BaseException) -> Rejection | None:
-    """What a failed handshake means; None when the peer just went away, as port checks do."""
+    """Return why a failed handshake is the peer's fault; None: it just went away, as port checks do."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return Rejection("certificate", f"its certificate is not accepted: {error.verify_message}")
     if isinstance(error, ssl.SSLError):

@@ -24,20 +24,22 @@ from logsink.parse import Origin, Origins
 from logsink.wire import READ_LIMIT, REMEMBERED, SLOT, Batch, Datagrams, inflated
 
 MOST = 256
-"""Datagrams that the kernel hands over at a time. Of their slots, 64 KiB each, only what datagrams fill becomes memory."""
+"""Datagrams that the kernel hands over at a time. Their slots have 64 KiB each, but only what is written becomes memory."""
 
 RECEIVE_BUFFER = 8 << 20
-"""Octets asked of the kernel for datagrams not read yet; without privileges net.core.rmem_max cuts it."""
+"""Bytes asked of the kernel for datagrams that are not read yet; without privileges net.core.rmem_max is the limit."""
 
-LULL, ROOM = 0.002, 4 << 20
-"""Seconds for which a socket is not read whose reads come closer together than that, so that more come in one; but only where
-the kernel holds so many octets meanwhile: 2 ms of a million datagrams a second, which it counts as 800 octets or more each."""
+LULL = 0.002
+"""Seconds for which a socket is not read whose reads come closer together than that, so that more come in one."""
+
+LULL_BUFFER = 4 << 20
+"""Bytes that the kernel must have room for to do so: a million datagrams a second, each of which it counts as 800 bytes."""
 
 _LEAST = 512
-"""Octets that a datagram takes of them at least, however short it is."""
+"""Bytes of the kernel's buffer that a datagram takes at least, however short it is."""
 
 SETTLE = 1 / 32
-"""Share of ``memory_limit`` that all senders together may hold before each is charged with its part."""
+"""Share of ``memory_limit`` that all senders together may hold before each is charged with what it holds of that."""
 
 
 Codes = npt.NDArray[np.int32]
@@ -45,7 +47,7 @@ Codes = npt.NDArray[np.int32]
 
 
 class UdpListener:
-    """One UDP socket. Datagrams that are received together are one read."""
+    """One UDP socket. Datagrams that are received together are one batch."""
 
     kind = "udp"
 
@@ -55,9 +57,9 @@ class UdpListener:
         slots = np.frombuffer(mmap(-1, MOST * SLOT, MAP_PRIVATE | MAP_ANONYMOUS), np.uint8)
         self._datagrams = Datagrams(slots, intake.buffer, intake.scratch, intake.max_message)
         self._origins: list[Origin] = []
-        """Of each sender, by its number."""
+        """The origin of each sender, by its number."""
         self._held = np.zeros(REMEMBERED, np.int64)
-        """Octets that each sender holds and is not charged with yet."""
+        """Bytes that each sender holds and is not charged with yet, by its number."""
         self._unsettled = 0
         self._ordinal = 0
         self._read_at = 0.0
@@ -65,21 +67,21 @@ class UdpListener:
         self._many = ManyDatagrams(slots, self._datagrams.addresses)
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        self._lulls = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) >= ROOM
+        self._lulls = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) >= LULL_BUFFER
         intake.losses.watch(sock.fileno())
         self._loop.add_reader(sock.fileno(), self._readable)
 
     @classmethod
     async def bound(cls, intake: Intake, address: Address) -> UdpListener:
-        """A listener at ``address``, alone there. ``ConfigError``: it cannot be had."""
+        """Return a listener at ``address``, which no other process may have. ``ConfigError``: it cannot be had."""
         return cls(intake, bound("udp", address)[0])
 
     def close(self) -> None:
-        """Take what has arrived, and receive nothing more."""
+        """Take what has arrived, and then nothing more."""
         self._loop.remove_reader(self.socket.fileno())
         if self._resume is not None:
             self._resume.cancel()
-        for _ in range(RECEIVE_BUFFER // _LEAST // MOST):  # not for ever, if somebody goes on sending
+        for _ in range(RECEIVE_BUFFER // _LEAST // MOST):  # and no longer, should somebody go on sending
             if self._receive() < MOST:
                 break
         self.socket.close()
@@ -97,7 +99,7 @@ class UdpListener:
         self._loop.add_reader(self.socket.fileno(), self._readable)
 
     def _receive(self) -> int:
-        """Take what the kernel has, at most ``MOST``; how many datagrams that were."""
+        """Take what the kernel has, at most ``MOST`` datagrams, and return how many these were."""
         count = self._many.receive(self.socket.fileno())
         if not count:
             return 0
@@ -120,7 +122,7 @@ class UdpListener:
         return count
 
     def _admitted(self, batch: Batch, codes: Codes) -> tuple[Batch, Codes]:
-        """The datagrams of senders that hold no more than their share; the others are dropped and counted."""
+        """Return the datagrams of senders that hold no more than their share; drop and count the others."""
         if self._intake.paused:
             self._intake.losses.add("memory", len(batch))
             return batch.of(slice(0)), codes[:0]
@@ -133,7 +135,7 @@ class UdpListener:
         return batch.of(~dropped), codes[~dropped]
 
     def _take(self, batch: Batch, codes: Codes) -> None:
-        """Datagrams to the journal; of those who compress, one by one, so that none uses up what others may inflate."""
+        """Hand datagrams to the journal; those of senders that compress sender by sender: each inflates only its own part."""
         packed = (batch.flags & Flag.INFLATED) != 0
         if packed.any():
             compressing = np.unique(codes[packed])
@@ -152,7 +154,7 @@ class UdpListener:
             self._settle()
 
     def _inflate(self, batch: Batch, origin: Origin, most: int) -> None:
-        """Take one sender's datagrams, inflated; beyond ``most`` octets, or ``max_inflated``, they stay compressed."""
+        """Take one sender's datagrams, inflated; beyond ``most`` bytes, or ``max_inflated``, they stay compressed."""
         intake, now, given = self._intake, self._loop.time(), 0
         kept = int(np.count_nonzero(batch.flags & Flag.INFLATED))
         if intake.waits(origin.sender):
@@ -176,7 +178,7 @@ class UdpListener:
         self._unsettled = 0
 
     def _origin(self, address: Codes) -> Origin:
-        """Where datagrams from ``address`` come from, a ``sockaddr``."""
+        """Return the origin of datagrams from ``address``, a ``sockaddr`` as int32[8]."""
         # sockaddr_in has the address first behind family and port, sockaddr_in6 behind flowinfo.
         packed = address.tobytes()[8:24] if self.socket.family == socket.AF_INET6 else address.tobytes()[4:8]
         return Origin(socket.inet_ntop(self.socket.family, packed).removeprefix("::ffff:"), None, self.kind)
