@@ -1,4 +1,4 @@
-"""How programs are told where a receiver listens."""
+"""The file that tells another program that a receiver listens, and where (``--ready-file``)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from logsink.errors import ConfigError
 
 
 def write_ready_file(path: Path, addresses: Mapping[str, Sequence[str]], http: str | None) -> None:
-    """Tell a program that waits for it where this process listens; the file appears whole."""
+    """Write process id, ``addresses`` by kind and the address of HTTP to ``path`` as a JSON object; the file appears whole.
+
+    ``ConfigError``: the file cannot be written.
+    """
     ready = {"pid": os.getpid()} | dict(addresses) | {"http": http}
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -1,4 +1,4 @@
-"""The life of one receiver: put the parts together, receive until told to stop, drain.
+"""Runs one receiver: puts the parts together, receives until told to stop, drains.
 
 ::
 
@@ -49,7 +49,7 @@ from logsink.platform import files, malloc
 from logsink.store import Store, open_store
 
 FILES = 256
-"""Files that a receiver has open besides connections to it, at most: 32 connections to the store, data files, kernels, its log.
+"""Files that a receiver opens at most besides connections to it: 32 connections to the store, data files, kernels, its log.
 
 They are kept in reserve: connections are refused before these are used up, or nothing could be acknowledged any more."""
 
@@ -183,7 +183,7 @@ class Receiver:
             self._stop.set_result(why)
 
     def hurry(self) -> None:
-        """Cut the drain short."""
+        """Have a drain end at once."""
         self._hurry.set()
 
     def report(self) -> Report:
@@ -369,7 +369,7 @@ def allow_connections(connections: int) -> tuple[int, int]:
 
 
 def unexpected(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what nobody else has caught. A connection's own trouble is the connection's: see ``connection_lost``."""
+    """Log an exception of the event loop that nobody has caught. A transport's errors are left to ``connection_lost``."""
     error = context.get("exception")
     if isinstance(error, OSError) and "transport" in context:
         return

@@ -1,11 +1,11 @@
 """Several receivers on the same addresses, each in a process of its own, for machines with cores to spare::
 
-    Workers ---- stop, hurry, "how are you?" ----> work(): a Receiver in a process
-            <--- where it listens, how it is -----
+    Workers ---- stop, hurry, report -----------> work(): a Receiver in a process
+            <--- Listening, Report, or Failed ---
 
-The kernel gives each connection, and each sender's datagrams, to one of the workers (SO_REUSEPORT). A worker that ends without
-having been told to is replaced; what it had stored is found and archived like that of any receiver that is gone. HTTP is
-served by the process that holds them together. When that is gone, the workers drain and end.
+The kernel gives each connection, and each sender's datagrams, to one of the workers (SO_REUSEPORT). A worker that ends
+unasked is replaced; what it had stored is archived by others, like that of any receiver that is gone. The process that started
+the workers serves HTTP for all of them; when it is gone, the workers drain and end.
 """
 
 from __future__ import annotations
@@ -30,27 +30,28 @@ from logsink.net import Http, Ports, Readiness, Report, Reservation
 from logsink.receiver.ready_file import write_ready_file
 
 PAUSE, LONGEST_PAUSE = 1.0, 60.0
-"""Seconds until a worker that has ended is replaced: twice as many each time that it has not come to listen."""
+"""Seconds until a worker that has ended is replaced: at first, and at most.
+They double each time that it ends before it listens."""
 
 ANSWER = 2.0
-"""Seconds that a worker may take to tell how it is."""
+"""Seconds that a worker may take to report."""
 
 STOPPING = frozenset({signal.SIGINT, signal.SIGTERM})
-"""Signals that come to all processes at once, from a terminal or a service manager; a worker that is only beginning keeps
-them until it can heed them."""
+"""Signals that a terminal or a service manager sends to all processes at once. A worker that is starting blocks them until it
+has a handler for them."""
 
 Setup = Callable[[int], None]
 """Sets up the log of the worker with this number, in its process."""
 
 
 class Listening(NamedTuple):
-    """What a worker tells once: its addresses by kind."""
+    """What a worker sends once it listens: its addresses by kind."""
 
     addresses: Mapping[str, Sequence[str]]
 
 
 class Failed(NamedTuple):
-    """What a worker tells last when it cannot begin."""
+    """What a worker sends last when it cannot start."""
 
     message: str
     hint: str
@@ -69,7 +70,7 @@ class Workers:
         self._http = Http(self._report)
 
     async def run(self) -> int:
-        """Receive until ``stop``; the exit code: 0 when everything received is stored, 1 when not."""
+        """Receive until ``stop``, and return the exit code: 0 when everything received is stored, 1 when not."""
         open_http = self._ports.open("http", self._listen.http) if self._listen.http else []
         running = [asyncio.create_task(worker.run()) for worker in self._workers]
         settling = asyncio.create_task(_settle())
@@ -83,7 +84,7 @@ class Workers:
                 write_ready_file(self._ready_file, listening[0].addresses, http)
         except BaseException as error:
             if not (isinstance(error, asyncio.CancelledError) and self.stopping):
-                self.stop("cannot begin")
+                self.stop("cannot start")
                 raise
         finally:
             codes = await asyncio.gather(*running)
@@ -95,21 +96,21 @@ class Workers:
 
     @property
     def stopping(self) -> bool:
-        """Whether they have been told to stop."""
+        """Whether ``stop`` was called."""
         return any(worker.stopping for worker in self._workers)
 
     def stop(self, why: str) -> None:
-        """Have all of them drain, and end."""
+        """Have all workers drain and end; ``why`` is for the log."""
         for worker in self._workers:
             worker.stop(why)
 
     def hurry(self) -> None:
-        """Cut their drains short."""
+        """Have all workers cut their drain short."""
         for worker in self._workers:
             worker.hurry()
 
     async def _report(self) -> Report:
-        """Of all of them. Those that are being replaced take no connections: they do not count, while there are others."""
+        """Return the report of all workers. Those that are being replaced take no connections, so they do not count."""
         asked = [worker for worker in self._workers if worker.listens] or self._workers
         reports = await asyncio.gather(*(worker.report() for worker in asked))
         told = {worker.number: report for worker, report in zip(asked, reports, strict=True) if report}
@@ -120,14 +121,14 @@ class Workers:
 
 
 async def _settle() -> None:
-    """Have what is counted for the log written now and then, until cancelled."""
+    """Write to the log what is counted for it, now and then, until cancelled."""
     while True:
         await asyncio.sleep(ANSWER)
         telemetry.flush()
 
 
 def _together(reports: Mapping[int, Report]) -> list[Metric]:
-    """The workers' metrics, told apart by label ``worker``, and how often they had to be replaced."""
+    """Return the metrics of all workers, with a label ``worker``, and how often each had to be replaced."""
     families = {one.name: one for one in telemetry.WORKERS_ENDED.collect()}
     for number, report in reports.items():
         for one in report.metrics:
@@ -139,7 +140,7 @@ def _together(reports: Mapping[int, Report]) -> list[Metric]:
 
 
 class _Worker:
-    """One of them, in one process after the other. ``listening`` is done when the first of these listens."""
+    """One worker, in one process after the other. ``listening`` is done when the first of these listens."""
 
     def __init__(self, config: Config, setup: Setup, number: int) -> None:
         self._loop = asyncio.get_running_loop()
@@ -152,7 +153,7 @@ class _Worker:
         self._answer: asyncio.Future[Report] | None = None
 
     async def run(self) -> int:
-        """Run it, and another one for each that ends before ``stop``; the exit code of the last."""
+        """Run a process, and another for each that ends before ``stop``; return the exit code of the last."""
         pause = PAUSE
         while True:
             code, error = await self._process()
@@ -177,33 +178,33 @@ class _Worker:
     def stop(self, why: str) -> None:
         if not self._stop.done():
             self._stop.set_result(why)
-            self._tell("stop", why)
+            self._order("stop", why)
 
     def hurry(self) -> None:
-        self._tell("hurry")
+        self._order("hurry")
 
     async def report(self) -> Report | None:
-        """How it is; None: it does not say."""
+        """Return the worker's report; None: it does not answer."""
         if self._answer is None or self._answer.done():
             self._answer = self._loop.create_future()
-            self._tell("report")
+            self._order("report")
         answer = self._answer
         await asyncio.wait([answer], timeout=ANSWER)
         return answer.result() if answer.done() and not answer.cancelled() else None
 
     async def _process(self) -> tuple[int, LogsinkError]:
-        """One process, to its end: its exit code, and what that means."""
+        """Run one process to its end; return its exit code, and an error that explains it."""
         context = get_context("spawn")
         self._pipe, theirs = context.Pipe()
         process = context.Process(target=work, args=(theirs, self._config, self._setup, self.number))
-        resource_tracker.ensure_running()  # which lets them come when it has begun
-        with _kept(STOPPING):
+        resource_tracker.ensure_running()  # here, because it unblocks signals when it starts
+        with _blocked(STOPPING):
             process.start()
         theirs.close()
         self._gone = self._loop.create_future()
-        self._loop.add_reader(self._pipe.fileno(), self._heed, self._pipe)
+        self._loop.add_reader(self._pipe.fileno(), self._receive_message, self._pipe)
         if self.stopping:
-            self._tell("stop", self._stop.result())
+            self._order("stop", self._stop.result())
         failed = await self._gone
         self._loop.remove_reader(self._pipe.fileno())
         if self._answer is not None:
@@ -212,11 +213,11 @@ class _Worker:
         self._pipe = None
         process.join()
         code = process.exitcode or 0
-        message, hint = failed or (f"it ended with {_how(code)}", "")
+        message, hint = failed or (f"it ended with {_ending(code)}", "")
         return code, LogsinkError(message, hint=hint)
 
-    def _heed(self, pipe: Connection) -> None:
-        """Take what it tells."""
+    def _receive_message(self, pipe: Connection) -> None:
+        """Take what the worker has sent."""
         try:
             told = pipe.recv()
         except (EOFError, OSError):
@@ -231,15 +232,15 @@ class _Worker:
             case Failed() | None if not self._gone.done():
                 self._gone.set_result(told)
 
-    def _tell(self, order: str, why: str = "") -> None:
+    def _order(self, order: str, why: str = "") -> None:
         if self._pipe is not None:
-            with suppress(OSError):  # it is gone, which will be seen
+            with suppress(OSError):  # the worker is gone, which `_receive_message` finds out
                 self._pipe.send((order, why))
 
 
 @contextmanager
-def _kept(signals: frozenset[signal.Signals]) -> Iterator[None]:
-    """Have these wait meanwhile, and, in a process that begins meanwhile, until it lets them come."""
+def _blocked(signals: frozenset[signal.Signals]) -> Iterator[None]:
+    """Block these signals meanwhile; a process that is started meanwhile begins with them blocked."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         yield
@@ -247,15 +248,17 @@ def _kept(signals: frozenset[signal.Signals]) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _how(code: int) -> str:
+def _ending(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
 def work(pipe: Connection, config: Config, setup: Setup, number: int) -> NoReturn:
-    """A worker's whole life, in a process of its own."""
+    """Run a worker, in a process of its own, to its end; never returns."""
     import uvloop
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for all of its processes: we are told
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches all processes of a terminal; this one gets an order to stop
     setup(number)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -269,8 +272,8 @@ def work(pipe: Connection, config: Config, setup: Setup, number: int) -> NoRetur
 
 
 async def _receive(pipe: Connection, config: Config) -> int:
-    """Run a receiver that is stopped by SIGTERM, by who holds the other end of ``pipe``, and when that is gone."""
-    from logsink.receiver.receiver import Receiver  # 0.4 s that the first process need not wait for
+    """Run a receiver until SIGTERM, until the process at the other end of ``pipe`` orders to stop, or until that is gone."""
+    from logsink.receiver.receiver import Receiver  # 0.4 s of imports that the process of ``Workers`` does without
 
     loop = asyncio.get_running_loop()
     receiver = Receiver(
@@ -279,7 +282,7 @@ async def _receive(pipe: Connection, config: Config) -> int:
         ports=Ports(config.listen, member=True),
     )
 
-    def heed() -> None:
+    def obey() -> None:
         try:
             order, why = pipe.recv()
         except (EOFError, OSError):
@@ -292,7 +295,7 @@ async def _receive(pipe: Connection, config: Config) -> int:
         else:
             pipe.send(receiver.report())
 
-    loop.add_reader(pipe.fileno(), heed)
+    loop.add_reader(pipe.fileno(), obey)
     loop.add_signal_handler(signal.SIGTERM, receiver.stop, "SIGTERM")
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     return await receiver.run()
