@@ -1,6 +1,7 @@
-"""The conditions there are. A null value meets none of them but ``Not``.
+"""The kinds of conditions on the values of a column. A null value meets none of them but ``Not`` and ``ExactlyOneOf``.
 
-``ArgumentError`` when one is made of something that cannot be used: a glob that means nothing, a pattern that RE2 refuses.
+``str`` describes a condition to people, for ``--explain``. Making one of a glob or pattern that cannot be used raises
+``ArgumentError``.
 """
 
 from __future__ import annotations
@@ -21,14 +22,13 @@ from logsink.query.request.literals import literals
 
 
 class Between(NamedTuple):
-    """A number or instant in ``[low, high)``; None is open."""
+    """The value is a number or instant in ``[low, high)``; None leaves that end open."""
 
     column: str
     low: int | None
     high: int | None
 
     def __str__(self) -> str:
-        """As people say it; so of all of them."""
         low, high = (
             None if end is None else instant_text(end) if self.column == "time" else end
             for end in (self.low, self.high)
@@ -67,7 +67,10 @@ class Between(NamedTuple):
 
 
 class InSpans(NamedTuple):
-    """A number or instant in one of several spans ``[lows[i], highs[i]]``, in order and apart: ``of`` makes them so."""
+    """The value is a number or instant in one of several spans ``[lows[i], highs[i]]``.
+
+    The spans are in order, and none touches the next one: make the condition with ``of``.
+    """
 
     column: str
     lows: Int64
@@ -75,7 +78,7 @@ class InSpans(NamedTuple):
 
     @classmethod
     def of(cls, column: str, lows: Int64, highs: Int64) -> InSpans:
-        """Any spans, at least one."""
+        """Return the condition for any spans, at least one, in any order; those that overlap become one."""
         order = np.argsort(lows, kind="stable")
         lows, reached = lows[order], np.maximum.accumulate(highs[order])
         begins = np.flatnonzero(np.append(True, lows[1:] > reached[:-1]))
@@ -102,14 +105,14 @@ class InSpans(NamedTuple):
 
 
 class ExactlyOneOf(NamedTuple):
-    """One of these values, exactly; null is one where it is among them."""
+    """The value is one of ``values``, which are no globs; None stands for null."""
 
     column: str
     values: tuple[str | None, ...]
 
     def mask(self, values: pa.Array) -> Mask:
-        wanted = pa.array(self.values, pa.string())
-        found = mapped(values, lambda plain: pc.is_in(plain, value_set=wanted.drop_null()))
+        known = pa.array(self.values, pa.string()).drop_null()
+        found = mapped(values, lambda plain: pc.is_in(plain, value_set=known))
         return found | np.asarray(values.is_null()) if None in self.values else found
 
     def verdict(self, bounds: Bounds) -> Verdict:
@@ -125,10 +128,7 @@ class ExactlyOneOf(NamedTuple):
 
 
 class OneOf:
-    """A string that one of these globs matches whole, case-sensitive: ``*``, ``?``, ``[abc]``, ``[!a-z]``.
-
-    ``ArgumentError`` when a glob means nothing.
-    """
+    """The value is a string that one of ``globs`` matches (see ``request.globs``)."""
 
     def __init__(self, column: str, globs: tuple[str, ...]) -> None:
         for glob in globs:
@@ -163,13 +163,14 @@ class OneOf:
 
 
 _GAP = r"[^\pL\pN_]"
-"""What is no part of a word; RE2's ``\\b`` knows ASCII alone."""
+"""A character that is no part of a word; RE2's ``\\b`` knows the words of ASCII alone."""
 
 
 class Holds:
-    """A string that holds one of these patterns anywhere, or as whole ``words``: text as it is, or RE2 regular expressions.
+    """The value is a string that holds a match of one of ``patterns``, anywhere.
 
-    ``ArgumentError`` for what RE2 refuses.
+    ``patterns`` are text, or with ``regex`` expressions of RE2. With ``ignore_case`` letters match in either case, for all of
+    Unicode; with ``words`` a match is no part of a longer word.
     """
 
     def __init__(
@@ -193,7 +194,7 @@ class Holds:
 
     @property
     def matched(self) -> str:
-        """An RE2 expression for the text that matches, to highlight it; with ``words`` by ASCII's notion of a word."""
+        """An RE2 expression for the text that matches, to highlight it; with ``words``, words are those of ASCII."""
         parts = self.patterns if self.regex else tuple(map(escape, self.patterns))
         joined = "|".join(rf"\b(?:{part})\b" if self.words else f"(?:{part})" for part in parts)
         return f"(?i:{joined})" if self.ignore_case else joined
@@ -221,7 +222,7 @@ class Holds:
 
 
 class OneOfNumbers(NamedTuple):
-    """One of these numbers."""
+    """The value is one of ``numbers``."""
 
     column: str
     numbers: tuple[int, ...]
@@ -245,7 +246,7 @@ class OneOfNumbers(NamedTuple):
 
 
 class Flagged(NamedTuple):
-    """A number that has all of these bits."""
+    """The value is a number that has all of these ``bits``: flags (``logsink.flags``)."""
 
     column: str
     bits: int
@@ -266,7 +267,7 @@ class Flagged(NamedTuple):
 
 
 class Not(NamedTuple):
-    """What ``condition`` is not met by: a null value, too."""
+    """The value does not meet ``condition``; a null value does not, either."""
 
     condition: Condition
 
@@ -289,10 +290,10 @@ class Not(NamedTuple):
 
 
 class Parameter:
-    """Structured data with a parameter ``[ID.]KEY`` whose value a glob matches whole (RFC 5424, 6.3).
+    """The value is structured data with a parameter ``name`` whose value the glob ``value`` matches (RFC 5424, 6.3).
 
-    ID is an SD-ID, with or without its enterprise number. Values without quotes (VMware) count too. ``ArgumentError`` for a
-    glob that means nothing.
+    ``name`` is ``KEY`` or ``ID.KEY``; ID is an SD-ID, with or without its enterprise number. Values without quotes count, too:
+    VMware sends them.
     """
 
     def __init__(self, name: str, value: str, column: str = "structured_data") -> None:
@@ -307,7 +308,7 @@ class Parameter:
 
     @classmethod
     def parse(cls, text: str) -> Parameter:
-        """Of ``[ID.]KEY=VALUE``."""
+        """Return the condition that ``[ID.]KEY=GLOB`` means. ``ArgumentError`` for other text."""
         name, equals, value = text.partition("=")
         if not (name and equals):
             hint = "write [ID.]KEY=VALUE, such as request=4711 or meta.user='ro*'"
@@ -328,29 +329,34 @@ class Parameter:
 
 
 _NAME = r'[^ =\]"]+'
+"""An SD-NAME (RFC 5424, 6.3), as an expression; so are the next two: a character of a quoted value, and the value."""
+
 _CHARACTER = r'(?:[^"\\\]]|\\.)'
 _VALUE = rf'"{_CHARACTER}*"'
 
 
 def _quoted(text: str) -> str:
-    """As it stands between quotes in structured data (RFC 5424, 6.3.3)."""
+    """Return the expression for text between quotes in structured data, where some characters are escaped (RFC 5424, 6.3.3)."""
     return escape("".join(rf"\{c}" if c in '"\\]' else c for c in text))
 
 
 def instant_text(microseconds: int) -> str:
-    """An instant as it stands in the description of a condition."""
+    """Return an instant, in microseconds since the epoch, as descriptions show it."""
     return str(np.datetime64(microseconds, "us")) + "Z"
 
 
 def _as_needles(texts: Sequence[str]) -> Sequence[Needles]:
-    """What is there when a value holds one of ``texts``. U+FFFD may stand for any bytes of a frame, '' says nothing."""
+    """Return the needles of values that hold one of ``texts``.
+
+    There are none where a text is empty, or has U+FFFD, which may stand for any bytes of the frame.
+    """
     if any(not text or "\ufffd" in text for text in texts):
         return ()
     return [[text.encode() for text in texts]]
 
 
 def check_pattern(shown: str, pattern: str, kind: str) -> None:
-    """Raise ``ArgumentError`` for a pattern that RE2 refuses: a ``kind`` of pattern, written as ``shown``."""
+    """Raise ``ArgumentError`` when RE2 refuses ``pattern``, which is of this ``kind`` and was written as ``shown``."""
     try:
         pc.match_substring_regex(pa.array([""]), pattern)
     except pa.ArrowInvalid as error:

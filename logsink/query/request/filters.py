@@ -1,7 +1,8 @@
-"""What a row must be to be found: conditions on single columns, all of which must hold.
+"""Filters: conditions on single columns, all of which a row must meet.
 
-A condition is asked two things. ``mask``: which of these values meet it. ``verdict``: given bounds from the table's log or a
-file's footer, can a row meet it at all, or do all of them; that is how files and row groups are passed over unread.
+A condition answers three questions. ``mask``: which of these values meet it? ``verdict``: given bounds of a column from the
+table's log or a file's footer, can any row meet it, or do all rows? So files and row groups are passed over unread.
+``needles``: which bytes does every value that meets it contain? So values and frames are passed over undecoded.
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ from logsink.query.request.globs import escape
 
 
 class Verdict(enum.Enum):
-    """What bounds say of the rows within them."""
+    """How many of the rows within some bounds meet a condition."""
 
     NONE = enum.auto()
-    SOME = enum.auto()  # or unknown
+    SOME = enum.auto()  # or that is not known
     ALL = enum.auto()
 
 
 class Bounds(NamedTuple):
-    """Least and greatest value of a column, and its nulls; None where unknown. The bounds need not be reached."""
+    """Bounds of the values of a column, and how many of them are null; None where that is not known.
+
+    No value is less than ``low`` or greater than ``high``; a value need not equal them.
+    """
 
     low: Any = None
     high: Any = None
@@ -36,35 +40,39 @@ class Bounds(NamedTuple):
 
 
 UNKNOWN = Bounds()
+"""The bounds of a column about which nothing is known."""
 
 Needles = Sequence[bytes]
-"""Byte strings of which at least one is there."""
+"""Alternatives: byte strings of which a value contains at least one."""
 
 
 class Condition(Protocol):
-    """A test of one column."""
+    """A condition on the values of one column."""
 
     @property
     def column(self) -> str:
-        """The column it looks at."""
+        """The column that it looks at."""
 
     def mask(self, values: pa.Array) -> Mask:
-        """Which values meet it: bool[n]. ``values`` may be dictionary-encoded."""
+        """Return which values meet it: bool[n]. ``values`` may be dictionary-encoded."""
 
     def verdict(self, bounds: Bounds) -> Verdict:
-        """What ``bounds`` of the column say."""
+        """Return what ``bounds`` of the column say about its rows."""
 
     def needles(self) -> Sequence[Needles]:
-        """What the bytes of any value that meets it hold; empty when nothing can be said."""
+        """Return what the bytes of every value that meets it contain: at least one byte string of each element.
+
+        Empty when nothing is known. A value may contain them and not meet the condition.
+        """
 
 
 class Filter(NamedTuple):
-    """Rows that meet every one of ``conditions``."""
+    """The conditions that a row must meet, all of them."""
 
     conditions: tuple[Condition, ...] = ()
 
     def within(self, bounds: Callable[[str], Bounds]) -> Filter | None:
-        """What is left to be tested for rows within these bounds; None when no row can meet it."""
+        """Return what is left to be tested of rows within these bounds, by column; None when no row can meet the filter."""
         left = []
         for condition in self.conditions:
             verdict = condition.verdict(bounds(condition.column))
@@ -75,20 +83,23 @@ class Filter(NamedTuple):
         return Filter(tuple(left))
 
     def columns(self) -> tuple[str, ...]:
-        """The columns it looks at, each once."""
+        """Return the columns that the conditions look at, each once."""
         return tuple(dict.fromkeys(condition.column for condition in self.conditions))
 
     def split(self, column: str) -> tuple[Filter, Filter]:
-        """The conditions on other columns, and those on ``column``."""
+        """Return the conditions on other columns, and those on ``column``."""
         on = tuple(c for c in self.conditions if c.column == column)
         return Filter(tuple(c for c in self.conditions if c.column != column)), Filter(on)
 
     def needles(self) -> Sequence[Needles]:
-        """What the values of any row that meets it hold, in whichever of the columns."""
+        """Return what every row that meets the filter contains, in any of the columns: see ``Condition.needles``."""
         return [needles for condition in self.conditions for needles in condition.needles()]
 
     def in_frames(self) -> Sequence[Needles]:
-        """What the frame of any row that meets it holds. Sender and transport, for example, do not stand there."""
+        """Return what the frame of every row that meets the filter contains.
+
+        Columns that do not stand in the frame, such as sender and transport, say nothing.
+        """
         return [
             needles
             for condition in self.conditions
@@ -97,7 +108,7 @@ class Filter(NamedTuple):
         ]
 
     def mask(self, rows: pa.Table | pa.RecordBatch) -> Mask:
-        """Which rows meet it: bool[n]. Each column is one chunk."""
+        """Return which rows meet the filter: bool[n]."""
         found = np.ones(rows.num_rows, np.bool_)
         for condition in self.conditions:
             if not found.any():
@@ -110,7 +121,7 @@ class Filter(NamedTuple):
         return found
 
     def candidates(self, frames: pa.Array) -> Mask:
-        """Which of these raw frames (binary) can give a row that meets it, judged by their bytes alone: bool[n]."""
+        """Return which raw frames (binary) may give a row that meets the filter, judged by their bytes alone: bool[n]."""
         found = np.ones(len(frames), np.bool_)
         for needles in self.in_frames():
             pattern = b"|".join(map(latin_needle, needles))
@@ -119,18 +130,19 @@ class Filter(NamedTuple):
 
 
 EVERYTHING = Filter()
+"""The filter that every row meets."""
 
 
 def _escaped(needles: Needles) -> bool:
-    """Whether any of these stands in structured data otherwise than as it is."""
-    return any(octet in needle for octet in ESCAPED_BYTES for needle in needles)
+    """Return whether a needle has a byte that structured data escapes."""
+    return any(byte in needle for byte in ESCAPED_BYTES for needle in needles)
 
 
 def any_needle(needles: Needles) -> str:
-    """Any of the needles as a pattern over strings."""
+    """Return the expression, over strings, that matches any of the needles."""
     return "|".join(escape(needle.decode()) for needle in needles)
 
 
 def latin_needle(needle: bytes) -> bytes:
-    """The needle as a pattern over bytes: Arrow has RE2 read both as Latin-1 when the values are binary."""
+    """Return the expression, over bytes, that matches a needle: for binary values Arrow has RE2 read both as Latin-1."""
     return escape(needle.decode("latin-1")).encode("latin-1")

@@ -1,4 +1,4 @@
-"""What every match of a regular expression holds as it stands: texts whose absence says that there is no match."""
+"""Literal texts of a regular expression: a value without one of them holds no match, which is cheaper to find out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 _ATOM: Final = re.compile(
     r"""
-      (?P<unknown> \\[pPxQ] | \\[0-9] | \(\?(?!:|P?<) | \| )  # may change the meaning of what follows, or is an alternative
+      (?P<unknown> \\[pPxQ] | \\[0-9] | \(\?(?!:|P?<) | \| )  # changes the meaning of what follows, or is an alternative
     | \\(?P<escaped> [^A-Za-z0-9] )
     | \\.
     | (?P<open> \( ) | (?P<close> \) )
@@ -20,24 +20,24 @@ _ATOM: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-"""One piece of an expression in the syntax of RE2. A ``{`` that is no repetition is itself."""
+"""One piece of an expression in the syntax of RE2. A ``{`` that begins no repetition is itself."""
 
 
 def literals(pattern: str) -> Sequence[str]:
-    """Texts that every match of ``pattern`` holds, the longest first; none where that is not obvious.
+    """Return texts that every match of ``pattern`` contains, the longest first; none where that is not obvious.
 
-    ``pattern`` is one that RE2 takes. Only what stands outside of groups is looked at.
+    ``pattern`` is one that RE2 accepts. Texts inside of groups are left out.
     """
     runs, depth = [""], 0
     for atom in _ATOM.finditer(pattern):
-        if atom["unknown"]:
+        if atom["unknown"]:  # within a group it concerns the group alone
             if depth and atom["unknown"] == "|":
                 continue
             return []
         if depth or atom["open"] or atom["close"]:
             depth += bool(atom["open"]) - bool(atom["close"])
             runs.append("")
-        elif atom["optional"]:
+        elif atom["optional"]:  # the character before it may be absent
             runs[-1] = runs[-1][:-1]
             runs.append("")
         elif text := atom["plain"] or atom["escaped"]:

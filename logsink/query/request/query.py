@@ -1,4 +1,4 @@
-"""What is asked of a store: ``Query``."""
+"""A query: which rows to find, and which part of them to return in which order."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from logsink.query.request.filters import EVERYTHING, Filter
 
 
 class Query(NamedTuple):
-    """What to find and how to hand it out.
+    """Which rows to find, and what to return of them.
 
-    filter    what a row must be
-    columns   columns wanted; those of the order (``merge.ROW_KEY``) always come too
-    limit     only the newest so many; None: all
-    reverse   newest first
-    sort      by the message's own ``time``, or by when it was ``received``: the newest are the last of that order
-    dedupe    without rows that are probably copies (see ``dedupe``); the limit counts what is left
+    filter    the conditions that a row must meet
+    columns   the columns to return; those of the order (``order.merge.ROW_KEY``) are always returned, too
+    limit     the most rows to return, which are the newest ones; None: no limit
+    reverse   whether the newest rows come first, instead of last
+    dedupe    whether rows are left out that are probably copies (``order.dedupe``); the limit counts what is left
+    sort      the order, and what is newest: by the message's own ``time``, or by when it was ``received``
     """
 
     filter: Filter = EVERYTHING
