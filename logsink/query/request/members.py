@@ -1,12 +1,12 @@
-"""Members of messages that are JSON or logfmt: conditions on them, and columns made of them, when a query runs.
+"""Members of messages that are JSON or logfmt: conditions on them, and columns that are made of them while a query runs.
 
 A member is named by a path: ``user.name``, ``items[0].id``, ``.status``; a name with dots or operators stands in double quotes.
-A dot goes into an object; a key that holds the dots itself (``{"user.name": ...}``) is found as well, and so is JSON inside of
+A dot enters an object. A key that contains the dots itself (``{"user.name": ...}``) is found as well, and so is JSON inside of
 a string. A path through an array, or to one, means each of its elements.
 
 The JSON of a message is its objects, wherever they begin (``@cee: {...}``, ``INFO request done {...}``), or an array that is
-the whole message; the first that has the member counts. ``key=value`` pairs, whose values may be quoted, are looked for in the
-text around them.
+the whole message; the first object that has the member counts. ``key=value`` pairs, whose values may be quoted, are looked for
+in the text around the objects.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ Step = str | int
 """A key of an object, or an index of an array."""
 
 _TRIES = 16
-"""Places in a message where JSON may begin that are tried."""
+"""The most places in a message that are tried as the beginning of JSON."""
 
-_DEEPEST = 64
-"""Arrays within arrays that a path goes through."""
+_MOST_ARRAYS = 64
+"""The most arrays, one within the other, that a path goes through."""
 
 _TOO_DEEP = '"..."'
-"""What stands for a value that is nested too deeply to be written."""
+"""The text of a value that is nested too deeply to be written."""
 
 _STEP = re.compile(r'"(?P<quoted>(?:[^"\\]|\\.)+)"|\[(?P<index>-?[0-9]{1,9})\]|(?P<plain>[^."\[\]]+)|(?P<dot>\.)')
 _TEST = re.compile(
@@ -48,16 +48,27 @@ _TEST = re.compile(
     re.DOTALL,
 )
 _BEGIN = re.compile(r'\{\s*["}]')
-_PAIR = (
-    re.compile(  # a key begins where a word does: tried at each letter, one word of 40 KB (base64) took twelve seconds
-        r"""(?<![^\s=",;{}()\[\]])([^\s=",;{}()\[\]]++)=(?:"((?:[^"\\]|\\.)*)"|'([^'=]*)'|([^\s"][^\s]*|))"""
-    )
+"""The beginning of an object in JSON."""
+
+_PAIR = re.compile(
+    r"""(?<![^\s=",;{}()\[\]])([^\s=",;{}()\[\]]++)=(?:"((?:[^"\\]|\\.)*)"|'([^'=]*)'|([^\s"][^\s]*|))"""
 )
+"""A ``key=value`` pair, with groups for the key and for a value in double quotes, in single quotes, and plain.
+
+A key begins where a word does: when every letter was tried, one word of 40 KB (base64) took twelve seconds.
+"""
+
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)
+
 _PLAIN = re.compile(r"[A-Za-z0-9_ -]+")
+"""Characters that JSON writes as they are, or as an escape with ``\\u``."""
+
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r"}
+
 _DECODER = json.JSONDecoder()
+"""Python's own reader, which tells where a document ends."""
+
 _ORDERS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -67,14 +78,14 @@ _ORDERS: Final[dict[str, Callable[[Any, Any], bool]]] = {
 
 
 class Path:
-    """Where a member is. ``ArgumentError`` for text that names none."""
+    """The path of a member, made of its text. ``ArgumentError`` for text that names none."""
 
     def __init__(self, text: str) -> None:
         self.text = text.removeprefix(".")
         self.steps = tuple(_steps(self.text))
 
     def needles(self) -> Sequence[Needles]:
-        """What the bytes of a message that has this member hold; keys of JSON may be written with escapes."""
+        """Return what the bytes of every message that has this member contain; JSON may write keys with escapes."""
         found = list[Needles]()
         for step in self.steps:
             for part in step.split(".") if isinstance(step, str) else ():
@@ -82,11 +93,14 @@ class Path:
         return found
 
     def values(self, message: str) -> list[Any]:
-        """The values that the message has there; none when it has no such member."""
+        """Return the values of the member in a message; none when the message does not have it."""
         return self.within(*find_documents(message))
 
     def within(self, documents: Sequence[Any], around: str) -> list[Any]:
-        """The values in what ``find_documents`` makes of a message: of the first document that has any, else of the text."""
+        """Return the values of the member in what ``find_documents`` returns for a message.
+
+        They are those of the first document that has any, else those of the text around the documents.
+        """
         for document in documents:
             if found := list(_members(document, self.steps)):
                 return found
@@ -94,17 +108,17 @@ class Path:
 
 
 class MemberTest(NamedTuple):
-    """What one member must be. ``operator`` is '' where it must only be there."""
+    """A test of one member. ``operator`` is one of ``= != < <= > >= ~ !~``, '' (the member is there) or ``!`` (it is not)."""
 
     path: Path
     operator: str
     value: str
     quoted: bool = False
-    """Whether ``value`` was written in double quotes: then it is text."""
+    """Whether ``value`` was written in double quotes: then it is compared as text."""
 
     @classmethod
     def parse(cls, text: str) -> MemberTest:
-        """Of ``PATH`` or ``PATH OPERATOR VALUE``. ``ArgumentError``."""
+        """Return the test that ``PATH``, ``!PATH`` or ``PATH OPERATOR VALUE`` means. ``ArgumentError`` for other text."""
         found = _TEST.fullmatch(text)
         if found is None or (found["not"] and found["operator"]):
             raise ArgumentError(f"cannot read {text!r} as a condition on JSON", hint=HINT)
@@ -122,14 +136,14 @@ class MemberTest(NamedTuple):
         return f"{self.path.text}{self.operator}{self.value}" if self.operator != "!" else f"!{self.path.text}"
 
     def needles(self) -> Sequence[Needles]:
-        """As of a condition."""
+        """Return what every message that passes the test contains: see ``Condition.needles``."""
         if self.operator == "!":
             return ()
         exact = self.operator == "=" and _number(self.value) is None
         return [*self.path.needles(), *(_needles(self.value) if exact else ())]
 
     def mask(self, members: Sequence[list[Any]]) -> Mask:
-        """Which rows meet it, of each of which the values of the member are given: bool[n]."""
+        """Return which rows pass the test, by the values that each row has of the member: bool[n]."""
         there = np.fromiter(map(bool, members), np.bool_, len(members))
         if self.operator in ("", "!"):
             return there if not self.operator else ~there
@@ -167,7 +181,7 @@ class MemberTest(NamedTuple):
 
 
 class Members:
-    """Messages whose members meet all of ``tests``; each message that can meet them is parsed once."""
+    """The value is a message whose members pass all of ``tests``; each message that may pass them is parsed once."""
 
     column = "message"
 
@@ -182,7 +196,7 @@ class Members:
         for needles in self.needles():
             found &= as_mask(pc.match_substring_regex(values, any_needle(needles)))
         messages = values.filter(as_array(found)).to_pylist()
-        members = _every([test.path for test in self.tests], messages)
+        members = _values_by_path([test.path for test in self.tests], messages)
         met = np.ones(len(messages), np.bool_)
         for test, column in zip(self.tests, members, strict=True):
             met &= test.mask(column)
@@ -197,40 +211,40 @@ class Members:
 
 
 def is_member(name: str) -> bool:
-    """Whether the name of a column is that of a member: it begins with a dot."""
+    """Return whether the name of a column is that of a member, which begins with a dot."""
     return name.startswith(".") and len(name) > 1
 
 
 def source_columns(names: Sequence[str]) -> tuple[str, ...]:
-    """The columns of the archive that these columns are made of, each once."""
+    """Return the columns of the archive that these columns are made of, each once."""
     return tuple(dict.fromkeys("message" if is_member(name) else name for name in names))
 
 
 def add_member_columns(rows: pa.Table, names: Sequence[str], *, as_json: bool = False) -> pa.Table:
-    """``rows`` with a column for each of ``names`` that is a member; null where a message does not have it.
+    """Return ``rows`` with a column for each of ``names`` that is a member; null where a message does not have it.
 
-    Its values are text, or JSON with ``as_json``; of several (in an array that the path goes through) the first.
+    Values are text, or JSON with ``as_json``. Where a path goes through an array, the value is that of its first element.
     """
-    wanted = [name for name in dict.fromkeys(names) if is_member(name)]
-    if not wanted:
+    members = [name for name in dict.fromkeys(names) if is_member(name)]
+    if not members:
         return rows
-    paths = [Path(name) for name in wanted]
+    paths = [Path(name) for name in members]
     messages = one_chunk(rows.column("message"))
-    there = np.asarray(messages.is_valid())
+    parsed = np.asarray(messages.is_valid())
     if len(paths) == 1:
         for needles in paths[0].needles():
-            there &= as_mask(pc.match_substring_regex(messages, any_needle(needles)))
-    members = _every(paths, messages.filter(as_array(there)).to_pylist())
+            parsed &= as_mask(pc.match_substring_regex(messages, any_needle(needles)))
+    columns = _values_by_path(paths, messages.filter(as_array(parsed)).to_pylist())
     show = _as_json if as_json else as_text
-    for name, column in zip(wanted, members, strict=True):
+    for name, column in zip(members, columns, strict=True):
         values = np.full(rows.num_rows, None, object)
-        values[there] = [show(found[0]) if found else None for found in column]
+        values[parsed] = [show(found[0]) if found else None for found in column]
         rows = rows.append_column(name, pa.array(values.tolist(), pa.string()))
     return rows
 
 
 def find_documents(message: str) -> tuple[list[Any], str]:
-    """The JSON documents in a message, and the text around them."""
+    """Return the JSON documents in a message, and the text around them."""
     text = message.strip()
     if text[:1] in ("{", "["):
         try:
@@ -252,18 +266,18 @@ def find_documents(message: str) -> tuple[list[Any], str]:
 
 
 def as_text(value: Any) -> str:
-    """A value as it is compared and shown: strings as they are, all else as JSON writes it."""
-    return _whole(value) if isinstance(value, str) else _as_json(value)
+    """Return a value as it is compared and shown: a string as it is, anything else as JSON."""
+    return _encodable(value) if isinstance(value, str) else _as_json(value)
 
 
 def number_first(value: Any) -> tuple[bool, Any]:
-    """A key that sorts numbers, and text that reads as one, before other text."""
+    """Return a sort key by which numbers, and text that reads as one, come before other text."""
     number = _number(value)
     return number is None, value if number is None else number
 
 
-def _every(paths: Sequence[Path], messages: Sequence[str]) -> list[list[list[Any]]]:
-    """For each path the values that each message has there."""
+def _values_by_path(paths: Sequence[Path], messages: Sequence[str]) -> list[list[list[Any]]]:
+    """Return for each path the values that each message has of its member."""
     columns: list[list[list[Any]]] = [[] for _ in paths]
     for message in messages:
         documents, around = find_documents(message)
@@ -273,11 +287,11 @@ def _every(paths: Sequence[Path], messages: Sequence[str]) -> list[list[list[Any
 
 
 def _members(value: Any, steps: tuple[Step, ...], arrays: int = 0) -> Iterator[Any]:
-    """Yield the values at ``steps`` below ``value``, which stands in so many ``arrays``."""
+    """Yield the values at ``steps`` below ``value``; the path has gone through so many ``arrays`` to reach it."""
     if not steps:
         yield value
         return
-    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):  # JSON inside of a string
         try:
             value = orjson.loads(value)
         except ValueError:
@@ -288,10 +302,11 @@ def _members(value: Any, steps: tuple[Step, ...], arrays: int = 0) -> Iterator[A
         if index is not None:
             if -len(value) <= index < len(value):
                 yield from _members(value[index], steps[1:])
-        elif arrays < _DEEPEST:
+        elif arrays < _MOST_ARRAYS:
             for element in value:
                 yield from _members(element, steps, arrays + 1)
     elif isinstance(value, dict):
+        # A key may contain dots itself, so that it takes several steps of the path: try each number of steps.
         keys = next((count for count, step in enumerate(steps) if not isinstance(step, str)), len(steps))
         for count in range(1, keys + 1):
             key = ".".join(map(str, steps[:count])) if count > 1 else steps[0]
@@ -300,14 +315,14 @@ def _members(value: Any, steps: tuple[Step, ...], arrays: int = 0) -> Iterator[A
 
 
 def _pairs(text: str, steps: tuple[Step, ...]) -> list[Any]:
-    """The values of a key in ``key=value`` text."""
+    """Return the values of a key in ``key=value`` text; the key is the steps joined by dots."""
     key = ".".join(map(str, steps))
     if f"{key}=" not in text:
         return []
-    return [_of_pair(found) for found in _PAIR.finditer(text) if found[1] == key]
+    return [_pair_value(found) for found in _PAIR.finditer(text) if found[1] == key]
 
 
-def _of_pair(found: re.Match[str]) -> str:
+def _pair_value(found: re.Match[str]) -> str:
     _, double, single, plain = found.groups()
     if double is not None:
         return _unescaped(double)
@@ -319,7 +334,7 @@ def _elements(value: Any) -> Sequence[Any]:
 
 
 def _number(value: Any) -> int | float | None:
-    """A number, or text that reads as one."""
+    """Return a number, or the number that a text reads as; None for other values."""
     if isinstance(value, int | float):
         return None if isinstance(value, bool) else value
     if not isinstance(value, str) or len(value) > 40 or not _NUMBER.fullmatch(value):
@@ -335,13 +350,13 @@ def _as_json(value: Any) -> str:
         ValueError,
     ):  # lone surrogates, numbers that only Python's own reader takes, or 255 levels and more
         try:
-            return _whole(json.dumps(value, separators=(",", ":")))
+            return _encodable(json.dumps(value, separators=(",", ":")))
         except RecursionError:
             return _TOO_DEEP
 
 
-def _whole(text: str) -> str:
-    """The text without lone surrogates, which UTF-8 does not have."""
+def _encodable(text: str) -> str:
+    """Return a text with its lone surrogates, which UTF-8 cannot encode, replaced."""
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 
@@ -350,21 +365,22 @@ def _unescaped(text: str) -> str:
 
 
 def _needles(text: str) -> Sequence[Needles]:
-    """The longest run of ``text`` that JSON writes as it is, or an escape (``\\u0061``) that may stand for a part of it."""
+    """Return needles: the longest run of ``text`` that JSON writes as it is, or an escape that may stand for part of it."""
     run = max(_PLAIN.findall(text), key=len, default="")
     return [[run.encode(), b"\\u"]] if run else ()
 
 
 def _steps(text: str) -> Iterator[Step]:
-    at, fresh = 0, True
+    """Yield the steps of a path. ``ArgumentError`` for text that is none: two dots in a row, or a dot at an end."""
+    at, behind_dot = 0, True
     while at < len(text):
         found = _STEP.match(text, at)
-        if found is None or (found.lastgroup == "dot" and (fresh or found.end() == len(text))):
+        if found is None or (found.lastgroup == "dot" and (behind_dot or found.end() == len(text))):
             break
         if found.lastgroup == "index":
             yield int(found["index"])
         elif found.lastgroup != "dot":
             yield _unescaped(found["quoted"]) if found["quoted"] else found["plain"].strip()
-        fresh, at = found.lastgroup == "dot", found.end()
+        behind_dot, at = found.lastgroup == "dot", found.end()
     if not text or at < len(text):
         raise ArgumentError(f"cannot read {text!r} as the path of a member", hint="write user.name or items[0].id")
