@@ -1,4 +1,4 @@
-"""SQL over the archive, on DuckDB: what a statement needs is read, and it sees nothing else."""
+"""A SQL statement run by DuckDB over the rows that it needs; it sees nothing else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pyarrow as pa
 
@@ -21,21 +21,25 @@ if TYPE_CHECKING:
     import duckdb
 
 ATTEMPTS = 5
-"""How often a statement runs anew because objects were removed beneath it."""
+"""Times that a statement is run while objects that it reads are removed by others."""
 
 MEMORY = "1GiB"
-"""What DuckDB may hold in memory; more goes to files that vanish with the process."""
+"""Memory that DuckDB may use; what does not fit goes to files in a temporary directory of the statement."""
+
+Result = TypeVar("Result")
 
 Read = Callable[[Query, pa.Schema], Iterator[pa.RecordBatch]]
-"""The rows that a query finds, in no order, in batches of a schema."""
+"""Yields the rows that a query finds, in any order, in batches of a schema."""
 
 _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "python_enable_replacements": False,
     "memory_limit": MEMORY,
 }
 _CONSUMED = "already been consumed"
+"""Part of DuckDB's error when a statement reads a stream of rows a second time."""
+
 _TABLE = re.compile(r"\b(?:logs|rows)\b", re.IGNORECASE)
-_ALL = re.compile(  # every column, without its name: stars, and rows as values
+_ALL_COLUMNS = re.compile(  # needs every column, without naming it: stars, and rows as values
     r"\*|\bcolumns\b|\bnatural\b|\bsummarize\b|\bdescribe\b|\bselect\s+logs\b|[(,]\s*logs\s*[,)]|,\s*logs\s+from\b",
     re.IGNORECASE,
 )
@@ -43,8 +47,10 @@ _SELECT = re.compile(r"\bselect\b", re.IGNORECASE)
 _COUNT_ALL = re.compile(r"count\s*\(\s*\*\s*\)", re.IGNORECASE)
 _EXPLAIN = re.compile(r"\s*explain(?:\s+analyze)?(?:\s*\([^)]*\))?\s", re.IGNORECASE)
 _READING = ("SELECT", "MULTI")
+"""Types of statements that only read; MULTI is a PIVOT."""
+
 _STRINGS = ("VARCHAR",)
-_TYPES: Final = {
+_COMPARABLE: Final = {
     "time": ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"),
     "date": ("DATE",),
     "severity": ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"),
@@ -52,68 +58,89 @@ _TYPES: Final = {
 
 
 def run(
-    statement: str, filter: Filter, zone: dt.tzinfo, read: Read, taken: Callable[[pa.RecordBatchReader], Any]
-) -> Any:
-    """What ``taken`` makes of the statement's result; its rows are there while it runs.
+    statement: str, filter: Filter, zone: dt.tzinfo, read: Read, consume: Callable[[pa.RecordBatchReader], Result]
+) -> Result:
+    """Run a statement over the rows that meet ``filter``, and return what ``consume`` makes of its result.
 
-    ``read`` is called for the rows that meet ``filter`` and that the statement's WHERE can want. ``ArgumentError`` for a
-    statement that cannot be run, and whatever ``read`` raises.
+    read      is called for the rows that meet ``filter`` and that the statement may need
+    zone      time zone of the session
+    consume   takes the result while the statement runs, since the rows of a large one exist one batch after the other. It is
+              called again, with a new result, when objects were removed while they were read
+
+    ``ArgumentError`` for a statement that does more than read, or that DuckDB cannot run; ``ConfigError`` without DuckDB;
+    ``Unavailable`` after ``ATTEMPTS``; and whatever ``read`` raises.
     """
     try:
         import duckdb
     except ImportError as error:
         raise ConfigError("cannot run SQL: DuckDB is not installed", hint="pip install 'logsink[sql]'") from error
-    kept = len(_TABLE.findall(statement)) > 1  # the rows are there to be read once, unless they are kept
+    # DuckDB can read a stream of rows once only. A statement that names the table again has them kept.
+    keep = len(_TABLE.findall(statement)) > 1
     for _ in range(ATTEMPTS):
-        trouble: list[BaseException] = []
+        raised: list[BaseException] = []
         try:
             with (
                 tempfile.TemporaryDirectory(prefix="logsink-sql-") as directory,
                 duckdb.connect(":memory:", config=_CONFIG | {"temp_directory": directory}) as connection,
             ):
-                _only_reads(connection, statement)
-                _set_zone(connection, zone)
-                connection.begin()  # in which now() stands still
-                tree = _tree(connection, statement)
-                named = needed(statement, where.columns(tree) if tree else None)
-                columns = tuple(name for name in named if name != "date")
-                limits = where.conditions(tree, _constants(connection)) if tree else ()
-                schema = pa.schema([FILE_SCHEMA.field(name) for name in columns])
-                query = Query(Filter((*filter.conditions, *limits)), columns)
-                rows = pa.RecordBatchReader.from_batches(schema, _noted(read(query, schema), trouble))
-                return taken(_started(connection, rows, statement, dated="date" in named, kept=kept))
+                rows, dated = _rows_for(connection, statement, filter, zone, read, raised)
+                return consume(_result(connection, rows, statement, dated=dated, keep=keep))
         except (duckdb.Error, pa.ArrowException, OSError) as error:
-            if trouble and isinstance(trouble[0], Moved):
+            if raised and isinstance(raised[0], Moved):
                 continue
-            if trouble:
-                raise trouble[0] from error
+            if raised:
+                raise raised[0] from error
             if isinstance(error, OSError):
                 raise
-            if _CONSUMED in str(error) and not kept:
-                kept = True
+            if _CONSUMED in str(error) and not keep:
+                keep = True
                 continue
             lines = [line for line in str(error).splitlines() if line.strip()]
             raise ArgumentError(f"cannot run this SQL: {lines[0] if lines else error}") from error
     raise Unavailable(f"cannot finish reading the rows of logs: objects were removed {ATTEMPTS} times over")
 
 
-def needed(statement: str, words: set[str] | None = None) -> tuple[str, ...]:
-    """The columns that a statement can look at: those whose names it holds, or all; ``date`` is made of ``received``.
+def _rows_for(
+    connection: duckdb.DuckDBPyConnection,
+    statement: str,
+    filter: Filter,
+    zone: dt.tzinfo,
+    read: Read,
+    raised: list[BaseException],
+) -> tuple[pa.RecordBatchReader, bool]:
+    """Return the rows that a statement needs, and whether it needs the column ``date``.
 
-    ``words``: the names of columns in it, where they are known; ``date`` is a type as well.
+    What ``read`` raises is appended to ``raised``.
+    """
+    _check_only_reads(connection, statement)
+    _set_zone(connection, zone)
+    connection.begin()  # so that now() is the same here as in the statement
+    tree = _tree(connection, statement)
+    needed = needed_columns(statement, where.columns(tree) if tree else None)
+    columns = tuple(name for name in needed if name != "date")
+    implied = where.conditions(tree, _constants(connection)) if tree else ()
+    schema = pa.schema([FILE_SCHEMA.field(name) for name in columns])
+    batches = read(Query(Filter((*filter.conditions, *implied)), columns), schema)
+    return pa.RecordBatchReader.from_batches(schema, _noting_errors(batches, raised)), "date" in needed
+
+
+def needed_columns(statement: str, references: set[str] | None = None) -> tuple[str, ...]:
+    """Return the columns that a statement can refer to: those whose names it contains, or all; ``date`` needs ``received``.
+
+    ``references``: the names of columns in its tree, where that is known, since ``date`` is also the name of a type.
     """
     rest = _COUNT_ALL.sub(" ", statement)
-    held = {word.lower() for word in re.findall(r"\w+", rest)}
-    named = tuple(name for name in FILE_SCHEMA.names if name in held)
-    if _ALL.search(rest) or not _SELECT.search(rest):
+    words = {word.lower() for word in re.findall(r"\w+", rest)}
+    named = tuple(name for name in FILE_SCHEMA.names if name in words)
+    if _ALL_COLUMNS.search(rest) or not _SELECT.search(rest):
         return ("date", *FILE_SCHEMA.names)
-    if "date" in (held if words is None else words):
+    if "date" in (words if references is None else references):
         named = ("date", *named) if "received" in named else ("date", "received", *named)
-    return named or ("severity",)
+    return named or ("severity",)  # the smallest column, for the number of rows
 
 
-def _only_reads(connection: duckdb.DuckDBPyConnection, statement: str) -> None:
-    """``ArgumentError`` unless it is one statement that only reads."""
+def _check_only_reads(connection: duckdb.DuckDBPyConnection, statement: str) -> None:
+    """Raise ``ArgumentError`` unless it is one statement that only reads."""
     explained = _EXPLAIN.match(statement)
     found = connection.extract_statements(statement[explained.end() :] if explained else statement)
     if len(found) != 1:
@@ -126,14 +153,14 @@ def _only_reads(connection: duckdb.DuckDBPyConnection, statement: str) -> None:
 
 
 def _set_zone(connection: duckdb.DuckDBPyConnection, zone: dt.tzinfo) -> None:
-    """Have the session's zone be this; DuckDB knows the machine's own by itself."""
+    """Set the session's time zone; DuckDB has the machine's own by itself."""
     name = "UTC" if zone is dt.UTC else getattr(zone, "key", None)
     if name is not None:
         connection.execute(f"SET TimeZone = '{name}'")
 
 
 def _tree(connection: duckdb.DuckDBPyConnection, statement: str) -> Any:
-    """The statement as DuckDB's parser has it; None for those that it does not give."""
+    """Return the tree of the statement from DuckDB's parser; None for a statement that DuckDB cannot serialise."""
     import duckdb
 
     explained = _EXPLAIN.match(statement)
@@ -147,7 +174,7 @@ def _tree(connection: duckdb.DuckDBPyConnection, statement: str) -> Any:
 
 
 def _constants(connection: duckdb.DuckDBPyConnection) -> where.Constant:
-    """Give constants their values as DuckDB compares them with a column, in microseconds where they are times."""
+    """Return a ``where.Constant`` that has DuckDB calculate the value of an expression."""
     import duckdb
 
     def one(statement: str, *values: str) -> Any:
@@ -155,7 +182,7 @@ def _constants(connection: duckdb.DuckDBPyConnection) -> where.Constant:
 
     def constant(expression: Any, column: str) -> int | str | None:
         literal = expression.get("class") == "CONSTANT"
-        kinds = _STRINGS if column in ("host", "app") else _TYPES["time" if column == "received" else column]
+        kinds = _STRINGS if column in ("host", "app") else _COMPARABLE["time" if column == "received" else column]
         shell = json.loads(one("SELECT json_serialize_sql('SELECT 1')"))
         shell["statements"][0]["node"]["select_list"] = [{**expression, "alias": ""}]
         try:
@@ -172,32 +199,36 @@ def _constants(connection: duckdb.DuckDBPyConnection) -> where.Constant:
                 value = one(f"SELECT epoch_us(v::{of}) FROM ({written}) t(v)")
         except (duckdb.Error, ValueError, TypeError):
             return None
-        return None if isinstance(value, int) and abs(value) > where.MOST else value
+        return None if isinstance(value, int) and abs(value) > where.FARTHEST else value
 
     return constant
 
 
-def _started(
-    connection: duckdb.DuckDBPyConnection, rows: pa.RecordBatchReader, statement: str, *, dated: bool, kept: bool
+def _result(
+    connection: duckdb.DuckDBPyConnection, rows: pa.RecordBatchReader, statement: str, *, dated: bool, keep: bool
 ) -> pa.RecordBatchReader:
-    """The result of a statement that sees ``rows`` as ``logs``, and nothing else. ``kept``: it may read them several times."""
+    """Return the result of a statement that sees ``rows`` as the table ``logs``, and nothing else.
+
+    dated   the table has a column ``date``
+    keep    the statement may read the rows several times
+    """
     connection.register("rows", rows)
     date = "CAST(timezone('UTC', received) AS DATE) AS date, " if dated else ""
-    connection.execute(f"CREATE TEMP {'TABLE' if kept else 'VIEW'} logs AS SELECT {date}* FROM rows")
+    connection.execute(f"CREATE TEMP {'TABLE' if keep else 'VIEW'} logs AS SELECT {date}* FROM rows")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     result: Any = connection.sql(statement)
     if result is None:
-        raise ArgumentError("cannot show what this SQL gives: no rows", hint="write SELECT ... FROM logs")
+        raise ArgumentError("cannot show the result of this SQL: it has no rows", hint="write SELECT ... FROM logs")
     reader = getattr(result, "to_arrow_reader", None) or result.fetch_arrow_reader  # the name before DuckDB 2
     found: pa.RecordBatchReader = reader()
     return found
 
 
-def _noted(source: Iterator[pa.RecordBatch], trouble: list[BaseException]) -> Iterator[pa.RecordBatch]:
-    """``source``; whoever consumes it hides what it raises."""
+def _noting_errors(source: Iterator[pa.RecordBatch], raised: list[BaseException]) -> Iterator[pa.RecordBatch]:
+    """Yield from ``source`` and append what it raises to ``raised``: DuckDB turns it into an error of its own."""
     try:
         yield from source
     except (LogsinkError, KeyboardInterrupt) as error:
-        trouble.append(error)
+        raised.append(error)
         raise

@@ -1,10 +1,21 @@
-"""What the ``WHERE`` of a SQL statement says of the rows of ``logs``, as conditions that choose what is read.
+"""Conditions on rows that the ``WHERE`` of a SQL statement implies: with them fewer files are read.
 
-DuckDB parses the statement (``json_serialize_sql``); here its tree is read. The conditions may leave in more rows than the
-statement wants, as it filters them again, and never leave out one that it wants. So only what is certain counts: comparisons of
-a column itself with a constant, joined by AND and OR, in the WHERE of a SELECT straight from ``logs``. Of several references to
-``logs`` the widest range of all counts; one without a WHERE says that everything is needed. Whatever is not known here, such as
-the tree of a later version of DuckDB, says nothing.
+DuckDB parses the statement (``json_serialize_sql``), and this module reads its tree. Then DuckDB filters the rows that are read
+by the whole WHERE. So it is safe to find fewer conditions than the WHERE has: more rows are read, and the result is the same. A
+condition that the WHERE does not imply would lose rows. That is why everything that is not listed here, such as the tree of a
+later version of DuckDB, implies nothing.
+
+Understood, in the WHERE of a SELECT from ``logs``, with or without an alias, alone or in an inner join:
+
+- ``column = constant``, ``<``, ``<=``, ``>``, ``>=``, either way round, ``BETWEEN`` and ``IN``, for ``time``, ``received``,
+  ``date`` and ``severity``; ``=`` and ``IN`` for ``host`` and ``app``. The column stands alone, without a function or cast.
+- A constant is a literal, or an expression of literals and functions that has one value throughout a transaction, such as
+  ``now() - INTERVAL 1 HOUR``. DuckDB calculates it, in the session's time zone.
+- ``AND`` implies what any part implies. A part that is not understood is ignored: the others must hold all the same.
+- ``OR`` implies what all parts imply together, and nothing if a part is not understood: that part may be true of any row.
+
+All references to ``logs`` read the same rows, so that the widest range counts. One reference without a WHERE, or one that is
+not understood (sampled, in an outer or ASOF join, with renamed columns, named in a string), needs all rows.
 """
 
 from __future__ import annotations
@@ -19,17 +30,19 @@ Tree = Any
 """A part of DuckDB's tree: dicts, lists and scalars."""
 
 Constant = Callable[[Tree, str], int | str | None]
-"""The value of an expression without columns as it is compared with a column: times in microseconds since the epoch, dates as
-their beginning in UTC. None where that is unknown or NULL."""
+"""Returns the value of an expression without columns as DuckDB compares it with the column of a name: times in microseconds
+since 1970, dates as their beginning in UTC. None where that is unknown, or NULL."""
 
-DAY: Final = 86_400_000_000
-MOST: Final = 1 << 58
-"""Microseconds since the epoch beyond which a time is not understood: about the year 11,000, and infinity."""
+FARTHEST: Final = 1 << 58
+"""Microseconds before or after 1970 beyond which a time is not understood: about 9,000 years. So is infinity."""
 
-COLUMNS: Final = ("time", "received", "date", "severity", "host", "app")
+_COLUMNS: Final = ("time", "received", "date", "severity", "host", "app")
 """Columns whose conditions are understood."""
 
-_FLIPPED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "="}
+_DAY: Final = 86_400_000_000
+"""Microseconds of a day."""
+
+_MIRRORED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "="}
 _COMPARISONS: Final = {
     "COMPARE_EQUAL": "=",
     "COMPARE_LESSTHAN": "<",
@@ -37,7 +50,7 @@ _COMPARISONS: Final = {
     "COMPARE_GREATERTHAN": ">",
     "COMPARE_GREATERTHANOREQUALTO": ">=",
 }
-_STEADY: Final = {
+_FIXED_FUNCTIONS: Final = {
     *(
         "+",
         "-",
@@ -57,51 +70,58 @@ _STEADY: Final = {
 
 
 class Range(NamedTuple):
-    """Numbers in ``[low, high)``; None is open."""
+    """Numbers from ``low`` on and below ``high``; None for no limit."""
 
     low: int | None = None
     high: int | None = None
 
-    def both(self, other: Range) -> Range:
+    def intersection(self, other: Range) -> Range:
+        """Return the numbers that are in both ranges."""
         lows = [low for low in (self.low, other.low) if low is not None]
         highs = [high for high in (self.high, other.high) if high is not None]
         return Range(max(lows, default=None), min(highs, default=None))
 
-    def either(self, other: Range) -> Range:
+    def hull(self, other: Range) -> Range:
+        """Return the narrowest range that has the numbers of both."""
         low = None if self.low is None or other.low is None else min(self.low, other.low)
         return Range(low, None if self.high is None or other.high is None else max(self.high, other.high))
 
 
-class Values(frozenset[str]):
+class Values(NamedTuple):
     """One of these strings."""
 
-    def both(self, other: Values) -> Values:
-        return Values(self & other)
+    texts: frozenset[str]
 
-    def either(self, other: Values) -> Values:
-        return Values(self | other)
+    def intersection(self, other: Values) -> Values:
+        """Return the strings that are in both."""
+        return Values(self.texts & other.texts)
+
+    def hull(self, other: Values) -> Values:
+        """Return the strings of both."""
+        return Values(self.texts | other.texts)
 
 
 Limits = Mapping[str, Any]
-"""By column a ``Range`` or ``Values``: rows outside are not wanted. A column that is not there is not limited."""
+"""Column -> ``Range``, or ``Values`` for ``host`` and ``app``: rows with other values are not needed. A column that is missing
+has no limit."""
 
 
 def conditions(tree: Tree, constant: Constant) -> tuple[Condition, ...]:
-    """What a row of ``logs`` must meet to be wanted by the statement."""
-    limits = _needed(tree, constant)
+    """Return conditions that every row meets which the statement ``tree`` needs of ``logs``; none if it may need any row."""
+    limits = _widest_limits(tree, constant)
     if limits is None:
         return ()
     found: list[Condition] = []
     for column, limit in limits.items():
         if isinstance(limit, Values):
-            found.append(ExactlyOneOf(column, tuple(sorted(limit))))
+            found.append(ExactlyOneOf(column, tuple(sorted(limit.texts))))
         elif limit != Range():
             found.append(Between("received" if column == "date" else column, *limit))
     return tuple(found)
 
 
 def columns(tree: Tree) -> set[str]:
-    """The words that name columns in the statement, in lower case."""
+    """Return the words of the statement that name columns, in lower case."""
     return {
         str(name).lower()
         for part in _parts(tree)
@@ -110,13 +130,13 @@ def columns(tree: Tree) -> set[str]:
     }
 
 
-def _needed(tree: Tree, constant: Constant) -> Limits | None:
-    """The widest limits of all references to ``logs``; None where one is not understood."""
+def _widest_limits(tree: Tree, constant: Constant) -> Limits | None:
+    """Return limits that hold for all references to ``logs``; None where a reference is not understood."""
     references = 0
     for part in _parts(tree):
         function = part.get("function") if part.get("type") == "TABLE_FUNCTION" else None
         if function is not None and str(function.get("function_name", "")).lower().startswith("query"):
-            return None  # names tables in strings
+            return None  # query() and query_table() name tables in strings
         references += _is_logs(part)
     widest: Limits | None = None
     for part in _parts(tree):
@@ -128,13 +148,13 @@ def _needed(tree: Tree, constant: Constant) -> Limits | None:
             if _is_logs(source) and not source.get("sample") and not source.get("column_name_alias"):
                 references -= 1
                 name = str(source.get("alias") or "logs").lower()
-                limits = _limits(part.get("where_clause"), _Columns(name, alone), constant)
+                limits = _limits(part.get("where_clause"), _Reference(name, alone), constant)
                 widest = limits if widest is None else _either(widest, limits)
     return widest if references == 0 else None
 
 
 def _parts(tree: Tree) -> Iterator[dict[str, Any]]:
-    """Every node of the tree."""
+    """Yield every node of the tree."""
     left = [tree]
     while left:
         part = left.pop()
@@ -150,7 +170,7 @@ def _is_logs(part: Mapping[str, Any]) -> bool:
 
 
 def _sources(table: Tree) -> Iterator[dict[str, Any]]:
-    """The tables that a FROM joins, where a condition of the WHERE on one of them may be looked at before joining."""
+    """Yield the tables of a FROM whose rows may be filtered by the WHERE before they are joined."""
     if not isinstance(table, dict) or table.get("sample"):
         return
     if table.get("type") != "JOIN":
@@ -158,47 +178,49 @@ def _sources(table: Tree) -> Iterator[dict[str, Any]]:
     elif table.get("ref_type") in ("REGULAR", "CROSS", "NATURAL") and table.get("join_type") == "INNER":
         yield from _sources(table.get("left"))
         yield from _sources(table.get("right"))
-    else:  # such as ASOF, which takes the nearest row
+    else:  # such as ASOF, where a row that the WHERE leaves out may be the nearest one
         yield table
 
 
-class _Columns(NamedTuple):
-    """How the columns of a reference to ``logs`` are named."""
+class _Reference(NamedTuple):
+    """A reference to ``logs`` in a FROM."""
 
-    table: str
+    alias: str
+    """Name before the dot of its columns, in lower case."""
     alone: bool
+    """Whether it is the only table there, so that its columns may stand without that name."""
 
-    def name(self, part: Tree) -> str | None:
-        """The column that an expression is, if it is one of ``COLUMNS``."""
+    def column(self, part: Tree) -> str | None:
+        """Return the column that an expression is, if it is one of ``_COLUMNS`` of this reference."""
         if not isinstance(part, dict) or part.get("class") != "COLUMN_REF":
             return None
         names = [str(name).lower() for name in part.get("column_names", ())]
-        if (len(names) == 2 and names[0] == self.table) or (len(names) == 1 and self.alone):
-            return names[-1] if names[-1] in COLUMNS else None
+        if (len(names) == 2 and names[0] == self.alias) or (len(names) == 1 and self.alone):
+            return names[-1] if names[-1] in _COLUMNS else None
         return None
 
 
-def _limits(part: Tree, known: _Columns, constant: Constant) -> Limits:
-    """What an expression says of the rows for which it is true."""
+def _limits(part: Tree, logs: _Reference, constant: Constant) -> Limits:
+    """Return limits that every row of ``logs`` keeps for which the condition ``part`` is true; none if it is not understood."""
     kind = part.get("type") if isinstance(part, dict) else None
     if kind in ("CONJUNCTION_AND", "CONJUNCTION_OR"):
         join = _both if kind == "CONJUNCTION_AND" else _either
-        each = [_limits(child, known, constant) for child in part.get("children", ())]
+        each = [_limits(child, logs, constant) for child in part.get("children", ())]
         found = each[0] if each else {}
         for limits in each[1:]:
             found = join(found, limits)
         return found
     if kind in _COMPARISONS:
         left, right = part.get("left"), part.get("right")
-        if column := known.name(left):
+        if column := logs.column(left):
             return _limit(column, _COMPARISONS[kind], right, constant)
-        if column := known.name(right):
-            return _limit(column, _FLIPPED[_COMPARISONS[kind]], left, constant)
-    if kind == "COMPARE_BETWEEN" and (column := known.name(part.get("input"))):
+        if column := logs.column(right):
+            return _limit(column, _MIRRORED[_COMPARISONS[kind]], left, constant)
+    if kind == "COMPARE_BETWEEN" and (column := logs.column(part.get("input"))):
         return _both(
             _limit(column, ">=", part.get("lower"), constant), _limit(column, "<=", part.get("upper"), constant)
         )
-    if kind == "COMPARE_IN" and (children := _operands(part)) and (column := known.name(children[0])):
+    if kind == "COMPARE_IN" and (children := _operands(part)) and (column := logs.column(children[0])):
         each = [_limit(column, "=", value, constant) for value in children[1:]]
         if len(each) and all(each):
             found = each[0]
@@ -209,7 +231,7 @@ def _limits(part: Tree, known: _Columns, constant: Constant) -> Limits:
 
 
 def _operands(part: Mapping[str, Any]) -> Sequence[Tree]:
-    """What an operator is applied to; in DuckDB 2 each stands in an object of its own."""
+    """Return what an operator is applied to; DuckDB 2 has each operand in an object of its own."""
     return [
         child["expression"] if isinstance(child, dict) and isinstance(child.get("expression"), dict) else child
         for child in part.get("children") or part.get("arguments") or ()
@@ -217,26 +239,28 @@ def _operands(part: Mapping[str, Any]) -> Sequence[Tree]:
 
 
 def _both(one: Limits, other: Limits) -> Limits:
+    """Return the limits of rows that keep both."""
     return {
-        column: one[column].both(other[column]) if column in one and column in other else (one | other)[column]  # type: ignore[operator]
+        column: one[column].intersection(other[column]) if column in one and column in other else (one | other)[column]  # type: ignore[operator]
         for column in (*one, *other)
     }
 
 
 def _either(one: Limits, other: Limits) -> Limits:
-    return {column: one[column].either(other[column]) for column in one if column in other}
+    """Return limits of rows that keep the one or the other."""
+    return {column: one[column].hull(other[column]) for column in one if column in other}
 
 
-def _limit(column: str, how: str, value: Tree, constant: Constant) -> Limits:
-    """What the comparison of a column with a constant says."""
-    if not _steady(value):
+def _limit(column: str, comparison: str, value: Tree, constant: Constant) -> Limits:
+    """Return the limit that a comparison (``=``, ``<``, ...) of a column with a value implies."""
+    if not _is_fixed(value):
         return {}
     found = constant(value, column)
     if found is None:
         return {}
     if isinstance(found, str):
-        return {column: Values((found,))} if how == "=" else {}
-    low, step = found, DAY if column == "date" else 1
+        return {column: Values(frozenset((found,)))} if comparison == "=" else {}
+    low, step = found, _DAY if column == "date" else 1
     ranges = {
         "=": Range(low, low + step),
         "<": Range(None, low),
@@ -244,14 +268,14 @@ def _limit(column: str, how: str, value: Tree, constant: Constant) -> Limits:
         ">": Range(low + step, None),
         ">=": Range(low, None),
     }
-    return {column: ranges[how]}
+    return {column: ranges[comparison]}
 
 
-def _steady(value: Tree) -> bool:
-    """Whether an expression is a constant for the time of a transaction."""
+def _is_fixed(value: Tree) -> bool:
+    """Return whether an expression has one value, and the same throughout a transaction."""
     for part in _parts(value):
         kind = part.get("class")
-        if kind == "FUNCTION" and str(part.get("function_name", "")).lower() not in _STEADY:
+        if kind == "FUNCTION" and str(part.get("function_name", "")).lower() not in _FIXED_FUNCTIONS:
             return False
         if kind == "COLUMN_REF" and part.get("column_names") in (["current_timestamp"], ["current_date"]):
             continue  # functions that are written without parentheses

@@ -28,7 +28,7 @@ from logsink.errors import ArgumentError, NotFound
 from logsink.parse import FILE_SCHEMA
 from logsink.query.read import reader
 from logsink.query.sql import engine
-from logsink.query.sql.engine import needed
+from logsink.query.sql.engine import needed_columns
 from logsink.store import open_store
 from tests.unit.query.archives import archive, row
 
@@ -247,7 +247,7 @@ def test_it_runs_anew_when_objects_were_removed(url: str, monkeypatch: pytest.Mo
     ],
 )
 def test_only_what_a_statement_names_is_read(query: str, columns: tuple[str, ...]) -> None:
-    assert needed(query) == columns
+    assert needed_columns(query) == columns
 
 
 def test_a_summary_line_and_a_header_also_without_rows(url: str) -> None:

@@ -1,0 +1,107 @@
+"""Statements on DuckDB, over rows that are given."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections.abc import Callable, Iterator
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pytest
+
+from logsink.errors import ArgumentError, ConfigError, Moved, Unavailable
+from logsink.query import Between, Filter, Query
+from logsink.query.sql import ATTEMPTS, run
+
+pytest.importorskip("duckdb")
+
+ROWS = [{"host": "a", "severity": 1, "message": "one"}, {"host": "b", "severity": 3, "message": "two"}]
+
+
+class Source:
+    """Rows of an archive that can be read, and the queries for them."""
+
+    def __init__(self, *before: Callable[[], None]) -> None:
+        self.queries: list[Query] = []
+        self._before = list(before)
+
+    def read(self, query: Query, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        self.queries.append(query)
+        if self._before:
+            self._before.pop(0)()
+        rows = [{name: row.get(name) for name in schema.names} for row in ROWS]
+        yield pa.RecordBatch.from_pylist(rows, schema=schema)
+
+    def run(self, statement: str, zone: dt.tzinfo = dt.UTC) -> list[dict[str, object]]:
+        return run(statement, Filter(), zone, self.read, lambda result: result.read_all().to_pylist())
+
+
+def moved() -> None:
+    raise Moved("gone")
+
+
+def test_only_what_a_statement_needs_is_read() -> None:
+    source = Source()
+    assert source.run("SELECT message FROM logs WHERE severity <= 2") == [{"message": "one"}]
+    (query,) = source.queries
+    assert query.columns == ("severity", "message")
+    assert query.filter.conditions == (Between("severity", None, 3),)
+
+
+def test_rows_are_kept_for_a_statement_that_names_them_twice() -> None:
+    source = Source()
+    statement = "SELECT count(*) AS n FROM logs WHERE severity = (SELECT max(severity) FROM logs)"
+    assert source.run(statement) == [{"n": 1}]
+    assert len(source.queries) == 1
+
+
+def test_the_zone_is_the_sessions() -> None:
+    assert Source().run("SELECT current_setting('TimeZone') AS z", ZoneInfo("Asia/Tokyo")) == [{"z": "Asia/Tokyo"}]
+
+
+def test_it_runs_again_when_objects_were_removed() -> None:
+    source = Source(moved, moved)
+    assert source.run("SELECT count(*) AS n FROM logs") == [{"n": 2}]
+    assert len(source.queries) == 3
+
+
+def test_it_gives_up_in_the_end() -> None:
+    with pytest.raises(Unavailable, match="objects were removed 5 times over"):
+        Source(*[moved] * ATTEMPTS).run("SELECT count(*) FROM logs")
+
+
+@pytest.mark.parametrize("error", [Unavailable("no network"), KeyboardInterrupt()])
+def test_errors_of_reading_are_raised_as_they_are(error: BaseException) -> None:
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        Source(fail).run("SELECT count(*) FROM logs")
+
+
+@pytest.mark.parametrize(
+    ("statement", "cause"),
+    [
+        ("SELECT nothing FROM logs", "cannot run this SQL: Binder Error"),
+        ("SELEC", "cannot run this SQL: Parser Error"),
+        ("SELECT 1; SELECT 2", "2 statements"),
+        ("", "0 statements"),
+        ("DROP TABLE logs", "cannot run DROP: SQL here only reads"),
+        ("EXPLAIN INSERT INTO logs VALUES (1)", "cannot run EXPLAIN|cannot run INSERT"),
+        ("SELECT * FROM '/etc/passwd'", "cannot run this SQL"),
+    ],
+)
+def test_statements_that_are_refused(statement: str, cause: str) -> None:
+    with pytest.raises(ArgumentError, match=cause):
+        Source().run(statement)
+
+
+def test_explain_is_only_a_plan() -> None:
+    assert Source().run("EXPLAIN SELECT count(*) FROM logs")
+
+
+def test_without_duckdb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(ConfigError, match="DuckDB is not installed"):
+        Source().run("SELECT 1")
