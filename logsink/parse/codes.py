@@ -1,5 +1,4 @@
-"""Numbering in kernels: distinct values get codes in the order of their first appearance, equal times of a read get a
-count.
+"""Kernels that number: distinct values by first appearance, equal times of a read by their count.
 
 Hash tables are open addressing over powers of two, at most half full, with codes in the slots and EMPTY elsewhere. The
 hash is seeded, so that nobody who does not know the seed can send values that collide; the codes do not depend on it.
@@ -79,8 +78,7 @@ def encode_texts(
     count: I64,
     seed: int,
 ) -> int:
-    """Number the texts of ``field`` in the rows of ``spans`` from row ``first`` on: codes into ``codes``, ABSENT where
-    there is none.
+    """Write the code of ``field`` of each row of ``spans`` from row ``first`` on to ``codes``; ABSENT for none.
 
     ``table`` holds codes by hash; ``starts``, ``ends`` and ``hashes`` say by code what the ``count[0]`` values known so
     far are. Returns the row at which ``table`` was half full, to be called again with a larger one, or the number of
@@ -141,7 +139,7 @@ def enter_texts(hashes: ReadI64, count: int, table: I32) -> int:
 
 @kernel
 def encode_numbers(values: ReadI64, first: int, codes: I32, table: I32, distinct: I64, count: I64, seed: int) -> int:
-    """Number the integers ``values`` from row ``first`` on: codes into ``codes``, ABSENT for 0.
+    """Write the code of each of ``values`` from row ``first`` on to ``codes``; ABSENT for 0.
 
     ``distinct`` holds the ``count[0]`` values known so far by code. Returns as ``encode_texts``.
     """
@@ -187,9 +185,9 @@ def enter_numbers(distinct: ReadI64, count: int, table: I32, seed: int) -> int:
 
 @kernel
 def count_equal_times(received: ReadI64, time: ReadI64, nth: I32, table: I32, seed: int) -> int:
-    """Set ``nth[i]`` to the number of earlier rows of the same read that have row i's time. Returns how many needed a
-    table.
+    """Set ``nth[i]`` to the number of earlier rows of the same read that have row i's time.
 
+    Returns how many rows needed a table.
     Rows of a read stand side by side and have equal ``received``. ``table`` has at least twice as many slots as the
     longest read has rows. As long as times do not go back within a read, the row before is all that has to be looked
     at.
@@ -227,8 +225,7 @@ def count_equal_times(received: ReadI64, time: ReadI64, nth: I32, table: I32, se
 
 @kernel
 def count_time(time: ReadI64, nth: ReadI32, i: int, table: I32, mask: int, seed: int) -> int:
-    """Make row ``i`` the last one with its time in ``table``. Returns one more than the ``nth`` of the one before, or
-    0."""
+    """Make row ``i`` the last one with its time in ``table``. Returns its ``nth``."""
     slot = mix(seed, time[i] & MASK) & mask
     while table[slot] >= 0 and time[table[slot]] != time[i]:
         slot = (slot + 1) & mask

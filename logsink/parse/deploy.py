@@ -37,8 +37,7 @@ def parameter_number(data: Bytes, p: int, end: int) -> int:
 
 @kernel
 def extract(data: Bytes, starts: ReadI32, ends: ReadI32, sd_id: Bytes, values: U8, spans: Grid32) -> int:
-    """Write the values of the parameters in ``NAMES`` to ``values``, without their escapes, and their places to
-    ``spans``.
+    """Write the unescaped values of the parameters in ``NAMES`` to ``values`` and their places to ``spans``.
 
     Text i of structured data is ``data[starts[i]:ends[i]]``; its element ``sd_id`` counts. Row i of ``spans`` has start
     and end in ``values`` for each of ``NAMES``, -1 where there is none; of duplicates the first counts. ``values``
@@ -70,9 +69,9 @@ def extract(data: Bytes, starts: ReadI32, ends: ReadI32, sd_id: Bytes, values: U
 
 @kernel
 def copy_parameters(data: Bytes, p: int, end: int, values: U8, at: int, spans: Grid32, i: int) -> int:
-    """Write the values of one element, whose parameters are ``data[p:end]``, to ``values[at]``; as ``extract`` for row
-    ``i``.
+    """Write the values of one element, whose parameters are ``data[p:end]``; as ``extract`` for row ``i``.
 
+    ``values`` is written from ``at`` on.
     Returns where the writing ended.
     """
     while True:

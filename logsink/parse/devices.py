@@ -113,8 +113,10 @@ def is_host(data: Bytes, p: int, end: int) -> bool:
 
 @kernel
 def is_mnemonic(data: Bytes, p: int, end: int, hashed: bool) -> bool:
-    """Tell whether Cisco's ``%FACILITY-SEVERITY-MNEMONIC:`` stands at ``p``; with ``#`` for ``%`` too, if
-    ``hashed``."""
+    """Tell whether Cisco's ``%FACILITY-SEVERITY-MNEMONIC:`` stands at ``p``.
+
+    If ``hashed``, ``#`` may stand for ``%``.
+    """
     if p >= end or (data[p] != PERCENT and not (hashed and data[p] == HASH)):
         return False
     q = p + 1
@@ -150,8 +152,10 @@ def is_uptime(data: Bytes, p: int, end: int) -> bool:
 
 @kernel
 def skip_node(data: Bytes, p: int, end: int) -> int:
-    """Return where the node of IOS-XR, ``RP/0/RSP0/CPU0:``, ends at ``p``, or NONE. What follows it is not looked
-    at."""
+    """Return where the node of IOS-XR, ``RP/0/RSP0/CPU0:``, ends at ``p``, or NONE.
+
+    What follows it is not looked at.
+    """
     slashes = 0
     q = p
     while q < end and data[q] != COLON:
@@ -183,8 +187,7 @@ def read_preface(
     spans: Grid32,
     i: int,
 ) -> tuple[int, int, int]:
-    """Read what Cisco's systems put before a mnemonic: where that, or else a tag or message begins, or NONE; time;
-    flags.
+    """Read what Cisco's systems put before a mnemonic: where that, a tag or a message begins, or NONE; time; flags.
 
     These are counters, a host, the node of IOS-XR, the task of a WLC and a time, in any order::
 
@@ -305,8 +308,7 @@ def is_event(data: Bytes, p: int, end: int) -> bool:
 
 @kernel
 def is_model(data: Bytes, p: int, end: int) -> bool:
-    """Tell whether ``data[p:end]`` is the address of a network card and a model, with commas between and a colon at the
-    end.
+    """Tell whether ``data[p:end]`` is a network card's address and a model, with commas between and a colon behind.
 
     ``788a20abcdef,U6-Pro-6.6.55+15189:``, ``U7PG2,788a20abcdef,v4.3.21:``.
     """
@@ -329,8 +331,10 @@ def is_model(data: Bytes, p: int, end: int) -> bool:
 
 @kernel
 def is_serial(data: Bytes, p: int, end: int, after: int) -> bool:
-    """Tell whether ``data[p:end]`` is a serial number, ``80F90AB12345``: eight digits and capitals or more before a
-    parenthesis."""
+    """Tell whether ``data[p:end]`` is a serial number before a parenthesis, ``80F90AB12345 (``.
+
+    It has eight digits and capitals or more. ``after`` is the end of the frame.
+    """
     if end - p < _SERIAL_DIGITS or end + 1 >= after or data[end + 1] != OPENING_PARENTHESIS:
         return False
     for q in range(p, end):
@@ -341,8 +345,10 @@ def is_serial(data: Bytes, p: int, end: int, after: int) -> bool:
 
 @kernel
 def skip_bracket(data: Bytes, p: int, end: int) -> int:
-    """Return where ``(2026-11-28T11:00:00)``, the same in square brackets, or ``("U7PG2,788a20,v4.0")`` ends at ``p``,
-    or NONE."""
+    """Return where a mark in brackets ends at ``p``, or NONE.
+
+    ``(2026-11-28T11:00:00)``, the same in square brackets, ``("U7PG2,788a20,v4.0")``.
+    """
     if p + 2 >= end or (data[p] != OPENING_PARENTHESIS and data[p] != OPENING_BRACKET):
         return NONE
     last = CLOSING_PARENTHESIS if data[p] == OPENING_PARENTHESIS else CLOSING_BRACKET
@@ -377,8 +383,10 @@ def meaning_of_key(data: Bytes, p: int, end: int) -> int:
 
 @kernel
 def read_epoch_value(data: Bytes, p: int, end: int) -> int:
-    """Return the time that ``data[p:end]`` gives since the epoch, or NONE. Its digits tell the unit: seconds to
-    billionths."""
+    """Return the time since the epoch that ``data[p:end]`` gives, or NONE.
+
+    Its digits tell the unit: seconds, thousandths, millionths or billionths.
+    """
     width = end - p
     if width != _SECONDS and width != _MILLIS and width != _MICROS and width != _NANOS:
         return NONE

@@ -1,5 +1,4 @@
-"""Distinct values of a column while its rows are parsed: the kernels of ``codes`` with the tables they need, which
-grow."""
+"""Distinct values of a column while its rows are parsed: the kernels of ``codes``, and tables that grow."""
 
 from __future__ import annotations
 
@@ -76,9 +75,9 @@ class DistinctTexts:
         return self._starts[:known], self._ends[:known]
 
     def values(self, data: Bytes, all_utf8: bool) -> tuple[pa.StringArray, Int32s | None]:
-        """Return the texts by code, with U+FFFD for what is not UTF-8, and, where that made some equal, new codes by
-        old code.
+        """Return the texts by code, with U+FFFD for what is not UTF-8, and new codes by old code or None.
 
+        There are new codes where replacing made texts equal.
         ``all_utf8`` says that nothing has to be replaced.
         """
         starts, ends = self.places

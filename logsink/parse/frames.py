@@ -1,5 +1,7 @@
-"""What the parser is given: frames of many reads as arrays, and settings. They belong to the caller; the parser only
-reads them."""
+"""What the parser is given: frames of many reads as arrays, and settings.
+
+The arrays belong to the caller; the parser only reads them.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,12 @@ from logsink.parse.schema import RULES_VERSION
 
 
 class Origin(NamedTuple):
-    """Who opened a connection: address of the peer without port, RFC 4514 name of its verified certificate,
-    transport."""
+    """Who opened a connection, and how.
+
+    sender       address of the peer, without port
+    identity     RFC 4514 name of its verified certificate
+    transport    such as tcp, tls, udp, relp
+    """
 
     sender: str | None
     identity: str | None

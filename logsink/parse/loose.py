@@ -37,8 +37,7 @@ _DATE_AND_TIME = 19  # bytes of `2026-11-28 12:00:00`
 
 @kernel
 def read_any_priority(data: Bytes, p: int, end: int) -> tuple[int, int, bool]:
-    """Read a PRI at ``p``, valid or not: its value or -1, where it ends (``p`` if there is none), and whether it is
-    doubtful.
+    """Read a PRI at ``p``, valid or not: its value or -1, where it ends (``p`` for none), whether it is doubtful.
 
     A doubtful one, which has other characters than digits, is one only if the head of a message follows.
     """
@@ -206,8 +205,10 @@ def read_cisco(
 
 @kernel
 def read_tag_without_time(data: Bytes, p: int, end: int, with_pri: bool, rules: int, spans: Grid32, i: int) -> int:
-    """Read ``app[procid]:`` at ``p`` to the end, without a PRI only with a number as procid: shape bits, or 0 if it is
-    not there."""
+    """Read ``app[procid]:`` at ``p`` to the end: shape bits, or 0 if it is not there.
+
+    Without a PRI it is one only with a number as procid.
+    """
     _, kind, app, procid = find_tag(data, p, end)
     if kind != TAG_PID_COLON:
         return 0
@@ -368,7 +369,7 @@ def read_device(
 
 
 @kernel
-def rescan(
+def second_pass(
     data: Bytes,
     offsets: ReadI32,
     received: ReadI64,
@@ -383,7 +384,8 @@ def rescan(
     left: ReadI32,
     count: int,
 ) -> int:
-    """Parse the first ``count`` rows that ``left`` lists into the arrays of ``strict.scan``. Returns ``count``."""
+    """Parse the first ``count`` rows that ``left`` lists into the arrays of ``strict.first_pass``. Returns
+    ``count``."""
     for n in range(count):
         i = left[n]
         for k in range(SPANS):

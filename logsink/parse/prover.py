@@ -46,7 +46,7 @@ def check_pri(data: Bytes, p: int, end: int, value: int) -> int:
 
 @kernel
 def check_date(data: Bytes, p: int, end: int, style: int, year: int, month: int, day: int) -> int:
-    """Return where this date and what separates it from the time of day ends, written at ``p`` in ``style``, or
+    """Return where this date ends, written at ``p`` in ``style`` with what separates it from the time of day, or
     NONE."""
     if style == RFC3339:
         if p + 11 > end or data[p + 4] != HYPHEN or data[p + 7] != HYPHEN or data[p + 10] != CAPITAL_T:
@@ -119,7 +119,7 @@ def prove(
     literals: Bytes,
     wire: I32,
 ) -> int:
-    """Set ``wire[i]`` to the code of row i's template if that, filled with the row's columns, is its frame, else to
+    """Set ``wire[i]`` to the code of row i's template if that and the row's columns give its frame, else to
     NO_TEMPLATE.
 
     Returns how many are proved. ``codes[i]`` is the code of row i's template in ``operations``, ``first`` and

@@ -1,5 +1,7 @@
-"""Frames from rows: what ``wire`` and the columns, or else ``raw``, say that the sender sent. Arrow and numpy, no
-kernels."""
+"""Frames from rows: what ``wire`` and the columns, or else ``raw``, say that the sender sent.
+
+Arrow and numpy only, no kernels.
+"""
 
 from __future__ import annotations
 

@@ -142,9 +142,9 @@ def read_without_host(
 def read_behind_host(
     data: Bytes, p: int, end: int, received: int, zone: ReadI64, rules: int, spans: Grid32, i: int
 ) -> int:
-    """Read from the blank behind a host at ``p`` to the end, by version 2 of the rules. Returns shape bits without a
-    format.
+    """Read from the blank behind a host at ``p`` to the end: shape bits without a format.
 
+    Version 2 of the parsing rules.
     Behind two spaces only ``app[procid]:`` and a mnemonic are certain: an empty tag leaves two spaces as well. A tab
     behind a space belongs to the message: lines of a stack trace begin with one.
     """
@@ -200,8 +200,7 @@ def read_from_tag(data: Bytes, p: int, end: int, rules: int, spans: Grid32, i: i
 def put_tag_and_message(
     data: Bytes, p: int, q: int, kind: int, app: int, procid: int, end: int, rules: int, spans: Grid32, i: int
 ) -> int:
-    """Note the tag that ``find_tag`` found at ``p`` (it ends at ``q``) and the message; returns as
-    ``read_from_tag``."""
+    """Note the message and the tag that ``find_tag`` found at ``p``; returns as ``read_from_tag``."""
     if kind != NO_TAG and kind != TAG_BARE_COLON:
         put_value(data, spans, i, APP, p, app)
         if kind != TAG_COLON:

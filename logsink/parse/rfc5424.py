@@ -19,8 +19,7 @@ WHOLE = 2
 
 @kernel
 def is_sd_name(c: int) -> bool:
-    """Tell whether ``c`` may be in an SD-NAME: printable ASCII without ``=``, ``]``, ``"`` and space (RFC 5424,
-    6.3.2)."""
+    """Tell whether ``c`` may be in an SD-NAME (RFC 5424, 6.3.2): printable ASCII but ``=``, ``]``, ``"``, space."""
     return c > SPACE and c < DELETE and c != EQUALS and c != CLOSING_BRACKET and c != QUOTE
 
 
@@ -95,8 +94,10 @@ def skip_quoted(data: Bytes, p: int, end: int) -> int:
 
 @kernel
 def skip_brackets(data: Bytes, p: int, end: int) -> int:
-    """Return where the bracket ends that closes the one before ``p``, or NONE. Brackets within a quoted value do not
-    count."""
+    """Return where the bracket ends that closes the one before ``p``, or NONE.
+
+    Brackets within a quoted value do not count.
+    """
     depth = 1
     while p < end:
         c = data[p]
@@ -116,8 +117,7 @@ def skip_brackets(data: Bytes, p: int, end: int) -> int:
 
 @kernel
 def read_rfc5424(data: Bytes, p: int, end: int, spans: Grid32, i: int) -> tuple[int, int, int]:
-    """Read from the HOSTNAME of RFC 5424 at ``p`` to the end: shape bits (0: irregular), flags, and how much of a head
-    there is.
+    """Read from the HOSTNAME of RFC 5424 at ``p`` to the end: shape bits, flags, how much of a head there is.
 
     That is WHOLE, NO_SD or CUT. Spans of fields are written as they are found, also where the head is cut.
     """

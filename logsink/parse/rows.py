@@ -102,8 +102,10 @@ class Rows:
         return (np.full(len(self), column, np.int32) if isinstance(column, int) else column), values
 
     def table(self, order: npt.NDArray[np.integer[Any]] | None = None) -> pa.Table:
-        """Return the rows ``order`` (default: all, as they are) as a table of ``ROWS_SCHEMA``, each column one
-        chunk."""
+        """Return the rows ``order`` (default: all, as they are) as a table of ``ROWS_SCHEMA``.
+
+        Each column is one chunk.
+        """
         order = np.arange(len(self)) if order is None else order
         return self._table(np.ascontiguousarray(order, np.int64))
 
@@ -127,7 +129,7 @@ class Rows:
         """Fill the arrays of the rows. Returns whether every frame is UTF-8."""
         frames, workspace, n = self._frames, self._workspace, len(self)
         self.flags[:] = frames.flags
-        first_pass, second_pass = strict.scan.form(n), loose.rescan.form(n)
+        first_pass, second_pass = strict.first_pass.form(n), loose.second_pass.form(n)
         prove, mark = prover.prove.form(n), utf8.mark_frames.form(n)
         default_zone = zone.load(self._settings.default_timezone)
         shapes = workspace.array("block.shapes", _BLOCK, np.int64)

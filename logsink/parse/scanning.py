@@ -38,8 +38,10 @@ def is_blank(c: int) -> bool:
 
 @kernel
 def two_digits(data: Bytes, p: int) -> int:
-    """Return the number that two digits at ``p`` make, or NO_NUMBER. Looks at both bytes, whatever the frame's end
-    is."""
+    """Return the number that two digits at ``p`` make, or NO_NUMBER.
+
+    The frame's end is not looked at.
+    """
     tens = data[p] - DIGIT_0
     units = data[p + 1] - DIGIT_0
     if tens < 0 or tens > 9 or units < 0 or units > 9:

@@ -21,6 +21,7 @@ from logsink.parse.utf8 import BOM
 
 CLOCK_SKEW = int(Flag.CLOCK_SKEW)
 
+_SHORTEST = 4  # bytes behind a PRI that this pass looks at
 _HIGHEST_PRI = 191  # facility 23, severity 7
 
 
@@ -66,8 +67,10 @@ def put_row(
     flags: I32,
     shapes: I64,
 ) -> None:
-    """Write what is known of row ``i`` besides its spans. A ``pri`` of -1 is none; CLOCK_SKEW is added where it is
-    due."""
+    """Write what is known of row ``i`` besides its spans.
+
+    A ``pri`` of -1 is none. CLOCK_SKEW is added to the flags where it is due.
+    """
     if rules >= 2 and abs(when - received) > DAY:
         seen |= CLOCK_SKEW
     time[i] = when
@@ -78,7 +81,53 @@ def put_row(
 
 
 @kernel
-def scan(
+def read_modern(
+    data: Bytes, p: int, end: int, received: int, zone: ReadI64, rules: int, spans: Grid32, i: int
+) -> tuple[bool, int, int, int]:
+    """Read RFC 5424 from the TIMESTAMP at ``p`` to the end: whether this pass knows it, time, shape, flags."""
+    if data[p] == HYPHEN:
+        q, when, bits, flags = p + 1, received, WITH_PRI, TIME_INFERRED
+    else:
+        q, when, bits, flags = read_rfc3339(data, p, end, zone)
+    if q == NONE or q >= end or data[q] != SPACE:
+        return False, 0, 0, 0
+    shape, more, _ = read_rfc5424(data, q + 1, end, spans, i)
+    flags |= more
+    # Without structured data, with a byte order mark or without a zone it may be something else.
+    odd = shape == 0 or shape & (WITHOUT_SD | WITH_BOM) | flags & ZONE_ASSUMED != 0
+    if odd and rules >= 2 and (shape & WITH_BOM == 0 or has_second_bom(data, spans, i)):
+        return False, 0, 0, 0
+    return True, when, shape | bits if shape and bits else 0, flags
+
+
+@kernel
+def read_traditional(
+    data: Bytes, p: int, end: int, received: int, zone: ReadI64, rules: int, spans: Grid32, i: int
+) -> tuple[bool, int, int, int]:
+    """Read RFC 3164 from the TIMESTAMP at ``p`` to the end; returns as ``read_modern``."""
+    if data[p] >= CAPITAL_A:
+        # A letter begins `Mmm dd hh:mm:ss`. A year or a zone behind that is for the second pass.
+        q, year, month, day, micros, kind, digits, flags = read_bsd(data, p, end)
+        if q == NONE or year != 0 or not ends_bsd(data, q, end):
+            return False, 0, 0, 0
+        wall, more = bsd_wall(0, month, day, micros, received, zone, rules)
+        seconds = offset_at(wall, zone)
+        when = wall - seconds * SECOND
+        bits = time_bits(kind, digits, seconds)
+        flags |= more | ZONE_ASSUMED
+    else:
+        # A digit begins a time of RFC 3339. Without a zone there, one may stand behind a space.
+        q, when, bits, flags = read_rfc3339(data, p, end, zone)
+        if rules >= 2 and flags & ZONE_ASSUMED:
+            return False, 0, 0, 0
+    if q == NONE or q >= end or data[q] != SPACE:
+        return False, 0, 0, 0
+    shape = read_rfc3164(data, q + 1, end, received, zone, rules, spans, i)
+    return True, when, shape | bits if shape and bits else 0, flags
+
+
+@kernel
+def first_pass(
     data: Bytes,
     offsets: ReadI32,
     received: ReadI64,
@@ -94,15 +143,20 @@ def scan(
 ) -> int:
     """Parse every frame that this pass knows, and return how many rows the list ``left`` then holds.
 
-    in      data, offsets  frame i is ``data[offsets[i]:offsets[i + 1]]``
-            received       int64[n]
-            zone, rules    default time zone; version of the parsing rules
-    out     spans          int32[n, SPANS]
-            time           int64[n]
-            facility, severity    int8[n], -1 where there is none
-            shapes         int64[n]
-            left           int32[n]: the rows that are not parsed, and whose other elements are undefined
-    both    flags          int32[n]: what framing saw; bits are added
+    These are read::
+
+        data, offsets         frame i is ``data[offsets[i]:offsets[i + 1]]``
+        received              int64[n]
+        zone, rules           the default time zone; the version of the parsing rules
+
+    and these are written::
+
+        spans                 int32[n, SPANS]
+        time                  int64[n]
+        facility, severity    int8[n], -1 where there is none
+        shapes                int64[n]
+        flags                 int32[n]: what framing saw, to which bits are added
+        left                  int32[n]: rows that are not parsed; their elements of the other arrays are undefined
     """
     skipped = 0
     for i in range(len(flags)):
@@ -110,51 +164,17 @@ def scan(
             spans[i, k] = -1
         end = offsets[i + 1]
         pri, p = read_priority(data, offsets[i], end)
-        q = NONE
-        when = bits = shape = seen = 0
-        if pri >= 0 and p + 4 <= end:
-            # Behind the PRI: `1 ` and the time of RFC 5424, then its fields.
+        known = False
+        when = shape = seen = 0
+        if pri >= 0 and p + _SHORTEST <= end:
             if data[p] == DIGIT_1 and data[p + 1] == SPACE:
-                if data[p + 2] == HYPHEN:
-                    q, when, bits, seen = p + 3, received[i], WITH_PRI, TIME_INFERRED
-                else:
-                    q, when, bits, seen = read_rfc3339(data, p + 2, end, zone)
-                if q != NONE and q < end and data[q] == SPACE:
-                    shape, more, _ = read_rfc5424(data, q + 1, end, spans, i)
-                    seen |= more
-                    # No structured data, a byte order mark before the message or a time without a zone may mean
-                    # something else.
-                    odd = shape == 0 or shape & (WITHOUT_SD | WITH_BOM) | seen & ZONE_ASSUMED != 0
-                    if odd and rules >= 2 and (shape & WITH_BOM == 0 or has_second_bom(data, spans, i)):
-                        q = NONE
-                else:
-                    q = NONE
+                known, when, shape, seen = read_modern(data, p + 2, end, received[i], zone, rules, spans, i)
             else:
-                # A letter begins `Mmm dd hh:mm:ss`, a digit a time of RFC 3339; then the fields of RFC 3164.
-                if data[p] >= CAPITAL_A:
-                    q, year, month, day, micros, kind, digits, seen = read_bsd(data, p, end)
-                    if q != NONE and year == 0 and ends_bsd(data, q, end):
-                        wall, more = bsd_wall(0, month, day, micros, received[i], zone, rules)
-                        seconds = offset_at(wall, zone)
-                        when = wall - seconds * SECOND
-                        bits = time_bits(kind, digits, seconds)
-                        seen |= more | ZONE_ASSUMED
-                    else:
-                        q = NONE
-                else:
-                    q, when, bits, seen = read_rfc3339(data, p, end, zone)
-                    # A zone may stand behind a space.
-                    if rules >= 2 and seen & ZONE_ASSUMED:
-                        q = NONE
-                if q != NONE and q < end and data[q] == SPACE:
-                    shape = read_rfc3164(data, q + 1, end, received[i], zone, rules, spans, i)
-                else:
-                    q = NONE
-        # Not for this pass.
-        if q == NONE:
+                known, when, shape, seen = read_traditional(data, p, end, received[i], zone, rules, spans, i)
+        if known:
+            shape = shape | WITH_PRI if shape else 0
+            put_row(i, pri, when, shape, seen, received[i], rules, time, facility, severity, flags, shapes)
+        else:
             left[skipped] = i
             skipped += 1
-            continue
-        shape = shape | bits | WITH_PRI if shape and bits else 0
-        put_row(i, pri, when, shape, seen, received[i], rules, time, facility, severity, flags, shapes)
     return skipped

@@ -36,8 +36,7 @@ _CUT_TAG = 32  # characters: rsyslog's forward templates cut `tag[pid]:` to the 
 
 @kernel
 def find_tag(data: Bytes, p: int, end: int) -> tuple[int, int, int, int]:
-    """Find a certain tag at ``p``: where it ends (``p`` if there is none), its kind (NO_TAG ...), where app and procid
-    end.
+    """Find a certain tag at ``p``: where it ends (``p`` for none), its kind, where the app and the procid end.
 
     Certain are ``app:`` and ``app[procid]`` before a space, ``app[procid]:``, a lone ``:``, a tag that was cut within
     its brackets, and what ``joined_tag`` finds. ``::`` is part of an app's name; a control character is not.
@@ -120,8 +119,7 @@ def is_program_character(c: int) -> bool:
 
 @kernel
 def is_address(data: Bytes, p: int, end: int) -> bool:
-    """Tell whether ``data[p:end]`` is an IPv6 address, with or without a ``%zone``, or the address of a network
-    card."""
+    """Tell whether ``data[p:end]`` is an IPv6 address, with or without ``%zone``, or a network card's address."""
     # Count groups of hexadecimal digits and what stands between them, up to a zone.
     # `in_pairs`: all colons so far have two characters between them.
     in_pairs = True

@@ -1,5 +1,6 @@
-"""Templates: how a frame is made again from the columns of its row. A persistent format, the values of the column
-``wire``.
+"""Templates: how a frame is made again from the columns of its row.
+
+They are the values of the column ``wire``, a persistent format.
 
 A template is text: literals, and of these ``%name`` items each at most once::
 

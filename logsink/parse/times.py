@@ -189,9 +189,9 @@ def read_rfc3339(data: Bytes, p: int, end: int, zone: ReadI64) -> tuple[int, int
 
 @kernel
 def read_numeric_zone(data: Bytes, p: int, end: int) -> tuple[int, int, bool]:
-    """Read ``+hh:mm``, ``+hhmm`` or ``+hh`` at ``p``: where it ends or NONE, minutes east of UTC, and whether it has
-    the colon.
+    """Read ``+hh:mm``, ``+hhmm`` or ``+hh`` at ``p``: where it ends or NONE, minutes, whether it has the colon.
 
+    Minutes are east of UTC.
     The caller has made sure that a sign stands at ``p``.
     """
     if p + 3 > end:
@@ -218,8 +218,7 @@ def read_numeric_zone(data: Bytes, p: int, end: int) -> tuple[int, int, bool]:
 
 @kernel
 def time_bits(kind: int, digits: int, seconds: int) -> int:
-    """Return the shape bits of a time: how it is written, digits of its fraction, zone; 0 when it cannot be written
-    again.
+    """Return the shape bits of a time, or 0 when it cannot be written again as it stood.
 
     ``seconds`` are those east of UTC.
     """
@@ -248,8 +247,10 @@ def read_month(data: Bytes, p: int, end: int) -> int:
 
 @kernel
 def read_year(data: Bytes, p: int, end: int) -> int:
-    """Return a year from 1900 to 2099 at ``p``, or 0. A space, a colon and a space, or the end of the frame follows
-    it."""
+    """Return a year from 1900 to 2099 at ``p``, or 0.
+
+    A space, a colon and a space, or the end of the frame must follow it.
+    """
     if p + 4 > end:
         return 0
     q = p + 4

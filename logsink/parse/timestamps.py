@@ -66,8 +66,7 @@ _LATEST_ZONE = 1459  # hhmm of the largest offset that a zone may have
 
 @kernel
 def read_zone_behind(data: Bytes, p: int, end: int) -> tuple[int, int, bool]:
-    """Read the zone behind a time that ended at ``p``: where the zone ends (``p`` if there is none), minutes, whether
-    known.
+    """Read the zone behind a time that ended at ``p``: where it ends (``p`` for none), minutes, whether known.
 
     ``Z`` and ``+hh:mm`` stand at once, `` +hhmm``, `` CET`` and `` CET:`` behind a space. Minutes are east of UTC. A
     name that nobody knows is read over, and not known.
@@ -157,8 +156,10 @@ def read_date(data: Bytes, p: int, end: int) -> int:
 
 @kernel
 def read_form(data: Bytes, p: int, end: int, form: int) -> tuple[int, int, int]:
-    """Read a date and time at ``p`` in the form that begins at ``form`` of _FORMS: where it ends or NONE, wall-clock
-    time, flags."""
+    """Read a date and time at ``p`` in one form: where it ends or NONE, wall-clock time, flags.
+
+    The form begins at index ``form`` of _FORMS.
+    """
     year = month = day = micros = flags = 0
     while _FORMS[form] != BAR:
         item = _FORMS[form]
@@ -285,8 +286,7 @@ def read_timestamp(
 def read_bsd_timestamp(
     data: Bytes, q: int, end: int, received: int, zone: ReadI64, rules: int
 ) -> tuple[int, int, int, int]:
-    """Read a time of RFC 3164 at ``q``, with the year and zone that may stand around it; returns as
-    ``read_timestamp``."""
+    """Read a time of RFC 3164 at ``q`` with year and zone around it; returns as ``read_timestamp``."""
     # A year before the month, amid the time (`read_bsd` finds it), or behind it; not in two places.
     first = read_year(data, q, end)
     r, year, month, day, micros, kind, digits, flags = read_bsd(data, q + 5 if first else q, end)

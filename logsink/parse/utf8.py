@@ -78,8 +78,10 @@ def is_valid(data: Bytes, start: int, end: int) -> bool:
 
 @kernel
 def mark_frames(data: Bytes, offsets: ReadI32, flags: I32) -> int:
-    """Set NOT_UTF8 in the flags of every frame ``data[offsets[i]:offsets[i + 1]]`` that is not UTF-8. Returns how
-    many."""
+    """Set NOT_UTF8 in the flags of every frame that is not UTF-8. Returns how many.
+
+    Frame i is ``data[offsets[i]:offsets[i + 1]]``.
+    """
     found = 0
     for i in range(len(flags)):
         if not is_valid(data, offsets[i], offsets[i + 1]):
@@ -90,7 +92,10 @@ def mark_frames(data: Bytes, offsets: ReadI32, flags: I32) -> int:
 
 @kernel
 def mark_texts(data: Bytes, starts: ReadI32, ends: ReadI32, flags: I32) -> int:
-    """Set NOT_UTF8 in the flags of every text ``data[starts[i]:ends[i]]`` that is not UTF-8. Returns how many."""
+    """Set NOT_UTF8 in the flags of every text that is not UTF-8. Returns how many.
+
+    Text i is ``data[starts[i]:ends[i]]``.
+    """
     found = 0
     for i in range(len(flags)):
         if not is_valid(data, starts[i], ends[i]):

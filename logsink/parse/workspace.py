@@ -19,8 +19,10 @@ class Workspace:
         self._buffers: dict[str, npt.NDArray[np.uint8]] = {}
 
     def array(self, name: str, shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """Return an array of this shape with any contents. The one handed out under this name before is no longer
-        valid."""
+        """Return an array of this shape, with any contents.
+
+        The one handed out under this name before is no longer valid.
+        """
         kind = np.dtype(dtype)
         size = (shape if isinstance(shape, int) else prod(shape)) * kind.itemsize
         buffer = self._buffers.get(name)
