@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from logsink.place import Bucket, parse
 from logsink.store.base import Store
+from logsink.store.counting import CountingStore
 from logsink.store.local import LocalStore
 from logsink.store.memory import MemoryStore
 from logsink.store.retry import Retrying
@@ -18,11 +20,19 @@ from tests.support.s3 import enter
 from tests.support.s3 import moto_server as moto_server
 from tests.support.s3 import versitygw_server as versitygw_server
 
+
+@dataclass
+class Counts:
+    requests: int = 0
+    listings: int = 0
+    bytes_read: int = 0
+
+
 SMALL_PAGE = 7
 """Keys of a page of an S3 listing, so that few objects make several."""
 
 
-@pytest.fixture(params=["memory", "local", "wrapped", "moto", "versitygw"])
+@pytest.fixture(params=["memory", "local", "wrapped", "counting", "moto", "versitygw"])
 async def store(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Store]:
@@ -33,6 +43,8 @@ async def store(
             opened = LocalStore(tmp_path / "not" / "yet there")
         case "wrapped":
             opened = Retrying(FaultyStore(MemoryStore()))
+        case "counting":
+            opened = CountingStore(MemoryStore(), Counts())
         case name:
             server = request.getfixturevalue(f"{name}_server")
             enter(monkeypatch, server)

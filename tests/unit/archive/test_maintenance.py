@@ -12,10 +12,11 @@ import pytest
 from logsink.archive import maintenance
 from logsink.archive.adoption import Adopted
 from logsink.archive.log import DeltaLog, Remove, Txn
-from logsink.archive.maintenance import Maintained, Maintenance, checkpoint
+from logsink.archive.maintenance import Due, Maintained, Maintenance, checkpoint
+from logsink.archive.retention import Removed
 from logsink.archive.rounds import Rounds
-from logsink.archive.snapshot import LOG, checkpoint_key
-from logsink.errors import FormatError, Unavailable
+from logsink.archive.snapshot import LOG, checkpoint_key, commit_key
+from logsink.errors import FormatError, Unavailable, Withheld
 from logsink.journal.segment import SegmentName
 from logsink.store import Store, open_store
 from logsink.store.local import LocalStore
@@ -147,6 +148,45 @@ async def test_everything_that_is_due(local: LocalStore) -> None:
     assert await archived(local) == ["m1", "m2"]
     upkeep.close()
     rounds.close()
+
+
+async def test_what_is_due_is_found_and_nothing_is_changed(local: LocalStore) -> None:
+    rounds = Rounds(log_of(local))
+    limits = Limits(checkpoint_every=2, retention=86_400.0)
+    upkeep = Maintenance(rounds, limits, limits)
+    assert await upkeep.due() == Due()
+    await commits(rounds.log, 3)
+    name = SegmentName("gone", 0, 1)
+    await store_segment(local, segment(name, ["m1"]))
+    orphan = await put_file(local, "a1", {"r.0": (1, 1)})
+    for key in (name.key, orphan.key):
+        os.utime(local.root / key, (time.time() - 400,) * 2)
+    before = [entry async for entry in local.list()]
+    due = await upkeep.due()
+    assert (due.segments, due.checkpoint, due.removed) == (1, 3, Removed(1, orphan.size))
+    assert due.retired is not None
+    assert due.retired.files == len((await fresh(local)).files)
+    assert [entry async for entry in local.list()] == before
+    upkeep.close()
+    rounds.close()
+
+
+async def test_a_checkpoint_that_deltalake_cannot_write_is_trouble_of_the_store(local: LocalStore) -> None:
+    log = log_of(local)
+    await commits(log, 2)
+    snapshot = await log.load()
+    (local.root / commit_key(1)).write_bytes(b"no json")
+    with pytest.raises(Unavailable, match="cannot write a checkpoint of version 2: "):
+        maintenance._write_checkpoint(str(local.root / "logs"), {}, snapshot.version)
+    with pytest.raises(Unavailable, match="cannot clean up the table's log: "):
+        maintenance._clean_up(str(local.root / "logs"), {})
+
+
+def test_a_missing_permission_has_its_remedy() -> None:
+    error = maintenance._trouble("cannot x", OSError("403: lacks the necessary privileges\n<xml>"))
+    assert isinstance(error, Withheld)
+    assert str(error) == "cannot x: 403: lacks the necessary privileges"
+    assert "StringLikeIfExists" in error.hint
 
 
 async def test_a_duty_that_fails_leaves_the_others_alone(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
