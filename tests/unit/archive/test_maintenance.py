@@ -152,7 +152,7 @@ async def test_everything_that_is_due(local: LocalStore) -> None:
 
 async def test_what_is_due_is_found_and_nothing_is_changed(local: LocalStore) -> None:
     rounds = Rounds(log_of(local))
-    limits = Limits(checkpoint_every=2, retention=86_400.0)
+    limits = Limits(checkpoint_every=2, retention=-10 * 365 * 86_400.0)  # of whatever date the files are
     upkeep = Maintenance(rounds, limits, limits)
     assert await upkeep.due() == Due()
     await commits(rounds.log, 3)
