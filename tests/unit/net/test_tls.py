@@ -20,7 +20,7 @@ from logsink.flags import Flag
 from logsink.net.relp import RelpConnection
 from logsink.net.stream import Port
 from logsink.net.tcp import TcpConnection
-from logsink.net.tls import DAY, Certificates
+from logsink.net.tls import DAY, Certificates, check_tls_files
 from logsink.parse import Origin
 from tests.support.bench import Bench, close, connected, make, until
 from tests.support.certificates import Authority, Issued
@@ -486,3 +486,26 @@ def test_certificates_that_cannot_be_used_at_the_beginning(tmp_path: Path) -> No
         with pytest.raises(ConfigError) as caught:
             Certificates(Tls(cert=str(cert), key=str(key), client_ca=None, permitted_peers=()))
         assert said in f"{caught.value} {caught.value.hint}"
+
+
+def files(issued: Issued) -> Tls:
+    return Tls(cert=str(issued.cert), key=str(issued.key), client_ca=None, permitted_peers=())
+
+
+def test_what_is_checked_before_a_listener_needs_it(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    good, soon = authority.issue("good.example.com", days=30), authority.issue("soon.example.com", days=3)
+    good.key.chmod(0o600)
+    assert check_tls_files(files(good), time.time()) == []
+    good.key.chmod(0o644)
+    assert check_tls_files(files(good), time.time()) == [
+        f"the private key {good.key} can be read by everybody on this machine (chmod o-rwx)"
+    ]
+    soon.key.chmod(0o600)
+    (warning,) = check_tls_files(files(soon), time.time())
+    assert warning.startswith(f"the certificate {soon.cert} expires on ")
+    expired = authority.issue("expired.example.com", expired=True)
+    with pytest.raises(ConfigError, match="it expired on"):
+        check_tls_files(files(expired), time.time())
+    with pytest.raises(ConfigError, match=r"cannot use .* for TLS"):
+        check_tls_files(files(good)._replace(key=str(soon.key)), time.time())

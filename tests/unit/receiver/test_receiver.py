@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import resource
+import uuid
 
 import pytest
 
@@ -48,3 +50,23 @@ def test_whatever_the_event_loop_calls_is_compiled() -> None:
     called = [one for one in decorator._every if one.function.__module__.startswith(rooms)]
     assert len(called) > 5
     assert [one for one in called if one._compiled is None] == []
+
+
+def test_receiver_ids_are_time_ordered_uuids() -> None:
+    first, second = uuid.UUID(receiver.new_receiver()), uuid.UUID(receiver.new_receiver())
+    assert first.version == second.version == 7
+    assert first.variant == uuid.RFC_4122
+    assert first.int >> 80 <= second.int >> 80
+    assert first != second
+
+
+def test_errors_that_nobody_has_caught_are_logged_but_for_those_of_a_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop = asyncio.new_event_loop()
+    with caplog.at_level(logging.ERROR):
+        receiver.unexpected(loop, {"message": "callback", "exception": OSError("gone"), "transport": object()})
+        assert caplog.records == []
+        receiver.unexpected(loop, {"message": "callback", "exception": ValueError("odd")})
+    loop.close()
+    assert "unexpected error in callback: odd" in caplog.text

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from logsink.flags import Flag
 from logsink.wire.batch import Scratch
 from logsink.wire.datagrams import REMEMBERED, SLOT, Datagrams
+from tests.support.forms import running
 
 MAX = 60
 ROOM = 300
@@ -97,6 +98,20 @@ def z(message: bytes) -> bytes:
 def test_what_a_datagram_is(datagram: bytes, frame: bytes, flags: int) -> None:
     cut = len(datagram) - len(frame) if flags == Flag.TRUNCATED else 0
     assert received([(datagram, "192.0.2.1")]) == ([(frame, flags, "192.0.2.1")], cut)
+
+
+@running(compiled=False)
+def test_plain() -> None:
+    sent = [
+        (z(b"<13>one\n"), SENDERS[0]),
+        (b"x" * (MAX + 3), SENDERS[2]),
+        (b"\r\n", SENDERS[1]),
+        (b"<13>cr\r", SENDERS[0]),
+    ]
+    sent = sent * 3 + [(b"<13>nul\0", sender) for sender in SENDERS]
+    kept = [(*part, sender) for datagram, sender in sent for part in [frame(datagram)] if part[0]]
+    assert received(sent) == (kept, 9)
+    assert received(sent, ROOM)[0] == kept
 
 
 @pytest.mark.parametrize("empty", [b"", b"\n", b"\r\n", b"\0"])

@@ -16,6 +16,7 @@ from logsink.flags import Flag
 from logsink.wire import framing
 from logsink.wire.batch import Scratch
 from logsink.wire.framing import Framer
+from tests.support.forms import running
 
 LIMIT = 64
 ROOM = 1 << 12
@@ -101,6 +102,14 @@ def test_case(name: str) -> None:
     flagged = [(frame, flag(frame)) for frame in expected]
     assert frames(stream) == flagged
     assert frames(*(stream[i : i + 1] for i in range(len(stream)))) == flagged
+
+
+@running(compiled=False)
+def test_cases_plain() -> None:
+    for stream, expected in CASES.values():
+        flagged = [(frame, flag(frame)) for frame in expected]
+        assert frames(stream) == flagged
+        assert frames(*(stream[i : i + 1] for i in range(len(stream)))) == flagged
 
 
 @pytest.mark.parametrize("name", [n for n in CASES if "eof" not in n and not CASES[n][0].endswith(b" ")])

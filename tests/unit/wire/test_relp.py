@@ -13,6 +13,7 @@ from logsink.flags import Flag
 from logsink.wire import relp
 from logsink.wire.batch import Scratch
 from logsink.wire.relp import ASIDES, RelpSession, RelpState
+from tests.support.forms import running
 
 LIMIT = 64
 ROOM = 1 << 15
@@ -183,6 +184,12 @@ CASES: dict[str, Case] = {
 
 
 @pytest.mark.usefixtures("either_form")
+@running(compiled=False)
+def test_transcripts_plain() -> None:
+    for case in CASES.values():
+        test_transcript(case)
+
+
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_transcript(case: Case) -> None:
     expected = ([(frame, 0) for frame in case.frames], case.server)

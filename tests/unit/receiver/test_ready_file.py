@@ -1,0 +1,25 @@
+"""The file that tells where a receiver listens."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from logsink.errors import ConfigError
+from logsink.receiver import write_ready_file
+
+
+def test_it_holds_addresses_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "ready"
+    write_ready_file(path, {"tcp": ["127.0.0.1:5514"], "udp": []}, "127.0.0.1:9514")
+    expected = {"pid": os.getpid(), "tcp": ["127.0.0.1:5514"], "udp": [], "http": "127.0.0.1:9514"}
+    assert json.loads(path.read_text()) == expected
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_where_it_cannot_be_written_that_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot write --ready-file .*: No such file or directory"):
+        write_ready_file(tmp_path / "missing" / "ready", {}, None)
