@@ -22,20 +22,21 @@ from logsink.platform.lazy import exports
 if TYPE_CHECKING:
     from logsink.journal.fill import FRAME_OVERHEAD, memory_use
     from logsink.journal.receiver_ids import ReceiverIds
-    from logsink.journal.writer import CLOCK_TICK, Journal
+    from logsink.journal.writer import CLOCK_TICK, Appended, Journal
 else:
     __getattr__ = exports(
         __name__,
         {
             "fill": ("FRAME_OVERHEAD", "memory_use"),
             "receiver_ids": ("ReceiverIds",),
-            "writer": ("CLOCK_TICK", "Journal"),
+            "writer": ("CLOCK_TICK", "Appended", "Journal"),
         },
     )
 
 __all__ = [
     "CLOCK_TICK",
     "FRAME_OVERHEAD",
+    "Appended",
     "Journal",
     "ReceiverIds",
     "Segment",

@@ -24,7 +24,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 from logsink import telemetry
 from logsink.config import Journal as Limits
@@ -66,6 +66,14 @@ class _Lane:
         self.number = number
         self.sequence = 0
         self.busy = False
+
+
+class Appended(NamedTuple):
+    """What became of a batch: the ordinal of its fill, the bytes of its frames, and the memory in use for them."""
+
+    ordinal: int
+    nbytes: int
+    memory: int
 
 
 class Journal:
@@ -137,8 +145,8 @@ class Journal:
         """Whether reading has to wait because ``memory_limit`` is reached."""
         return self._paused
 
-    def append(self, batch: Batch, origin: Origin | Origins, waiter: Callable[[], None] | None = None) -> int:
-        """Copy a batch, and return the ordinal of the fill that it went into.
+    def append(self, batch: Batch, origin: Origin | Origins, waiter: Callable[[], None] | None = None) -> Appended:
+        """Copy a batch, and return what became of it.
 
         With a ``waiter``, a sender waits for an acknowledgement: the fill is due ``ack_delay`` from now at the latest, and
         ``waiter`` is called once, when ``durable`` has reached the ordinal.
@@ -153,8 +161,9 @@ class Journal:
         self._last_received = max(now_us, self._last_received + 1)
         weight, nbytes = fill.weight, fill.nbytes
         fill.append(batch, self._last_received, origin)
-        self._unstored += fill.weight - weight
-        self.taken += fill.nbytes - nbytes
+        appended = Appended(fill.ordinal, fill.nbytes - nbytes, fill.weight - weight)
+        self._unstored += appended.memory
+        self.taken += appended.nbytes
         if waiter is not None:
             fill.waiters.add(waiter)
             fill.owed = True
@@ -167,7 +176,7 @@ class Journal:
         if self._unstored > self._memory_limit and not self._paused:
             self._paused = True
             self._on_pressure(True)
-        return fill.ordinal
+        return appended
 
     def watch(self, ordinal: int, waiter: Callable[[], None]) -> None:
         """Call ``waiter`` when ``durable`` reaches the ordinal of an earlier ``append``; never when it has already."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from logsink import telemetry
 from logsink.flags import Flag
-from logsink.journal import CLOCK_TICK, Journal
+from logsink.journal import CLOCK_TICK, Appended, Journal
 from logsink.net.losses import Losses
 from logsink.net.rates import Rates, Windows
 from logsink.net.senders import WINDOW, Senders
@@ -100,8 +100,6 @@ class Intake:
         self._max_per_sender = max_per_sender or max_connections
         self._by_sender: dict[str | None, set[Connection]] = {}
         self.memory_limit = memory_limit
-        self.weighed = 0
-        """Bytes of memory that all frames taken so far have come to."""
         self.rates = Rates(max_inflated)
         self.windows = Windows(int(memory_limit * _WINDOW_SHARE))
         self._shares = Shares(memory_limit)
@@ -119,38 +117,34 @@ class Intake:
         """The ordinal up to which every segment of the journal is stored."""
         return self._journal.durable if self._journal else 0
 
-    def take(self, batch: Batch, origin: Origin, waiter: Callable[[], None] | None = None) -> int:
-        """Hand a read's frames to the journal; return the ordinal of their segment (see ``Journal.append``)."""
-        ordinal, weight = self._append(batch, origin, waiter)
-        self.charge(ordinal, origin.sender, weight)
-        return ordinal
+    def take(self, batch: Batch, origin: Origin, waiter: Callable[[], None] | None = None) -> Appended:
+        """Hand a read's frames to the journal, and charge their sender (see ``Journal.append``)."""
+        appended = self._append(batch, origin, waiter)
+        self.charge(appended.ordinal, origin.sender, appended.memory)
+        return appended
 
     def take_mixed(self, batch: Batch, origins: Origins) -> int:
         """Hand frames of several origins to the journal; return their segment. The caller ``charge``s each sender for them."""
-        return self._append(batch, origins, None)[0]
+        return self._append(batch, origins, None).ordinal
 
-    def charge(self, ordinal: int, sender: str | None, weight: int) -> None:
-        """Count ``weight`` bytes more for ``sender`` until segment ``ordinal`` is stored; beyond its share, pause it."""
-        if self._shares.take(ordinal, sender, weight):
+    def charge(self, ordinal: int, sender: str | None, memory: int) -> None:
+        """Count ``memory`` bytes more for ``sender`` until segment ``ordinal`` is stored; beyond its share, pause it."""
+        if self._shares.take(ordinal, sender, memory):
             telemetry.SHARE_EXCEEDED.inc()
             telemetry.SHARE.log(sender=sender)
             for connection in self._by_sender.get(sender, ()):
                 connection.pause()
             self.watch(self._shares.oldest or ordinal, self._stored)
 
-    def _append(self, batch: Batch, origin: Origin | Origins, waiter: Callable[[], None] | None) -> tuple[int, int]:
-        """Return the ordinal of the segment, and the bytes of memory that the frames take."""
+    def _append(self, batch: Batch, origin: Origin | Origins, waiter: Callable[[], None] | None) -> Appended:
         assert self._journal is not None, "connections are accepted only after attach"
         if np.count_nonzero(batch.flags):
             for flag in (Flag.TRUNCATED, Flag.INCOMPLETE, Flag.MAYBE_RESENT, Flag.SENT_TWICE):
                 telemetry.count_flags({int(flag): int(np.count_nonzero(batch.flags & flag))})
-        unstored, taken = self._journal.unstored, self._journal.taken
-        ordinal = self._journal.append(batch, origin, waiter)
-        telemetry.count_frames(origin.transport, len(batch), self._journal.taken - taken)
-        weight = self._journal.unstored - unstored
-        self.weighed += weight
+        appended = self._journal.append(batch, origin, waiter)
+        telemetry.count_frames(origin.transport, len(batch), appended.nbytes)
         self._stored()
-        return ordinal, weight
+        return appended
 
     def next_read(self, now: float) -> float:
         """Return the loop time for the next read of what comes fast: just before a segment is sent, or after ``lull``."""

@@ -97,7 +97,7 @@ class RelpConnection(StreamConnection):
         self._sender = self.intake.senders.enter(self.origin, self)
         self._guard = ResendGuard(self.intake.senders, self._sender, self)
 
-    def received(self, batch: Batch) -> None:
+    def received(self, batch: Batch) -> int:
         read = Read(batch, self._taken, self._relp.taken, digests(batch, self.intake.senders.key))
         self._taken = self._relp.taken
         self.intake.senders.unacknowledged(self._taken - self._relp.answered, self.origin)
@@ -109,13 +109,14 @@ class RelpConnection(StreamConnection):
         if self._closed and self._guard:
             self._guard.end(closed=True)
         self._stored()
+        return 0
 
     def fresh(self, read: Read) -> None:
         """Store the frames of a read. Empty ones are not stored: they are acknowledged with those before them."""
         if len(read.batch):
             if self._guard:
                 self._guard.doubt.flag(read.batch)
-            ordinal = self.intake.take(read.batch, self.origin, self._stored)
+            ordinal = self.intake.take(read.batch, self.origin, self._stored).ordinal
             self._remember(read, ordinal)
         else:
             ordinal = self._waiting[-1][0] if self._waiting else self.intake.durable

@@ -120,8 +120,8 @@ class StreamConnection(asyncio.BufferedProtocol):
     def begun(self) -> None:
         """Begin the session: ``transport`` can be written to."""
 
-    def received(self, batch: Batch) -> None:
-        """Take the frames of one read, possibly none."""
+    def received(self, batch: Batch) -> int:
+        """Take the frames of one read, possibly none; return the memory in use for them, where the stream may be compressed."""
         raise NotImplementedError
 
     def ended(self) -> None:
@@ -195,15 +195,16 @@ class StreamConnection(asyncio.BufferedProtocol):
             loop.call_at(self.intake.next_read(now), self.resume)
         self._read_at = now
 
-    def _cut(self, end: int) -> None:
-        """Frame the buffer up to ``end``, which is ``_carried`` bytes of carry and what was read behind it."""
-        self.received(self._session.receive(self.intake.buffer, end))
+    def _cut(self, end: int) -> int:
+        """Frame the buffer up to ``end``: ``_carried`` bytes of carry and what was read behind it. Returns as ``received``."""
+        memory = self.received(self._session.receive(self.intake.buffer, end))
         left = len(self._session.carry)
         if left or self._carried:
             self.intake.unfinished(self, left)
         if self._session.discarded != self._discarded:
             telemetry.DISCARDED.labels(self.kind).inc(self._session.discarded - self._discarded)
             self._discarded = self._session.discarded
+        return memory
 
     def eof_received(self) -> bool:
         self._end()
@@ -342,16 +343,16 @@ class StreamConnection(asyncio.BufferedProtocol):
         if inflater is None:
             return
         while (self._aborted or not self._holds) and (piece := inflater.read(READ)):
-            carry, weighed = self._session.carry, self.intake.weighed
+            carry = self._session.carry
             self._carried, end = len(carry), len(carry) + len(piece)
             view[: len(carry)] = carry
             view[len(carry) : end] = piece
-            self._cut(end)
+            memory = self._cut(end)
             turn += len(piece)
             if self._aborted:
                 if turn >= TURN:
                     inflater.give_up("inflation", "its compressed stream went on when its connection was closed")
-            elif not self._inflated(max(len(piece), self.intake.weighed - weighed)) and turn >= TURN:
+            elif not self._inflated(max(len(piece), memory)) and turn >= TURN:
                 self.pause()
                 asyncio.get_running_loop().call_soon(self.resume)
             self._count_window(inflater)

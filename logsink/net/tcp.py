@@ -22,16 +22,15 @@ class TcpConnection(StreamConnection):
         self._framer = Framer(intake.scratch, intake.max_message)
         super().__init__(intake, self._framer, port)
 
-    def received(self, batch: Batch) -> None:
+    def received(self, batch: Batch) -> int:
         if not len(batch):
-            return
+            return 0
         if not self._framer.compressed:
-            self.intake.take(batch, self.origin)
-            return
-        weighed = self.intake.weighed
-        for part in inflated(batch, self.intake.max_message, len(self.intake.buffer)):
-            self.intake.take(part, self.origin)
-        self._inflated(self.intake.weighed - weighed)
+            return self.intake.take(batch, self.origin).memory
+        parts = inflated(batch, self.intake.max_message, len(self.intake.buffer))
+        memory = sum(self.intake.take(part, self.origin).memory for part in parts)
+        self._inflated(memory)
+        return memory
 
     def ended(self) -> None:
         self.received(self._framer.close(broken=self._broke))

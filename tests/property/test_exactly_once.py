@@ -190,7 +190,7 @@ class Life:
     async def serve(self, batches: int) -> None:
         """Take so many batches, and be paused now and then."""
         for messages in itertools.islice(self.world.messages(), batches):
-            ordinal = self.journal.append(batch(messages), ORIGIN, self.acknowledge)
+            ordinal = self.journal.append(batch(messages), ORIGIN, self.acknowledge).ordinal
             self.owed.append((ordinal, messages))
             await self.world.turns(60)
             if self.world.random.random() < 0.05:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from logsink.archive.file import write_files
+from logsink.journal import Appended
 from logsink.journal.fill import Fill, Memory
 from logsink.journal.segment import Segment, SegmentName, decode_segment, encode_segment
 from logsink.net.intake import Intake
@@ -67,17 +68,10 @@ class Taken:
     def __init__(self) -> None:
         self.fill = Fill(1, Memory(1 << 20, 1 << 14).loan())
 
-    @property
-    def unstored(self) -> int:
-        return self.fill.weight
-
-    @property
-    def taken(self) -> int:
-        return self.fill.nbytes
-
-    def append(self, batch: Batch, origin: Origin, _: object) -> int:
+    def append(self, batch: Batch, origin: Origin, _: object) -> Appended:
+        weight, nbytes = self.fill.weight, self.fill.nbytes
         self.fill.append(batch, 1, origin)
-        return 1
+        return Appended(1, self.fill.nbytes - nbytes, self.fill.weight - weight)
 
     def watch(self, *_: object) -> None: ...
 

@@ -99,7 +99,7 @@ class Bench:
         )
 
     def append(self, *frames: bytes) -> int:
-        return self.journal.append(batch(*frames), ORIGIN, self._waiter())
+        return self.journal.append(batch(*frames), ORIGIN, self._waiter()).ordinal
 
     def _waiter(self) -> Callable[[], None]:
         return lambda: self.acked.append(self.journal.durable)
@@ -188,7 +188,7 @@ async def test_only_who_waits_for_an_acknowledgement_is_measured() -> None:
         return telemetry.REGISTRY.get_sample_value("logsink_ack_seconds_count") or 0.0
 
     bench, before = Bench(MemoryStore(), NEVER), measured()
-    bench.journal.watch(bench.journal.append(batch(b"<13>a"), ORIGIN), lambda: None)
+    bench.journal.watch(bench.journal.append(batch(b"<13>a"), ORIGIN).ordinal, lambda: None)
     await bench.journal.flush()
     assert measured() == before
     bench.append(b"<13>b")
