@@ -18,14 +18,14 @@ from tests.support.forms import running
 
 MAX = 60
 ROOM = 300
-"""Octets of a buffer that is soon full."""
+"""Bytes of a buffer that is soon full."""
 
 Sent = list[tuple[bytes, str]]
 """Datagrams, and the address of each one's sender."""
 
 
 def received(sent: Sent, room: int = 1 << 17) -> tuple[list[tuple[bytes, int, str]], int]:
-    """Frames with their flags and senders; octets that were cut off."""
+    """Frames with their flags and senders; bytes that were cut off."""
     made = prepared(sent, room)
     found, at = [], 0
     while at < len(sent):

@@ -109,7 +109,7 @@ def test_nothing_is_nothing() -> None:
 
 @given(st.sampled_from([*FOREIGN.values(), *RELP, *SYSLOG, *TEXT]), st.integers(0, 40), st.binary(max_size=4))
 def test_a_verdict_stays(data: bytes, at: int, noise: bytes) -> None:
-    """Once it is said what something is, more octets do not change it."""
+    """Once it is said what something is, more bytes do not change it."""
     data = data[:at] + noise + data[at + len(noise) :]
     for tests in (ON_SYSLOG, ON_RELP):
         found = [foreign(data[:end], tests) for end in range(len(data) + 1)]

@@ -25,7 +25,7 @@ Frames = list[tuple[bytes, int]]
 
 
 def feed(framer: Framer, read: bytes) -> Frames:
-    """One read, as the network shell does it: carry in front, new octets behind."""
+    """One read, as the network shell does it: carry in front, new bytes behind."""
     buffer = np.zeros(ROOM, np.uint8)
     whole = framer.carry + read
     buffer[: len(whole)] = np.frombuffer(whole, np.uint8)
@@ -207,7 +207,7 @@ FRAMING = re.compile(rb"[\r\n\0]* ?(?:[1-9][0-9]{0,5} )?")
 
 @settings(deadline=None, max_examples=300)
 @given(stream=PIECES)
-def test_every_octet_is_accounted_for(stream: bytes) -> None:
+def test_every_byte_is_accounted_for(stream: bytes) -> None:
     """It is in a frame, is framing between two, or was counted as discarded behind one that was cut."""
     framer = Framer(Scratch(ROOM), 16)
     buffer = np.zeros(ROOM, np.uint8)

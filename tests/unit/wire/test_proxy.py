@@ -1,4 +1,4 @@
-"""PROXY headers: the specification's forms, whole, octet by octet, with octets behind; and what is none."""
+"""PROXY headers: the specification's forms, whole, byte by byte, with bytes behind; and what is none."""
 
 from __future__ import annotations
 
