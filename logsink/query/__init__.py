@@ -1,8 +1,15 @@
-"""Questions about what was kept, answered from the store alone: no server, no index, nothing but reads.
+"""Questions about stored logs, answered from the store alone: no server, and nothing but reads.
 
-``times``, ``filters`` and ``question`` say what is wanted, ``plan`` which objects can hold it, ``datafile`` and ``tail`` read
-those, ``selection`` takes rows out of what was read, ``scan`` runs it all at once, ``merge`` puts rows into order in bounded
-memory, ``render`` turns them into bytes. Nothing here writes to a store, prints, or reads the environment.
+A question goes through these rooms, and each imports only from those before it::
+
+    request   what was asked: search terms and times become a Filter, and a Query
+    order     rows into order, without probable copies, in bounded memory
+    read      a store and a Query become rows: plan, journal, data files
+    views     rows become other answers: context, what follows, sums, message patterns
+
+Beside them, ``output`` turns rows into bytes (lines, csv, json, parquet, arrow) and ``sql`` answers SQL on DuckDB: they take
+rows from whoever has them. ``columns`` has the Arrow helpers that all of them use. Stores and queries enter; nothing here
+writes to a store, prints, reads the environment or exits.
 
 ::
 
@@ -10,6 +17,9 @@ memory, ``render`` turns them into bytes. Nothing here writes to a store, prints
     async with open_store(url) as store, aclosing(search(store, query)) as found:
         async for rows in found:          # pyarrow.Table, in order of time
             ...
+    found.report.unreadable               # objects whose rows are missing, and why
+
+Exports are imported at first use.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""One Parquet file of the archive, read in parts: its footer first, then the column chunks somebody asks for.
+"""One Parquet file of the archive, read in parts: its footer first, then the column chunks that somebody asks for.
 
-The bytes come through ``Fetch`` (ranged reads of the store, counted). pyarrow then reads what was fetched as if it were the
+The bytes come through a ``Fetch``: ranged reads of the store. pyarrow then reads the fetched parts as if they were the whole
 file, by a few calls for a row group and without a copy.
 """
 
@@ -18,24 +18,27 @@ from logsink.errors import FormatError
 from logsink.parse import CODED_COLUMNS, FORMAT_VERSION
 from logsink.query.columns import Mask, as_rows
 from logsink.query.read.pages import candidates
-from logsink.query.request.filters import UNKNOWN, Bounds, Needles
+from logsink.query.request import UNKNOWN, Bounds, Needles
 
 FOOTER = 64 << 10
-"""Bytes read from a file's end in the hope that they hold its footer: 30 row groups' is about as long."""
+"""Bytes that are read from a file's end to get its footer, which is about as long when it describes 30 row groups."""
 
 GAP = 256 << 10
-"""Column chunks closer together than this are fetched at once: as many bytes as a round trip to S3 is worth."""
+"""Column chunks closer together than this are fetched in one read: so many bytes cost what a round trip to S3 costs."""
 
 Fetch = Callable[[str, int, int], Coroutine[Any, Any, bytes]]
-"""Bytes ``[start, end)`` of an object."""
+"""Returns the bytes ``[start, end)`` of the object at a key."""
 
 Span = tuple[int, int]
+"""First byte, and the byte behind the last."""
 
 _MAGIC = b"PAR1"
+_END = 8
+"""Bytes behind the footer: its length, and ``_MAGIC``."""
 
 
 class RowGroup(NamedTuple):
-    """One row group of a file; ``bounds`` by column, instants in microseconds since the epoch."""
+    """One row group of a file, with the bounds of some of its columns; instants in microseconds since the epoch."""
 
     file: OpenFile
     number: int
@@ -50,38 +53,38 @@ class OpenFile(NamedTuple):
     size: int
     metadata: pq.FileMetaData
     columns: dict[str, int]
-    """Places of the columns that it has by their names, in order."""
+    """Number of each column that the file has, by name."""
 
     def row_groups(self, columns: Sequence[str]) -> list[RowGroup]:
-        """Its row groups, with the bounds of ``columns`` where the footer has them."""
-        wanted = [(name, place) for name, place in self.columns.items() if name in columns]
+        """Return the row groups that have rows, with the bounds of ``columns`` where the footer has them."""
+        numbers = [(name, number) for name, number in self.columns.items() if name in columns]
         groups = []
         for number in range(self.metadata.num_row_groups):
             group = self.metadata.row_group(number)
-            bounds = {name: _bounds(group.column(place).statistics) for name, place in wanted}
+            bounds = {name: _bounds(group.column(column).statistics) for name, column in numbers}
             groups.append(RowGroup(self, number, group.num_rows, bounds))
         return [group for group in groups if group.rows]
 
     def spans(self, group: int, columns: Sequence[str]) -> list[Span]:
-        """The bytes that hold these columns of a row group, neighbours together, in order."""
+        """Return the bytes that hold these columns of a row group, in order, as few spans as ``GAP`` allows."""
         spans: list[Span] = []
         chunks = self.metadata.row_group(group)
-        there = [chunks.column(self.columns[name]) for name in columns if name in self.columns]
-        for start, length in sorted(map(_place, there)):
+        stored = [chunks.column(self.columns[name]) for name in columns if name in self.columns]
+        for start, end in sorted(map(_span, stored)):
             if spans and start - spans[-1][1] <= GAP:
-                spans[-1] = (spans[-1][0], max(spans[-1][1], start + length))
+                spans[-1] = (spans[-1][0], max(spans[-1][1], end))
             else:
-                spans.append((start, start + length))
+                spans.append((start, end))
         return spans
 
 
 async def open_file(fetch: Fetch, key: str, size: int) -> OpenFile:
-    """Read the footer of the file at ``key``. ``FormatError`` when it is none of ours, or of a later version."""
+    """Read the footer of the file at ``key``. ``FormatError`` when it is damaged, not ours, or of a later version."""
     start = max(0, size - FOOTER)
     tail = await fetch(key, start, size)
-    if len(tail) < 12 or tail[-4:] != _MAGIC or len(tail) != size - start:
+    if len(tail) < _END + len(_MAGIC) or tail[-4:] != _MAGIC or len(tail) != size - start:
         raise FormatError(f"cannot read data file {key}: it does not end as a Parquet file of {size} bytes")
-    needed = int.from_bytes(tail[-8:-4], "little") + 8
+    needed = int.from_bytes(tail[-_END:-4], "little") + _END
     if needed > len(tail) and needed <= size:
         tail = await fetch(key, size - needed, start) + tail
     try:
@@ -92,12 +95,15 @@ async def open_file(fetch: Fetch, key: str, size: int) -> OpenFile:
     if version > FORMAT_VERSION:
         message = f"cannot read data file {key} of format {version}: this version reads 1 to {FORMAT_VERSION}"
         raise FormatError(message, hint="upgrade logsink")
-    columns = {metadata.schema.column(place).path: place for place in range(metadata.num_columns)}
+    columns = {metadata.schema.column(number).path: number for number in range(metadata.num_columns)}
     return OpenFile(key, size, metadata, columns)
 
 
 class Chunks:
-    """Column chunks of one row group: ``fetch`` them, then ``read`` them (blocking; in a thread), in any number of steps."""
+    """Column chunks of one row group: first ``fetch`` them, then decode them, in any number of steps.
+
+    Decoding blocks, so it is for threads. It raises ``FormatError`` for damage.
+    """
 
     def __init__(self, group: RowGroup) -> None:
         self._group = group
@@ -105,10 +111,10 @@ class Chunks:
         self._parts: list[tuple[int, memoryview]] = []
 
     async def fetch(self, fetch: Fetch, columns: Sequence[str]) -> None:
-        """Have these columns' bytes. ``NotFound`` when the file is gone."""
+        """Fetch the columns that were not fetched yet. ``NotFound`` when the file is gone, ``FormatError`` when it is cut."""
         file, missing = self._group.file, [name for name in columns if name not in self._fetched]
         spans = file.spans(self._group.number, missing)
-        if len(spans) == 1:  # mostly: a task for it would take longer than what it does
+        if len(spans) == 1:  # the usual case, and a task would cost more than the read of a local file
             parts = [await fetch(file.key, *spans[0])]
         else:
             parts = await asyncio.gather(*(fetch(file.key, start, end) for start, end in spans))
@@ -121,31 +127,30 @@ class Chunks:
         self._fetched.update(missing)
 
     def candidates(self, column: str, mask: Mask, needles: Sequence[Needles]) -> tuple[Mask, pa.Array] | None:
-        """Which rows of ``mask`` can satisfy ``needles`` in a fetched column, and its values in them; None: it cannot be said.
+        """Return which rows of ``mask`` can satisfy ``needles`` in a fetched column, and the column's values in these rows.
 
-        The array has a value for each row: what it is in rows that cannot says nothing.
+        The array has a value for every row, but those of other rows mean nothing. None when only decoding can tell.
         """
         file = self._group.file
-        place = file.columns.get(column)
-        if place is None:
+        number = file.columns.get(column)
+        if number is None:
             return None
-        chunk, kind = file.metadata.row_group(self._group.number).column(place), file.metadata.schema.column(place)
-        if kind.max_definition_level > 1 or kind.max_repetition_level:
+        chunk, kind = file.metadata.row_group(self._group.number).column(number), file.metadata.schema.column(number)
+        if kind.max_definition_level > 1 or kind.max_repetition_level:  # a nested column
             return None
-        start, length = _place(chunk)
-        body = _Fetched(file.size, self._parts).part(start, start + length)
+        body = _FetchedFile(file.size, self._parts).part(*_span(chunk))
         return candidates(body, chunk.compression, bool(kind.max_definition_level), mask, needles)
 
     def array(self, column: str) -> pa.Array:
-        """The values of one column."""
+        """Return the values of one column, in all rows."""
         return self.read((column,)).column(0).chunk(0)
 
     def read(self, columns: Sequence[str]) -> pa.Table:
-        """These columns' values, as in ``SCHEMA``; nulls for a column that the file does not have."""
+        """Return these columns in the types of ``columns.SCHEMA``; nulls for a column that the file does not have."""
         file = self._group.file
-        there = [name for name in columns if name in file.columns]
-        coded = [name for name in there if name in CODED_COLUMNS]
-        source = pa.PythonFile(_Fetched(file.size, self._parts), "r")
+        stored = [name for name in columns if name in file.columns]
+        coded = [name for name in stored if name in CODED_COLUMNS]
+        source = pa.PythonFile(_FetchedFile(file.size, self._parts), "r")
         try:
             parquet = pq.ParquetFile(
                 source,
@@ -154,14 +159,14 @@ class Chunks:
                 pre_buffer=False,
                 page_checksum_verification=True,
             )
-            found = parquet.read_row_group(self._group.number, columns=there, use_threads=False)
+            found = parquet.read_row_group(self._group.number, columns=stored, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise FormatError(f"cannot read data file {file.key}: {error}") from error
         return as_rows(found, columns)
 
 
-class _Fetched(io.RawIOBase):
-    """A file of which only some parts are there; reading outside of them is an ``OSError``."""
+class _FetchedFile(io.RawIOBase):
+    """A file of which only some parts were fetched; reading outside of them is an ``OSError``."""
 
     def __init__(self, size: int, parts: Sequence[tuple[int, memoryview]]) -> None:
         self._size, self._parts, self._at = size, parts, 0
@@ -187,15 +192,16 @@ class _Fetched(io.RawIOBase):
         raise OSError(f"bytes {start} to {end} were not fetched")
 
 
-def _place(chunk: pq.ColumnChunkMetaData) -> Span:
-    """First byte and length of a column chunk."""
+def _span(chunk: pq.ColumnChunkMetaData) -> Span:
+    """Return the bytes of a column chunk."""
     start = chunk.data_page_offset
-    if chunk.dictionary_page_offset is not None:  # 0 is what some writers say for "none"
+    if chunk.dictionary_page_offset is not None:  # some writers say 0 where there is none
         start = min(start, chunk.dictionary_page_offset or start)
-    return start, chunk.total_compressed_size
+    return start, start + chunk.total_compressed_size
 
 
 def _bounds(statistics: pq.Statistics | None) -> Bounds:
+    """Return the bounds that a footer has of a column chunk; instants as microseconds since the epoch."""
     if statistics is None:
         return UNKNOWN
     nulls = statistics.null_count if statistics.has_null_count else None

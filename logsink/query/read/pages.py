@@ -1,8 +1,10 @@
-"""Which values of a column chunk can hold a text: its pages are unpacked and searched as they are, not decoded.
+"""Which values of a Parquet column chunk can contain a text: its pages are decompressed and searched, but not decoded.
 
-Decoding is what searching costs. A page of 8 MB is unpacked in 6 ms and searched in 1; to make 65,536 values of it takes
-6 ms more, to search those one by one 20 and more. So the text is sought in the page as a whole, and only values that it
-stands in are taken out. Pages of other encodings than PLAIN, and those with nulls, are left to who decodes them.
+Decoding is what a search costs. A page of 8 MB is decompressed in 6 ms and searched in 1 ms; to decode its 65,536 values takes
+6 ms more, and to search these one by one 20 ms and more. So the text is sought in the page as a whole, and only values that
+contain it are taken out. Other pages than those with PLAIN values of which none is null are left to pyarrow.
+
+Source: the Parquet format, "Data Pages" and "Plain (PLAIN = 0)"; Thrift's compact protocol for page headers.
 """
 
 from __future__ import annotations
@@ -19,120 +21,147 @@ import pyarrow as pa
 
 from logsink.kernel import I32, U8, Bytes, ReadI32, both, copy, kernel
 from logsink.query.columns import Mask
-from logsink.query.request.filters import Needles
+from logsink.query.request import Needles
 
-_DATA: Final = 0  # PageType, with the place of the header of its own
-_DATA_HEADER: Final = 5
-_PLAIN, _RLE = 0, 3  # Encoding
+# Fields of PageHeader, by their Thrift ids
+_TYPE: Final = 1
+_UNCOMPRESSED_SIZE: Final = 2
+_COMPRESSED_SIZE: Final = 3
+_CRC: Final = 4
+_DATA_PAGE_HEADER: Final = 5
 
-_LARGEST: Final = 1 << 28
-"""Bytes of an unpacked page that are worth the memory."""
+# Fields of DataPageHeader
+_NUM_VALUES: Final = 1
+_ENCODING: Final = 2
+_DEFINITION_LEVEL_ENCODING: Final = 3
 
-_LONGEST: Final = (1 << 31) - 1
-"""Octets of an array's values, whose places have 32 bits."""
+_DATA_PAGE: Final = 0  # PageType
+_PLAIN: Final = 0  # Encoding
+_RLE: Final = 3
 
-_FEW: Final = 64
-"""One value in so many is few: who asked looks at them sooner than all is searched once more."""
+_LENGTH_SIZE: Final = 4
+"""Bytes of the length before each PLAIN value, and before the definition levels."""
 
-_BY_HAND: Final = 2
-"""Pages of which Python itself takes values."""
+_LENGTH: Final = struct.Struct("<I").unpack_from
+"""Reads such a length, in a third of the time that ``int.from_bytes`` takes."""
 
-_UNCOMPILED: Final = 1 << 18
-"""Rows of chunks whose few values Python itself takes: machine code takes 0.03 s to load."""
+_STEP: Final = 32
+"""Positions that ``both`` looks at in one step."""
 
-_SIZE: Final = struct.Struct("<I").unpack_from
-"""The length before each PLAIN value. A page is walked so in a third of the time that ``int.from_bytes`` takes."""
+_LARGEST_PAGE: Final = 1 << 28
+"""Bytes of the largest page that is decompressed here; pyarrow decodes larger ones in parts."""
 
-Octets = npt.NDArray[np.uint8]
-Index32 = npt.NDArray[np.int32]
+_LONGEST_ARRAY: Final = (1 << 31) - 1
+"""Bytes of an array's values, whose offsets have 32 bits."""
+
+_RARE: Final = 64
+"""When fewer than one value in so many is left, testing these costs less than searching the page once more."""
+
+_PYTHON_PAGES: Final = 2
+"""Most pages whose values plain Python takes out, at 1 ms a page."""
+
+_PYTHON_ROWS: Final = 1 << 18
+"""Rows of column chunks in which plain Python takes values out; beyond them, the 0.03 s to load machine code pay off."""
+
+UInt8 = npt.NDArray[np.uint8]
+Int32 = npt.NDArray[np.int32]
 Struct = Mapping[int, Any]
+"""Fields of a Thrift struct, by their ids."""
 
 
 def candidates(
     chunk: memoryview, compression: str, optional: bool, mask: Mask, needles: Sequence[Needles]
 ) -> tuple[Mask, pa.StringArray] | None:
-    """Which values of a column chunk of strings, of those in ``mask``, can satisfy all of ``needles``, and these values.
+    """Return which of the values in ``mask`` can satisfy all of ``needles``, and the values of a column chunk of strings.
 
-    Where few are left of a page, these are not searched any further; a page without any is not unpacked. In the array ''
-    stands for all others. None when it cannot be said. ``chunk`` are the chunk's bytes in the file, ``compression`` is its
-    codec's name in the footer; ``optional``: whether values may be null. Without needles and machine
-    code, only values of ``_BY_HAND`` pages are taken: 1 ms a page.
+    chunk         the chunk's bytes in the file
+    compression   its codec's name in the footer
+    optional      whether its values may be null
+
+    A page without values in ``mask`` is not decompressed, and where few values are left in a page, it is searched no further.
+    The array has '' for all values that are not returned. None when only decoding can tell. Without ``needles`` and without
+    machine code, that is also the case when more than ``_PYTHON_PAGES`` pages have values in ``mask``.
     """
-    wanted = [[np.frombuffer(needle, np.uint8) for needle in alternatives] for alternatives in needles]
-    found, ends, data, held = mask.copy(), np.zeros(len(mask) + 1, np.int32), list[memoryview | bytes](), 0
-    compiled = bool(needles) or take.pays(len(mask), _UNCOMPILED)
+    searched = [[np.frombuffer(needle, np.uint8) for needle in alternatives] for alternatives in needles]
+    found, ends, data, size = mask.copy(), np.zeros(len(mask) + 1, np.int32), list[memoryview | bytes](), 0
+    compiled = bool(needles) or take.pays(len(mask), _PYTHON_ROWS)
     try:
         codec = None if compression == "UNCOMPRESSED" else pa.Codec(compression.lower())
         pages = [*_pages(chunk)]
         *begins, end = accumulate((page.rows for page in pages), initial=0)
         masks = [found[begin : begin + page.rows] for begin, page in zip(begins, pages, strict=True)]
-        if end != len(mask) or not pages or (not compiled and sum(map(np.any, masks)) > _BY_HAND):
+        if end != len(mask) or not pages or (not compiled and sum(map(np.any, masks)) > _PYTHON_PAGES):
             return None
-        for begin, page, asked in zip(begins, pages, masks, strict=True):
-            own = ends[begin : begin + page.rows + 1]
-            if asked.any():
-                unpacked = page.values(codec, optional)
-                data.append(_sought(unpacked, asked, wanted, own) if compiled else _taken(unpacked, asked, own))
-                own += held
-                held += len(data[-1])
-                if held > _LONGEST:
-                    raise ValueError(f"{held} octets do not fit into an array")
+        for begin, page, left in zip(begins, pages, masks, strict=True):
+            page_ends = ends[begin : begin + page.rows + 1]
+            if left.any():
+                body = page.values(codec, optional)
+                values = (
+                    _search(body, left, searched, page_ends) if compiled else _take_in_python(body, left, page_ends)
+                )
+                data.append(values)
+                page_ends += size
+                size += len(values)
+                if size > _LONGEST_ARRAY:
+                    raise ValueError(f"{size} bytes do not fit into an array")
             else:
-                own[:] = held
+                page_ends[:] = size
     except (IndexError, KeyError, TypeError, ValueError, RecursionError, OSError, struct.error, pa.ArrowException):
-        return None  # damaged, or of a kind that is not known here: who decodes it will say
-    values = pa.py_buffer(data[0] if len(data) == 1 else b"".join(data))
-    return found, pa.Array.from_buffers(pa.string(), len(mask), [None, pa.py_buffer(ends), values])
+        return None  # damaged, or of a kind that is not known here: pyarrow will tell
+    joined = pa.py_buffer(data[0] if len(data) == 1 else b"".join(data))
+    return found, pa.Array.from_buffers(pa.string(), len(mask), [None, pa.py_buffer(ends), joined])
 
 
-def _sought(page: Octets, found: Mask, wanted: Sequence[Sequence[Octets]], ends: Index32) -> memoryview | bytes:
-    """A page's values of those ``found``, end to end, and in ``ends`` where each begins and ends there.
+def _search(page: UInt8, found: Mask, needles: Sequence[Sequence[UInt8]], ends: Int32) -> memoryview | bytes:
+    """Narrow ``found`` down to values that can satisfy ``needles``; return these, end to end.
 
-    Where they lack something, they are not found any more.
+    ``ends`` is filled with where each value of the page begins and ends in what is returned.
     """
-    starts: Index32 | None = None
-    for alternatives in wanted:
-        if np.count_nonzero(found) * _FEW < len(found):
+    starts: Int32 | None = None
+    for alternatives in needles:
+        if np.count_nonzero(found) * _RARE < len(found):
             break
-        there = [needle for needle in alternatives if find(page, 0, needle) < len(page)]
-        if not there:
+        present = [needle for needle in alternatives if find(page, 0, needle) < len(page)]
+        if not present:
             found[:] = False
             break
         starts = _starts(page, len(found)) if starts is None else starts
         marks = np.zeros(len(found), np.uint8)
-        for needle in there:
+        for needle in present:
             mark(page, starts, needle, marks)
         found &= marks.view(np.bool_)
     if not found.any():
         ends[:] = 0
         return b""
     starts = _starts(page, len(found)) if starts is None else starts
-    data = np.empty(int(np.sum(np.diff(starts), where=found)) - 4 * np.count_nonzero(found), np.uint8)
+    size = int(np.sum(np.diff(starts), where=found)) - _LENGTH_SIZE * np.count_nonzero(found)
+    data = np.empty(size, np.uint8)
     take(page, starts, found.view(np.uint8), ends, data)
     return data.data
 
 
-def _taken(page: Octets, found: Mask, ends: Index32) -> bytes:
-    """The same without needles, and without machine code."""
+def _take_in_python(page: UInt8, found: Mask, ends: Int32) -> bytes:
+    """Return the values in ``found``, end to end, and fill ``ends`` as ``_search`` does; without machine code."""
     data, row, p = page.data, 0, 0
     values = list[memoryview]()
     ends[:] = 0
-    for wanted in np.flatnonzero(found).tolist():
-        while row < wanted:
-            (size,) = _SIZE(data, p)
-            p += 4 + size
+    for chosen in np.flatnonzero(found).tolist():
+        while row < chosen:
+            (size,) = _LENGTH(data, p)
+            p += _LENGTH_SIZE + size
             row += 1
-        (size,) = _SIZE(data, p)
-        values.append(data[p + 4 : p + 4 + size])
-        if p + 4 + size > len(data):
+        (size,) = _LENGTH(data, p)
+        end = p + _LENGTH_SIZE + size
+        if end > len(data):
             raise ValueError(f"value {row} is not in the page")
+        values.append(data[p + _LENGTH_SIZE : end])
         ends[row + 1] = size
     ends.cumsum(out=ends)
     return b"".join(values)
 
 
-def _starts(page: Octets, count: int) -> Index32:
-    """Where each of a page's values begins, its length first, and where the last ends."""
+def _starts(page: UInt8, count: int) -> Int32:
+    """Return where each of a page's values begins, with its length, and where the last one ends."""
     starts = np.empty(count + 1, np.int32)
     if walk(page, starts) != count:
         raise ValueError(f"not {count} values fill the page")
@@ -141,11 +170,14 @@ def _starts(page: Octets, count: int) -> Index32:
 
 @kernel
 def walk(page: Bytes, starts: I32) -> int:
-    """Where each PLAIN value that fills a page begins, and the last ends; how many there are, -1 when that does not fit."""
+    """Find where each PLAIN value begins, with its length, and where the last one ends.
+
+    Returns the number of values; -1 when they do not end with the page.
+    """
     row, p = 0, 0
-    while p + 4 <= len(page) and row + 1 < len(starts):
+    while p + _LENGTH_SIZE <= len(page) and row + 1 < len(starts):
         starts[row] = p
-        p += 4 + (page[p] | page[p + 1] << 8 | page[p + 2] << 16 | page[p + 3] << 24)
+        p += _LENGTH_SIZE + (page[p] | page[p + 1] << 8 | page[p + 2] << 16 | page[p + 3] << 24)
         row += 1
     if p != len(page):
         return -1
@@ -155,33 +187,38 @@ def walk(page: Bytes, starts: I32) -> int:
 
 @kernel
 def mark(page: Bytes, starts: ReadI32, needle: Bytes, marks: U8) -> int:
-    """Mark the values that hold ``needle``; how many do."""
+    """Mark the values that contain ``needle``; return how many do."""
     row, marked = 0, 0
-    hit = find(page, 4, needle)
+    hit = find(page, _LENGTH_SIZE, needle)
     while hit < len(page):
+        # the value that the hit begins in
         while starts[row + 1] <= hit:
             row += 1
-        if hit < starts[row] + 4:  # it begins in the length
-            hit = find(page, starts[row] + 4, needle)
+        # a hit that begins in the value's length is none: look again from the value's first byte
+        if hit < starts[row] + _LENGTH_SIZE:
+            hit = find(page, starts[row] + _LENGTH_SIZE, needle)
             continue
         if hit + len(needle) <= starts[row + 1]:
             marks[row] = 1
             marked += 1
-        hit = find(page, starts[row + 1] + 4, needle)
+        # one hit in a value is enough: go on in the next
+        hit = find(page, starts[row + 1] + _LENGTH_SIZE, needle)
     return marked
 
 
 @kernel
 def find(page: Bytes, p: int, needle: Bytes) -> int:
-    """The first place at or behind ``p`` where ``needle`` (one octet at least) stands; the page's length: nowhere."""
+    """Return the first position from ``p`` on at which ``needle`` (one byte at least) begins; the page's length for none."""
     last = len(needle) - 1
     while p + last < len(page):
-        if p + last + 32 <= len(page):
+        # in 32 positions at once: the first where both the first and the last byte of the needle are right
+        if p + last + _STEP <= len(page):
             k = both(page, p, needle[0], p + last, needle[last])
-            if k == 32:
-                p += 32  # not k: the processor goes on before it knows k
+            if k == _STEP:
+                p += _STEP  # not k: the processor goes on before it knows k
                 continue
             p += k
+        # there, the bytes between them
         j = 0
         while j <= last and page[p + j] == needle[j]:
             j += 1
@@ -193,55 +230,63 @@ def find(page: Bytes, p: int, needle: Bytes) -> int:
 
 @kernel
 def take(page: Bytes, starts: ReadI32, found: Bytes, ends: I32, data: U8) -> int:
-    """Copy the values that were found to ``data``, and say in ``ends`` where each value ends there; octets copied."""
+    """Copy the values in ``found`` to ``data``, fill ``ends`` with where each value ends there, and return the bytes copied."""
     at = 0
     ends[0] = 0
     for row in range(len(found)):
         if found[row]:
-            size = starts[row + 1] - starts[row] - 4
-            copy(data, at, page, starts[row] + 4, size)
+            size = starts[row + 1] - starts[row] - _LENGTH_SIZE
+            copy(data, at, page, starts[row] + _LENGTH_SIZE, size)
             at += size
         ends[row + 1] = at
     return at
 
 
 class _Page(NamedTuple):
-    """A page of PLAIN values: how many, its bytes as they stand in the file, their CRC-32, how many they are when unpacked."""
+    """A data page of PLAIN values.
+
+    rows         number of values
+    compressed   its bytes as they stand in the file
+    size         number of its bytes when decompressed
+    crc          CRC-32 of ``compressed``, where the header has one
+    """
 
     rows: int
-    packed: memoryview
+    compressed: memoryview
     size: int
     crc: int | None
 
-    def values(self, codec: pa.Codec | None, optional: bool) -> Octets:
-        """Its values, end to end. ``ValueError`` when some may be null, or they are not what was written."""
-        if self.crc is not None and zlib.crc32(self.packed) != self.crc & 0xFFFF_FFFF:
+    def values(self, codec: pa.Codec | None, optional: bool) -> UInt8:
+        """Return its values, end to end. ``ValueError`` when some may be null, or the page is damaged."""
+        if self.crc is not None and zlib.crc32(self.compressed) != self.crc & 0xFFFF_FFFF:
             raise ValueError("its CRC is another")
-        body = self.packed if codec is None else memoryview(codec.decompress(self.packed, self.size))
+        body = self.compressed if codec is None else memoryview(codec.decompress(self.compressed, self.size))
         return np.frombuffer(_without_levels(body.cast("B"), self.rows) if optional else body, np.uint8)
 
 
 def _pages(chunk: memoryview) -> Iterator[_Page]:
-    """The pages of a column chunk. ``ValueError`` for one that is not known here, and what reading rubbish raises."""
+    """Yield the pages of a column chunk. ``ValueError`` for a page of another kind, and what reading damaged bytes raises."""
     at = 0
     while at < len(chunk):
         header, at = _struct(chunk, at)
-        kind, size, packed = header[1], header[2], header[3]
-        if not 0 <= size <= _LARGEST or not 0 < packed <= len(chunk) - at:
-            raise ValueError(f"a page of {packed} bytes, {size} unpacked")
-        if kind != _DATA:
+        kind, size, compressed = header[_TYPE], header[_UNCOMPRESSED_SIZE], header[_COMPRESSED_SIZE]
+        if not 0 <= size <= _LARGEST_PAGE or not 0 < compressed <= len(chunk) - at:
+            raise ValueError(f"a page of {compressed} bytes, {size} decompressed")
+        if kind != _DATA_PAGE:
             raise ValueError(f"a page of type {kind}")
-        count, encoding, levels = (header[_DATA_HEADER][field] for field in (1, 2, 3))
+        data_header = header[_DATA_PAGE_HEADER]
+        count, encoding = data_header[_NUM_VALUES], data_header[_ENCODING]
+        levels = data_header[_DEFINITION_LEVEL_ENCODING]
         if encoding != _PLAIN or levels != _RLE or count < 0:
             raise ValueError(f"{count} values in encoding {encoding}, {levels}")
-        yield _Page(count, chunk[at : at + packed], size, header.get(4))
-        at += packed
+        yield _Page(count, chunk[at : at + compressed], size, header.get(_CRC))
+        at += compressed
 
 
 def _without_levels(page: memoryview, count: int) -> memoryview:
-    """What follows the definition levels; ``ValueError`` unless they are one run of ones: no value is null."""
-    end = 4 + int.from_bytes(page[:4], "little")
-    run, at = _varint(page, 4)
+    """Return what follows the definition levels. ``ValueError`` unless they are one run of ones: no value is null."""
+    end = _LENGTH_SIZE + int.from_bytes(page[:_LENGTH_SIZE], "little")
+    run, at = _varint(page, _LENGTH_SIZE)
     if run != count << 1 or page[at] != 1 or at + 1 != end:
         raise ValueError("values may be null")
     return page[end:]
@@ -249,12 +294,18 @@ def _without_levels(page: memoryview, count: int) -> memoryview:
 
 # Thrift's compact protocol, in which page headers are written
 
+_TRUE: Final = 1
+_FALSE: Final = 2
+_INTEGERS: Final = (4, 5, 6)  # of 16, 32 and 64 bits
+_BINARY: Final = 8
+_STRUCT: Final = 12
+
 
 def _struct(data: memoryview, at: int) -> tuple[Struct, int]:
-    """The fields of a struct by their numbers, and where it ends."""
+    """Return the fields of a struct by their ids, and where it ends."""
     fields, number = dict[int, Any](), 0
-    while head := data[at]:
-        step, kind = head >> 4, head & 15
+    while head := data[at]:  # the high half is the step from the last field's id, the low half the field's type
+        step, kind = head >> 4, head & 0x0F
         at += 1
         if not step:
             number, at = _integer(data, at)
@@ -264,28 +315,31 @@ def _struct(data: memoryview, at: int) -> tuple[Struct, int]:
 
 
 def _value(data: memoryview, at: int, kind: int) -> tuple[Any, int]:
-    if kind in (1, 2):  # true, false
-        return kind == 1, at
-    if kind in (4, 5, 6):  # i16, i32, i64
+    """Return a field's value, and where it ends."""
+    if kind in (_TRUE, _FALSE):
+        return kind == _TRUE, at
+    if kind in _INTEGERS:
         return _integer(data, at)
-    if kind == 8:  # binary
+    if kind == _BINARY:
         length, at = _varint(data, at)
         return data[at : at + length], at + length
-    if kind == 12:
+    if kind == _STRUCT:
         return _struct(data, at)
     raise ValueError(f"no field of a page header is of type {kind}")
 
 
 def _integer(data: memoryview, at: int) -> tuple[int, int]:
+    """Return a zigzag integer, and where it ends."""
     value, at = _varint(data, at)
     return value >> 1 ^ -(value & 1), at
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    """Return a ULEB128 integer, seven bits a byte, and where it ends."""
     value = shift = 0
     while shift < 64:
-        value |= (data[at] & 127) << shift
+        value |= (data[at] & 0x7F) << shift
         at, shift = at + 1, shift + 7
-        if data[at - 1] < 128:
+        if data[at - 1] < 0x80:
             return value, at
     raise ValueError("a number of more than 64 bits")

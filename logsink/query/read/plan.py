@@ -1,8 +1,8 @@
-"""What a query has to look at: the journal's tail beyond one version of the table, and the files that may hold an answer.
+"""What a query has to read: the journal's tail beyond one version of the table, and the files that can hold an answer.
 
-The order is what makes each row appear exactly once (invariant I8): the journal is listed *before* the table's snapshot is
-loaded. A segment that was archived in between stands in both, and the snapshot's txn says so; one archived later stands in
-the listing only, and is gone or not when it is read. Gone means: plan again.
+The order of two steps makes each row appear exactly once: the journal is listed *before* the table's snapshot is loaded. A
+segment that was archived in between is in both, and the snapshot's txn says so. A segment that is archived later is only in
+the listing: when it is gone by the time it is read, the query is planned again.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from logsink.store import Store
 
 
 class Plan(NamedTuple):
-    """What is to be read. ``files`` are those of ``snapshot`` that the filter does not exclude."""
+    """What a query reads: segments that ``snapshot`` does not cover, and the files of it that can hold a matching row."""
 
     snapshot: Snapshot
     segments: Sequence[StoredSegment]
     files: Sequence[DataFile]
 
     def of(self, filter: Filter) -> Plan:
-        """The plan of another query at the same moment."""
+        """Return the plan of a query with another filter, for the same snapshot and segments."""
         files = self.snapshot.files.values()
         return self._replace(files=[file for file in files if filter.within(partial(file_bounds, file)) is not None])
 
 
 async def make_plan(store: Store, filter: Filter) -> Plan:
-    """Plan one query. ``NotFound`` when nothing was ever stored here: no version 0 of the table, no segment."""
+    """Return the plan of a query. ``NotFound`` when nothing was ever stored here: no version of the table and no segment."""
     segments = await list_segments(store)
     snapshot = await DeltaLog(store).load()
     if snapshot.version < 0 and not segments:
@@ -45,7 +45,7 @@ async def make_plan(store: Store, filter: Filter) -> Plan:
 
 
 def file_bounds(file: DataFile, column: str) -> Bounds:
-    """What the table's log says of a column of this file."""
+    """Return what the table's log tells about a column of a file."""
     stats = file.stats
     low, high, nulls = stats.minimum.get(column), stats.maximum.get(column), stats.nulls.get(column)
     return UNKNOWN if low is None and high is None and nulls is None else Bounds(low, high, nulls)

@@ -246,7 +246,7 @@ def test_pages_of_which_nothing_is_wanted_are_not_unpacked(monkeypatch: pytest.M
     unpacked = list[int]()
     values = pages._Page.values
 
-    def counted(page: pages._Page, codec: pa.Codec | None, optional: bool) -> pages.Octets:
+    def counted(page: pages._Page, codec: pa.Codec | None, optional: bool) -> pages.UInt8:
         unpacked.append(page.rows)
         return values(page, codec, optional)
 
