@@ -111,6 +111,11 @@ def joined(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables).combine_chunks()
 
 
+def reversed_rows(rows: pa.Table) -> pa.Table:
+    """Return the same rows, the last one first."""
+    return rows.take(as_array(np.arange(rows.num_rows - 1, -1, -1)))
+
+
 def compact(rows: pa.Table) -> pa.Table:
     """Return the same rows without the memory of others: the table that they are a slice of, or unused dictionary entries."""
     columns = [_compact(one_chunk(rows.column(name)), rows.num_rows) for name in rows.column_names]

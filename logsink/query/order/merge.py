@@ -1,17 +1,17 @@
-"""Found rows into order: by (time, received, receiver, nth), ascending or descending, in bounded memory.
+"""Sorting found rows by (time, received, receiver, nth), ascending or descending, in bounded memory: ``Pending``.
 
-Rows enter in any order, a table at a time (``Pending.add``), and leave in order as soon as the caller knows that nothing
-still to come can stand before them (``Pending.pop``). Each table is sorted once and becomes a *run*; leaving is a merge of
-the runs' heads. Runs in memory are bounded by ``memory`` bytes: past it they are merged into one run in a temporary file,
-``_FAN_IN`` files are merged into one larger file, and of a file only one batch is in memory at a time.
+Rows enter in any order, a table at a time (``add``), and leave in order (``pop``) as soon as the caller knows that no row still
+to come can precede them. Each table is sorted once and becomes a *run*; rows leave by a merge of the runs' heads. Runs take at
+most ``memory`` bytes in memory: beyond that they are merged into one run in a temporary file. ``_FAN_IN`` such files are merged
+into a larger one. Of each file, only one batch is in memory at a time.
 
-Within this module order is always ascending: for the descending order every key is negated. A null sorts before any value.
+Within this module order is always ascending: for descending order every key is negated. A null sorts before any value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,24 +21,31 @@ from logsink.query.columns import Int64, as_array, as_integers, compact, joined,
 from logsink.query.order.spill import Spill
 
 ROW_KEY = ("time", "received", "receiver", "nth")
-"""The columns of the order; together they name a row."""
+"""Columns of the order; their values together identify a row."""
 
 ORDERS = {"time": ROW_KEY, "received": ("received", "nth", "receiver", "time")}
-"""What rows can be sorted by, and the columns of that order in the places of ``ROW_KEY``."""
+"""Columns that rows can be sorted by, each with the columns of its order, in the order in which they count."""
 
 MEMORY = 64 << 20
-"""Bytes of found rows that wait in memory; more are written to a temporary file."""
+"""Bytes of found rows that wait in memory; more are written to temporary files."""
 
-_FAN_IN = 16  # with batches of Spill's size, a merge of 16 files holds some 50 MB
-_RUNS = 32  # more runs in memory than this are merged into one, so that a pop stays cheap
-_ROWS = 16_384  # most rows in a table that leaves
-_NULL = -(1 << 62)
+_FAN_IN: Final = 16
+"""Files that are merged into a larger one; with batches of Spill's size, this merge holds about 50 MB."""
+
+_RUNS: Final = 32
+"""Most runs in memory; more are merged into one, so that a pop stays cheap."""
+
+_ROWS: Final = 16_384
+"""Most rows of a table that leaves."""
+
+_NULL: Final = -(1 << 62)
+"""Stands for null in keys: before every value."""
 
 
 class Position(NamedTuple):
-    """A row's place in the order; values as in the table, instants in microseconds since the epoch.
+    """A row's place in an order: the values of its columns, instants in microseconds since the epoch.
 
-    In another order than that of time they are the values of its columns (``ORDERS``).
+    The fields are named after the order by time; in another order they have the values of its columns (``ORDERS``).
     """
 
     time: int
@@ -48,7 +55,7 @@ class Position(NamedTuple):
 
 
 def position_of(rows: pa.Table, index: int, sort: str = "time") -> Position:
-    """The place of row ``index`` (may be negative) in one of ``ORDERS``."""
+    """Return the place of a row in the order ``sort``; a negative ``index`` counts from the end."""
     row = rows.select(ROW_KEY).slice(index % rows.num_rows, 1)
     first, second, receiver, last = (one_chunk(row.column(name)) for name in ORDERS[sort])
     time, *others = (column.cast(pa.int64())[0].as_py() for column in (first, second, last))
@@ -56,7 +63,7 @@ def position_of(rows: pa.Table, index: int, sort: str = "time") -> Position:
 
 
 class _Keys(NamedTuple):
-    """The key columns as numbers; ``receiver`` are codes of ``_Names``."""
+    """The key columns of some rows as numbers; ``receiver`` are codes of ``_Names``."""
 
     time: Int64
     received: Int64
@@ -74,7 +81,7 @@ _Part = tuple[_Keys, pa.Table]
 
 
 class _Names:
-    """Receivers' names as codes that stay, and the codes' ranks in the order of the names, which change as names come."""
+    """Codes of receivers' names, which stay, and their ranks in the order of the names, which change when names are added."""
 
     def __init__(self, sign: int) -> None:
         self._sign = sign
@@ -106,7 +113,7 @@ class _Names:
 
 
 class _Run:
-    """Rows in order. ``keys`` and ``rows`` are its head; the rest, if any, comes from a temporary file batch by batch."""
+    """Rows in order, in memory. ``level`` is -1; of runs in files, it says how many merges of files they have been through."""
 
     def __init__(self, keys: _Keys, rows: pa.Table) -> None:
         self.keys, self.rows, self.level = keys, rows, -1
@@ -114,11 +121,11 @@ class _Run:
 
     @property
     def ended(self) -> bool:
-        """Nothing comes after the head."""
+        """Whether no row comes after ``rows``."""
         return True
 
     def advance(self, count: int) -> None:
-        """Forget the head's first ``count`` rows. Once few are left they are copied, so as not to hold the others' memory."""
+        """Remove the first ``count`` rows. Once few are left, they are copied so that the memory of the others becomes free."""
         self.keys, self.rows = self.keys.part(count), self.rows.slice(count)
         if self.rows.num_rows * 4 <= self._whole:
             self._whole = self.rows.num_rows
@@ -126,6 +133,8 @@ class _Run:
 
 
 class _FileRun(_Run):
+    """Rows in order, in a temporary file: ``keys`` and ``rows`` are those of the batch that is read."""
+
     def __init__(self, spill: Spill, pending: Pending, level: int) -> None:
         self._spill, self._pending, self._next = spill, pending, 1
         super().__init__(*pending.keyed(spill.read(0)))
@@ -144,13 +153,13 @@ class _FileRun(_Run):
 
 
 class Pending:
-    """Found rows that cannot be shown yet.
+    """Found rows that cannot be handed out yet.
 
-    descending   newest first
-    limit        only so many rows will be asked for: those that cannot be among them are dropped (``dropped`` tells)
-    after        rows at this place or before it are dropped silently: they have been shown already
-    memory       bytes held in memory before rows are spilled
-    sort         which of ``ORDERS``: where this class says time, it means the first column of that
+    descending   whether the newest rows come first
+    limit        number of rows that will be asked for: rows that cannot be among them are dropped, and ``dropped`` becomes true
+    after        rows up to this place are dropped silently, because they were handed out already
+    memory       bytes of rows that are held in memory
+    sort         a key of ``ORDERS``; where this class says time, it means the first column of that order
     """
 
     def __init__(
@@ -172,24 +181,24 @@ class Pending:
         self.spilled = 0
 
     def __len__(self) -> int:
-        """Rows in memory: all of them, unless something was spilled."""
+        """Return the number of rows in memory."""
         return sum(run.rows.num_rows for run in self._runs)
 
     @property
     def complete(self) -> bool:
-        """As many rows have left as were asked for."""
+        """Whether as many rows have left as were asked for."""
         return self.room == 0
 
     @property
     def floor(self) -> int | None:
-        """The time beyond which no row can still be shown, given the limit and the rows that are here; None: not known."""
+        """The time beyond which no row can be asked for, given the limit and the rows that are here; None when not known."""
         if self._floor is None and self.room and len(self) >= self.room:
             times = np.concatenate([run.keys.time for run in self._runs])
             self._floor = self._sign * int(np.partition(times, self.room - 1)[self.room - 1])
         return self._floor
 
     def add(self, rows: pa.Table) -> None:
-        """Take found rows, in any order; columns must hold ``ROW_KEY``, and be the same at every call."""
+        """Take found rows, in any order. Their columns are the same at every call, and include ``ROW_KEY``."""
         if not rows.num_rows:
             return
         keys = self._keys(rows)
@@ -207,9 +216,9 @@ class Pending:
         self._settle()
 
     def pop(self, frontier: int | None = None) -> Iterator[pa.Table]:
-        """The rows that nothing at ``frontier`` (a time, exclusive) or beyond can precede, in order; None: every row.
+        """Yield the rows before ``frontier`` (a time) in order, in tables of at most 16,384 rows; None: all rows.
 
-        Tables of at most 16,384 rows. Must be run to its end before anything else is called.
+        Rows before it must not be added afterwards. The generator must be run to its end before any other method is called.
         """
         signed, self._floor = None if frontier is None else self._sign * frontier, None
         for _, rows in self._within_room(self._merged(self._runs, signed)):
@@ -222,7 +231,7 @@ class Pending:
             self._runs = []
 
     def keyed(self, rows: pa.Table) -> tuple[_Keys, pa.Table]:
-        """Rows that are in order already, with their keys."""
+        """Return rows that are in order already with their keys."""
         return self._keys(rows), rows
 
     def _keys(self, rows: pa.Table) -> _Keys:
@@ -238,7 +247,7 @@ class Pending:
         return order
 
     def _beyond(self, keys: _Keys) -> npt.NDArray[np.bool_]:
-        """Which rows stand after ``self._after``."""
+        """Return which rows stand after ``self._after``."""
         assert self._after is not None
         time, received, receiver, nth = self._after
         last = [
@@ -255,21 +264,24 @@ class Pending:
         return found
 
     def _merged(self, runs: Sequence[_Run], frontier: int | None) -> Iterator[_Part]:
-        """The runs' rows before ``frontier``, in order and advanced past."""
+        """Yield the rows of all runs before ``frontier``, in order, and remove them from the runs."""
         while True:
             counts = [_before(run.keys.time, frontier) for run in runs]
             heads = [(run, count) for run, count in zip(runs, counts, strict=True) if count]
             if not heads:
                 return
+            # rows of one run leave as they are
             if len(heads) == 1:
                 run, count = heads[0]
                 yield from _pieces(run.keys.part(0, count), run.rows.slice(0, count))
                 run.advance(count)
                 continue
+            # rows of several: sort their keys, and cut where a file may hold an earlier row
             keys = _Keys(*(np.concatenate(parts) for parts in zip(*(r.keys.part(0, c) for r, c in heads), strict=True)))
             order = self._sorted(keys)
             source = np.repeat(np.arange(len(heads)), [count for _, count in heads])[order]
             cut = self._certain(heads, source)
+            # only the rows before the cut are copied: ``order`` counts all rows of the heads, ``shifted`` only these
             taken = np.bincount(source[:cut], minlength=len(heads)).tolist()
             starts = np.cumsum([0, *(count for _, count in heads[:-1])])
             new_starts = np.cumsum([0, *taken[:-1]])
@@ -280,7 +292,7 @@ class Pending:
                 run.advance(n)
 
     def _certain(self, heads: Sequence[tuple[_Run, int]], source: Int64) -> int:
-        """How many of the sorted heads' rows precede everything still in the files."""
+        """Return how many of the sorted heads' rows precede all rows that are still in files."""
         cut = len(source)
         for index, (run, count) in enumerate(heads):
             if not run.ended and count == run.rows.num_rows:
@@ -288,7 +300,7 @@ class Pending:
         return cut
 
     def _settle(self) -> None:
-        """Keep the number of runs, and the memory they take, within bounds."""
+        """Merge runs, in memory or into a file, when they are too many or take too much memory."""
         held = [run for run in self._runs if run.level < 0]
         rows = sum(run.rows.num_rows for run in held)
         full = sum(run.rows.nbytes for run in held) > self._memory
@@ -305,7 +317,7 @@ class Pending:
             self._runs.append(_Run(keys, compact(joined([rows for _, rows in parts]))))
 
     def _within_room(self, parts: Iterator[_Part]) -> Iterator[_Part]:
-        """As many rows as will still be asked for."""
+        """Yield as many of the rows as can still be asked for."""
         left = self.room
         for keys, rows in parts:
             if left is None:
@@ -318,6 +330,7 @@ class Pending:
             left -= min(left, rows.num_rows)
 
     def _to_file(self, parts: Iterable[_Part], level: int) -> None:
+        """Make a run in a file of rows in order; with ``_FAN_IN`` files of this level, merge these into one of the next."""
         spill = Spill()
         for _, rows in parts:
             spill.write(rows)
@@ -331,11 +344,12 @@ class Pending:
 
 
 def _before(times: Int64, frontier: int | None) -> int:
+    """Return how many of the sorted times precede ``frontier``."""
     return len(times) if frontier is None else int(np.searchsorted(times, frontier, side="left"))
 
 
 def _pieces(keys: _Keys, rows: pa.Table, order: Int64 | None = None) -> Iterator[_Part]:
-    """The rows in ``order`` (as they are when None), at most ``_ROWS`` at a time; the keys are in order already."""
+    """Yield the rows by ``order`` (None: as they are), at most ``_ROWS`` at a time; ``keys`` are in order already."""
     for start in range(0, len(keys.time), _ROWS):
         part = slice(start, start + _ROWS)
         piece = rows.slice(start, _ROWS) if order is None else rows.take(as_array(order[part]))

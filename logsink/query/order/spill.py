@@ -1,7 +1,7 @@
-"""Rows that do not fit in memory: a temporary file that vanishes with the process, read back a batch at a time.
+"""Rows that do not fit into memory, in temporary files that vanish with the process: ``Spill`` and ``Backwards``.
 
-Dictionaries are written out as plain strings (lz4 makes up for it) and made anew for each batch read: a dictionary of
-nearly distinct values would otherwise hold a whole file's strings in memory for the sake of one batch.
+Dictionaries are written as plain strings, which lz4 compresses well, and encoded again for each batch that is read. Otherwise
+a dictionary of nearly distinct values would hold the strings of a whole file in memory for the sake of one batch.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 
-import numpy as np
 import pyarrow as pa
 
-from logsink.query.columns import as_array, compact, plain
+from logsink.query.columns import compact, plain, reversed_rows
 
 BATCH = 8192
 """Rows in a batch."""
@@ -22,10 +21,10 @@ _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 
 
 class Spill:
-    """Batches of rows in a temporary file: written in order, then finished, then read in any order. One owner."""
+    """Batches of rows in a temporary file: first ``write``, then ``finish``, then ``read`` in any order. For one owner."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when nobody holds this any more
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when nobody refers to the Spill any more
         weakref.finalize(self, self._file.close)
         self._writer: pa.ipc.RecordBatchFileWriter | None = None
         self._reader: pa.ipc.RecordBatchFileReader | None = None
@@ -33,7 +32,7 @@ class Spill:
         self._batches = 0
 
     def __len__(self) -> int:
-        """Batches written."""
+        """Return the number of batches."""
         return self._batches
 
     def write(self, rows: pa.Table) -> None:
@@ -46,7 +45,7 @@ class Spill:
         self._batches += -(-decoded.num_rows // BATCH)
 
     def finish(self) -> None:
-        """Nothing more will be written; from now on it can be read."""
+        """End writing; reading begins."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -54,7 +53,7 @@ class Spill:
             self._reader = pa.ipc.open_file(pa.PythonFile(self._file, "r"))
 
     def read(self, index: int) -> pa.Table:
-        """Batch ``index``, its columns as they were given to ``write``."""
+        """Return a batch, with the types of the columns that were given to ``write``."""
         assert self._reader is not None
         assert self._schema is not None
         batch = self._reader.get_batch(index)
@@ -66,7 +65,10 @@ class Spill:
 
 
 class Backwards:
-    """Tables in, newest first; rows out, oldest first. More than ``memory`` bytes of them wait in a temporary file."""
+    """Takes tables in descending order and returns their rows in ascending order.
+
+    More than ``memory`` bytes of them wait in temporary files.
+    """
 
     def __init__(self, memory: int) -> None:
         self._memory = memory
@@ -75,7 +77,7 @@ class Backwards:
         self._spills: list[Spill] = []
 
     def add(self, rows: pa.Table) -> None:
-        """Take rows that stand before (in output: after) all taken so far, in descending order."""
+        """Take the next rows of the descending order."""
         self._held.append(compact(rows))
         self._bytes += self._held[-1].nbytes
         if self._bytes > self._memory:
@@ -88,11 +90,7 @@ class Backwards:
 
     def __iter__(self) -> Iterator[pa.Table]:
         for rows in reversed(self._held):
-            yield _reversed(rows)
+            yield reversed_rows(rows)
         for spill in reversed(self._spills):
             for index in range(len(spill) - 1, -1, -1):
-                yield _reversed(spill.read(index))
-
-
-def _reversed(rows: pa.Table) -> pa.Table:
-    return rows.take(as_array(np.arange(rows.num_rows - 1, -1, -1)))
+                yield reversed_rows(spill.read(index))

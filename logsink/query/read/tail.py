@@ -1,16 +1,18 @@
-"""The journal's tail as rows: segments fetched, sifted by their bytes, parsed, filtered.
+"""The journal's tail as rows: the frames of segments are sifted by their bytes, parsed and filtered.
 
-Frames are sifted before they are parsed, a read at a time: when no frame of a read holds any needle of the filter, the
-read is left out. Whole reads only, because ``nth`` counts within one and must come out as it will in the table. Where few
-frames of many hold the needles, these are parsed by themselves first, to see which reads have a row of the filter at all.
+A segment's frames came in reads of its receiver's connections. Reads of which no frame contains what the filter needs are left
+out before parsing. Only whole reads are left out, because ``nth`` counts frames within a read and must become what it will
+be in the table. Where few frames of many can match, these are parsed alone first, to see which reads have a matching row at
+all.
 
-A receiver's segments are parsed together: to parse one costs 5 ms however few frames it holds, and a busy receiver makes
+Segments of one receiver are parsed together: to parse one costs 5 ms however few frames it has, and a busy receiver stores
 fifty a second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -19,31 +21,31 @@ from logsink.errors import FormatError
 from logsink.journal import Segment, SegmentName, StoredSegment, decode_segment
 from logsink.parse import Frames, Origin, Settings, parse
 from logsink.query.columns import SCHEMA, Mask, as_array, as_rows
-from logsink.query.request.filters import Filter
+from logsink.query.request import Filter
 
-FEW = 200
-"""Frames that are parsed by themselves first, which takes 10 ms at most, to see which reads have a row of the filter."""
+FEW_FRAMES: Final = 200
+"""At most so many frames are parsed alone first, which takes 10 ms at most."""
 
-TOGETHER = 1 << 20
+GROUP_SIZE: Final = 1 << 20
 """Bytes of stored segments that are parsed together: about 8 MiB of frames."""
 
 
 def groups(stored: Iterable[StoredSegment]) -> Iterator[list[StoredSegment]]:
-    """Segments to be parsed together: neighbours of one receiver, ``TOGETHER`` bytes or a single one."""
+    """Yield segments that are parsed together: neighbours of one receiver, up to ``GROUP_SIZE``, or a single larger one."""
     group: list[StoredSegment] = []
     size = 0
-    for one in stored:
-        if group and (one.name.receiver != group[0].name.receiver or size + one.size > TOGETHER):
+    for segment in stored:
+        if group and (segment.name.receiver != group[0].name.receiver or size + segment.size > GROUP_SIZE):
             yield group
             group, size = [], 0
-        group.append(one)
-        size += one.size
+        group.append(segment)
+        size += segment.size
     if group:
         yield group
 
 
 def sift(segment: Segment, filter: Filter) -> Segment:
-    """The segment without the reads that cannot hold a row of the filter."""
+    """Return the segment without the reads that cannot have a row that meets the filter."""
     frames = segment.frames
     if not len(frames) or not filter.in_frames():
         return segment
@@ -51,42 +53,45 @@ def sift(segment: Segment, filter: Filter) -> Segment:
 
 
 def parse_segments(segments: Iterable[Segment], filter: Filter, columns: Sequence[str]) -> pa.Table:
-    """The segments' rows that meet the filter, with these columns; receiver by receiver, else in the order of the segments."""
-    alike: dict[tuple[str, Settings], list[Frames]] = {}
+    """Return ``columns`` of the segments' rows that meet the filter: receiver by receiver, else in the order of the segments.
+
+    ``FormatError`` when frames cannot be parsed.
+    """
+    together: dict[tuple[str, Settings], list[Frames]] = {}
     for segment in segments:
         if len(segment.frames):
-            alike.setdefault((segment.name.receiver, segment.settings), []).append(segment.frames)
+            together.setdefault((segment.name.receiver, segment.settings), []).append(segment.frames)
     found = []
-    for (receiver, settings), parts in alike.items():
+    for (receiver, settings), parts in together.items():
         frames = _joined(parts)
         if filter.in_frames():
-            frames = _hopeful(frames, settings, receiver, filter)
+            frames = _matching_reads(frames, settings, receiver, filter)
         if len(frames):
             parsed = parse(frames, settings, receiver).table()
-            met = _met(parsed, filter)
-            found.append(as_rows(parsed if met.all() else parsed.filter(as_array(met)), columns))
+            mask = _mask(parsed, filter)
+            found.append(as_rows(parsed if mask.all() else parsed.filter(as_array(mask)), columns))
     return as_rows(pa.concat_tables(found) if found else SCHEMA.empty_table(), columns)
 
 
-def _hopeful(frames: Frames, settings: Settings, receiver: str, filter: Filter) -> Frames:
-    """The reads that have a row of the filter, where few frames can become one; otherwise all."""
+def _matching_reads(frames: Frames, settings: Settings, receiver: str, filter: Filter) -> Frames:
+    """Return the reads that have a matching row, where few frames can become one; all reads otherwise."""
     candidates = filter.candidates(_as_array(frames))
-    if not 0 < np.count_nonzero(candidates) <= FEW < len(frames):
+    if not 0 < np.count_nonzero(candidates) <= FEW_FRAMES < len(frames):
         return frames
-    alone = parse(_kept(frames, candidates), settings, receiver)
-    candidates[candidates] = _met(alone.table(), filter)
+    alone = parse(_filtered(frames, candidates), settings, receiver)
+    candidates[candidates] = _mask(alone.table(), filter)
     return _reads(frames, candidates)
 
 
-def _met(parsed: pa.Table, filter: Filter) -> Mask:
-    """Which of these rows meet the filter: bool[n]."""
+def _mask(parsed: pa.Table, filter: Filter) -> Mask:
+    """Return which of these rows meet the filter: bool[n]."""
     if not filter.conditions:  # a table without columns would have no rows
         return np.ones(parsed.num_rows, np.bool_)
     return filter.mask(as_rows(parsed, filter.columns()))
 
 
 def decode(body: bytes, name: SegmentName, filter: Filter) -> Segment:
-    """The frames of a stored segment that the filter may want. ``FormatError`` when the bytes are not that segment's."""
+    """Return a stored segment, sifted by ``filter``. ``FormatError`` when the bytes are damaged or those of another segment."""
     segment = decode_segment(body)
     if segment.name != name:
         raise FormatError(f"cannot read segment {name.key}: it says it is {segment.name.key}")
@@ -94,12 +99,13 @@ def decode(body: bytes, name: SegmentName, filter: Filter) -> Segment:
 
 
 def _as_array(frames: Frames) -> pa.BinaryArray:
+    """Return the frames as an Arrow array; their bytes are not copied."""
     buffers = [None, pa.py_buffer(np.ascontiguousarray(frames.offsets, np.int32)), pa.py_buffer(frames.data)]
     return pa.Array.from_buffers(pa.binary(), len(frames), buffers)
 
 
 def _joined(parts: Sequence[Frames]) -> Frames:
-    """All frames, one part after the other."""
+    """Return the frames of all parts, one part after the other."""
     if len(parts) == 1:
         return parts[0]
     origins: dict[Origin, int] = {}
@@ -116,23 +122,24 @@ def _joined(parts: Sequence[Frames]) -> Frames:
     )
 
 
-def _reads(frames: Frames, wanted: Mask) -> Frames:
-    """The reads that any of the frames ``wanted`` came in."""
+def _reads(frames: Frames, chosen: Mask) -> Frames:
+    """Return the reads that any of the chosen frames came in: frames of one read have the same time of receipt."""
     starts = np.flatnonzero(np.diff(frames.received, prepend=frames.received[0] - 1))
     lengths = np.diff(starts, append=len(frames))
-    kept = np.repeat(np.logical_or.reduceat(wanted, starts), lengths)
-    return frames if kept.all() else _kept(frames, kept)
+    kept = np.repeat(np.logical_or.reduceat(chosen, starts), lengths)
+    return frames if kept.all() else _filtered(frames, kept)
 
 
-def _kept(frames: Frames, kept: Mask) -> Frames:
-    chosen = _as_array(frames).filter(as_array(kept))
-    _, offsets, data = chosen.buffers()
-    first = chosen.offset
+def _filtered(frames: Frames, mask: Mask) -> Frames:
+    """Return the frames in ``mask``."""
+    kept = _as_array(frames).filter(as_array(mask))
+    _, offsets, data = kept.buffers()
+    first = kept.offset
     return Frames(
         np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8),
-        np.frombuffer(offsets, np.int32)[first : first + len(chosen) + 1],
-        frames.flags[kept],
-        frames.received[kept],
-        frames.origin[kept],
+        np.frombuffer(offsets, np.int32)[first : first + len(kept) + 1],
+        frames.flags[mask],
+        frames.received[mask],
+        frames.origin[mask],
         frames.origins,
     )

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from logsink.query.columns import Int64, Mask, as_array, as_integers, plain
+from logsink.query.columns import Int64, Mask, as_array, as_integers, plain, reversed_rows
 from logsink.query.order import ROW_KEY
 from logsink.query.read import Answer, Plan, Report, Search, Tuning, search
 from logsink.query.request.conditions import Between, InSpans, instant_text
@@ -119,7 +119,7 @@ async def _turned(source: AsyncGenerator[pa.Table, None]) -> AsyncGenerator[pa.T
     async with aclosing(source) as found:
         held = [rows async for rows in found]
     for rows in reversed(held):
-        yield rows.take(as_array(np.arange(rows.num_rows - 1, -1, -1)))
+        yield reversed_rows(rows)
 
 
 def around_matches(store: Store, query: Query, span: AroundMatches, tuning: Tuning | None = None) -> Answer:

@@ -187,7 +187,7 @@ def test_what_is_found_does_not_hang_on_what_is_parsed_first(given: list[tuple[s
     everything = rows_of([tail.parse_segments([segment], Filter(), (*columns, "host"))])
     expected = [r for r in everything if r.pop("host") == "a" and r["message"] == "two"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tail, "FEW", few)
+        patch.setattr(tail, "FEW_FRAMES", few)
         for compiled in (False, True):
             with running(compiled=compiled):
                 assert rows_of([tail.parse_segments([tail.sift(segment, wanted)], wanted, columns)]) == expected
@@ -201,7 +201,7 @@ def test_few_candidates_among_many_frames_are_parsed_first(monkeypatch: pytest.M
         return parse(given, settings, receiver)
 
     monkeypatch.setattr(tail, "parse", noted)
-    monkeypatch.setattr(tail, "FEW", 9)
+    monkeypatch.setattr(tail, "FEW_FRAMES", 9)
     bodies = [f"<13>1 2026-11-22T03:12:00Z h app - - - number {k}".encode() for k in range(20)]
     segment = Segment(NAME, Settings(), frames(bodies, [START + k // 10 for k in range(20)]))
     assert len(tail.parse_segments([segment], Filter((Holds("message", ("number 19",)),)), ("time",))) == 1
@@ -213,7 +213,7 @@ def test_few_candidates_among_many_frames_are_parsed_first(monkeypatch: pytest.M
     assert len(tail.parse_segments([segment], Filter((Holds("message", ("h app",)),)), ("time",))) == 0
     assert asked == [20]
     asked.clear()
-    monkeypatch.setattr(tail, "FEW", 10)
+    monkeypatch.setattr(tail, "FEW_FRAMES", 10)
     assert (
         len(
             tail.parse_segments([segment], Filter((Holds("message", ("number 1 ", "app - - - number 19")),)), ("time",))
