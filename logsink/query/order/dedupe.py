@@ -1,21 +1,23 @@
-"""Hiding rows that are probably copies: RELP clients send again what was not acknowledged, to whichever receiver is there.
+"""Hiding rows that are probably copies: RELP clients send again what was not acknowledged, to whichever receiver they reach.
 
 Two rows are taken for one message when
 
-- their frames are the same byte for byte and come from the same sender;
+- their frames are equal byte for byte and come from the same sender;
 - at least one of them is flagged ``maybe_resent``;
-- they came in two sessions: to different receivers, or to one receiver first unflagged and then flagged (flags stand at the
-  beginning of a session only);
-- no other time is possible: either the frame has a time of its own in fractions of a second, which no other message of this
-  sender has, or they were received at most ten minutes apart. ``received`` is of two clocks, so this alone would let a receiver
-  whose clock is wrong show every copy: rows that fail only here are shown, and counted as ``apart``.
+- they came in two sessions: to different receivers, or to one receiver first unflagged and then flagged (only frames at the
+  beginning of a session are flagged);
+- nothing tells them apart in time: either the frame has a time of its own with a fraction of a second, which no other message
+  of this sender has, or they were received at most ten minutes apart.
 
-A row that is shown makes up for one row of each other receiver, so a message that was truly logged three times is shown three
-times. A row flagged ``sent_twice`` repeats the first frame of its session; if that has a time in fractions of a second, one
+``received`` is from the clocks of two receivers, so a wrong clock would show every copy without a word. Rows that differ only
+in this are shown, and counted as ``apart``.
+
+A shown row hides at most one row of each other receiver, so a message that was truly logged three times is shown three times.
+A row flagged ``sent_twice`` repeats the first frame of its session; if that frame has a time with a fraction of a second, one
 of the two rows is hidden.
 
-Rows of one frame stand at one instant in the order, or, without a time of their own, where their receivers' clocks put them.
-What is remembered of rows passed is bounded by their number, and a copy further behind is shown.
+Rows of one frame stand at one instant in the order. Without a time of their own they stand where the clocks of their receivers
+put them. A bounded number of passed rows is remembered; a copy further behind is shown.
 """
 
 from __future__ import annotations
@@ -33,33 +35,48 @@ from logsink.query.columns import Int64, as_array, as_integers, one_chunk
 from logsink.wire import Batch, digests
 
 DEDUPE_COLUMNS: Final = tuple(dict.fromkeys(("sender", "identity", "flags", *RAW_COLUMNS)))
-"""What it needs of a row besides the columns of the order."""
+"""Columns that ``Dedupe`` needs besides those of the order."""
 
 APART: Final = 600_000_000
-"""Microseconds by which two copies may be received apart, when their own time does not tell."""
+"""Microseconds that two copies may be received apart when their own times do not decide."""
 
 NEAR: Final = 86_400_000_000
-"""Microseconds between a frame's own time and ``received`` at most.
+"""Most microseconds between a frame's own time and ``received`` for the own time to decide.
 
 A sender's clock that stands still, or begins anew at each boot, gives one time to many messages.
 """
 
 ROWS: Final = 1 << 20
-"""Rows remembered, about 60 MB; a power of two."""
+"""Rows that are remembered, about 60 MB; a power of two."""
 
-_KEY: Final = 0x2545_F491_4F6C_DD1D
-_WALK: Final = 256  # equal rows looked at for one row: only endless repeats have more
-_FIELDS: Final = (
-    9  # of a remembered row: two of the digest, sender, receiver, kind, received, time, uses, the one before
-)
-_NAMES: Final = 62  # receivers told apart among a row's uses
-_FLAGGED: Final = 1  # kinds of a row, added up: `maybe_resent`
+_HASH_KEY: Final = 0x2545_F491_4F6C_DD1D
+_MOST_STEPS: Final = 256
+"""Equal rows that one row is compared with; only endless repeats have more."""
+
+_MOST_RECEIVERS: Final = 62
+"""Receivers that are told apart among those of which a row has hidden one; further ones share a bit."""
+
+# A remembered row is nine numbers of the ring
+_FIELDS: Final = 9
+_DIGEST: Final = 0  # two numbers
+_SENDER: Final = 2
+_RECEIVER: Final = 3
+_KIND: Final = 4
+_RECEIVED: Final = 5
+_TIME: Final = 6
+_HID: Final = 7  # a bit for each receiver of which the row has hidden one
+_PREVIOUS: Final = 8  # number of the row before it in its slot, counted from 1; 0 for none
+
+# What is known of a row: the sum of these
+_FLAGGED: Final = 1  # `maybe_resent`
 _TWICE: Final = 2  # `sent_twice`
-_EXACT: Final = 4  # with a time of its own, in fractions of a second
-_TIMELY: Final = 8  # received within NEAR of its time
-_HIDDEN: Final = 0  # what becomes of a row
+_EXACT: Final = 4  # it has a time of its own, with a fraction of a second
+_TIMELY: Final = 8  # which is within NEAR of `received`
+
+# What becomes of a row
+_HIDDEN: Final = 0
 _SHOWN: Final = 1
-_APART: Final = 2  # shown although only `received` speaks against a copy
+_APART: Final = 2  # shown, although only `received` tells it from a copy
 
 
 @kernel
@@ -72,42 +89,52 @@ def hide(
     times: ReadI64,
     count: int,
     descending: bool,
-    said: int,
+    remembered: int,
     ring: I64,
     slots: I64,
     fates: U8,
 ) -> int:
-    """Decide for ``count`` rows in order whether they are shown, and remember those that are; the new ``said``.
+    """Decide for ``count`` rows in order whether they are shown, and remember those that are.
 
-    ``said`` rows have been remembered so far, each as nine numbers of ``ring``, the last ones over the first; ``slots`` has the
-    number of the latest row of each residue, counted from 1.
+    Fills ``fates``. ``digest`` has two numbers a row. ``remembered`` rows have been remembered so far, each as ``_FIELDS``
+    numbers of ``ring``, the latest over the earliest. ``slots`` has for each remainder of the hash the number of the latest
+    row with it, counted from 1. Returns the new ``remembered``.
     """
     size = len(ring) // _FIELDS
     for i in range(count):
         slot = (digest[2 * i] ^ digest[2 * i + 1] ^ sender[i]) & (len(slots) - 1)
         kind = kinds[i]
-        use = 1 << (receiver[i] % _NAMES)
+        receiver_bit = 1 << (receiver[i] % _MOST_RECEIVERS)
         fate = _SHOWN
         number = slots[slot]
         steps = 0
-        while number and number > said - size and steps < _WALK:
+        # the remembered rows of this slot, the latest first
+        while number and number > remembered - size and steps < _MOST_STEPS:
             at = ((number - 1) & (size - 1)) * _FIELDS
             steps += 1
-            number = ring[at + 8]
-            if ring[at] != digest[2 * i] or ring[at + 1] != digest[2 * i + 1] or ring[at + 2] != sender[i]:
+            number = ring[at + _PREVIOUS]
+            # only equal frames of the same sender matter
+            if (
+                ring[at + _DIGEST] != digest[2 * i]
+                or ring[at + _DIGEST + 1] != digest[2 * i + 1]
+                or ring[at + _SENDER] != sender[i]
+            ):
                 continue
-            other = ring[at + 4]
-            same = ring[at + 3] == receiver[i]
-            exact = kind & other & _EXACT and (kind | other) & _TIMELY and ring[at + 6] == times[i]
+            other = ring[at + _KIND]
+            same = ring[at + _RECEIVER] == receiver[i]
+            exact = kind & other & _EXACT and (kind | other) & _TIMELY and ring[at + _TIME] == times[i]
+            # one of them repeats the other within a session: it hides once
             if exact and kind & _TWICE:
                 fate = _HIDDEN
                 break
             if exact and other & _TWICE and same:
-                ring[at + 4] = other & ~_TWICE
+                ring[at + _KIND] = other & ~_TWICE
                 fate = _HIDDEN
                 break
-            if ring[at + 7] & use:
+            # a shown row hides only one row of each receiver
+            if ring[at + _HID] & receiver_bit:
                 continue
+            # whether they came in two sessions
             if not same:
                 copy = (kind | other) & _FLAGGED
             elif descending:
@@ -116,33 +143,36 @@ def hide(
                 copy = kind & _FLAGGED and not other & _FLAGGED
             if not copy:
                 continue
-            if exact or abs(ring[at + 5] - received[i]) <= APART:
-                ring[at + 7] |= use
+            # whether time tells them apart
+            if exact or abs(ring[at + _RECEIVED] - received[i]) <= APART:
+                ring[at + _HID] |= receiver_bit
                 fate = _HIDDEN
                 break
             if not same:
                 fate = _APART
         fates[i] = fate
+        # remember the row, in place of the earliest one
         if fate != _HIDDEN:
-            at = (said & (size - 1)) * _FIELDS
-            said += 1
-            ring[at] = digest[2 * i]
-            ring[at + 1] = digest[2 * i + 1]
-            ring[at + 2] = sender[i]
-            ring[at + 3] = receiver[i]
-            ring[at + 4] = kind
-            ring[at + 5] = received[i]
-            ring[at + 6] = times[i]
-            ring[at + 7] = 0
-            ring[at + 8] = slots[slot]
-            slots[slot] = said
-    return said
+            at = (remembered & (size - 1)) * _FIELDS
+            remembered += 1
+            ring[at + _DIGEST] = digest[2 * i]
+            ring[at + _DIGEST + 1] = digest[2 * i + 1]
+            ring[at + _SENDER] = sender[i]
+            ring[at + _RECEIVER] = receiver[i]
+            ring[at + _KIND] = kind
+            ring[at + _RECEIVED] = received[i]
+            ring[at + _TIME] = times[i]
+            ring[at + _HID] = 0
+            ring[at + _PREVIOUS] = slots[slot]
+            slots[slot] = remembered
+    return remembered
 
 
 class Dedupe:
-    """Hides copies in a stream of rows, which come in the order of queries.
+    """Hides copies in tables of rows that come in order, descending or not; call it with each table.
 
-    ``hidden`` counts them; ``apart`` the rows that are shown although they would be copies, were their receivers' clocks wrong.
+    ``hidden`` counts the rows that were hidden, ``apart`` those that are shown although only the clocks of two receivers tell
+    them from copies. ``rows`` are remembered, a power of two.
     """
 
     def __init__(self, *, descending: bool, rows: int = ROWS) -> None:
@@ -150,17 +180,17 @@ class Dedupe:
         self._descending = descending
         self._ring = np.zeros(rows * _FIELDS, np.int64)
         self._slots = np.zeros(2 * rows, np.int64)
-        self._said = 0
+        self._remembered = 0
         self._codes: dict[str | None, int] = {}
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        """The rows that are to be shown. They have ``DEDUPE_COLUMNS`` and those of the order."""
+        """Return the rows that are no copies. The table has ``DEDUPE_COLUMNS`` and the columns of the order."""
         count = rows.num_rows
         fates = np.empty(count, np.uint8)
         identity, address = self._coded(rows.column("identity")), self._coded(rows.column("sender"))
         times = as_integers(rows.column("time"))
         received = as_integers(pc.coalesce(one_chunk(rows.column("received")), one_chunk(rows.column("time"))))
-        self._said = hide(
+        self._remembered = hide(
             _digests(raw_frames(rows)),
             np.where(identity == self._code(None), address, identity),
             self._coded(rows.column("receiver")),
@@ -169,7 +199,7 @@ class Dedupe:
             times,
             count,
             self._descending,
-            self._said,
+            self._remembered,
             self._ring,
             self._slots,
             fates,
@@ -180,7 +210,7 @@ class Dedupe:
         return rows.filter(as_array(fates != _HIDDEN)) if hidden else rows
 
     def _coded(self, column: pa.ChunkedArray) -> Int64:
-        """Numbers for strings, the same for the same string in every call."""
+        """Return a number for each string, the same for the same string in every call."""
         array = one_chunk(column)
         if not pa.types.is_dictionary(array.type):
             array = array.dictionary_encode()
@@ -194,6 +224,7 @@ class Dedupe:
 
 
 def _kinds(rows: pa.Table, times: Int64, received: Int64) -> Int64:
+    """Return what is known of each row: ``_FLAGGED``, ``_TWICE``, ``_EXACT`` and ``_TIMELY``, added up."""
     flags = pc.fill_null(one_chunk(rows.column("flags")), 0).to_numpy(zero_copy_only=False)
     own = (flags & int(Flag.TIME_INFERRED) == 0) & (times % 1_000_000 != 0)
     found: Int64 = (
@@ -206,9 +237,10 @@ def _kinds(rows: pa.Table, times: Int64, received: Int64) -> Int64:
 
 
 def _digests(frames: pa.BinaryArray) -> Int64:
+    """Return the digests of frames, two numbers each."""
     n = len(frames)
     if not n:
         return np.zeros(0, np.int64)
     offsets = np.frombuffer(frames.buffers()[1], np.int32)[frames.offset : frames.offset + n + 1]
     data = np.frombuffer(frames.buffers()[2] or b"", np.uint8)
-    return digests(Batch(data, offsets[:-1], offsets[1:], np.zeros(n, np.int32)), _KEY)
+    return digests(Batch(data, offsets[:-1], offsets[1:], np.zeros(n, np.int32)), _HASH_KEY)
