@@ -33,7 +33,7 @@ def _small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tail, "parse", json_parse)
         patch.setattr(Neighbours, "windows", (2 * SECOND, 5 * SECOND, UNLIMITED))
-        patch.setattr(context, "_HELD", 8)
+        patch.setattr(context, "_HELD_ROWS", 8)
         yield
 
 
@@ -167,7 +167,7 @@ def test_a_few_matches_at_a_time_give_the_same_lines(
     places = data.draw(st.lists(st.integers(0, 4), min_size=len(rows), max_size=len(rows)))
     whole, _ = asyncio.run(found(rows, places, rule, None, reverse, 4))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(context, "_ROOM", 1)
+        patch.setattr(context, "_ROWS_AT_ONCE", 1)
         parts, _ = asyncio.run(found(rows, places, rule, None, reverse, 4))
     assert sorted((place(row) for _, row in parts)) == sorted(place(row) for _, row in whole)
 
