@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from logsink.query.request.query import Query
     from logsink.query.request.severities import parse_facility, parse_priority
     from logsink.query.request.times import parse_time
-    from logsink.query.views.follow import Cursor, Follower
+    from logsink.query.views.cursor import Cursor
+    from logsink.query.views.follow import Follower
 
 __getattr__ = lazy.exports(
     __name__,
@@ -50,7 +51,8 @@ __getattr__ = lazy.exports(
         "request.query": ("Query",),
         "request.severities": ("parse_facility", "parse_priority"),
         "request.times": ("parse_time",),
-        "views.follow": ("Follower", "Cursor"),
+        "views.cursor": ("Cursor",),
+        "views.follow": ("Follower",),
     },
 )
 

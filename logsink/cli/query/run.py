@@ -221,7 +221,7 @@ class _Run:
                     reporting.progress(answer, wanted=not self._given["quiet"]) as end_bar,
                     aclosing(answer) as found,
                 ):
-                    await _each_while_the_next_comes(ahead.watched(found), printer, end_bar)
+                    await _each_while_the_next_comes(ahead.count_in(found), printer, end_bar)
                 self._plan = answer.plan
                 if ahead.rows and query.limit is not None and query.sort == "time" and not self._given["quiet"]:
                     self._notes.append(partial(reporting.ahead, ahead))
@@ -272,7 +272,7 @@ class _Run:
                     await asyncio.wait_for(self._wakened.wait(), left)
 
     async def _new(self, follower: Follower, printer: Printer, *, look: bool = False) -> None:
-        async with aclosing(follower.poll(look=look)) as found:
+        async with aclosing(follower.poll(check_archive=look)) as found:
             async for rows in found:
                 await asyncio.wrap_future(printer.add(rows))
 

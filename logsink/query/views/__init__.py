@@ -2,7 +2,7 @@
 
 - ``context``: rows that belong to a match by a rule (``rules``) though they do not match, from its stream (``streams``)
 - ``around``: rows before and after a time, or near each match in time
-- ``follow``: rows that are stored from a cursor on
+- ``follow``: rows that are stored from a cursor (``cursor``) on
 - ``summary``: counts by values, by time and by message pattern (``patterns``)
 - ``similar``: why nothing was found, and which values look like those that were asked for
 - ``future_rows``: how many rows have a time in the future
@@ -20,7 +20,8 @@ from logsink.platform import lazy
 if TYPE_CHECKING:
     from logsink.query.views.around import AroundMatches, AroundTime, around_matches, around_time
     from logsink.query.views.context import GAP, with_context
-    from logsink.query.views.follow import Cursor, Follower
+    from logsink.query.views.cursor import Cursor
+    from logsink.query.views.follow import Follower
     from logsink.query.views.future_rows import FutureRows
     from logsink.query.views.rules import CONTINUES, Neighbours, Record, Rule
     from logsink.query.views.similar import MissingValue, archive_times, in_other_case, missing_values

@@ -1,4 +1,4 @@
-"""What was logged around a time, or within some seconds of each match: rows in order of time, in bounded memory."""
+"""Rows around a time, or within some seconds of each match: in order of time, in bounded memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from logsink.store import Store
 
 
 class AroundTime(NamedTuple):
-    """Rows on both sides of ``instant``: of ``n`` that are asked for, half before it and the rest from it on."""
+    """A wish for rows on both sides of ``instant``: half of the query's limit before it, the rest from it on."""
 
     instant: int
 
@@ -32,7 +32,7 @@ class AroundTime(NamedTuple):
 
 
 class AroundMatches(NamedTuple):
-    """All rows at most ``reach`` microseconds before or after a match that have the same values of ``stream``."""
+    """A wish for all rows at most ``reach`` microseconds before or after a match that share its values of ``stream``."""
 
     reach: int
     stream: tuple[str, ...] = ()
@@ -43,15 +43,15 @@ class AroundMatches(NamedTuple):
 
 
 def around_time(store: Store, query: Query, moment: AroundTime, tuning: Tuning | None = None) -> Answer:
-    """Find the rows of ``query`` that are nearest to a moment, half of its limit on each side; all of them without a limit.
+    """Find the rows of ``query`` nearest to a moment, half of its limit on each side; all of its rows without a limit.
 
-    In order of time, or newest first with ``query.reverse``.
+    They come in order of time, or newest first with ``query.reverse``.
     """
     return _TwoSides(store, query, moment, tuning)
 
 
 class _TwoSides(Answer):
-    """Rows before a moment and from it on, by a search for each side."""
+    """The answer: rows before a moment and from it on, from a search for each side."""
 
     def __init__(self, store: Store, query: Query, moment: AroundTime, tuning: Tuning | None) -> None:
         before, after = (_within(query, *ends) for ends in ((None, moment.instant), (moment.instant, None)))
@@ -87,9 +87,9 @@ class _TwoSides(Answer):
         if self._query.limit is None:
             sides = (after, before) if self._query.reverse else (before, after)
         elif self._query.reverse:
-            sides = (_turned(after), before)
+            sides = (_reversed(after), before)
         else:
-            sides = (_turned(before), after)
+            sides = (_reversed(before), after)
         for side in sides:
             async with aclosing(side) as found:
                 async for rows in found:
@@ -111,11 +111,12 @@ class _TwoSides(Answer):
 
 
 def _within(query: Query, low: int | None, high: int | None) -> Query:
+    """Return the query for rows of ``[low, high)`` only."""
     return query._replace(filter=Filter((*query.filter.conditions, Between("time", low, high))))
 
 
-async def _turned(source: AsyncGenerator[pa.Table, None]) -> AsyncGenerator[pa.Table, None]:
-    """The same rows, the last first; they are held in memory."""
+async def _reversed(source: AsyncGenerator[pa.Table, None]) -> AsyncGenerator[pa.Table, None]:
+    """Yield the same rows, the last one first; all of them are held in memory."""
     async with aclosing(source) as found:
         held = [rows async for rows in found]
     for rows in reversed(held):
@@ -123,16 +124,16 @@ async def _turned(source: AsyncGenerator[pa.Table, None]) -> AsyncGenerator[pa.T
 
 
 def around_matches(store: Store, query: Query, span: AroundMatches, tuning: Tuning | None = None) -> Answer:
-    """Find the rows near the matches of ``query``, matches included, each once; whatever else the query asks of rows.
+    """Find the rows near the matches of ``query``, matches included, each once; other rows need not meet its conditions.
 
-    In order of time, or newest first with ``query.reverse``. Column ``GAP`` is true where time was left out before a row.
-    The report counts the matches alone as rows.
+    They come in order of time, or newest first with ``query.reverse``. Column ``GAP`` is true where time was left out before
+    a row. The report counts only matches as rows.
     """
     return _NearMatches(store, query, span, tuning)
 
 
 class _NearMatches(Answer):
-    """Rows near matches: one search finds the matches, another all rows near them."""
+    """The answer: one search finds the matches, another one all rows near them."""
 
     def __init__(self, store: Store, query: Query, span: AroundMatches, tuning: Tuning | None) -> None:
         self._store, self._query, self._span, self._tuning = store, query, span, tuning
@@ -160,6 +161,7 @@ class _NearMatches(Answer):
                 held.append(plain(rows, columns))
         if not held:
             return
+        # Search the time near all matches for rows of their streams, and keep those that are near a match of their own stream.
         matches = pa.concat_tables(held)
         streams = Streams(span.stream, matches)
         reach = _Reach(span.reach, streams.of(matches), as_integers(matches.column("time")))
@@ -181,20 +183,20 @@ class _NearMatches(Answer):
 
 
 class _Reach:
-    """The time near some matches, of each stream and of all."""
+    """The spans of time within ``reach`` of some matches, by the stream of each match, and of all streams together."""
 
     def __init__(self, reach: int, stream: Int64, times: Int64) -> None:
         order = np.argsort(stream, kind="stable")
         known, first = np.unique(stream[order], return_index=True)
         edges = itertools.pairwise([*first.tolist(), len(order)])
-        of = [times[order[start:end]] for start, end in edges]
+        by_stream = [times[order[start:end]] for start, end in edges]
         self._near = {
-            int(n): InSpans.of("time", there - reach, there + reach) for n, there in zip(known, of, strict=True)
+            int(n): InSpans.of("time", there - reach, there + reach) for n, there in zip(known, by_stream, strict=True)
         }
         self.all = InSpans.of("time", times - reach, times + reach)
 
     def mask(self, stream: Int64, times: Int64) -> Mask:
-        """Which rows are near a match of their stream."""
+        """Return which rows are near a match of their stream."""
         found = np.zeros(len(times), np.bool_)
         for n in np.unique(stream[stream >= 0]).tolist():
             here = stream == n
@@ -202,6 +204,6 @@ class _Reach:
         return found
 
     def block(self, times: Int64) -> Int64:
-        """Which span of ``all`` these times are in."""
+        """Return the index of the span of ``all`` that each time is in."""
         place: Int64 = np.searchsorted(self.all.lows, times, "right") - 1
         return place

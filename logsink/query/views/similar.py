@@ -1,6 +1,6 @@
-"""Why nothing was found: values of short columns that are not there, and those that are and look like them.
+"""Why nothing was found: values that no row has, values that look like them, and patterns that match in another case.
 
-It is asked only after a query has found nothing, and reads only the columns of the conditions, for a bounded time.
+These functions are for a query that has found nothing. They read only the columns of its conditions, for a bounded time.
 """
 
 from __future__ import annotations
@@ -20,21 +20,24 @@ from logsink.query.views.summary import COUNT, Counts
 from logsink.store import Store
 
 PATIENCE: Final = 1.0
-"""Seconds after which it is left at the rows that were counted by then."""
+"""Seconds after which counting ends with the rows that were counted by then."""
 
-_MOST, _SHOWN = 10_000, 3
-"""Values that are compared, the most frequent ones; values that are shown."""
+_COMPARED = 10_000
+"""Values that are compared with a glob: the most frequent ones."""
+
+_SHOWN = 3
+"""Values that are shown for a glob."""
 
 _ALIKE = 0.7
-"""How much of two values has to be the same (``difflib``)."""
+"""How much of two values must be the same for them to look alike, as ``difflib`` measures it."""
 
 
 class MissingValue(NamedTuple):
-    """A value that no row has.
+    """A glob that matches no row's value of ``column``.
 
-    there   values that rows have, with the numbers of rows; those that look like it, or the most frequent
-    alike   whether they look like it
-    whole   whether all rows were counted, or there may be more
+    there   values that rows have, with how many rows have each: those that look like the glob, else the most frequent ones
+    alike   whether these values look like the glob
+    whole   whether all rows were counted; otherwise there may be more
     """
 
     column: str
@@ -45,41 +48,44 @@ class MissingValue(NamedTuple):
 
 
 async def missing_values(store: Store, filter: Filter) -> list[MissingValue]:
-    """The globs of the filter that no row meets within its range of time, as far as rows were counted."""
-    asked = [condition for condition in filter.conditions if isinstance(condition, OneOf)]
-    if not asked:
+    """Return the globs of the filter that no row matches within its range of time, as far as rows were counted."""
+    by_glob = [condition for condition in filter.conditions if isinstance(condition, OneOf)]
+    if not by_glob:
         return []
     within = Filter(tuple(c for c in filter.conditions if isinstance(c, Between) and c.column == "time"))
-    columns = tuple(dict.fromkeys(condition.column for condition in asked))
-    parts, own = await _briefly(store, Query(within, columns), lambda rows: _counts(rows, columns))
+    columns = tuple(dict.fromkeys(condition.column for condition in by_glob))
+    parts, report = await _count_briefly(store, Query(within, columns), lambda rows: _counts(rows, columns))
     counts: dict[str, Counter[str]] = {column: Counter() for column in columns}
     for part in parts:
         for column, value, count in zip(*(part.column(n).to_pylist() for n in part.column_names), strict=True):
             counts[column][value] += count
     found = []
-    for condition in asked:
+    for condition in by_glob:
         values = pa.array(list(counts[condition.column]), pa.string())
         if len(values) and not condition.mask(values).any():
-            found += [_absent(condition.column, glob, counts[condition.column], own) for glob in condition.globs]
+            found += [_missing(condition.column, glob, counts[condition.column], report) for glob in condition.globs]
     return found
 
 
 async def in_other_case(store: Store, filter: Filter) -> tuple[tuple[str, ...], int, bool] | None:
-    """The patterns of the filter that rows hold in capital or small letters otherwise; how many rows; whether these are all.
+    """Return the patterns that rows match in another case, how many rows do, and whether all rows were counted.
 
-    Rows are counted for a bounded time. None when there are none, or no such pattern.
+    None when no row does, or when the filter does not have one condition on text that minds the case.
     """
     held = [condition for condition in filter.conditions if isinstance(condition, Holds) and not condition.ignore_case]
     if len(held) != 1 or not any(c.isalpha() for pattern in held[0].patterns for c in pattern):
         return None
     loose = Holds(held[0].column, held[0].patterns, held[0].regex, ignore_case=True, words=held[0].words)
     rest = tuple(condition for condition in filter.conditions if condition is not held[0])
-    _, own = await _briefly(store, Query(Filter((*rest, loose)), ("severity",)), Counts().part)
-    return (held[0].patterns, own.rows, not own.interrupted and not own.unreadable) if own.rows else None
+    query = Query(Filter((*rest, loose)), ("severity",))
+    _, report = await _count_briefly(store, query, Counts().part)
+    return (held[0].patterns, report.rows, _is_whole(report)) if report.rows else None
 
 
-async def _briefly(store: Store, query: Query, part: Callable[[pa.Table], pa.Table]) -> tuple[list[pa.Table], Report]:
-    """Parts of what a query finds in bounded time, and what it has done."""
+async def _count_briefly(
+    store: Store, query: Query, part: Callable[[pa.Table], pa.Table]
+) -> tuple[list[pa.Table], Report]:
+    """Return the sums of the rows that a query finds in bounded time, and its report."""
     folding = fold(store, query, part)
     timer = asyncio.get_running_loop().call_later(PATIENCE, folding.stop)
     try:
@@ -88,8 +94,13 @@ async def _briefly(store: Store, query: Query, part: Callable[[pa.Table], pa.Tab
         timer.cancel()
 
 
+def _is_whole(report: Report) -> bool:
+    """Return whether a query has looked at all rows."""
+    return not report.interrupted and not report.unreadable
+
+
 def archive_times(plan: Plan) -> tuple[int, int] | None:
-    """The times of the oldest and the newest row of the archive, as its log has them; None where it has none."""
+    """Return the times of the oldest and the newest row of the archive, from its log; None for an empty archive."""
     each = [file_bounds(file, "time") for file in plan.snapshot.files.values()]
     low = [b.low for b in each if b.low is not None]
     high = [b.high for b in each if b.high is not None]
@@ -97,7 +108,7 @@ def archive_times(plan: Plan) -> tuple[int, int] | None:
 
 
 def _counts(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
-    """How many rows have each value of each column."""
+    """Return how many rows have each value of each column, as a table of column, value and count."""
     each = []
     for column in columns:
         counted = Counts((column,)).part(rows.select([column]))
@@ -108,14 +119,14 @@ def _counts(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
     return pa.concat_tables(each)
 
 
-def _absent(column: str, glob: str, counts: Counter[str], report: Report) -> MissingValue:
-    alike = _similar(glob, [value for value, _ in counts.most_common(_MOST)])
+def _missing(column: str, glob: str, counts: Counter[str], report: Report) -> MissingValue:
+    alike = _similar(glob, [value for value, _ in counts.most_common(_COMPARED)])
     there = [(value, counts[value]) for value in alike] or counts.most_common(_SHOWN)
-    return MissingValue(column, glob, there, bool(alike), not report.interrupted and not report.unreadable)
+    return MissingValue(column, glob, there, bool(alike), _is_whole(report))
 
 
 def _similar(glob: str, values: Sequence[str]) -> Sequence[str]:
-    """The values that look like a glob without its wildcards, the most similar first."""
+    """Return the values that look like a glob without its wildcards, the most similar one first."""
     from difflib import get_close_matches
 
     text = "".join(c for c in glob if c not in "*?[]!").lower()
@@ -125,13 +136,13 @@ def _similar(glob: str, values: Sequence[str]) -> Sequence[str]:
     for value in values:
         lower.setdefault(value.lower(), []).append(value)
     same = lower.get(text, [])
-    begins = [v for low, of in lower.items() if _begins(text, low) for v in of]
+    first_parts = [v for low, of in lower.items() if _is_first_part(text, low) for v in of]
     close = [v for low in get_close_matches(text, lower, _SHOWN, _ALIKE) for v in lower[low]]
     holds = [v for low, of in lower.items() if len(text) > 2 and text in low for v in of]
-    return list(dict.fromkeys([*same, *begins, *close, *holds]))[:_SHOWN]
+    return list(dict.fromkeys([*same, *first_parts, *close, *holds]))[:_SHOWN]
 
 
-def _begins(one: str, other: str) -> bool:
-    """Whether one of them is the other's first part: ``web1`` and ``web1.example.com``."""
+def _is_first_part(one: str, other: str) -> bool:
+    """Return whether one of two values is the other's first part: ``web1`` and ``web1.example.com``."""
     short, long = sorted((one, other), key=len)
     return len(short) > 1 and short != long and long.startswith(short) and not long[len(short)].isalnum()

@@ -1,7 +1,7 @@
-"""Answers that are not rows: how many, by what, when, which patterns. Parts of the rows are summed apart, then together.
+"""Summaries: counts of the rows that a query finds, by values, by time, by message pattern.
 
-A summary is asked for the columns it needs, for the sum of some rows (``part``; in threads, any number of rows), and for the
-sum of all parts. What comes out is a small table.
+A summary names the columns that it needs. ``part`` sums some of the rows, in threads and for any number of rows; ``whole`` sums
+the parts. The result is a small table whose last column, ``COUNT``, is the number of rows.
 """
 
 from __future__ import annotations
@@ -14,43 +14,47 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logsink.query.columns import Int64, as_array, one_chunk
+from logsink.query.columns import Int64, as_array, as_integers, decoded, one_chunk
 from logsink.query.output import local
 from logsink.query.request.members import add_member_columns, source_columns
 from logsink.query.views.patterns import to_patterns
 
 COUNT = "count"
+"""Name of the column with the number of rows."""
 
 _DENSE = 1 << 20
-"""Combinations of values that are counted by place; more are sorted."""
+"""The most combinations of values that are counted in an array with a place for each; more are sorted."""
 
-_MOST = 1 << 62
-"""Combinations that fit into a number, with room."""
+_MOST_COMBINATIONS = 1 << 62
+"""The most combinations of values that are numbered by place: the numbers stay within 64 bits."""
 
-_EMPTY = 10_000
-"""Rows of a histogram that empty steps may fill up."""
+_FILLED_ROWS = 10_000
+"""The most rows of a histogram that is filled up with empty steps."""
 
 _INSTANT = pa.timestamp("us", tz="UTC")
 _HOUR, _WEEK = 3600 * 1_000_000, 7 * 86_400 * 1_000_000
-_MONDAY = 4 * 86_400 * 1_000_000  # 5 January 1970
+"""Microseconds in an hour and in a week."""
+
+_MONDAY = 4 * 86_400 * 1_000_000
+"""Microseconds from the epoch to the first midnight on a Monday, 5 January 1970."""
 
 
 class Summary(Protocol):
-    """One kind of answer."""
+    """One kind of summary."""
 
     @property
     def columns(self) -> Sequence[str]:
-        """The columns it needs."""
+        """The columns that it needs."""
 
     def part(self, rows: pa.Table) -> pa.Table:
-        """Of some rows."""
+        """Return the sum of some rows."""
 
     def whole(self, parts: Sequence[pa.Table]) -> pa.Table:
-        """Of all parts (at least one)."""
+        """Return the sum of all parts, of which there is at least one."""
 
 
 class Counts:
-    """How many rows have each combination of values of ``fields``; most first. Without fields: how many there are."""
+    """How many rows have each combination of values of ``fields``, the most frequent first; without fields, of all rows."""
 
     def __init__(self, fields: Sequence[str] = ()) -> None:
         self.fields = tuple(fields)
@@ -58,10 +62,10 @@ class Counts:
 
     def part(self, rows: pa.Table) -> pa.Table:
         rows = add_member_columns(rows, self.fields)
-        return _counted({name: one_chunk(rows.column(name)) for name in self.fields}, rows.num_rows)
+        return _count({name: one_chunk(rows.column(name)) for name in self.fields}, rows.num_rows)
 
     def whole(self, parts: Sequence[pa.Table]) -> pa.Table:
-        total = _summed(parts, self.fields)
+        total = _sum(parts, self.fields)
         numbered = total.rename_columns(
             list(map(str, range(total.num_columns)))
         )  # Arrow takes a name with dots for a path
@@ -71,12 +75,14 @@ class Counts:
 
 
 class Histogram:
-    """How many rows fall into each ``step`` microseconds, by ``field`` if there is one; oldest first.
+    """How many rows fall into each ``step`` of time, by the values of ``field`` if there is one; oldest first.
 
-    Steps begin at midnight in ``zone``, those of weeks on Monday. Steps without rows are there too, with 0 for each value of
-    ``field`` that there is, and for ``values``: those of ``within`` (since and until; None is the first or last row).
-    Where that makes more than ``_EMPTY`` rows, of empty steps that follow one another only the first and the last are there
-    (``shortened`` says so).
+    step     microseconds; steps begin at midnight in ``zone``, those of weeks on Monday
+    within   beginning and end of the time that is counted, the end excluded; None: the first or the last row
+    values   values of ``field`` that are counted even if no row has them
+
+    Steps without rows have 0 for each value of ``field``. Where that makes more than ``_FILLED_ROWS`` rows, only the first and
+    the last of empty steps that follow one another are there, and ``shortened`` is true.
     """
 
     def __init__(
@@ -97,39 +103,43 @@ class Histogram:
         keys = {"time": as_array(self._begin(times)).cast(_INSTANT)}
         if self.field is not None:
             keys[self.field] = one_chunk(add_member_columns(rows, self._keys).column(self.field))
-        return _counted(keys, rows.num_rows)
+        return _count(keys, rows.num_rows)
 
     def whole(self, parts: Sequence[pa.Table]) -> pa.Table:
-        found = _summed(parts, self._keys)
-        times, counts = (one_chunk(found.column(n)).cast(pa.int64()).to_numpy() for n in ("time", COUNT))
-        if self.field is None:
-            values, group = None, np.zeros(len(times), np.int64)
-        else:
-            column = one_chunk(found.column(self.field))
-            there = pc.unique(pa.concat_arrays([column, pa.array(self._values, pa.string()).cast(column.type)]))
-            values = one_chunk(pa.table({"value": there}).sort_by("value").column("value"))
-            group = pc.index_in(column, value_set=values).to_numpy(zero_copy_only=False).astype(np.int64)
-        empty, of = self._empty(times, group, 1 if values is None else len(values))
-        times, group = np.concatenate((times, empty)), np.concatenate((group, of))
+        found = _sum(parts, self._keys)
+        times, counts = (as_integers(found.column(n)) for n in ("time", COUNT))
+        values, group = self._groups(found)
+        # Add steps without rows, and drop those that have rows after all.
+        empty, group_of_empty = self._empty(times, group, 1 if values is None else len(values))
+        times, group = np.concatenate((times, empty)), np.concatenate((group, group_of_empty))
         counts = np.concatenate((counts, np.zeros(len(empty), np.int64)))
         order = np.lexsort((-counts, group, times))
         times, group, counts = times[order], group[order], counts[order]
-        same = (times[1:] == times[:-1]) & (group[1:] == group[:-1])  # steps that are not empty after all
+        same = (times[1:] == times[:-1]) & (group[1:] == group[:-1])
         kept = np.flatnonzero(np.append(True, ~same)) if len(times) else order
         columns = {"time": as_array(times[kept]).cast(_INSTANT)}
         if values is not None:
             columns[str(self.field)] = values.take(as_array(group[kept]))
         return pa.table({**columns, COUNT: as_array(counts[kept])})
 
+    def _groups(self, found: pa.Table) -> tuple[pa.Array | None, Int64]:
+        """Return the values of the field in order (None without a field), and which of them each row has."""
+        if self.field is None:
+            return None, np.zeros(found.num_rows, np.int64)
+        column = one_chunk(found.column(self.field))
+        there = pc.unique(pa.concat_arrays([column, pa.array(self._values, pa.string()).cast(column.type)]))
+        values = one_chunk(pa.table({"value": there}).sort_by("value").column("value"))
+        return values, pc.index_in(column, value_set=values).to_numpy(zero_copy_only=False).astype(np.int64)
+
     def _empty(self, times: Int64, group: Int64, groups: int) -> tuple[Int64, Int64]:
-        """Steps and groups that may be empty."""
+        """Return the beginnings and groups of steps, among which are all empty ones that are shown."""
         since, until = self._within
         known = [end for end in (since, None if until is None else until - 1) if end is not None]
         ends = [*times.tolist(), *self._begin(np.array(known, np.int64)).tolist()]
         if not groups or len(ends) < 2:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         first, last = min(ends), max(ends)
-        if (last - first) // self.step * groups <= _EMPTY:
+        if (last - first) // self.step * groups <= _FILLED_ROWS:
             inside = np.append(np.arange(first, last, max(1, self.step // 2)), last)  # a day may have 23 hours
             steps = np.unique(self._begin(inside))
             return np.repeat(steps, groups), np.tile(np.arange(groups), len(steps))
@@ -137,7 +147,7 @@ class Histogram:
         return self._edges(times, group, groups, first, last)
 
     def _edges(self, times: Int64, group: Int64, groups: int, first: int, last: int) -> tuple[Int64, Int64]:
-        """Of each run of empty steps the first and the last."""
+        """Return the beginnings and groups of the first and the last step of each run of empty steps."""
         order = np.lexsort((times, group))
         times, group = times[order], group[order]
         edge = np.searchsorted(group, np.arange(groups + 1))  # where groups begin
@@ -150,41 +160,44 @@ class Histogram:
         return np.concatenate((low[gap], high[gap])), np.tile(of[gap], 2)
 
     def _next(self, begun: Int64) -> Int64:
-        """When the steps that follow these begin."""
+        """Return when the steps after these begin."""
         following = self._begin(begun + self.step)
         return np.where(following > begun, following, self._begin(begun + self.step + _HOUR))
 
     def _begin(self, times: Int64) -> Int64:
-        """When the steps begin in which these instants are."""
+        """Return when the steps begin that these instants are in."""
         wall = local(times, self._zone)
         begun = times - (wall - _MONDAY) % self.step if self.step % _WEEK == 0 else times - wall % self.step
         ahead = local(begun, self._zone) - begun
-        moved: Int64 = begun + (wall - times) - ahead  # clocks were changed since
+        moved: Int64 = begun + (wall - times) - ahead  # where clocks were changed since the step began
         return np.where(moved <= times, moved, begun)
 
 
 class Patterns:
-    """Messages with numbers, ids and addresses collapsed (see ``collapse``), and how many have each; most first."""
+    """How many messages have each pattern (``patterns``), the most frequent first."""
 
     columns = ("message",)
 
     def part(self, rows: pa.Table) -> pa.Table:
         messages = one_chunk(rows.column("message"))
-        return _counted({"pattern": to_patterns(messages)}, rows.num_rows)
+        return _count({"pattern": to_patterns(messages)}, rows.num_rows)
 
     def whole(self, parts: Sequence[pa.Table]) -> pa.Table:
-        return _summed(parts, ("pattern",)).sort_by([(COUNT, "descending"), ("pattern", "ascending")])
+        return _sum(parts, ("pattern",)).sort_by([(COUNT, "descending"), ("pattern", "ascending")])
 
 
-def _counted(keys: dict[str, pa.Array], rows: int, each: Int64 | None = None) -> pa.Table:
-    """Distinct combinations of the keys' values, each with the number of its rows; or of what ``each`` row stands for."""
+def _count(keys: dict[str, pa.Array], rows: int, each: Int64 | None = None) -> pa.Table:
+    """Return the distinct combinations of the keys' values with the number of rows that have each.
+
+    ``each`` is how many rows each row stands for, where that is not one.
+    """
     if not keys:
         return pa.table({COUNT: pa.array([rows if each is None else int(each.sum())], pa.int64())})
     place, size = np.zeros(rows, np.int64), 1
     for values in keys.values():
         coded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
         width = len(coded.dictionary) + 1
-        if size * width >= _MOST:  # number those there are
+        if size * width >= _MOST_COMBINATIONS:  # number only the combinations that there are
             place, size = np.unique(place, return_inverse=True)[1], rows
         place = place * width + coded.indices.fill_null(width - 1).to_numpy(zero_copy_only=False)
         size *= width
@@ -198,16 +211,12 @@ def _counted(keys: dict[str, pa.Array], rows: int, each: Int64 | None = None) ->
         _, rows_of, group = np.unique(place, return_index=True, return_inverse=True)
         counts = np.bincount(group, each)
     taken = as_array(rows_of)
-    columns = {name: _decoded(values.take(taken)) for name, values in keys.items()}
+    columns = {name: decoded(values.take(taken)) for name, values in keys.items()}
     return pa.table({**columns, COUNT: as_array(counts.astype(np.int64))})
 
 
-def _decoded(values: pa.Array) -> pa.Array:
-    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
-
-
-def _summed(parts: Sequence[pa.Table], fields: Sequence[str]) -> pa.Table:
-    """Parts that ``_counted`` made, together. (Arrow's ``group_by`` would first load what it plans queries with, 30 ms.)"""
+def _sum(parts: Sequence[pa.Table], fields: Sequence[str]) -> pa.Table:
+    """Return the sum of parts that ``_count`` made. Arrow's ``group_by`` would first load its query planner, for 30 ms."""
     together = pa.concat_tables(parts)
     keys = {name: one_chunk(together.column(name)) for name in fields}
-    return _counted(keys, together.num_rows, one_chunk(together.column(COUNT)).to_numpy(zero_copy_only=False))
+    return _count(keys, together.num_rows, one_chunk(together.column(COUNT)).to_numpy(zero_copy_only=False))

@@ -33,7 +33,9 @@ async def store_segment(store: MemoryStore, name: SegmentName, ordinal: int, *nu
 
 async def polled(follower: Follower, *, look: bool = False) -> list[str]:
     return [
-        message for rows_ in [r async for r in follower.poll(look=look)] for message in rows_["message"].to_pylist()
+        message
+        for rows_ in [r async for r in follower.poll(check_archive=look)]
+        for message in rows_["message"].to_pylist()
     ]
 
 

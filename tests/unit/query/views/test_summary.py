@@ -155,7 +155,7 @@ def test_empty_steps_change_no_count(rows: list[tuple[int, str | None]], step: i
     zone, expected = ZoneInfo("America/New_York"), Counter((minute // step * step, host) for minute, host in rows)
     summary = Histogram(step * 60 * SECOND, dt.UTC if step == 7 else zone, "host")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("logsink.query.views.summary._EMPTY", most)
+        patch.setattr("logsink.query.views.summary._FILLED_ROWS", most)
         found = steps([each for minute, host in rows for each in at(minute, host=host)], summary)
     if step != 7:
         assert {(minute, host): count for minute, host, count in found if count} == expected

@@ -1,0 +1,82 @@
+"""A cursor: how far somebody has read a store, as a value and as text that another process goes on from."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from dataclasses import dataclass, field
+
+import orjson
+
+from logsink.errors import ArgumentError
+from logsink.query.read import Plan
+
+_VERSION = 1
+"""Version of the text: base64 (RFC 4648, 5, without padding) of zlib of a JSON array of the version and the three fields."""
+
+
+@dataclass
+class Cursor:
+    """How far somebody has read.
+
+    lanes     by appId of a lane (``receiver.lane``), the sequence of the last segment
+    reads     by receiver, when its last read of a connection was, in microseconds since the epoch
+    ordinals  by receiver, the ordinal of its last segment, where that is known
+    """
+
+    lanes: dict[str, int] = field(default_factory=dict)
+    reads: dict[str, int] = field(default_factory=dict)
+    ordinals: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The cursor as text without spaces."""
+        packed = zlib.compress(orjson.dumps([_VERSION, self.lanes, self.reads, self.ordinals]), 9)
+        return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor:
+        """Return the cursor that ``text`` was made of. ``ArgumentError`` for text that is no cursor."""
+        try:
+            padded = text.strip() + "=" * (-len(text.strip()) % 4)
+            version, *parts = orjson.loads(zlib.decompress(base64.urlsafe_b64decode(padded)))
+            numbers = all(isinstance(number, int) for part in parts for number in part.values())
+            if version == _VERSION and len(parts) == 3 and numbers:
+                return cls(*parts)
+        except (ValueError, TypeError, AttributeError, zlib.error):
+            pass
+        raise ArgumentError(
+            f"cannot read {text[:40]!r} as a cursor", hint="take one that --cursor-file or --show-cursor gave"
+        )
+
+    @classmethod
+    def at_end_of(cls, plan: Plan) -> Cursor:
+        """Return the cursor of somebody who has read everything in a plan.
+
+        ``reads`` is what the files of the archive tell; ``Follower.settle`` completes it from the journal.
+        """
+        cursor = cls(dict(plan.snapshot.txn))
+        for segment in plan.segments:
+            cursor.advance_lane(segment.name.app_id, segment.name.sequence)
+        ends = {
+            file.path.rpartition("/")[2]: int(file.stats.maximum.get("received", 0))
+            for file in plan.snapshot.files.values()
+        }
+        latest = max(ends.values(), default=0)
+        for receiver in {receiver_of(app_id) for app_id in cursor.lanes}:
+            own = [end for name, end in ends.items() if name.startswith(f"{receiver}-")]
+            cursor.reads[receiver] = max(own, default=latest)
+        return cursor
+
+    def advance_lane(self, app_id: str, sequence: int) -> None:
+        """Note that a lane was read up to ``sequence``, if it was not read further."""
+        self.lanes[app_id] = max(self.lanes.get(app_id, 0), sequence)
+
+    def advance_read(self, receiver: str, received: int) -> None:
+        """Note that a receiver's rows were read up to this time of receipt, if they were not read further."""
+        self.reads[receiver] = max(self.reads.get(receiver, received), received)
+
+
+def receiver_of(app_id: str) -> str:
+    """Return the receiver of a lane."""
+    return app_id.rpartition(".")[0]
