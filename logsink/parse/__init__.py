@@ -7,6 +7,7 @@ time at which each was received and ``Settings`` (invariant I10).
 How a frame becomes a row, in the order of the modules::
 
     frames      what comes in: Frames, Origin, Settings
+    workspace   memory that outlives one parse
     zone        the default time zone as an array of numbers
     utf8        which frames are not valid UTF-8, and their replacement characters
     strict      first pass, over every frame: RFC 5424 and what rsyslog forwards

@@ -1,4 +1,4 @@
-"""Times: against Python's own calendar and zones."""
+"""Times at the head of a frame: against Python's own calendar and zones."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from logsink.errors import ConfigError
 from logsink.flags import Flag
 from logsink.parse import Rows, Settings, parse
-from logsink.parse.calendar import EARLIEST, LATEST, date_of, day_number
-from logsink.parse.zone import load
 from tests.support.forms import running
 from tests.support.frames import frames_of
 
@@ -24,7 +21,7 @@ ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asi
 
 
 def wall(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
-    """What a clock shows, wherever it hangs."""
+    """Return a wall-clock time."""
     return datetime(year, month, day, hour, minute)  # noqa: DTZ001
 
 
@@ -35,13 +32,6 @@ def micros(time: datetime) -> int:
 def row(frame: str, received: datetime, zone: str = "UTC") -> Rows:
     frames = frames_of([frame.encode()], micros(received))
     return plain_parse(frames, Settings(default_timezone=zone), "r")
-
-
-@given(st.dates())
-def test_days_and_dates(day: datetime) -> None:
-    number = day.toordinal() - EPOCH.toordinal()
-    assert day_number.py(day.year, day.month, day.day) == number
-    assert date_of.py(number) == (day.year, day.month, day.day)
 
 
 @given(
@@ -59,7 +49,8 @@ def test_a_time_without_a_zone_is_in_the_default_zone(shown: datetime, zone: str
 
 
 def candidates(shown: datetime, around: int, zone: str) -> list[int]:
-    """When clocks of the zone showed this day and time, in the years around that one which have the day."""
+    """Return the times at which clocks of the zone showed this day and time, in the years near ``around`` that have the
+    day."""
     found = []
     for year in range(max(around - 9, 1), around + 9):
         try:
@@ -189,14 +180,3 @@ def test_a_time_that_never_was_is_received(text: str) -> None:
     rows = row(f"<13>1 {text} - - - - -", received)
     assert rows.time.tolist() == [micros(received)]
     assert rows.flags.tolist() == [Flag.TIME_INFERRED]
-
-
-def test_the_range_is_what_python_can_show() -> None:
-    assert micros(datetime.min.replace(tzinfo=UTC)) == EARLIEST
-    assert micros(datetime.max.replace(tzinfo=UTC)) == LATEST
-
-
-def test_an_unknown_zone() -> None:
-    for name in ("Nowhere/Land", "", "../etc/passwd", "a\0b"):
-        with pytest.raises(ConfigError, match="cannot find time zone"):
-            load(name)
