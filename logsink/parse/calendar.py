@@ -122,8 +122,8 @@ def nearest_year(month: int, day: int, micros: int, received: int, zone: ReadI64
 def latest_year(month: int, day: int, micros: int, received: int, zone: ReadI64) -> int:
     """Return the wall-clock time of this day and time of day in the latest year that is not too late.
 
-    It may be AHEAD of ``received`` at most.
-    Only years that have the day count; 0 where there is none. Version 2 of the parsing rules.
+    It may be AHEAD of ``received`` at most. Only years that have the day count; 0 where there is none. Version 2 of the
+    parsing rules.
     """
     limit = received + AHEAD
     year, _, _ = date_of(limit // DAY)

@@ -187,10 +187,9 @@ def enter_numbers(distinct: ReadI64, count: int, table: I32, seed: int) -> int:
 def count_equal_times(received: ReadI64, time: ReadI64, nth: I32, table: I32, seed: int) -> int:
     """Set ``nth[i]`` to the number of earlier rows of the same read that have row i's time.
 
-    Returns how many rows needed a table.
-    Rows of a read stand side by side and have equal ``received``. ``table`` has at least twice as many slots as the
-    longest read has rows. As long as times do not go back within a read, the row before is all that has to be looked
-    at.
+    Returns how many rows needed a table. Rows of a read stand side by side and have equal ``received``. ``table`` has
+    at least twice as many slots as the longest read has rows. As long as times do not go back within a read, the row
+    before is all that has to be looked at.
     """
     looked = 0
     read = 0

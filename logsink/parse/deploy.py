@@ -23,7 +23,7 @@ _INSTANCE = NAMES[3].encode()
 
 @kernel
 def parameter_number(data: Bytes, p: int, end: int) -> int:
-    """Return the number of the parameter whose name is ``data[p:end]``, or -1."""
+    """Return the number of the parameter whose name is ``data[p:end]``, its place in ``NAMES``, or -1."""
     if end - p == len(_ENVIRONMENT) and begins_with(data, p, end, _ENVIRONMENT):
         return 0
     if end - p == len(_ROLE) and begins_with(data, p, end, _ROLE):
@@ -71,8 +71,7 @@ def extract(data: Bytes, starts: ReadI32, ends: ReadI32, sd_id: Bytes, values: U
 def copy_parameters(data: Bytes, p: int, end: int, values: U8, at: int, spans: Grid32, i: int) -> int:
     """Write the values of one element, whose parameters are ``data[p:end]``; as ``extract`` for row ``i``.
 
-    ``values`` is written from ``at`` on.
-    Returns where the writing ended.
+    ``values`` is written from ``at`` on. Returns where the writing ended.
     """
     while True:
         p = skip_spaces(data, p, end)

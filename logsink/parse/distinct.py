@@ -77,8 +77,7 @@ class DistinctTexts:
     def values(self, data: Bytes, all_utf8: bool) -> tuple[pa.StringArray, Int32s | None]:
         """Return the texts by code, with U+FFFD for what is not UTF-8, and new codes by old code or None.
 
-        There are new codes where replacing made texts equal.
-        ``all_utf8`` says that nothing has to be replaced.
+        There are new codes where replacing made texts equal. ``all_utf8`` says that nothing has to be replaced.
         """
         starts, ends = self.places
         flags = self._workspace.array(f"{self._name}.flags", len(starts), np.int32)

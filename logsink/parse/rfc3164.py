@@ -32,11 +32,8 @@ from logsink.parse.tags import find_tag, is_address
 from logsink.parse.utf8 import BOM
 
 _FORWARDED = b"Message forwarded from "
-
 _FROM = b"From "
-
 _REPEATED = b"last message repeated "
-
 _DEVICE = b" : %"  # Cisco ASA with a device id: `host : %ASA-6-302015: `
 
 
@@ -107,9 +104,8 @@ def read_from_host(
     if begins_with(data, q, end, _DEVICE):
         read_from_tag(data, q + len(_DEVICE) - 1, end, rules, spans, i)
         return 0
-    if (
-        q + 1 < end and data[q + 1] == SPACE
-    ):  # only `app[procid]:` is certain then: an empty tag leaves two spaces as well
+    # Behind two spaces only `app[procid]:` is certain: an empty tag leaves two spaces as well.
+    if q + 1 < end and data[q + 1] == SPACE:
         word = skip_spaces(data, q, end)
         _, kind, _, _ = find_tag(data, word, end)
         if kind == TAG_PID_COLON:
@@ -144,7 +140,8 @@ def read_behind_host(
 ) -> int:
     """Read from the blank behind a host at ``p`` to the end: shape bits without a format.
 
-    Version 2 of the parsing rules.
+    Only version 2 of the parsing rules reads it so.
+
     Behind two spaces only ``app[procid]:`` and a mnemonic are certain: an empty tag leaves two spaces as well. A tab
     behind a space belongs to the message: lines of a stack trace begin with one.
     """

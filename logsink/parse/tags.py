@@ -1,6 +1,6 @@
 """The tag of RFC 3164 as kernels: the program, its process, and what ends them (``app:``, ``app[procid]:``).
 
-RFC 3164 (5.3) only says that a tag ends at the first character that is not alphanumeric. What senders make of that is
+RFC 3164 (4.1.3) only says that a tag ends at the first character that is not alphanumeric. What senders make of that is
 told here from text that merely looks like a tag.
 """
 
@@ -31,6 +31,7 @@ from logsink.kernel import Bytes, kernel
 from logsink.parse.scanning import NONE, is_letter
 from logsink.parse.shape import NO_TAG, TAG_BARE_COLON, TAG_COLON, TAG_PID, TAG_PID_COLON
 
+_CARD = 17  # bytes of the address of a network card, `00:11:22:aa:bb:cc`
 _CUT_TAG = 32  # characters: rsyslog's forward templates cut `tag[pid]:` to the 32 characters of RFC 3164
 
 
@@ -150,7 +151,7 @@ def is_address(data: Bytes, p: int, end: int) -> bool:
     if doubled > 1 or (dots != 0 and dots != 3) or (q < end and q == end - 1):
         return False
     # Six pairs are a network card; eight groups, or fewer with `::`, are IPv6; IPv4 at the end stands for two groups.
-    if in_pairs and colons == 5 and end - p == 17:
+    if in_pairs and colons == 5 and end - p == _CARD:
         return True
     full = 7 if dots == 0 else 6
     return colons == full or (doubled == 1 and colons <= full)

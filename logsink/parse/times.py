@@ -191,8 +191,7 @@ def read_rfc3339(data: Bytes, p: int, end: int, zone: ReadI64) -> tuple[int, int
 def read_numeric_zone(data: Bytes, p: int, end: int) -> tuple[int, int, bool]:
     """Read ``+hh:mm``, ``+hhmm`` or ``+hh`` at ``p``: where it ends or NONE, minutes, whether it has the colon.
 
-    Minutes are east of UTC.
-    The caller has made sure that a sign stands at ``p``.
+    Minutes are east of UTC. The caller has made sure that a sign stands at ``p``.
     """
     if p + 3 > end:
         return NONE, 0, False

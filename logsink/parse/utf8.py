@@ -22,7 +22,6 @@ _LEAD_OF_SURROGATES = 0xED
 _FIRST_CONTINUATION = 0x80
 _LAST_CONTINUATION = 0xBF
 _CONTINUATION_BITS = 0xC0  # of a byte: 0x80 in one that continues a character
-
 _HIGH_BITS = 0x0080808080808080  # of seven bytes: ``word`` leaves the highest bit of the eighth out
 _REPLACEMENT = b"\xef\xbf\xbd"  # U+FFFD
 
