@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from logsink.flags import Flag
-from logsink.query.output.json_lines import Json
+from logsink.query.output.json_lines import Json, JsonPretty
 from tests.unit.query.archives import START, row
 from tests.unit.query.output.lines import TIME, output
 
@@ -44,3 +44,12 @@ def test_json_leaves_out_nulls_and_keeps_the_order_of_the_schema() -> None:
 def test_json_of_nulls_beside_values() -> None:
     lines = output(Json(), {"time": TIME, "received": START, "severity": 3, "nth": 7}, {"time": TIME}).splitlines()
     assert [sorted(json.loads(line)) for line in lines] == [["nth", "received", "severity", "time"], ["time"]]
+
+
+def test_json_without_time_first_and_with_bytes() -> None:
+    assert output(Json(["host", "raw"]), row(host="h", raw=b"\xff"), row(raw=None)) == '{"host":"h","raw":"/w=="}\n{}\n'
+
+
+def test_json_pretty_is_the_same_object_indented() -> None:
+    shown = output(JsonPretty(["host", "message"]), row(host="h", message="\u202e"))
+    assert shown == '{\n  "host": "h",\n  "message": "\\u202e"\n}\n'

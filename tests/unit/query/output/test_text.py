@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from logsink.query.output.text import Cat, Text
-from tests.unit.query.archives import Row, row
+from logsink.query.output.text import Cat, Text, Verbose
+from tests.unit.query.archives import START, Row, row
 from tests.unit.query.output.lines import BERLIN, TIME, output
 
 
@@ -78,3 +78,38 @@ def test_text_of_chosen_fields_has_a_tab_between_them() -> None:
 def test_cat_is_the_message_alone() -> None:
     assert output(Cat(), row(message=" a\tb"), row(message=None), row(message="")) == " a\tb\n\n\n"
     assert output(Cat(terminal=True), row(message="a\tb\x1b")) == "a\\tb\\x1b\n"
+
+
+def test_verbose_is_a_block_of_the_columns_that_have_values() -> None:
+    columns = ["time", "received", "host", "severity", "facility", "flags", "raw", "message"]
+    full = row(host="w", severity=3, facility=4, flags=1, raw=b"\xff", message="a\nb") | {
+        "time": TIME,
+        "received": None,
+    }
+    assert output(Verbose(columns, None), full).splitlines() == [
+        "2026-11-22T03:12:05.123456Z",
+        "    host=w",
+        "    severity=err",
+        "    facility=auth",
+        "    flags=truncated",
+        "    raw=/w==",
+        "    message=a\\nb",
+    ]
+    berlin = output(Verbose(["time", "received"], BERLIN), row() | {"time": TIME, "received": START})
+    assert berlin == "2026-11-22T04:12:05.123456+01:00\n    received=2026-11-22T01:00:00.000000+01:00\n"
+
+
+def test_iso_has_the_offset_from_utc() -> None:
+    line = output(Text(BERLIN, iso=True), row(message="m") | {"time": TIME})
+    assert line == "2026-11-22T04:12:05.123456+01:00 - m\n"
+
+
+def test_a_time_that_clocks_show_twice_has_its_offset() -> None:
+    autumn = [row(message=str(n)) | {"time": 1_792_890_000_000_000 + n * 3_600_000_000} for n in (-2, -1, 0, 1)]
+    shown = [line.split(" ")[1] for line in output(Text(BERLIN), *autumn).splitlines()]
+    assert shown == ["01:00:00.000", "02:00:00.000+02:00", "02:00:00.000+01:00", "03:00:00.000"]
+
+
+def test_chosen_fields_that_are_missing() -> None:
+    fields = ["received", "host", "message"]
+    assert output(Text(None, fields=fields), row(message=None, received=None)) == "-\t-\t-\n"
