@@ -7,6 +7,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pyarrow as pa
@@ -49,12 +50,17 @@ _EXPLAIN = re.compile(r"\s*explain(?:\s+analyze)?(?:\s*\([^)]*\))?\s", re.IGNORE
 _READING = ("SELECT", "MULTI")
 """Types of statements that only read; MULTI is a PIVOT."""
 
-_STRINGS = ("VARCHAR",)
+_TIMES: Final = ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
+_TEXTS: Final = ("VARCHAR",)
 _COMPARABLE: Final = {
-    "time": ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"),
+    "time": _TIMES,
+    "received": _TIMES,
     "date": ("DATE",),
+    "host": _TEXTS,
+    "app": _TEXTS,
     "severity": ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"),
 }
+"""Column -> DuckDB's types of the constants whose comparison with it is understood."""
 
 
 def run(
@@ -118,7 +124,7 @@ def _rows_for(
     tree = _tree(connection, statement)
     needed = needed_columns(statement, where.columns(tree) if tree else None)
     columns = tuple(name for name in needed if name != "date")
-    implied = where.conditions(tree, _constants(connection)) if tree else ()
+    implied = where.conditions(tree, partial(_value_of, connection)) if tree else ()
     schema = pa.schema([FILE_SCHEMA.field(name) for name in columns])
     batches = read(Query(Filter((*filter.conditions, *implied)), columns), schema)
     return pa.RecordBatchReader.from_batches(schema, _noting_errors(batches, raised)), "date" in needed
@@ -145,7 +151,7 @@ def _check_only_reads(connection: duckdb.DuckDBPyConnection, statement: str) -> 
     found = connection.extract_statements(statement[explained.end() :] if explained else statement)
     if len(found) != 1:
         hint = "write one SELECT ... FROM logs"
-        raise ArgumentError(f"cannot run this SQL: {len(found)} statements, and one is wanted", hint=hint)
+        raise ArgumentError(f"cannot run this SQL: {len(found)} statements instead of one", hint=hint)
     kind = found[0].type.name
     if kind not in _READING:
         word = (re.findall(r"\w+", statement) or [kind])[0].upper()
@@ -173,35 +179,34 @@ def _tree(connection: duckdb.DuckDBPyConnection, statement: str) -> Any:
     return tree["statements"] if not tree.get("error", True) and len(tree.get("statements", ())) == 1 else None
 
 
-def _constants(connection: duckdb.DuckDBPyConnection) -> where.Constant:
-    """Return a ``where.Constant`` that has DuckDB calculate the value of an expression."""
+def _value_of(connection: duckdb.DuckDBPyConnection, expression: Any, column: str) -> int | str | None:
+    """Return the value of an expression, as a ``where.Constant`` does: DuckDB calculates it."""
     import duckdb
 
     def one(statement: str, *values: str) -> Any:
         return connection.execute(statement, list(values)).fetchall()[0][0]
 
-    def constant(expression: Any, column: str) -> int | str | None:
-        literal = expression.get("class") == "CONSTANT"
-        kinds = _STRINGS if column in ("host", "app") else _COMPARABLE["time" if column == "received" else column]
-        shell = json.loads(one("SELECT json_serialize_sql('SELECT 1')"))
-        shell["statements"][0]["node"]["select_list"] = [{**expression, "alias": ""}]
-        try:
-            written = one("SELECT json_deserialize_sql($1::JSON)", json.dumps(shell))
-            kind = one(f"SELECT typeof(v) FROM ({written}) t(v)")
-            if kind not in kinds and not (literal and kind == "VARCHAR" and column in ("time", "received", "date")):
-                return None
-            if kinds is _STRINGS:
-                value = one(f"SELECT v FROM ({written}) t(v)") if literal else None
-            elif column == "severity":
-                value = one(f"SELECT v::BIGINT FROM ({written}) t(v)")
-            else:
-                of = "DATE" if column == "date" else "TIMESTAMPTZ"
-                value = one(f"SELECT epoch_us(v::{of}) FROM ({written}) t(v)")
-        except (duckdb.Error, ValueError, TypeError):
+    literal = expression.get("class") == "CONSTANT"
+    try:
+        # The expression becomes SQL again, as the only one of a SELECT.
+        select = json.loads(one("SELECT json_serialize_sql('SELECT 1')"))
+        select["statements"][0]["node"]["select_list"] = [{**expression, "alias": ""}]
+        sql = one("SELECT json_deserialize_sql($1::JSON)", json.dumps(select))
+        # Its type must be one whose comparison with the column means what Range and Values mean.
+        kind = one(f"SELECT typeof(v) FROM ({sql}) t(v)")
+        text_of_time = literal and kind == "VARCHAR" and column in ("time", "received", "date")
+        if kind not in _COMPARABLE[column] and not text_of_time:
             return None
-        return None if isinstance(value, int) and abs(value) > where.FARTHEST else value
-
-    return constant
+        if column in ("host", "app"):
+            text = one(f"SELECT v FROM ({sql}) t(v)") if literal else None
+            return text if isinstance(text, str) else None
+        if column == "severity":
+            value = one(f"SELECT v::BIGINT FROM ({sql}) t(v)")
+        else:
+            value = one(f"SELECT epoch_us(v::{'DATE' if column == 'date' else 'TIMESTAMPTZ'}) FROM ({sql}) t(v)")
+    except (duckdb.Error, ValueError, TypeError):
+        return None
+    return None if value is None or abs(value) > where.FARTHEST else int(value)
 
 
 def _result(
