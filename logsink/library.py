@@ -88,7 +88,9 @@ class Archive:
         def read(query: Query, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
             return batches(self.url, schema, lambda store: unordered(store, query))
 
-        found: pa.Table = run(statement, _filter((), zone, terms), zone, read, lambda rows: rows.read_all())
+        found: pa.Table = run(
+            statement, _filter((), zone, terms), zone, read, lambda rows: rows.read_all(), restartable=True
+        )
         return found
 
 

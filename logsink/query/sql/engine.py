@@ -64,17 +64,24 @@ _COMPARABLE: Final = {
 
 
 def run(
-    statement: str, filter: Filter, zone: dt.tzinfo, read: Read, consume: Callable[[pa.RecordBatchReader], Result]
+    statement: str,
+    filter: Filter,
+    zone: dt.tzinfo,
+    read: Read,
+    consume: Callable[[pa.RecordBatchReader], Result],
+    *,
+    restartable: bool = False,
 ) -> Result:
     """Run a statement over the rows that meet ``filter``, and return what ``consume`` makes of its result.
 
-    read      is called for the rows that meet ``filter`` and that the statement may need
-    zone      time zone of the session
-    consume   takes the result while the statement runs, since the rows of a large one exist one batch after the other. It is
-              called again, with a new result, when objects were removed while they were read
+    read          is called for the rows that meet ``filter`` and that the statement may need
+    zone          time zone of the session
+    consume       takes the result while the statement runs, since the rows of a large one exist one batch after the other. It
+                  is called again, with a new result, when objects were removed while they were read
+    restartable   it may be called again even when it has taken rows of the first result
 
     ``ArgumentError`` for a statement that does more than read, or that DuckDB cannot run; ``ConfigError`` without DuckDB;
-    ``Unavailable`` after ``ATTEMPTS``; and whatever ``read`` raises.
+    ``Unavailable`` after ``ATTEMPTS``, or when objects were removed and it cannot start again; whatever ``read`` raises.
     """
     try:
         import duckdb
@@ -84,15 +91,20 @@ def run(
     keep = len(_TABLE.findall(statement)) > 1
     for _ in range(ATTEMPTS):
         raised: list[BaseException] = []
+        taken: list[int] = []
         try:
             with (
                 tempfile.TemporaryDirectory(prefix="logsink-sql-") as directory,
                 duckdb.connect(":memory:", config=_CONFIG | {"temp_directory": directory}) as connection,
             ):
                 rows, dated = _rows_for(connection, statement, filter, zone, read, raised)
-                return consume(_result(connection, rows, statement, dated=dated, keep=keep))
+                result = _result(connection, rows, statement, dated=dated, keep=keep)
+                return consume(pa.RecordBatchReader.from_batches(result.schema, _noting_rows(result, taken)))
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             if raised and isinstance(raised[0], Moved):
+                if taken and not restartable:
+                    cause = "objects were removed while it was read"
+                    raise Unavailable(f"cannot finish this result: {cause}", hint="run the statement again") from error
                 continue
             if raised:
                 raise raised[0] from error
@@ -237,3 +249,10 @@ def _noting_errors(source: Iterator[pa.RecordBatch], raised: list[BaseException]
     except (LogsinkError, KeyboardInterrupt) as error:
         raised.append(error)
         raise
+
+
+def _noting_rows(result: pa.RecordBatchReader, taken: list[int]) -> Iterator[pa.RecordBatch]:
+    """Yield from ``result`` and append the number of rows of each batch to ``taken``."""
+    for batch in result:
+        taken.append(batch.num_rows)
+        yield batch

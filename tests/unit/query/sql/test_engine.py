@@ -34,7 +34,8 @@ class Source:
         yield pa.RecordBatch.from_pylist(rows, schema=schema)
 
     def run(self, statement: str, zone: dt.tzinfo = dt.UTC) -> list[dict[str, object]]:
-        return run(statement, Filter(), zone, self.read, lambda result: result.read_all().to_pylist())
+        found = run(statement, Filter(), zone, self.read, lambda result: result.read_all(), restartable=True)
+        return list(found.to_pylist())
 
 
 def moved() -> None:
@@ -64,6 +65,29 @@ def test_it_runs_again_when_objects_were_removed() -> None:
     source = Source(moved, moved)
     assert source.run("SELECT count(*) AS n FROM logs") == [{"n": 2}]
     assert len(source.queries) == 3
+
+
+@pytest.mark.parametrize("restartable", [False, True])
+def test_rows_that_were_taken_are_not_given_again_unless_that_is_possible(restartable: bool) -> None:
+    """A large result is taken while the rows for it are read."""
+    reads: list[Query] = []
+
+    def read(query: Query, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        reads.append(query)
+        for _ in range(20):
+            yield pa.record_batch([pa.array([1] * 200_000, schema.field(0).type)], schema=schema)
+        if len(reads) == 1:
+            raise Moved("gone")
+
+    def count(result: pa.RecordBatchReader) -> int:
+        return sum(batch.num_rows for batch in result)
+
+    if restartable:
+        assert run("SELECT severity FROM logs", Filter(), dt.UTC, read, count, restartable=True) == 4_000_000
+    else:
+        with pytest.raises(Unavailable, match="cannot finish this result: objects were removed while it was read"):
+            run("SELECT severity FROM logs", Filter(), dt.UTC, read, count)
+    assert len(reads) == 1 + restartable
 
 
 def test_it_gives_up_in_the_end() -> None:
