@@ -106,9 +106,9 @@ def _filter(pattern: Sequence[str], zone: dt.tzinfo, given: dict[str, Any]) -> F
 
 
 def batches(url: str, schema: pa.Schema, source: Callable[[Store], Answer]) -> Iterator[pa.RecordBatch]:
-    """Batches as ``source`` finds them, by a thread that ends when nobody takes them any more.
+    """Yield the batches of ``source``, which runs in a thread until the last batch is taken or the iterator is closed.
 
-    At least one, without rows if need be: polars makes no frame of none.
+    There is at least one batch, which may have no rows, because polars cannot make a frame of none.
     """
     found: queue.Queue[pa.RecordBatch | BaseException | None] = queue.Queue(_AHEAD)
     left = threading.Event()

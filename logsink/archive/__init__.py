@@ -8,7 +8,7 @@ table are read back. Its upkeep happens here too. Sockets, queries and the comma
   what receivers that are gone have left.
 - Upkeep: ``maintenance`` does all of it, by ``compaction`` and ``merge`` (small files become few), ``retention`` (old dates and
   files that nobody needs) and checkpoints of the log.
-- ``preparation``: a receiver waits until its store can be used. ``concurrency``: several store calls at once.
+- ``preparation``: a receiver waits until its store can be used. ``concurrency``: several store calls at the same time.
 
 What reads the table is imported at once, the rest when it is first asked for: a query needs none of it.
 """

@@ -63,7 +63,7 @@ class Sizes(Protocol):
 
 
 class Compacted(NamedTuple):
-    """One merge: the commit's version, how many files became ``path``, their rows, and bytes before and after."""
+    """A merge: the commit's version, the number of files merged into ``path``, their rows, and bytes before and after."""
 
     version: int
     files: int
@@ -213,7 +213,7 @@ class Compactor:
 
     def _pause(self, stop: threading.Event, worked: float) -> None:
         if stop.wait(self._rest * worked) or stop.is_set():
-            raise Conflict("cannot merge files: told to stop")
+            raise Conflict("cannot merge files: the process is stopping")
 
 
 def _merged(group: Group, bodies: list[bytes], pause: Callable[[float], None]) -> NewFile:

@@ -1,4 +1,4 @@
-"""Several store calls at once, without what ``asyncio.gather`` gets wrong."""
+"""Run several calls of a store at the same time, without losing a cancellation as ``asyncio.gather`` does."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class Source(Protocol):
         """Return each row's code in a column of ``CODED_COLUMNS``, -1 for null, and the distinct values by code."""
 
     def table(self, order: Index) -> pa.Table:
-        """These rows in this order, as schema ``ROWS_SCHEMA``, each column one chunk. Valid until the next call."""
+        """Return these rows in this order, by schema ``ROWS_SCHEMA``, each column in one chunk. Valid until the next call."""
 
 
 def write_files(rows: Source, lanes: Mapping[str, tuple[int, int]], receiver: str, attempt: str) -> Iterator[NewFile]:

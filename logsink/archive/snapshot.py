@@ -175,7 +175,7 @@ async def load(
         if known is not None and known.checkpoint >= listing.checkpoint and known.version in listing.commits:
             base = known._replace(loaded=loaded)
         elif after > listing.checkpoint and first:
-            continue  # the hint is wrong, or what it named is gone
+            continue  # the hint is wrong, or the checkpoint that it named is gone
         else:
             base, known = Snapshot(loaded=loaded), None
         try:
@@ -236,8 +236,8 @@ class _Damaged(FormatError):
 
 
 class _Listing(NamedTuple):
-    """What stands in the log: commits' versions, the newest complete checkpoint that is not passed over, its objects' keys in
-    order, and the last version of all, that of a checkpoint which is passed over included.
+    """A listing of the log: versions of commits, the newest complete checkpoint that is not passed over (-1: none) with its
+    keys in order (``parts``), and the last version, which may be that of a checkpoint that is passed over.
     """
 
     commits: frozenset[int]
@@ -354,7 +354,7 @@ class _Fold:
     def _add(self, path: str, size: int, day: str | None, statistics: str) -> None:
         decoded = unquote(path)
         if "://" in decoded or decoded.startswith("/"):
-            raise FormatError(f"cannot read the table: data file {decoded} stands outside of it")
+            raise FormatError(f"cannot read the table: data file {decoded} is outside of it")
         try:
             date = datetime.date.fromisoformat(day or "")
         except ValueError:

@@ -59,7 +59,7 @@ _HINTS = {
     errno.EPERM: "the user that runs logsink needs permission there, and the file system must have hard links",
     errno.EROFS: "mount the file system for writing, or choose another directory",
     errno.ENOTDIR: "a part of the path is a file: choose another directory",
-    errno.EISDIR: "a directory stands where an object should be: move it away",
+    errno.EISDIR: "a directory is where an object should be: move it away",
     errno.ENAMETOOLONG: "choose a directory with a shorter path",
     errno.EXDEV: "everything below the store's directory must be one file system",
     errno.EOPNOTSUPP: "choose a directory on a file system with hard links",

@@ -42,8 +42,8 @@ async def prove(store: Store, remedy: str) -> None:
 async def _race(store: Store, key: str) -> list[bool]:
     """Return whether each put succeeded. Raises an error only after all puts have ended, so that none follows the deletion."""
     racers = (store.put_absent(key, f"racer {n}".encode()) for n in range(RACERS))
-    told = await asyncio.gather(*racers, return_exceptions=True)
-    for outcome in told:
+    outcomes = await asyncio.gather(*racers, return_exceptions=True)
+    for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome
-    return [outcome is True for outcome in told]
+    return [outcome is True for outcome in outcomes]

@@ -187,7 +187,7 @@ class S3Store(Store):
             return parsedate_to_datetime(date).timestamp()
         except ValueError:
             cause = f"cannot ask the time of {self.url}: its reply has {f'the date {date!r}' if date else 'no date'}"
-            raise Refused(cause, hint="whatever stands in front of the store must pass the header Date on") from None
+            raise Refused(cause, hint="a proxy in front of the store must pass on the header Date") from None
 
     async def probe(self) -> None:
         await self._check_rights()

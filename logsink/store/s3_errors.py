@@ -12,7 +12,7 @@ from logsink.errors import NotFound, Refused, StoreError, Unavailable, Withheld
 from logsink.place import redacted
 
 _CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or another source of the AWS credential chain"
-_EXPIRED = "renew the session's credentials; logsink reads them anew by itself"
+_EXPIRED = "renew the session's credentials; logsink reads them again by itself"
 _PERMISSION = (
     "look at the credentials; their identity needs s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket"
 )

@@ -1,15 +1,10 @@
-"""What is told: the first at once, then a number; with bounded lines and memory."""
+"""Notices: the first event gets a line at once, repetitions are counted, and lines and memory are bounded."""
 
 from __future__ import annotations
 
-import io
 import itertools
-import json
 from collections import Counter
 
-import pytest
-
-from logsink import telemetry
 from logsink.notices import MINUTE, PER_MINUTE, REMEMBERED, Due, Notices
 
 HOUR = 3600.0
@@ -111,29 +106,3 @@ def test_memory_is_bounded_and_the_longest_unheard_of_is_forgotten() -> None:
     for n in range(5 * REMEMBERED):
         take(notices, f"x{n}", 1e6)
     assert len(notices._counted["rejected"][1].senders) <= REMEMBERED
-
-
-@pytest.mark.parametrize("as_json", [True, False])
-def test_lines_say_how_often_and_whose(as_json: bool) -> None:
-    out = io.StringIO()
-    try:
-        telemetry.setup(as_json=as_json, stream=out)
-        for n in range(1000):
-            telemetry.SESSION_FAILED.log(transport="relp", sender=f"10.0.0.{n % 4}", error="garbage")
-        telemetry.flush(final=True)
-    finally:
-        telemetry.setup()
-    *first, last = out.getvalue().splitlines()
-    assert len(first) == 4
-    if as_json:
-        line = json.loads(last)
-        assert (line["event"], line["times"], line["by_sender"]["10.0.0.0"]) == ("session_failed", 996, 249)
-    else:
-        assert last.endswith("garbage (one of 996 in 0 s, by sender: 10.0.0.0 249, 10.0.0.1 249, 10.0.0.2 249, ...)")
-
-
-def test_what_others_cause_is_limited() -> None:
-    """Whatever names a sender, or is tried again while the store fails."""
-    for event in vars(telemetry).values():
-        if isinstance(event, telemetry.Event) and ("{sender}" in event.text or "again" in event.text):
-            assert event.matter is not None, event.name
