@@ -291,7 +291,7 @@ KEY_EXPOSED = Event("key_exposed", _W, "the private key {key} can be read by eve
 CERTIFICATE_EXPIRING = Event(
     "certificate_expiring",
     _W,
-    "the certificate of the TLS listeners ({cert}) is valid until {date}; senders refuse it then",
+    "the certificate of the TLS listeners ({cert}) is valid until {date}; senders refuse it from then on",
 )
 SESSION_FAILED = Event(
     "session_failed", _W, "closed the {transport} session of {sender}: {error}", ("transport", "sender")

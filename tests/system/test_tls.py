@@ -141,7 +141,7 @@ def test_a_client_whose_authority_is_removed_gets_in_no_more(scene: Scene) -> No
         action = tls(receiver.port("tls"), "gtls", scene.authority.pem, client)
         sent = forward(scene.rsyslog(action), receiver, 10)
         trusted.write_bytes(scene.authority.pem.read_bytes())
-        wait_for(receiver, "use the changed TLS files")
+        wait_for(receiver, "changed TLS files loaded")
         with scene.rsyslog(action) as rsyslog:
             rsyslog.send(lines(10))
             receiver.wait_for("logsink_connections_rejected_total", 1)
@@ -170,7 +170,7 @@ def test_certificates_are_swapped_under_load_without_a_lost_frame(scene: Scene, 
             for nth in (1, 2):
                 receiver.wait_for("logsink_frames_total", nth * 2000)
                 scene.authority.issue(SINK, common_name=f"renewed {nth}").place(scene.server.cert, scene.server.key)
-                wait_for(receiver, "use the changed TLS files", nth)
+                wait_for(receiver, "changed TLS files loaded", nth)
                 before = receiver.metric("logsink_connections_accepted_total")
                 receiver.wait_for("logsink_connections_accepted_total", before + 3)
             rsyslog.wait(count)
