@@ -1,6 +1,6 @@
-"""``logsink completion``: what makes a shell complete verbs, options and values; and the values there are.
+"""``logsink completion``: scripts that have a shell complete verbs, options and values, and the values that options take.
 
-Values come from where they are declared, which is imported when a shell asks for them.
+Each list of values is imported from the room that declares it, when a shell asks.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ VARIABLE = "_LOGSINK_COMPLETE"
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print what makes SHELL complete verbs, options and values.
+    """Print the script with which SHELL completes verbs, options and values.
 
     \b
+    Examples:
       eval "$(logsink completion bash)"                            in ~/.bashrc
-      eval "$(logsink completion zsh)"                             in ~/.zshrc, behind compinit
+      eval "$(logsink completion zsh)"                             in ~/.zshrc, after compinit
       logsink completion fish > ~/.config/fish/completions/logsink.fish
     """
     found = get_completion_class(shell)
@@ -29,28 +30,28 @@ def command(ctx: click.Context, shell: str) -> None:
 
 
 def severities(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """``err``, and ranges of them."""
+    """Return severities, also at the end of a range (``err..notice``)."""
     from logsink.query.request import SEVERITIES
 
     return _last(SEVERITIES, incomplete, "..")
 
 
 def facilities(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """``local0``, ``!cron``."""
+    """Return facilities, also after ``!``."""
     from logsink.query.request import FACILITIES
 
     return _last(FACILITIES, incomplete, "!")
 
 
 def flags(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """``truncated``, ``!truncated``."""
+    """Return names of flags, also after ``!``."""
     from logsink.flags import Flag
 
     return _last([flag.name.lower() for flag in Flag if flag.name], incomplete, "!")
 
 
 def columns(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Columns; after ``by=`` and commas too."""
+    """Return names of columns, also after ``by=`` and after commas."""
     from logsink.parse import FILE_SCHEMA
 
     names = [f"by={name}" for name in FILE_SCHEMA.names] if param.name == "stats" else FILE_SCHEMA.names
@@ -58,13 +59,13 @@ def columns(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
 
 
 def zones(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Time zones."""
+    """Return time zones."""
     from zoneinfo import available_timezones
 
     return _last(["local", *sorted(available_timezones())], incomplete, "\0")
 
 
-def _last(words: list[str] | tuple[str, ...], incomplete: str, after: str) -> list[CompletionItem]:
-    """Those that may come behind the last ``after``."""
-    head, found, part = incomplete.rpartition(after)
+def _last(words: list[str] | tuple[str, ...], incomplete: str, separator: str) -> list[CompletionItem]:
+    """Return the words that complete the part of ``incomplete`` behind the last ``separator``."""
+    head, found, part = incomplete.rpartition(separator)
     return [CompletionItem(head + found + word) for word in words if word.startswith(part)]

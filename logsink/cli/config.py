@@ -1,4 +1,4 @@
-"""``logsink config``: what the settings are, where they come from, and whether they can be used."""
+"""``logsink config``: the effective settings, the source of each, and whether a receiver could start with them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--connect", is_flag=True, help="Try the store as well: rights, and conditional puts.")
+@click.option("--connect", is_flag=True, help="Also try the store: permissions and conditional writes.")
 @_ALL
-def check(config_file: Path | None, connect: bool, **given: object) -> None:
-    """Say whether the settings can be used, and what `logsink serve` would open.
+def check(config_file: Path | None, connect: bool, **parameters: object) -> None:
+    """Check the settings, and print what `logsink serve` would open.
 
-    TLS files are opened, and matched with each other. Everything that is wrong is reported, a line each, with exit code 2.
+    Opens the TLS files and checks that they match. Prints every problem on a line of its own, with exit code 2.
     """
-    config = loaded(config_file, given).config
+    config = loaded(config_file, parameters).config
     problems: list[LogsinkError] = []
     warnings: list[str] = []
     if config.tls.cert is not None:
@@ -41,10 +41,10 @@ def check(config_file: Path | None, connect: bool, **given: object) -> None:
             problems.append(error)
     found = ""
     if connect:
-        import asyncio  # which no other verb of settings needs
+        import asyncio
 
         try:
-            found = f" ({asyncio.run(_tried(config.store))})"
+            found = f" ({asyncio.run(_try_store(config.store))})"
         except LogsinkError as error:
             problems.append(error)
     for warning in warnings:
@@ -57,8 +57,8 @@ def check(config_file: Path | None, connect: bool, **given: object) -> None:
         click.echo(f"{name:<7} {', '.join(addresses)}")
 
 
-async def _tried(url: str) -> str:
-    """What the store is found to be. Raises what is wrong with it."""
+async def _try_store(url: str) -> str:
+    """Return the state of the store in words. Raises ``LogsinkError`` if it cannot be used."""
     from logsink.archive import DeltaLog
     from logsink.store import open_store
 
@@ -67,9 +67,10 @@ async def _tried(url: str) -> str:
         above = next(path for path in place.path.parents if path.exists())
         if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
             raise ConfigError(
-                f"cannot make {place.path}: no permission in {above}", hint="give the user that runs it one"
+                f"cannot create {place.path}: no permission to write in {above}",
+                hint="let the user that runs logsink write there",
             )
-        return "is made with the first message"
+        return "will be created with the first message"
     async with open_store(url) as store:
         await store.probe()
         version = (await DeltaLog(store).load()).version
@@ -78,13 +79,13 @@ async def _tried(url: str) -> str:
 
 @command.command()
 @_ALL
-def show(config_file: Path | None, **given: object) -> None:
-    """Print the effective settings as TOML, each with its source; the output can be used as a file."""
-    click.echo(render(loaded(config_file, given)), nl=False)
+def show(config_file: Path | None, **parameters: object) -> None:
+    """Print the effective settings as TOML, each with its source. The output can be used as a settings file."""
+    click.echo(render(loaded(config_file, parameters)), nl=False)
 
 
 def render(settings: Loaded) -> str:
-    """Settings as a TOML document; comments name each one's source."""
+    """Return settings as a TOML document in which comments name the source of each."""
     lines = []
     for section in SECTIONS:
         if section:
@@ -93,8 +94,8 @@ def render(settings: Loaded) -> str:
             if key.rpartition(".")[0] == section:
                 value = _value(settings.config, key)
                 name = key.rpartition(".")[2]
-                shown = f"# {name} is off" if value is None else f"{name} = {setting.kind.toml(value)}"
-                lines.append(f"{shown:<44}  # {settings.sources[key]}")
+                line = f"# {name} is off" if value is None else f"{name} = {setting.kind.toml(value)}"
+                lines.append(f"{line:<44}  # {settings.sources[key]}")
     return "\n".join(lines) + "\n"
 
 
@@ -104,7 +105,7 @@ def _value(config: Config, key: str) -> object:
 
 
 def _listeners(config: Config) -> list[tuple[str, list[str]]]:
-    """Name of each kind of listener that would open, and its addresses."""
+    """Return the kinds of listeners that a receiver would open, with their addresses."""
     found = []
     for key, setting in SETTINGS.items():
         name = key.rpartition(".")[2]

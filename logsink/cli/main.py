@@ -1,4 +1,4 @@
-"""The command ``logsink``: a group of verbs, each imported only when it is called; every error is one line and exit 2."""
+"""The command ``logsink``: verbs that are imported when they are called. An error is a line on stderr and exit code 2."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from logsink.errors import LogsinkError, ReaderGone
 from logsink.place import redacted
 
 VERBS = {
-    "serve": "Receive syslog and keep it.",
-    "query": "Find what was kept.",
-    "sql": "Run SQL over it.",
-    "maintain": "Look after a store.",
+    "serve": "Receive syslog and store it.",
+    "query": "Search logs.",
+    "sql": "Run SQL over logs.",
+    "maintain": "Compact, expire and clean up a store.",
     "config": "Check and show settings.",
-    "completion": "Make a shell complete all this.",
+    "completion": "Print a script that completes commands in a shell.",
 }
-"""Verb to its line in ``logsink --help``; ``logsink.cli.<verb>`` holds the click command ``command``."""
+"""Name of each verb and its line in ``logsink --help``; ``logsink.cli.<verb>`` has the click command ``command``."""
 
 SILENT = ("serve",)
-"""Verbs that print nothing on stdout: it may be closed."""
+"""Verbs that print nothing on stdout, which may therefore be closed."""
 
-_INTERRUPTED = 130
-_NO_SUCH = (click.NoSuchOption, click.exceptions.NoSuchCommand)
+INTERRUPTED = 130
+"""Exit code after an interrupt: 128 and the number of SIGINT, as shells have it."""
 
 
-class _Lazy(click.Group):
-    """Knows its verbs by name and imports one when it runs, so that ``--version`` costs nothing."""
+class _Verbs(click.Group):
+    """The group of verbs. It imports a verb when that runs, so that ``--version`` imports none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -52,7 +52,7 @@ class _Lazy(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The verb that ``args`` begin with, if there is a place for what it prints."""
+        """Return the verb that ``args`` begin with. ``OutputError`` if it prints on stdout and that is closed."""
         name, command, rest = super().resolve_command(ctx, args)
         if name not in SILENT:
             streams.refuse_closed()
@@ -61,35 +61,35 @@ class _Lazy(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except OSError as error:  # a temporary file on a full disk; click makes of some exit code 1: "nothing found"
-            raise LogsinkError(f"cannot go on: {error}") from error
+        except OSError as error:  # a full disk, say; click would exit with 1 for some, which means "nothing found"
+            raise LogsinkError(f"cannot continue: {error}") from error
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run and exit: 0 or what the verb returns, 2 for errors, 130 for an interrupt. Never a traceback for these."""
+        """Run a verb and exit with the code that it returns, 2 after an error, 130 after an interrupt."""
         streams.take()
         try:
             code = super().main(*args, **kwargs | {"standalone_mode": False})
         except click.exceptions.Abort:
-            code = _INTERRUPTED
+            code = INTERRUPTED
         except click.ClickException as error:
-            code = _usage(error)
+            code = _report_usage(error)
         except KeyboardInterrupt:
-            code = _INTERRUPTED
+            code = INTERRUPTED
         except ReaderGone:
             code = 0
         except LogsinkError as error:
             report(error)
             code = 2
-        except Exception:  # noqa: BLE001  a mistake of ours: 1 would mean "nothing found"
+        except Exception:  # noqa: BLE001  a bug; exit code 1 would mean "nothing found"
             traceback.print_exc()
             code = 2
         if kwargs.get("standalone_mode", True):
-            sys.exit(_flushed(code if isinstance(code, int) else 0))
+            sys.exit(_flush(code if isinstance(code, int) else 0))
         return code
 
 
 def report(error: LogsinkError) -> None:
-    """Print ``error`` on stderr: ``logsink: <message> (<hint>)``, a line for each of the message's lines."""
+    """Print ``error`` on stderr as ``logsink: <message> (<hint>)``, each line of the message on its own."""
     lines = str(error).splitlines() or [type(error).__name__]
     if error.hint:
         lines[-1] += f" ({error.hint})"
@@ -97,24 +97,28 @@ def report(error: LogsinkError) -> None:
         click.echo(f"logsink: {harmless(line)}", err=True)
 
 
-def _usage(error: click.ClickException) -> int:
-    """Print what is wrong with the command line, on one line; a group called without a verb shows its help instead."""
+def _report_usage(error: click.ClickException) -> int:
+    """Print on one line what is wrong with the command line, or the help of a group without a verb. Return the exit code."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
     else:
         from logsink.cli.suggestions import remedies
 
         context = getattr(error, "ctx", None)
-        message = getattr(error, "message", None) if isinstance(error, _NO_SUCH) else error.format_message()
+        guesses = (
+            click.NoSuchOption,
+            click.exceptions.NoSuchCommand,
+        )  # click's own come with the message: ours are better
+        message = getattr(error, "message", None) if isinstance(error, guesses) else error.format_message()
         text = redacted((message or error.format_message()).rstrip(".").replace("\n", " "))
         hints = [*remedies(error), *([f"see `{context.command_path} --help`"] if context else [])]
-        told = f" ({'; '.join(hints)})" if hints else ""
-        click.echo(f"logsink: {harmless(f'{text[:1].lower()}{text[1:]}')}{harmless(told)}", err=True)
+        hint = f" ({'; '.join(hints)})" if hints else ""
+        click.echo(f"logsink: {harmless(f'{text[:1].lower()}{text[1:]}')}{harmless(hint)}", err=True)
     return error.exit_code
 
 
-def _flushed(code: int) -> int:
-    """``code``, once what was printed has left."""
+def _flush(code: int) -> int:
+    """Flush standard output. Return ``code``, or 2 if it could not be written."""
     try:
         sys.stdout.flush()
     except ReaderGone:
@@ -125,7 +129,7 @@ def _flushed(code: int) -> int:
     return code
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="logsink %(version)s")
 def main() -> None:
-    """Central syslog server whose archive outlives every server, itself included."""
+    """Central syslog server: receives, stores in S3 or a directory, and searches."""

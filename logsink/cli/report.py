@@ -1,4 +1,4 @@
-"""What a query says of itself on stderr: progress while it runs, the plan, and at the end what was done and what was not."""
+"""What verbs say on stderr: progress while a query runs, its plan, and at the end what was read and what is missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from logsink.characters import harmless
-from logsink.cli.options.zones import shown
+from logsink.cli.options.zones import local_text
 
 if TYPE_CHECKING:
     from logsink.query import Query, Report
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
     from logsink.query.views import AroundMatches, AroundTime, FutureRows, MissingValue, Rule
 
 PATIENCE = 1.0
-"""Seconds until there is a progress bar."""
+"""Seconds until a progress bar appears."""
 
 GET, LIST = 0.4e-6, 5e-6
 """Dollars for a GET and for a LIST of S3 Standard (us-east-1); bytes within the region cost nothing."""
 
 WORTH_SAYING = 0.005
-"""Dollars."""
+"""Dollars from which a cost is mentioned."""
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def say(text: str) -> None:
-    """A line on stderr."""
+    """Print a line on stderr."""
     click.echo(f"logsink: {harmless(text)}", err=True)
 
 
 def summary(report: Report, query: Query, seconds: float, *, url: str, zone: dt.tzinfo) -> None:
-    """What was found and searched, what was not, and what it cost."""
+    """Say how many rows were found, what was read for it, what it cost, and what is missing."""
     if report.cut and query.limit is not None:
         say(f"only the newest {query.limit} are shown, there may be more; -n all shows all")
     if report.interrupted:
-        say("interrupted: not everything was looked at")
+        say("interrupted: not everything was searched")
     if report.apart:
         say(
-            f"{counted(report.apart, 'row')} may be copies and are shown: another receiver has the same frame, but received it "
-            "more than ten minutes earlier or later; check the clocks of the receivers"
+            f"{count_of(report.apart, 'row')} may be copies and are shown: another receiver has the same frame, but received "
+            "it more than ten minutes earlier or later; check the clocks of the receivers"
         )
     cost = report.requests * GET + report.listings * LIST
     parts = [
@@ -66,27 +66,27 @@ def _seconds(seconds: float) -> str:
 
 
 def _share(part: int, whole: int) -> str:
-    """``130 of 182 MiB``; without a whole, as behind a cursor, the part alone."""
+    """Return ``130 of 182 MiB``, or the part alone if the whole is not known, as after a cursor."""
     if not whole:
         return size(part)
-    part = min(part, whole)  # what is read anew because a plan changed counts once
+    part = min(part, whole)  # what was read again after a change of the plan counts once
     number, unit = size(whole).split()
     scale = 1024 ** UNITS.index(unit)
-    shown = f"{part / scale:.{0 if unit == 'B' or part >= 10 * scale else 1}f}"
-    whole_shown = f"{float(number):.0f}" if float(number) >= 10 else number
-    shown = shown if float(shown) else size(part) if part else "0"
-    return f"{shown} of {whole_shown} {unit}"
+    part_text = f"{part / scale:.{0 if unit == 'B' or part >= 10 * scale else 1}f}"
+    whole_text = f"{float(number):.0f}" if float(number) >= 10 else number
+    part_text = part_text if float(part_text) else size(part) if part else "0"
+    return f"{part_text} of {whole_text} {unit}"
 
 
 def _clock(seconds: float, zone: dt.tzinfo) -> str:
-    """The time of day, and the zone's name: that of all times that are shown."""
+    """Return the time of day with the name of the zone, which is that of all times in the output."""
     moment = dt.datetime.fromtimestamp(seconds, dt.UTC).astimezone(zone)
     name = moment.tzname() or "UTC"
     return f"{moment:%H:%M:%S} {name if name[:1].isalpha() else f'UTC{name}'}"
 
 
 def _range(query: Query, zone: dt.tzinfo) -> Iterator[str]:
-    """The time that was searched, if not all of it."""
+    """Yield the range of time that was searched, if it has an end."""
     from logsink.query import Between
 
     for condition in query.filter.conditions:
@@ -98,29 +98,29 @@ def _range(query: Query, zone: dt.tzinfo) -> Iterator[str]:
 
 
 def absent(value: MissingValue) -> None:
-    """A value that no row has, and those that rows have instead."""
-    rows = [f"{name} ({'' if value.whole else 'at least '}{counted(count, 'row')})" for name, count in value.there]
+    """Say which value no row has, and which similar values there are."""
+    rows = [f"{name} ({'' if value.whole else 'at least '}{count_of(count, 'row')})" for name, count in value.there]
     there = f"there {'is' if len(rows) == 1 else 'are'}" if value.alike else "the most frequent:"
     say(f"no {value.column} {value.glob!r}; {there} {', '.join(rows)}")
 
 
 def in_other_case(patterns: Sequence[str], rows: int, whole: bool) -> None:
-    """That patterns are there in other letters."""
+    """Say how many rows the patterns would match in any case."""
     least = "" if whole else "at least "
-    say(f"no {' or '.join(map(repr, patterns))} in these letters; -i finds it in {least}{counted(rows, 'row')}")
+    say(f"no {' or '.join(map(repr, patterns))} in these letters; -i finds it in {least}{count_of(rows, 'row')}")
 
 
 def ahead(found: FutureRows) -> None:
-    """Rows that lead for ever, because a clock is wrong."""
+    """Say how many rows with times in the future are among the newest."""
     of = f" (host {', '.join(sorted(found.hosts))}{', ...' if found.more else ''})" if found.hosts else ""
     say(
-        f"{counted(found.rows, 'row')}{of} shown as newest {'has a time' if found.rows == 1 else 'have times'} in the future, "
+        f"{count_of(found.rows, 'row')}{of} shown as newest {'has a time' if found.rows == 1 else 'have times'} in the future, "
         "more than a day after being received: a clock is wrong; --sort received orders by arrival, -U now leaves them out"
     )
 
 
 def beyond(query: Query, times: tuple[int, int], zone: dt.tzinfo) -> None:
-    """That the archive ends before the range that was searched begins, or begins after its end."""
+    """Say that the archive ends before the range that was searched, or begins after it."""
     from logsink.query import Between
 
     first, last = (when(end / 1_000_000, zone) for end in times)
@@ -136,29 +136,29 @@ def beyond(query: Query, times: tuple[int, int], zone: dt.tzinfo) -> None:
 
 
 def unreadable(report: Report) -> None:
-    """Objects whose rows are missing."""
+    """Say which objects could not be read."""
     for error in report.unreadable:
         say(f"{error}; its rows are missing")
 
 
 def when(seconds: float, zone: dt.tzinfo) -> str:
-    """An instant to the second, where Python knows its year."""
+    """Return an instant to the second, or seconds since the epoch for a year that Python does not know."""
     with contextlib.suppress(ValueError, OverflowError, OSError):
-        return shown(dt.datetime.fromtimestamp(seconds, dt.UTC), zone)
+        return local_text(dt.datetime.fromtimestamp(seconds, dt.UTC), zone)
     return f"@{seconds:.0f}"
 
 
-def counted(count: int, noun: str) -> str:
-    """So many of them."""
+def count_of(count: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where due."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _segments(count: int) -> str:
-    return counted(count, "journal segment")
+    return count_of(count, "journal segment")
 
 
 def size(count: float) -> str:
-    """Bytes, to be read."""
+    """Return a number of bytes as people read it."""
     for unit in UNITS[:-1]:
         if count < 1024:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -167,16 +167,16 @@ def size(count: float) -> str:
 
 
 def explain(plan: Plan, query: Query, rule: Rule | AroundTime | AroundMatches | None, url: str) -> str:
-    """The plan of a query that is not run."""
+    """Return the text of ``--explain``: the plan of a query."""
     files = plan.snapshot.files.values()
     conditions = query.filter.conditions
     lines = [
         ("store", url),
         (
             "table",
-            f"version {plan.snapshot.version}: {counted(len(files), 'file')}, {size(sum(f.size for f in files))}",
+            f"version {plan.snapshot.version}: {count_of(len(files), 'file')}, {size(sum(f.size for f in files))}",
         ),
-        ("to read", f"at most {counted(len(plan.files), 'file')}, {size(sum(f.size for f in plan.files))}"),
+        ("to read", f"at most {count_of(len(plan.files), 'file')}, {size(sum(f.size for f in plan.files))}"),
         ("", f"{_segments(len(plan.segments))}, {size(sum(s.size for s in plan.segments))}"),
         *((("where" if n == 0 else ""), str(condition)) for n, condition in enumerate(conditions)),
         ("columns", ", ".join(query.columns)),
@@ -196,9 +196,9 @@ def explain(plan: Plan, query: Query, rule: Rule | AroundTime | AroundMatches | 
 
 
 @asynccontextmanager
-async def progress(running: Answer | Fold, *, wanted: bool) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """A bar on stderr while a query takes longer than ``PATIENCE``; what it gives makes it vanish."""
-    task = asyncio.create_task(_bar(running)) if wanted and sys.stderr.isatty() else None
+async def progress(running: Answer | Fold, *, enabled: bool) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Show a bar on stderr while a query takes longer than ``PATIENCE``. The function that this gives removes it."""
+    task = asyncio.create_task(_bar(running)) if enabled and sys.stderr.isatty() else None
 
     async def end() -> None:
         if task is not None:

@@ -38,21 +38,23 @@ if TYPE_CHECKING:
     "--ready-file",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="PATH",
-    help="Once ready, write the addresses in use there, as JSON.",
+    help="When ready, write the addresses in use to PATH as JSON.",
 )
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="How log lines look on stderr.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Format of the log on stderr.")
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
-    help="Least severity of log lines.",
+    help="Least severity of the log on stderr.",
 )
-def command(config_file: Path | None, ready_file: Path | None, log_format: str, log_level: str, **given: object) -> int:
-    """Receive syslog, make it durable, archive it.
+def command(
+    config_file: Path | None, ready_file: Path | None, log_format: str, log_level: str, **parameters: object
+) -> int:
+    """Receive syslog, make it durable and archive it.
 
-    Without any listener configured, TCP and UDP open on 127.0.0.1:5514, RELP on 127.0.0.1:2514, and HTTP (/metrics, /healthz,
-    /readyz) on 127.0.0.1:9514. SIGTERM and SIGINT drain and stop; another one, a second or more later, stops at once. Sockets
-    that systemd hands over (LISTEN_FDS) take the place of the addresses of their kind.
+    Without configured listeners, the receiver opens TCP and UDP on 127.0.0.1:5514, RELP on 127.0.0.1:2514, and HTTP
+    (/metrics, /healthz, /readyz) on 127.0.0.1:9514. Sockets that systemd passes (LISTEN_FDS) replace the addresses of their
+    kind. SIGTERM or SIGINT drains and stops it; a second one, at least a second later, stops it at once.
 
     \b
     Examples:
@@ -62,11 +64,11 @@ def command(config_file: Path | None, ready_file: Path | None, log_format: str, 
     from logsink.net import handed_sockets
 
     sockets = handed_sockets(os.environ, os.getpid())
-    config = effective(config_file, given | _handed_addresses(sockets))
+    config = effective(config_file, parameters | _handed_addresses(sockets))
     if sockets and config.workers > 1:
         raise ConfigError(
-            "cannot share the sockets of LISTEN_FDS among workers: there is one for each address",
-            hint="write workers = 1, or have logsink open the addresses itself",
+            f"cannot share the sockets of LISTEN_FDS among {config.workers} workers: there is one socket for each address",
+            hint="set workers = 1, or let logsink open the addresses itself",
         )
     import asyncio
 
@@ -81,7 +83,7 @@ def command(config_file: Path | None, ready_file: Path | None, log_format: str, 
         several = config.workers > 1
         running: Receiver | Workers
         if several:
-            running = _workers(config, partial(_worker, setup), ready_file)
+            running = _workers(config, partial(_begin_worker, setup), ready_file)
         else:
             running = _receiver(config, sockets, ready_file)
         loop = asyncio.get_running_loop()
@@ -95,7 +97,7 @@ def command(config_file: Path | None, ready_file: Path | None, log_format: str, 
 
 
 def _handed_addresses(sockets: HandedSockets) -> dict[str, object]:
-    """Addresses of sockets that were handed over, as the settings that they replace."""
+    """Return the addresses of sockets that systemd passed, as the parameters of the settings that they replace."""
     found: dict[str, list[str]] = {}
     for kind, address in sockets:
         found.setdefault(f"listen.{kind}", []).append(str(address))
@@ -112,34 +114,34 @@ def _receiver(config: Config, sockets: HandedSockets, ready_file: Path | None) -
 
 
 def _workers(config: Config, setup: Callable[..., None], ready_file: Path | None) -> Workers:
-    from logsink.receiver import Workers  # without what only their own processes need
+    from logsink.receiver import Workers  # without what only the processes of workers need
 
     return Workers(config, setup, ready_file=ready_file)
 
 
-def _worker(setup: Callable[..., None], number: int) -> None:
-    """Begin a worker's process."""
+def _begin_worker(setup: Callable[..., None], number: int) -> None:
+    """Prepare the process of a worker."""
     setup(number)
     without_pandas()
 
 
 class Signals:
-    """Stops what is running when it is told to, and at once when it is told again.
+    """Signals that stop a receiver: the first one drains it, a later one stops it at once.
 
-    Signals within ``ONE`` second are one: `timeout`, terminals and service managers signal a process, and then its group.
+    Signals within ``SAME`` seconds count as one: `timeout`, terminals and service managers signal a process, then its group.
     """
 
-    ONE = 1.0
+    SAME = 1.0
 
     def __init__(self, running: Receiver | Workers, clock: Callable[[], float]) -> None:
         self._running, self._clock = running, clock
         self._first: float | None = None
 
     def take(self, name: str) -> None:
-        """A signal has come."""
+        """Act on a signal of this name."""
         now = self._clock()
         if self._first is None:
             self._first = now
             self._running.stop(name)
-        elif now - self._first >= self.ONE:
+        elif now - self._first >= self.SAME:
             self._running.hurry()

@@ -1,4 +1,4 @@
-"""What a misspelt verb, option or column was probably meant to be, and what other programs call them."""
+"""Suggestions for misspelt verbs, options and columns, and for those of other programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VERBS = {
     "help": "logsink --help",
     "version": "logsink --version",
 }
-"""What logsink calls the verbs of other programs."""
+"""Verb of another program, and the command of logsink that does the same."""
 
 OPTIONS = {
     "-e": "write the pattern alone, or -E PATTERN for a regular expression",
@@ -40,13 +40,13 @@ OPTIONS = {
     "--format": "-o FORMAT",
     "--columns": "--fields NAMES",
 }
-"""What to write instead of an option of grep, tail, journalctl or logcli."""
+"""Option of grep, tail, journalctl or logcli, and what ``logsink query`` has in its place."""
 
 MISUSED = {
     "-c": "-c names a settings file; --count counts",
     "--tail": "-n N shows the newest N, -f -n N follows them",
 }
-"""Options that take something else than they do elsewhere."""
+"""Options that other programs have with another meaning, and what to write for that."""
 
 COLUMNS = {
     **dict.fromkeys(("hostname", "source_host", "node", "system"), "host"),
@@ -58,31 +58,31 @@ COLUMNS = {
     **dict.fromkeys(("sd", "structured-data", "structureddata"), "structured_data"),
     **dict.fromkeys(("pid", "process", "proc"), "procid"),
 }
-"""What logsink calls the columns of other programs."""
+"""Column of another program, and the column of logsink that holds the same."""
 
 
 def column(name: str, known: Iterable[str]) -> str:
-    """The column that was probably meant, or ''."""
+    """Return the column of ``known`` that ``name`` probably stands for, or ""."""
     found = COLUMNS.get(name.lower(), nearest(name.lower(), known))
     return found if found in known else ""
 
 
 def remedies(error: click.ClickException) -> Iterator[str]:
-    """What to do about a mistake on the command line, where that can be guessed."""
+    """Yield suggestions that correct a mistake on the command line."""
     context: click.Context | None = getattr(error, "ctx", None)
     if isinstance(error, exceptions.NoSuchCommand):
         verbs = context.command.list_commands(context) if context and isinstance(context.command, click.Group) else []
         path = context.command_path if context else "logsink"
         close = nearest(error.command_name, verbs)
-        meant = f"{path} {close}" if close else VERBS.get(error.command_name.lower(), "")
-        yield from [f"did you mean `{meant}`?"] if meant else []
+        suggestion = f"{path} {close}" if close else VERBS.get(error.command_name.lower(), "")
+        yield from [f"did you mean `{suggestion}`?"] if suggestion else []
     elif isinstance(error, exceptions.NoSuchOption):
         yield from _options(error.option_name, context)
     elif isinstance(error, exceptions.BadOptionUsage) and error.option_name in MISUSED:
         yield MISUSED[error.option_name]
     elif isinstance(error, exceptions.BadParameter) and error.param and isinstance(error.param.type, click.Choice):
-        given = error.message.partition("'")[2].partition("'")[0]
-        close = nearest(given, error.param.type.choices)
+        value = error.message.partition("'")[2].partition("'")[0]
+        close = nearest(value, error.param.type.choices)
         yield from [f"did you mean {close}?"] if close else []
 
 

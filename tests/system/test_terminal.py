@@ -71,7 +71,7 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
 @pytest.mark.parametrize("arguments", [("-n", "all"), ("-n", "0"), ("-o", "json", "-n", "all"), ("--tail", "-n", "0")])
 def test_following_never_pages(receiver: Receiver, arguments: tuple[str, ...]) -> None:
     with query(receiver.store, "-f", *arguments, PAGER="less") as terminal:
-        terminal.wait_for(b"waiting for new lines")
+        terminal.wait_for(b"waiting for new rows")
         send(receiver, b"a new line")
         terminal.wait_for(b"a new line")
         terminal.type(INTERRUPT)

@@ -1,4 +1,4 @@
-"""``logsink maintain``: the upkeep of a store, beside receivers or without any."""
+"""``logsink maintain``: upkeep of a store, beside receivers or without any."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from logsink.cli.startup import without_pandas
 
 @click.command()
 @options("store")
-@click.option("--once", is_flag=True, help="Do what is due now, all of it, and exit.")
-@click.option("--dry-run", is_flag=True, help="Say what is due now, and do nothing.")
+@click.option("--once", is_flag=True, help="Do everything that is due now, and exit.")
+@click.option("--dry-run", is_flag=True, help="Print what is due now, and do nothing.")
 def command(config_file: Path | None, store: str | None, once: bool, dry_run: bool) -> int:
-    """Do the upkeep of a store: archive what receivers that are gone have left, take out dates past maintain.retention, write
-    checkpoints, delete data files that are no longer needed, and merge small ones.
+    """Compact, expire and clean up a store.
 
-    Every receiver does the same while it runs. This is for a store without receivers, for one whose receivers should have
-    their processor for themselves, and for finding out what would be done. Any number of them may run at the same time.
+    Archives the journal of receivers that are gone, removes dates older than maintain.retention, writes checkpoints, deletes
+    data files that are no longer needed, and merges small ones. Prints a line for everything done.
 
-    Prints a line for everything that was done. Without --once it goes on until SIGTERM or SIGINT. Exit code 0: done; 2: an
-    error, or something could not be done.
+    Receivers do the same while they run. Run this for a store without receivers, to take the work off receivers, or to see
+    what is due. Several may run at the same time. Without --once it runs until SIGTERM or SIGINT.
+
+    Exit code 0: done; 2: an error, or something could not be done.
 
     \b
     Examples:
@@ -31,6 +32,6 @@ def command(config_file: Path | None, store: str | None, once: bool, dry_run: bo
     """
     config = effective(config_file, {"store": store})
     without_pandas()
-    from logsink.cli.maintain.run import maintained
+    from logsink.cli.maintain.run import run
 
-    return maintained(config, once=once, dry_run=dry_run)
+    return run(config, once=once, dry_run=dry_run)

@@ -1,4 +1,4 @@
-"""A run of ``logsink maintain``: what was done, or would be, a line each."""
+"""A run of ``logsink maintain``, which prints a line for everything that it does, or would do."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from logsink.errors import NotFound
 from logsink.store import open_store
 
 
-def maintained(config: Config, *, once: bool, dry_run: bool) -> int:
-    """Run it; the exit code."""
+def run(config: Config, *, once: bool, dry_run: bool) -> int:
+    """Maintain the store until it is done or told to stop. Return the exit code."""
     telemetry.setup(level="warning")
     return asyncio.run(_run(config, once=once, dry_run=dry_run))
 
@@ -25,7 +25,7 @@ def maintained(config: Config, *, once: bool, dry_run: bool) -> int:
 async def _run(config: Config, *, once: bool, dry_run: bool) -> int:
     async with open_store(config.store) as store:
         if not await store.exists():
-            raise NotFound(f"cannot maintain {store.url}: there is no store", hint="give another one with --store")
+            raise NotFound(f"cannot maintain {store.url}: there is no store", hint="name another one with --store")
         rounds = Rounds(DeltaLog(store))
         maintenance = Maintenance(rounds, config.archive, config.maintain)
         try:
@@ -33,38 +33,38 @@ async def _run(config: Config, *, once: bool, dry_run: bool) -> int:
                 _print(list(due(await maintenance.due())) or ["nothing is due"])
                 return 0
             if once:
-                return await _everything(maintenance)
-            return await _until_told(maintenance, config.maintain.every)
+                return await _run_until_done(maintenance)
+            return await _run_until_stopped(maintenance, config.maintain.every)
         finally:
             maintenance.close()
             rounds.close()
             telemetry.flush(final=True)
 
 
-async def _everything(maintenance: Maintenance) -> int:
-    """Rounds until one finds nothing to do."""
-    said = False
+async def _run_until_done(maintenance: Maintenance) -> int:
+    """Run rounds until one finds nothing to do."""
+    printed = False
     while True:
         done = await maintenance.once(thorough=True)
         lines = list(report(done))
         _print(lines)
-        said = said or bool(lines)
+        printed = printed or bool(lines)
         if done.failed:
             return 2
         if not (done.retired or done.compacted):
-            _print([] if said else ["nothing was due"])
+            _print([] if printed else ["nothing was due"])
             return 0
 
 
-async def _until_told(maintenance: Maintenance, every: float) -> int:
-    """Rounds until SIGTERM or SIGINT, which may come in the middle of one."""
+async def _run_until_stopped(maintenance: Maintenance, every: float) -> int:
+    """Run rounds until SIGTERM or SIGINT, which may come in the middle of one."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    told, thorough = asyncio.ensure_future(stop.wait()), True
+    stopped, thorough = asyncio.ensure_future(stop.wait()), True
     while not stop.is_set():
         work = asyncio.ensure_future(maintenance.once(thorough=thorough))
-        await asyncio.wait([work, told], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
@@ -72,8 +72,8 @@ async def _until_told(maintenance: Maintenance, every: float) -> int:
         _print(report(work.result()))
         telemetry.flush()
         thorough = False
-        await asyncio.wait([told], timeout=every)
-    told.cancel()
+        await asyncio.wait([stopped], timeout=every)
+    stopped.cancel()
     return 0
 
 
@@ -83,7 +83,7 @@ def _print(lines: Sequence[str] | Iterator[str]) -> None:
 
 
 def report(done: Maintained) -> Iterator[str]:
-    """What was done; what failed is in the log already."""
+    """Yield a line for everything that was done. What failed is in the log already."""
     if done.adopted.archived:
         yield f"archived {done.adopted.archived:,} segments of receivers that are gone"
     if done.adopted.deleted:
@@ -99,7 +99,7 @@ def report(done: Maintained) -> Iterator[str]:
 
 
 def due(found: Due) -> Iterator[str]:
-    """What would be done."""
+    """Yield a line for everything that is due."""
     if found.segments:
         yield f"would archive, or delete, {found.segments:,} segments of receivers that are gone"
     if found.retired:

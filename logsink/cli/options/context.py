@@ -1,100 +1,131 @@
-"""The options that ask for more than what matches: neighbouring lines, the rest of a record, what happened at that time."""
+"""Options that ask for more than the matches: their neighbours, the rest of their records, or what happened at the time."""
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
 from logsink.errors import ArgumentError
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from logsink.query.views import AroundMatches, AroundTime, Rule
 
-MOST = 10_000
-"""Most neighbours on one side."""
+MOST_NEIGHBOURS = 10_000
+"""Most neighbours on one side of a match."""
 
 STREAMS = {"app": ("host", "app"), "host": ("host",), "all": ()}
-"""Whose lines are shown with a match, by the values of ``--context-by``: columns whose values are the match's."""
-
-_LINES = click.IntRange(0, MOST)
+"""Value of ``--context-by``, and the columns in which neighbours have the same values as the match."""
 
 
-def belonging(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a verb with these options."""
+@dataclass(frozen=True, kw_only=True)
+class ContextOptions:
+    """The options of this module, as the command line has them."""
+
+    after_context: int | None = None
+    before_context: int | None = None
+    context: int | None = None
+    context_by: str | None = None
+    around: str | None = None
+    multiline: bool = False
+    continues: str | None = None
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any]) -> Self:
+        """Return the options of this module among all parameters of a verb."""
+        return cls(**{field.name: parameters[field.name] for field in fields(cls)})
+
+    @property
+    def neighbours(self) -> bool:
+        """Whether a number of neighbours is asked for."""
+        return (self.after_context, self.before_context, self.context) != (None, None, None)
+
+    @property
+    def around_seconds(self) -> float | None:
+        """The seconds of ``--around SPAN``; None for ``--around TIME``, or without it."""
+        from logsink.kinds import parse_span
+
+        try:
+            return None if self.around is None else parse_span(self.around.strip())
+        except ArgumentError:
+            return None
+
+    @property
+    def around_time(self) -> bool:
+        """Whether ``--around TIME`` is asked for."""
+        return self.around is not None and self.around_seconds is None
+
+
+def context_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a verb with the options of ``ContextOptions``."""
+    number = click.IntRange(0, MOST_NEIGHBOURS)
     options = [
         click.option(
             *("-A", "--after-context"),
-            type=_LINES,
+            type=number,
             metavar="N",
-            help="N lines of the same host and app (see --context-by) after each match.",
+            help="N lines of the same host and app after each match.",
         ),
-        click.option("-B", "--before-context", type=_LINES, metavar="N", help="N lines before."),
-        click.option("-C", "--context", type=_LINES, metavar="N", help="N lines before and after."),
+        click.option(
+            *("-B", "--before-context"),
+            type=number,
+            metavar="N",
+            help="N lines of the same host and app before each match.",
+        ),
+        click.option(
+            *("-C", "--context"),
+            type=number,
+            metavar="N",
+            help="N lines before and N lines after each match.",
+        ),
         click.option(
             "--context-by",
             type=click.Choice(tuple(STREAMS)),
-            help="With -A, -B, -C, --around 30s: lines of the match's app on its host, of its host, or all.",
+            help="With -A, -B, -C, --around: lines of the match's app, host, or all.",
         ),
         click.option(
             "--around",
             metavar="TIME|SPAN",
-            help="Rows before and after a TIME, -n in all (40); or with each match the rows within 30s, 5m.",
+            help="Rows around a TIME, or within SPAN (30s, 5m) of each match.",
         ),
+        click.option("-M", "--multiline", is_flag=True, help="With each match, all lines of its record: stack traces."),
         click.option(
-            "-M", "--multiline", is_flag=True, help="With each match the other lines of its record: stack traces."
+            "--continues", metavar="REGEX", help="With -M: regular expression that matches continuation lines."
         ),
-        click.option("--continues", metavar="REGEX", help="Of -M: what a line looks like that goes on with a record."),
     ]
     for option in reversed(options):
         function = option(function)
     return function
 
 
-def span_of(around: str | None) -> float | None:
-    """The seconds that ``--around`` says; None when it is a time."""
-    from logsink.kinds import parse_span
+def rule_of(options: ContextOptions, zone: dt.tzinfo, *, reverse: bool) -> Rule | AroundTime | AroundMatches | None:
+    """Return the rule by which rows are shown with matches; None if only matches are. ``ArgumentError`` for a bad value.
 
-    try:
-        return None if around is None else parse_span(around.strip())
-    except ArgumentError:
-        return None
-
-
-def rule_of(given: Mapping[str, Any], zone: dt.tzinfo) -> Rule | AroundTime | AroundMatches | None:
-    """What the options ask for. ``ArgumentError``."""
-    before, after = (
-        given["context"] if given[side] is None else given[side] for side in ("before_context", "after_context")
-    )
-    lines = before is not None or after is not None
-    by, span = given["context_by"], span_of(given["around"])
-    if given["continues"] is not None and not given["multiline"]:
-        raise ArgumentError("cannot use --continues without --multiline")
-    asked = {"--around": given["around"] is not None, "--context": lines, "--multiline": given["multiline"]}
-    several = [name for name, so in asked.items() if so]
-    if len(several) > 1:
-        raise ArgumentError(f"cannot use {several[-1]} with {several[0]}", hint="ask twice")
-    if by is not None and not (lines or span is not None):
-        raise ArgumentError("cannot use --context-by without lines to choose", hint="give -A, -B, -C or --around 30s")
-    if given["around"] is not None:
-        return _around(given["around"], span, by, zone)
-    if not several:
-        return None
+    reverse   the newest row comes first, so that neighbours after a match come before it
+    """
+    if options.around is not None:
+        return _around(options.around, options.around_seconds, options.context_by, zone)
     from logsink.query.views import CONTINUES, Neighbours, Record
 
-    if lines:
-        first, then = (after, before) if given["reverse"] else (before, after)
-        return Neighbours(first or 0, then or 0, STREAMS[by or "app"])
-    return Record(CONTINUES if given["continues"] is None else given["continues"], given["reverse"])
+    if options.neighbours:
+        before = options.context if options.before_context is None else options.before_context
+        after = options.context if options.after_context is None else options.after_context
+        first, last = (after, before) if reverse else (before, after)
+        return Neighbours(first or 0, last or 0, STREAMS[options.context_by or "app"])
+    if options.multiline:
+        return Record(CONTINUES if options.continues is None else options.continues, reverse)
+    return None
 
 
-def _around(text: str, span: float | None, by: str | None, zone: dt.tzinfo) -> AroundTime | AroundMatches:
+def _around(text: str, seconds: float | None, by: str | None, zone: dt.tzinfo) -> AroundTime | AroundMatches:
     from logsink.query import parse_time
     from logsink.query.views import AroundMatches, AroundTime
 
-    if span is not None:
-        return AroundMatches(round(span * 1_000_000), STREAMS[by or "all"])
+    if seconds is not None:
+        return AroundMatches(round(seconds * 1_000_000), STREAMS[by or "all"])
     return AroundTime(parse_time(text, time.time_ns() // 1000, zone))

@@ -35,9 +35,9 @@ class OutputOptions:
     marks: str
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Self:
-        """Return those among all parameters of a command."""
-        return cls(**{field.name: given[field.name] for field in fields(cls)})
+    def of(cls, parameters: Mapping[str, Any]) -> Self:
+        """Return the options of this module among all parameters of a verb."""
+        return cls(**{field.name: parameters[field.name] for field in fields(cls)})
 
 
 class FormatName(click.Choice[str]):
@@ -69,12 +69,12 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--framing",
             type=click.Choice(("lf", "octet")),
             default="lf",
-            help="With -o raw, syslog: LF after a message, or its length before it.",
+            help="With -o raw, syslog: LF after each message, or length before.",
         ),
         click.option(
             "--spreadsheet",
             is_flag=True,
-            help="With -o csv: put ' before text that spreadsheets run as a formula.",
+            help="With -o csv: put ' before text that looks like a formula.",
         ),
         click.option(
             "--color",

@@ -1,27 +1,27 @@
-"""The options of ``logsink query`` in ``--help``: by what they are for. One that no section names comes at the end."""
+"""Sections of options in ``logsink query --help``."""
 
 from __future__ import annotations
 
 import click
 
 SECTIONS = {
-    "Text and fields in the message": ("grep", "regex", "fixed", "word", "ignore_case", "invert_match", "json"),
+    "Message": ("grep", "regex", "fixed", "word", "ignore_case", "invert_match", "json"),
     "Time": ("since", "until", "around", "timezone", "utc"),
-    "Where it comes from, and how urgent it is": (
+    "Origin and severity": (
         *("host", "app", "priority", "facility", "procid", "msgid", "sd", "flag"),
         *("sender", "identity", "transport", "environment", "role", "deploy", "instance"),
     ),
-    "How many, and in which order": ("lines", "sort", "reverse", "dedupe"),
+    "Number and order": ("lines", "sort", "reverse", "dedupe"),
     "Following": ("follow", "tail", "after_cursor", "cursor_file", "show_cursor"),
-    "Lines around a match": ("after_context", "before_context", "context", "context_by", "multiline", "continues"),
-    "Sums instead of rows": ("count", "stats", "hist", "by", "top", "values", "patterns"),
+    "Context of a match": ("after_context", "before_context", "context", "context_by", "multiline", "continues"),
+    "Summaries": ("count", "stats", "hist", "by", "top", "values", "patterns"),
     "Output": ("output", "fields", "framing", "spreadsheet", "color", "marks", "no_pager", "quiet"),
 }
-"""Title -> names of parameters, in the order of ``--help``."""
+"""Title of each section and the names of its parameters, in the order of ``--help``. Other options come last."""
 
 
 class Sectioned(click.Command):
-    """A command whose options are shown in ``SECTIONS``."""
+    """A command whose help lists its options by ``SECTIONS``."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         left = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]

@@ -1,4 +1,4 @@
-"""Command-line options made from the declarations in ``logsink.config``, and the one way that verbs read settings."""
+"""Options for the settings that ``logsink.config`` declares, and the settings that result from them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from logsink.config import SETTINGS, Config, Loaded, Setting, resolve
 def options(*keys: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorate a verb with the options of these settings, and ``-c/--config FILE`` (parameter ``config_file``).
 
-    The parameters' names are ``parameter(key)``; give them all to ``effective``.
+    ``effective`` and ``loaded`` read their parameters, which are named ``parameter(key)``.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for key in reversed(keys):
             function = _option(SETTINGS[key])(function)
         file = click.Path(dir_okay=False, path_type=Path)
-        return click.option("-c", "--config", "config_file", type=file, metavar="FILE", help="Settings in TOML.")(
+        return click.option("-c", "--config", "config_file", type=file, metavar="FILE", help="Settings file (TOML).")(
             function
         )
 
@@ -30,18 +30,18 @@ def options(*keys: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def parameter(key: str) -> str:
-    """The parameter in which a verb gets the setting ``key`` from its option."""
+    """Return the name of the parameter that a verb gets the setting ``key`` in."""
     return key.replace(".", "__")
 
 
-def effective(config_file: Path | None, given: Mapping[str, Any]) -> Config:
-    """Settings for a verb: ``given`` are its parameters from ``options``; others are passed over. ``ConfigError``."""
-    return loaded(config_file, given).config
+def effective(config_file: Path | None, parameters: Mapping[str, Any]) -> Config:
+    """Return the settings of a verb from its ``parameters``, the environment and the settings file. ``ConfigError``."""
+    return loaded(config_file, parameters).config
 
 
-def loaded(config_file: Path | None, given: Mapping[str, Any]) -> Loaded:
-    """As ``effective``, with the source of each setting."""
-    overrides = {key: given[parameter(key)] for key in SETTINGS if parameter(key) in given}
+def loaded(config_file: Path | None, parameters: Mapping[str, Any]) -> Loaded:
+    """Return the settings of a verb as ``effective`` does, with the source of each."""
+    overrides = {key: parameters[parameter(key)] for key in SETTINGS if parameter(key) in parameters}
     return resolve(config_file, os.environ, overrides)
 
 

@@ -13,7 +13,7 @@ import click
 
 from logsink.cli import completion
 from logsink.cli.options.output import OutputOptions, column_of
-from logsink.cli.options.zones import shown
+from logsink.cli.options.zones import local_text
 from logsink.errors import ArgumentError
 from logsink.query.output import Style
 
@@ -49,9 +49,9 @@ class SummaryOptions:
     patterns: bool
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Self:
-        """Return those among all parameters of a command."""
-        return cls(**{field.name: given[field.name] for field in fields(cls)})
+    def of(cls, parameters: Mapping[str, Any]) -> Self:
+        """Return the options of this module among all parameters of a verb."""
+        return cls(**{field.name: parameters[field.name] for field in fields(cls)})
 
 
 def summary_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -107,12 +107,7 @@ def summary_of(
     """
     from logsink.query.views import Counts, Patterns
 
-    asked = [kind for kind in KINDS if getattr(options, kind)]
-    if len(asked) > 1:
-        raise ArgumentError(f"cannot give --{asked[0]} and --{asked[1]} at once", hint="ask twice")
-    if options.by and not options.hist:
-        raise ArgumentError("cannot use --by without --hist", hint="--stats by=... counts without time")
-    if not asked:
+    if not any(getattr(options, kind) for kind in KINDS):
         return None
     if options.hist:
         return _histogram(options.hist, options.by, zone, filter, globs)
@@ -149,12 +144,6 @@ def _range(filter: Filter) -> tuple[int | None, int | None]:
             now = max(condition.low, time.time_ns() // 1000) + 1
             return condition.low, now if condition.high is None else min(now, condition.high)
     return None, None
-
-
-def check_format(output: str) -> None:
-    """Raise ``ArgumentError`` for a format that no summary has."""
-    if output not in FORMATS:
-        raise ArgumentError(f"cannot show a summary with -o {output}", hint="write text, json or csv")
 
 
 def arranged(found: pa.Table, options: SummaryOptions) -> pa.Table:
@@ -226,7 +215,7 @@ def _text(name: str, value: Any, zone: dt.tzinfo) -> str:
     from logsink.query.request import FACILITIES, SEVERITIES
 
     if isinstance(value, dt.datetime):
-        return shown(value, zone)
+        return local_text(value, zone)
     if value is not None and name in ("severity", "facility"):
         return str((SEVERITIES if name == "severity" else FACILITIES)[value])
     return cell_text(value)

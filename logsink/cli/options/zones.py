@@ -1,4 +1,4 @@
-"""In which zone times are read and shown."""
+"""The time zone in which a verb reads and shows times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from logsink.errors import ArgumentError
 
 
 def zone_of(name: str | None, *, utc: bool) -> dt.tzinfo:
-    """The zone that ``--timezone`` or ``--utc`` names; this machine's without either. ``ArgumentError``."""
+    """Return the zone that ``--timezone`` or ``--utc`` names, or this machine's. ``ArgumentError`` if there is no such zone."""
     if utc or (name and name.upper() in ("UTC", "Z")):
         return dt.UTC
     if name is None or name == "local":
@@ -21,15 +21,15 @@ def zone_of(name: str | None, *, utc: bool) -> dt.tzinfo:
         raise ArgumentError(f"cannot find time zone {name!r}", hint=hint) from error
 
 
-def shown(moment: dt.datetime, zone: dt.tzinfo) -> str:
-    """A moment in the zone, to the second, with its offset from UTC where clocks show that time twice."""
+def local_text(moment: dt.datetime, zone: dt.tzinfo) -> str:
+    """Return the local time to the second, with the offset from UTC only in an hour that clocks show twice."""
     here = moment.astimezone(zone)
     first, last = (here.replace(fold=fold).utcoffset() or dt.timedelta() for fold in (0, 1))
     return (here if first > last else here.replace(tzinfo=None)).isoformat(" ", "seconds")
 
 
 class SystemZone(dt.tzinfo):
-    """This machine's local time as the C library has it (TZ, /etc/localtime), daylight saving and history included."""
+    """Local time of this machine as the C library knows it (TZ, /etc/localtime), with daylight saving and history."""
 
     def utcoffset(self, when: dt.datetime | None) -> dt.timedelta:
         if when is None:
@@ -39,7 +39,7 @@ class SystemZone(dt.tzinfo):
 
     def fromutc(self, when: dt.datetime) -> dt.datetime:
         local = when.replace(tzinfo=dt.UTC).astimezone()
-        first = local.replace(tzinfo=None)  # of two equal local times, as ``fold=0`` means it
+        first = local.replace(tzinfo=None)  # with fold=0
         return local.replace(tzinfo=self, fold=first.timestamp() != local.timestamp())
 
     def dst(self, when: dt.datetime | None) -> dt.timedelta | None:
@@ -48,4 +48,4 @@ class SystemZone(dt.tzinfo):
     def tzname(self, when: dt.datetime | None) -> str | None:
         if when is None:
             return None
-        return when.replace(tzinfo=None).astimezone().tzname()  # of two equal local times, the one that ``fold`` says
+        return when.replace(tzinfo=None).astimezone().tzname()  # by ``fold``, where clocks show the time twice

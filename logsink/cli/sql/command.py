@@ -9,15 +9,15 @@ import click
 
 from logsink.cli.options.output import FormatName
 from logsink.cli.options.settings import effective, options
-from logsink.cli.options.terms import conditions
-from logsink.cli.options.zones import zone_of
+from logsink.cli.options.terms import term_options
+from logsink.cli.sql.request import SqlRequest
 from logsink.cli.startup import without_pandas
 from logsink.query.output import OF_TABLES
 
 _HELP = """
-Run SQL over the archive: one statement, in which the rows are the table `logs`. Conditions (--since, -H, ...) choose the rows
-that are read, and so does its WHERE on time, received, date, host, app and severity; the more they leave out, the faster it is.
-SQL can read nothing but `logs`, and writes nothing.
+Run one SQL statement over logs, which are the table `logs`. Options (--since, -H, ...) choose the rows that are read, and so
+does its WHERE on time, received, date, host, app and severity: the fewer rows, the faster. The statement can read nothing but
+`logs`, and cannot write.
 
 \b
   logsink sql 'SELECT app, count(*) AS n FROM logs GROUP BY app ORDER BY n DESC'
@@ -33,7 +33,7 @@ Exit code 0: there are rows; 1: none; 2: an error.
 @click.command(help=_HELP)
 @click.argument("statement", metavar="SQL")
 @options("store")
-@conditions
+@term_options
 @click.option(
     "-o",
     "--output",
@@ -43,16 +43,16 @@ Exit code 0: there are rows; 1: none; 2: an error.
     help="Format of the output.",
 )
 @click.option("-j", "--json", "output", flag_value="json", help="The same as -o json.")
-@click.option("-q", "--quiet", is_flag=True, help="No summary on stderr.")
-@click.option("--connect", metavar="URL", help="A Spark Connect server that reads the store itself: sc://host:port.")
-def command(config_file: Path | None, store: str | None, statement: str, **given: Any) -> int:
-    zone = zone_of(given["timezone"], utc=given["utc"])
+@click.option("-q", "--quiet", is_flag=True, help="Print no summary on stderr.")
+@click.option("--connect", metavar="URL", help="Run on the Spark Connect server at URL: sc://host:port.")
+def command(config_file: Path | None, store: str | None, statement: str, **parameters: Any) -> int:
+    request = SqlRequest.of(statement, parameters)
     config = effective(config_file, {"store": store})
-    if given["connect"]:
+    if request.connect is not None:
         from logsink.cli.sql.spark import by_spark
 
-        return by_spark(config.store, statement, given, zone)
+        return by_spark(config.store, request, request.connect)
     without_pandas()
     from logsink.cli.sql.run import by_duckdb
 
-    return by_duckdb(config.store, statement, given, zone)
+    return by_duckdb(config.store, request)

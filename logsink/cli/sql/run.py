@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, islice
-from typing import Any
 
 import pyarrow as pa
 
 from logsink.cli import report as reporting
 from logsink.cli.options.output import refuse_binary
 from logsink.cli.options.terms import filter_of
+from logsink.cli.sql.request import SqlRequest
 from logsink.library import batches
 from logsink.query import Query, Report
 from logsink.query.output import Style, table_writer
@@ -24,7 +23,7 @@ from logsink.query.sql import run
 from logsink.store import Store
 
 
-def by_duckdb(url: str, statement: str, given: Mapping[str, Any], zone: dt.tzinfo) -> int:
+def by_duckdb(url: str, request: SqlRequest) -> int:
     """Run the statement over the rows that meet the conditions; return the exit code."""
     answers, queries, began = list[Answer](), list[Query](), time.monotonic()
 
@@ -36,11 +35,12 @@ def by_duckdb(url: str, statement: str, given: Mapping[str, Any], zone: dt.tzinf
         queries.append(query)
         return batches(url, schema, lambda store: found(store, query))
 
-    rows: int = run(statement, filter_of(given, zone), zone, read, lambda result: show(result, given["output"]))
+    filter = filter_of(request.terms, request.zone)
+    rows: int = run(request.statement, filter, request.zone, read, lambda result: show(result, request.output))
     report = replace(answers[-1].report, rows=rows) if answers else Report()
     reporting.unreadable(report)
-    if not given["quiet"]:
-        reporting.summary(report, queries[-1], time.monotonic() - began, url=url, zone=zone)
+    if not request.quiet:
+        reporting.summary(report, queries[-1], time.monotonic() - began, url=url, zone=request.zone)
     return 2 if report.unreadable else 0 if rows else 1
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 import warnings
-from collections.abc import Mapping
 from contextlib import closing
-from typing import Any
 
 import pyarrow as pa
 
 from logsink.cli.options.terms import filter_of
+from logsink.cli.sql.request import SqlRequest
 from logsink.cli.sql.run import show
 from logsink.errors import ArgumentError, ConfigError, Unavailable
 from logsink.query import Filter
@@ -23,19 +21,19 @@ _GRPC = re.compile(r'^<.*\n(?:.*\n)*?\s*details = "(.*)"')
 """Matches the error of a failed gRPC call; the error of a failed statement is what Spark said."""
 
 
-def by_spark(url: str, statement: str, given: Mapping[str, Any], zone: dt.tzinfo) -> int:
-    """Run the statement on a Spark Connect server; return the exit code.
+def by_spark(url: str, request: SqlRequest, server: str) -> int:
+    """Run the statement on the Spark Connect server with the URL ``server``; return the exit code.
 
     Spark reads the table itself, so that it does not see rows that are still in the journal only.
     """
-    if filter_of(given, zone) != Filter():
+    if filter_of(request.terms, request.zone) != Filter():
         raise ArgumentError("cannot use conditions with --connect", hint="write them as WHERE in the statement")
     with warnings.catch_warnings():  # the client warns of versions of pandas, which a user can do nothing about
         warnings.simplefilter("ignore")
-        return _on_spark(url, statement, given)
+        return _on_spark(url, request, server)
 
 
-def _on_spark(url: str, statement: str, given: Mapping[str, Any]) -> int:
+def _on_spark(url: str, request: SqlRequest, server: str) -> int:
     try:
         from grpc import FutureTimeoutError, channel_ready_future  # type: ignore[import-untyped]
         from pyspark.sql import SparkSession
@@ -45,23 +43,23 @@ def _on_spark(url: str, statement: str, given: Mapping[str, Any]) -> int:
             "cannot reach Spark: its client is not installed", hint="pip install 'logsink[spark]'"
         ) from error
     try:
-        with closing(DefaultChannelBuilder(given["connect"]).toChannel()) as channel:
+        with closing(DefaultChannelBuilder(server).toChannel()) as channel:
             channel_ready_future(channel).result(timeout=ANSWER)
-        session = SparkSession.builder.remote(given["connect"]).getOrCreate()
+        session = SparkSession.builder.remote(server).getOrCreate()
     except FutureTimeoutError as error:
-        hint = "is a Spark Connect server there, and does the port let you in?"
-        raise Unavailable(f"cannot reach {given['connect']}: no answer within {ANSWER:g} s", hint=hint) from error
+        hint = "check that a Spark Connect server runs there and that this machine may connect"
+        raise Unavailable(f"cannot reach {server}: no answer within {ANSWER:g} s", hint=hint) from error
     except Exception as error:
-        raise Unavailable(f"cannot reach {given['connect']}: {str(error).splitlines()[0]}") from error
+        raise Unavailable(f"cannot reach {server}: {str(error).splitlines()[0]}") from error
     try:
         session.read.format("delta").load(f"{url}/logs").createOrReplaceTempView("logs")
-        found = session.sql(statement).toArrow()
+        found = session.sql(request.statement).toArrow()
     except Exception as error:
         transport = _GRPC.search(str(error))
         if transport:
-            raise Unavailable(f"cannot use {given['connect']} as a Spark Connect server: {transport[1]}") from error
+            raise Unavailable(f"cannot use {server} as a Spark Connect server: {transport[1]}") from error
         raise ArgumentError(f"cannot run this SQL: {str(error).splitlines()[0]}") from error
     finally:
         session.stop()
-    rows = show(pa.RecordBatchReader.from_batches(found.schema, iter(found.to_batches())), given["output"])
+    rows = show(pa.RecordBatchReader.from_batches(found.schema, iter(found.to_batches())), request.output)
     return 0 if rows else 1

@@ -1,0 +1,1 @@
+"""The terminal and the standard streams: closed and broken ones (``streams``), the pager, printing in order (``printing``)."""

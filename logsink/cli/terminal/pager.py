@@ -1,4 +1,4 @@
-"""The pager in front of a terminal. It starts when there is something to read: a query that finds nothing shows none."""
+"""The pager between output and a terminal."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from typing import Any
 from logsink.errors import ReaderGone
 
 LESS = "FRSXMK"
-"""Options of ``less`` unless the environment has others: quit if it fits one screen, colours, long lines chopped, no clearing
-of the screen, a long prompt, an interrupt ends it. As journalctl has them.
+"""Options of ``less``, those of journalctl, unless the environment has others: exit if all fits on one screen (F), pass colours
+(R), chop long lines (S), do not clear the screen (X), prompt with the position (M), exit at an interrupt (K).
 """
 
 
 def pager_command(environ: Mapping[str, str]) -> list[str] | None:
-    """The pager that PAGER names, or less; None without any, and on a terminal that cannot move its cursor."""
+    """Return the command that PAGER names, or ``less``; None if there is none or the terminal is dumb."""
     if environ.get("TERM", "dumb") == "dumb":
         return None
     try:
         command = shlex.split(environ.get("PAGER", "less"))
-    except ValueError:  # a quotation mark without its other one
+    except ValueError:  # an unclosed quotation mark
         return None
     return command if command and command[0] != "cat" and shutil.which(command[0]) else None
 
 
 class Pager:
-    """A context manager; leaving it waits until the pager is closed."""
+    """A pager that starts with the first output. Leaving its context waits until the pager is closed."""
 
     def __init__(self, command: list[str]) -> None:
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
 
     def write(self, data: bytes | memoryview) -> None:
-        """Show ``data``. ``ReaderGone`` when the pager was closed."""
+        """Show ``data``. ``ReaderGone`` if the pager was closed."""
         if not data:
             return
         if self._process is None:

@@ -1,8 +1,7 @@
-"""Standard input, output and error as a process may get them: closed, full, without a reader, or not blocking.
+"""Standard streams, which a process may get closed, full, without a reader, or non-blocking.
 
-``take`` puts streams in their place that say so in the program's own words. What cannot be written to standard output raises
-``OutputError``, or ``ReaderGone`` behind a pipe that nobody reads; no ``OSError``, which may as well be the store's. Standard
-error has nowhere to complain: what cannot be written there is dropped.
+``take`` replaces ``sys.stdout`` and ``sys.stderr``. A failed write to standard output raises ``OutputError``, or ``ReaderGone``
+if nobody reads the pipe; an ``OSError`` could as well be the store's. Output that standard error does not take is dropped.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ _STANDARD = 3
 
 
 def take() -> None:
-    """Replace standard output and error, unless somebody else has already (a test); reserve those that are closed.
+    """Replace standard output and error, unless somebody else has already (a test), and reserve closed descriptors.
 
-    Without that the next file or connection that is opened would get the number 1 or 2, and output of C libraries with it.
+    Otherwise the next file or connection would get descriptor 1 or 2, and with it what C libraries print.
     """
     _reserve()
     if sys.stdout is sys.__stdout__:
@@ -34,14 +33,14 @@ def take() -> None:
 
 
 def refuse_closed() -> None:
-    """``OutputError`` if standard output was closed from the beginning."""
+    """Raise ``OutputError`` if the process got standard output closed."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     if isinstance(raw, _Output) and raw.failed is _closed:
         _closed(OSError())
 
 
 def reader_gone() -> bool:
-    """Whether standard output is a pipe or socket that nobody reads any more, which a write would be the next to tell."""
+    """Return whether standard output is a pipe or socket that nobody reads any more."""
     import select
 
     try:
@@ -53,7 +52,7 @@ def reader_gone() -> bool:
 
 
 class _Output(io.RawIOBase):
-    """A descriptor that is written to. The first failure is told by ``failed``, what comes behind it is dropped."""
+    """A descriptor to write to. ``failed`` is called for the first failure; what is written after that is dropped."""
 
     def __init__(self, descriptor: int, failed: Failed) -> None:
         self._descriptor, self.failed, self._over = descriptor, failed, False
@@ -81,7 +80,7 @@ class _Output(io.RawIOBase):
 
 
 def _written(descriptor: int, data: memoryview) -> int:
-    """Bytes written, some at least; waits where the descriptor does not block, as one shared with another program may not."""
+    """Write at least one byte and return how many. Waits for a non-blocking descriptor, which another program may have set."""
     while True:
         try:
             return os.write(descriptor, data)
@@ -95,7 +94,7 @@ def _unwritable(error: OSError) -> None:
     if isinstance(error, BrokenPipeError):
         raise ReaderGone("cannot write to standard output: nobody reads it") from error
     cause = (error.strerror or str(error)).lower()
-    raise OutputError(f"cannot write to standard output: {cause}", hint="write it somewhere else") from error
+    raise OutputError(f"cannot write to standard output: {cause}", hint="redirect it to another file") from error
 
 
 def _closed(error: OSError) -> None:
@@ -110,7 +109,7 @@ def _stream(before: TextIO | None, descriptor: int, raw: _Output) -> TextIO:
 
 
 def _reserve() -> None:
-    """Have /dev/null at each of the descriptors 0 to 2 that is closed."""
+    """Open /dev/null at each of the descriptors 0 to 2 that is closed."""
     while True:
         descriptor = os.open(os.devnull, os.O_RDWR)
         if descriptor >= _STANDARD:

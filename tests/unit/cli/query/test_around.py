@@ -103,13 +103,16 @@ def test_the_plan_tells_what_is_shown_besides(url: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--around", "30s", "-C", "2"), "cannot use --context with --around (ask twice)"),
-        (("--around", "30s", "-M"), "cannot use --multiline with --around"),
-        (("--around", "30s", "--count"), "cannot show what belongs to a match with a summary (leave out --around)"),
-        (("--around", "30s", "-f"), "cannot show what belongs to a match with --follow"),
+        (("--around", "30s", "-C", "2"), "cannot use --around with -A, -B, -C (run a query for each)"),
+        (("--around", "30s", "-M"), "cannot use --around with --multiline"),
+        (("--around", "30s", "--count"), "cannot use --around with --count (leave one of them out)"),
+        (("--around", "30s", "-f"), "cannot use --around with --follow"),
         (("--around", "whenever"), "cannot read 'whenever' as a time: 'whenever' is not understood"),
-        (("--around", "3:10", "--context-by", "all"), "cannot use --context-by without lines to choose"),
-        (("--context-by", "all"), "cannot use --context-by without lines to choose (give -A, -B, -C or --around 30s)"),
+        (("--around", "3:10", "--context-by", "all"), "cannot use --context-by without -A, -B, -C or --around SPAN"),
+        (
+            ("--context-by", "all"),
+            "cannot use --context-by without -A, -B, -C or --around SPAN (add -C 5, for instance)",
+        ),
     ],
 )
 def test_what_does_not_go_together(url: str, arguments: tuple[str, ...], said: str) -> None:

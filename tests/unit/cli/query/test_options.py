@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from logsink.cli.main import main
-from logsink.cli.query.command import LIMITS
+from logsink.cli.query.request import LIMITS
 from logsink.query.output import DEFAULT_COLUMNS
 from logsink.store import open_store
 from tests.unit.query.archives import archive, row
@@ -133,25 +133,25 @@ def test_what_is_found(url: str, arguments: tuple[str, ...], wanted: list[int]) 
         (("-o", "cat", "--fields", "host"), "cannot choose fields with -o cat (--fields goes with text, iso, verbose"),
         (("-o", "json", "--fields", "hosts"), "cannot find field 'hosts' (did you mean host? there are time, received"),
         (("-o", "json", "--fields", "host,host"), "cannot use fields 'host,host' (name each once"),
-        (("--count", "--patterns"), "cannot give --count and --patterns at once"),
+        (("--count", "--patterns"), "cannot use --count with --patterns"),
         (("--by", "host"), "cannot use --by without --hist"),
         (("--stats", "by=hosts"), "cannot find field 'hosts'"),
         (("--hist", "5"), "cannot read duration '5'"),
         (("-f", "-r"), "cannot use --reverse with --follow"),
         (("-f", "--explain"), "cannot use --explain with --follow"),
-        (("--after-cursor", "x", "--count"), "cannot use a summary with --after-cursor"),
-        (("-f", "-o", "parquet"), "cannot follow with -o parquet"),
+        (("--after-cursor", "x", "--count"), "cannot use --count with --after-cursor"),
+        (("-f", "-o", "parquet"), "cannot use --follow with -o parquet"),
         (("--after-cursor", "x"), "cannot read 'x' as a cursor"),
-        (("-A", "1", "-f"), "cannot show what belongs to a match with --follow (leave out -A, -B, -C, -M)"),
-        (("-M", "--cursor-file", "x"), "cannot show what belongs to a match with --cursor-file"),
-        (("-C", "1", "--dedupe"), "cannot show what belongs to a match with --dedupe"),
-        (("-M", "--count"), "cannot show what belongs to a match with a summary"),
-        (("-M", "-B", "1"), "cannot use --multiline with --context"),
+        (("-A", "1", "-f"), "cannot use -A, -B, -C with --follow (leave one of them out)"),
+        (("-M", "--cursor-file", "x"), "cannot use --multiline with --cursor-file"),
+        (("-C", "1", "--dedupe"), "cannot use -A, -B, -C with --dedupe"),
+        (("-M", "--count"), "cannot use --multiline with --count"),
+        (("-M", "-B", "1"), "cannot use -A, -B, -C with --multiline"),
         (("--continues", "^x"), "cannot use --continues without --multiline"),
         (("-M", "--continues", "("), "cannot use regular expression '('"),
         (("-A", "-1"), "invalid value for '-A'"),
-        (("--spreadsheet",), "cannot use --spreadsheet with -o text (write -o csv)"),
-        (("--count", "-o", "arrow"), "cannot show a summary with -o arrow (write text, json or csv)"),
+        (("--spreadsheet",), "cannot use --spreadsheet without -o csv (add -o csv)"),
+        (("--count", "-o", "arrow"), "cannot use --count with -o arrow (write text, json or csv)"),
     ],
 )
 def test_what_cannot_be_understood(url: str, arguments: tuple[str, ...], said: str) -> None:
@@ -507,12 +507,12 @@ def test_an_interrupt_ends_it_and_says_so(url: str, grace: float, arguments: lis
     """When the first file was read it is told to stop; it may have the time to come to an end, or none. Sums are shown."""
     code = f"""
 import asyncio, os, signal
-from logsink.cli.query import run as searching
+from logsink.cli.query import interrupts
 from logsink.cli.main import main
-from logsink.cli.query.command import LIMITS
+from logsink.cli.query.request import LIMITS
 from logsink.query.read import reader
 footer, seen = reader.Reader.footer, []
-searching.GRACE = {grace}
+interrupts.GRACE = {grace}
 
 async def interrupted(self, file):
     opened = await footer(self, file)
@@ -529,7 +529,7 @@ main()
     done = subprocess.run(program, capture_output=True, timeout=60, check=False)
     assert done.returncode == 130
     assert re.fullmatch(shown, done.stdout)
-    assert b"interrupted: not everything was looked at" in done.stderr
+    assert b"interrupted: not everything was searched" in done.stderr
     assert b"Traceback" not in done.stderr
 
 

@@ -1,0 +1,61 @@
+"""The state of one query: what runs for it, and what was found and read so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from logsink.cli.query.cursors import Cursors
+from logsink.cli.query.destination import Destination
+from logsink.cli.query.interrupts import Interrupts
+from logsink.cli.query.request import QueryRequest
+from logsink.cli.terminal.printing import Printer
+from logsink.query import Follower, Query, Report
+from logsink.query.read import Answer, Fold, Plan
+from logsink.query.views import FutureRows
+
+
+@dataclass(kw_only=True)
+class Job:
+    """One request on its way to its output."""
+
+    request: QueryRequest
+    url: str
+    query: Query
+    destination: Destination
+    cursors: Cursors
+    answer: Answer | Fold | None = None
+    """The search or the summary that runs, or has run."""
+    follower: Follower | None = None
+    """What finds rows that were stored later."""
+    plan: Plan | None = None
+    """The plan by which the answer was read."""
+    began: float = 0.0
+    """Time (seconds since the epoch) at which a query without an answer began to look; 0: not yet."""
+    hints: Report = field(default_factory=Report)
+    """What was read to say why nothing was found."""
+    future: FutureRows | None = None
+    """Rows with times in the future, to be mentioned after the output."""
+    printer: Printer | None = None
+    interrupts: Interrupts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.interrupts = Interrupts(lambda: self.report.began > 0, self._stop)
+
+    def _stop(self) -> None:
+        if self.answer is not None:
+            self.answer.stop()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether an interrupt has stopped it."""
+        return self.interrupts.stopped
+
+    @property
+    def report(self) -> Report:
+        """What was found and read so far, by everything that ran."""
+        report = Report(began=self.began) if self.answer is None else self.answer.report
+        if self.follower is not None:
+            followed = self.follower.report
+            report = replace(report.including(followed), rows=report.rows + followed.rows)
+        early = self.stopped and not self.request.follow.follow
+        return replace(report.with_reads(self.hints), interrupted=report.interrupted or early)
