@@ -16,7 +16,6 @@ from logsink.errors import NotFound, Unavailable
 from logsink.journal.segment import SegmentName
 from logsink.query import Between, Filter, Holds, OneOf, Query, Report, Tuning, search
 from logsink.query.read import scan, tail
-from logsink.query.read.prefetch import prefetched
 from logsink.query.read.selection import MESSAGE
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
@@ -260,48 +259,6 @@ async def test_a_limit_holds_back_what_is_read_ahead() -> None:
     assert report.files_read <= 3
     _, report = await answered(store, Query(limit=100), Tuning(prefetch=8, threads=1))
     assert report.files_read <= 20
-
-
-async def test_ahead_keeps_order_and_cancels_what_is_left() -> None:
-    gates = [asyncio.Event() for _ in range(5)]
-    started: list[int] = []
-    cancelled: list[int] = []
-    numbers = iter(range(5))
-
-    async def work(number: int) -> int:
-        started.append(number)
-        try:
-            await gates[number].wait()
-        except asyncio.CancelledError:
-            cancelled.append(number)
-            raise
-        return number
-
-    async with aclosing(
-        prefetched(lambda: None if (n := next(numbers, None)) is None else work(n), lambda done: 2)
-    ) as results:
-        gates[1].set()
-        gates[0].set()
-        assert await anext(results) == 0
-        assert await anext(results) == 1
-        gates[2].set()
-        assert await anext(results) == 2
-        assert started == [0, 1, 2, 3]
-    assert cancelled == [3]
-
-
-async def test_an_error_of_what_runs_ahead_arrives_in_its_turn() -> None:
-    async def fail() -> int:
-        raise Unavailable("cannot")
-
-    async def work() -> int:
-        return 1
-
-    jobs = iter([work(), fail(), work()])
-    async with aclosing(prefetched(lambda: next(jobs, None), lambda done: 3)) as results:
-        assert await anext(results) == 1
-        with pytest.raises(Unavailable):
-            await anext(results)
 
 
 @pytest.mark.parametrize("last", [0, 1])
