@@ -10,6 +10,7 @@ import pytest
 
 from logsink.flags import Flag
 from logsink.query import Query, Report, search
+from logsink.query.order import dedupe as dedupe_module
 from logsink.query.order.dedupe import APART, Dedupe
 from logsink.store.memory import MemoryStore
 from tests.unit.query.archives import Row, archive, place, row, rows_of, table
@@ -107,7 +108,10 @@ def left(rows: list[Row], *, descending: bool, cut: int) -> int:
 
 @pytest.mark.parametrize(("descending", "cut"), list(itertools.product((False, True), (1, 2, 9))))
 @pytest.mark.parametrize("case", CASES)
-def test_what_is_hidden(case: str, descending: bool, cut: int) -> None:
+@pytest.mark.parametrize("compiled", [True, False])
+def test_what_is_hidden(case: str, descending: bool, cut: int, compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not compiled:
+        monkeypatch.setattr(dedupe_module, "hide", dedupe_module.hide.py)
     rows, expected = CASES[case]
     assert left(rows, descending=descending, cut=cut) == expected
 
