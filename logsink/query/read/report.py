@@ -1,4 +1,4 @@
-"""What a running query has done so far: ``Report``. Only this room writes to one; everybody else reads it."""
+"""What a running query has done so far: ``Report``. Whoever makes one writes to it; others only read it."""
 
 from __future__ import annotations
 
