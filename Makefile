@@ -13,10 +13,10 @@ export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-parts test-wholes test-some coverage lint format bench faults soak follow fuzz docs setup system clean
+.PHONY: help install run test test-newest test-parts test-wholes test-some coverage lint format bench faults soak follow fuzz docs setup system clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 install: .venv/.warm ## .venv with everything for development, at pinned versions
 
@@ -42,6 +42,15 @@ coverage: # of what `make test` has run
 
 test-some:
 	$(BIN)/pytest $(ARGS)
+
+# No constraints: the newest of everything that pyproject.toml allows, asked for anew each time.
+test-newest: export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv-newest/bin:$(PATH)
+test-newest: .venv/.made system .tools/bin/versitygw ## all tests with the newest dependencies that are declared, in .venv-newest
+	@$(BIN)/python -m venv .venv-newest
+	@.venv-newest/bin/python -m pip --disable-pip-version-check --quiet install --upgrade --upgrade-strategy eager \
+		pip --editable '.[dev,sql]'
+	.venv-newest/bin/python -m logsink.warm
+	.venv-newest/bin/pytest $(ARGS)
 
 lint: .venv/.dev ## ruff, mypy --strict, and the arrows of imports
 	$(BIN)/ruff check .
@@ -73,7 +82,7 @@ docs: .venv/.dev ## rewrite the generated parts of docs/
 	$(BIN)/python docs/generate.py
 
 clean: ## remove what the other targets made
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* dist build
+	rm -rf .venv .venv-newest .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- what the targets above need

@@ -27,8 +27,8 @@ another file leaves no stale one behind, and a digest of numba's and llvmlite's 
 that numba is configured to compile for (NUMBA_CPU_NAME, NUMBA_CPU_FEATURES), or else the one that compiled. ``native``
 calls code for this very processor, or for any one (NUMBA_CPU_NAME=generic, as in the image), and no other.
 
-What this room uses of numba and llvmlite that their documentation does not promise, seen to work with numba 0.61 to 0.68
-and llvmlite 0.44 to 0.50, which ``pyproject.toml`` declares:
+What this room uses of numba and llvmlite that their documentation does not promise, seen to work with numba 0.62 to 0.68
+and llvmlite 0.45 to 0.50, which ``pyproject.toml`` declares:
 
     the native calling convention, drawn in ``native`` and proved by ``canary``; names that begin with ``numba_`` are helpers
         that only the wrapper around a function calls

@@ -23,8 +23,9 @@ from logsink.flags import Flag
 from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.parse import FILE_SCHEMA, Frames, Origin, Settings, parse
 from logsink.query import Query, search
+from logsink.query.request.interpret import to_filter
 from logsink.query.request.severities import FACILITIES
-from logsink.query.request.terms import GLOBS, Wanted
+from logsink.query.request.terms import GLOB_COLUMNS, SearchTerms
 from logsink.store.memory import MemoryStore
 from tests.property.test_parse import FRAME
 from tests.support.examples import examples
@@ -87,10 +88,10 @@ def as_rows(tables: Sequence[pa.Table]) -> list[Row]:
 
 @st.composite
 def questions(draw: st.DrawFn, rows: Sequence[Row]) -> dict[str, Any]:
-    """What somebody asks who has one of the rows in mind, as ``Wanted`` takes it."""
+    """What somebody asks who has one of the rows in mind, as ``SearchTerms`` takes it."""
     row = draw(st.sampled_from(rows))
     asked: dict[str, Any] = {}
-    for column in draw(st.lists(st.sampled_from(GLOBS), max_size=3, unique=True)):
+    for column in draw(st.lists(st.sampled_from(GLOB_COLUMNS), max_size=3, unique=True)):
         if row[column]:
             asked[column] = (draw(globs(row[column])),)
     message = row["message"]
@@ -122,7 +123,7 @@ def globs(draw: st.DrawFn, value: str) -> str:
 
 def meets(row: Row, asked: dict[str, Any]) -> bool:
     """Whether the row is wanted."""
-    for column in GLOBS:
+    for column in GLOB_COLUMNS:
         for glob in asked.get(column, ()):
             matched = row[column] is not None and fnmatch.fnmatchcase(row[column], glob.removeprefix("!"))
             if matched is glob.startswith("!"):
@@ -148,7 +149,7 @@ def test_journal_and_table_answer_alike(data: st.DataObject) -> None:
     asked = data.draw(questions(rows))
     archived = data.draw(st.integers(0, len(some)))
     limit = data.draw(st.none() | st.integers(1, 5))
-    query = Query(Wanted(**asked).filter(RECEIVED, dt.UTC), tuple(FILE_SCHEMA.names), limit)
+    query = Query(to_filter(SearchTerms(**asked), RECEIVED, dt.UTC), tuple(FILE_SCHEMA.names), limit)
 
     async def run() -> list[Row]:
         store = MemoryStore()
