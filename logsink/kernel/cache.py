@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from logsink.platform.caches import user_caches
+
 _FORMAT = 3
 """Changes with the layout of the files; those of another one are not read."""
 
@@ -51,12 +53,9 @@ class Files(NamedTuple):
 
 def files(source: str, name: str) -> Files:
     """Return the files of the kernel ``name`` in the module at ``source``: beside the module, or in the user's cache."""
-    directories = (
-        os.path.join(os.path.dirname(source), "__pycache__"),
-        os.path.expandvars("$XDG_CACHE_HOME/logsink/kernels"),
-        os.path.expanduser("~/.cache/logsink/kernels"),
-    )
-    usable = tuple(filter(os.path.isabs, directories))  # relative: no source file, no such variable, or no home
+    beside = os.path.join(os.path.dirname(source), "__pycache__")
+    directories = (beside, *(os.path.join(cache, "logsink", "kernels") for cache in user_caches()))
+    usable = tuple(filter(os.path.isabs, directories))  # relative: there is no source file
     return Files(usable, f"{name}.{sys.implementation.cache_tag}-{_FORMAT}")
 
 
