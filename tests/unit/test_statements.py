@@ -20,11 +20,7 @@ ENVIRONMENT = {"os.environ", "os.environb", "os.getenv", "os.putenv", "os.path.e
 ALLOWED = {
     ("warm.py", "sys.exit"),  # a program of its own: python -m logsink.warm
     ("receiver/workers.py", "os._exit"),  # of a worker's process, which the process of the command line has forked
-    (
-        "kernel/cache.py",
-        "os.path.expandvars",
-    ),  # the user's cache directory, needed when a module of kernels is imported
-    ("kernel/cache.py", "os.path.expanduser"),
+    ("platform/caches.py", "os.path.expanduser"),  # the user's cache, which a library finds without a command line
 }
 """Exceptions, each with its reason."""
 
