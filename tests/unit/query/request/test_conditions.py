@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from logsink.errors import ArgumentError
-from logsink.query.request.conditions import Between, Flagged, Holds, Not, OneOf, OneOfNumbers, Parameter
+from logsink.query.request.conditions import (
+    Between,
+    ExactlyOneOf,
+    Flagged,
+    Holds,
+    InSpans,
+    Not,
+    OneOf,
+    OneOfNumbers,
+    Parameter,
+)
 from logsink.query.request.filters import UNKNOWN, Bounds, Condition, Verdict
-from logsink.query.request.severities import parse_facility
 from tests.unit.query.request.test_filters import matching
 
 DATA = [
@@ -102,12 +112,37 @@ def test_flagged() -> None:
     assert condition.verdict(Bounds(0, 4, 0)) is Verdict.SOME
 
 
-@pytest.mark.parametrize(("text", "code"), [("kern", 0), ("LOCAL7", 23), ("3", 3), ("auth", 4), ("security", 4)])
-def test_facilities(text: str, code: int) -> None:
-    assert parse_facility(text) == code
+def test_in_spans() -> None:
+    near = InSpans.of("time", np.array([30, 1, 5, 4]), np.array([40, 5, 6, 4]))
+    assert (near.lows.tolist(), near.highs.tolist()) == ([1, 30], [6, 40])
+    assert near.mask(pa.array([0, 1, 6, 7, 30, 40, 41, None])).tolist() == [
+        False,
+        True,
+        True,
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
+    verdicts = {
+        (0, 0): Verdict.NONE,
+        (7, 29): Verdict.NONE,
+        (41, 99): Verdict.NONE,
+        (2, 6): Verdict.ALL,
+        (6, 7): Verdict.SOME,
+    }
+    for (low, high), verdict in verdicts.items():
+        assert near.verdict(Bounds(low, high, 0)) is verdict
+    assert near.verdict(Bounds()) is Verdict.SOME
 
 
-@pytest.mark.parametrize("text", ["24", "", "nginx"])
-def test_what_is_no_facility(text: str) -> None:
-    with pytest.raises(ArgumentError, match="as a facility"):
-        parse_facility(text)
+def test_exactly_one_of() -> None:
+    among = ExactlyOneOf("host", ("a", "c*", None))
+    assert among.mask(pa.array(["a", "b", "c*", "cd", None])).tolist() == [True, False, True, False, True]
+    assert among.mask(pa.array(["a", "b", None]).dictionary_encode()).tolist() == [True, False, True]
+    assert among.verdict(Bounds("d", "e", 0)) is Verdict.NONE
+    assert among.verdict(Bounds("d", "e", 1)) is Verdict.SOME
+    assert among.verdict(Bounds("b", "d", 0)) is Verdict.SOME
+    assert among.needles() == ()
+    assert ExactlyOneOf("host", ("a",)).needles() == OneOf("host", ("a",)).needles()

@@ -10,7 +10,6 @@ from logsink.errors import ArgumentError
 from logsink.query.columns import as_array
 from logsink.query.request.conditions import Between, ExactlyOneOf, Holds, OneOf
 from logsink.query.request.filters import UNKNOWN, Bounds, Condition, Filter, Verdict
-from logsink.query.request.severities import parse_priority
 
 
 def matching(condition: Condition, values: list[str | None]) -> list[str | None]:
@@ -155,34 +154,6 @@ def test_ranges_are_half_open_and_never_match_null() -> None:
     assert Between("severity", None, 10).mask(values.slice(1)).tolist() == [False, False, False, False]
     instants = pa.array([9, 10, 19, 20]).cast(pa.timestamp("us", tz="UTC"))
     assert Between("time", 10, 20).mask(instants).tolist() == [False, True, True, False]
-
-
-@pytest.mark.parametrize(
-    ("text", "levels"),
-    [
-        ("err", (0, 3)),
-        ("error", (0, 3)),
-        ("ERR", (0, 3)),
-        ("warn", (0, 4)),
-        ("warning", (0, 4)),
-        ("emerg", (0, 0)),
-        ("7", (0, 7)),
-        ("0", (0, 0)),
-        ("err..err", (3, 3)),
-        ("crit..notice", (2, 5)),
-        ("notice..crit", (2, 5)),
-        ("3..info", (3, 6)),
-    ],
-)
-def test_priorities(text: str, levels: tuple[int, int]) -> None:
-    assert parse_priority(text) == levels
-
-
-@pytest.mark.parametrize("text", ["", "8", "-1", "fatal", "err..", "..err", "err..crit..info", "err.crit", "07"])
-def test_anything_else_is_no_priority(text: str) -> None:
-    with pytest.raises(ArgumentError, match="priority") as caught:
-        parse_priority(text)
-    assert "warning" in caught.value.hint
 
 
 def test_a_filter_drops_what_bounds_settle_and_says_when_nothing_can_be_found() -> None:

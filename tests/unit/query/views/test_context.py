@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import aclosing
 
-import numpy as np
-import pyarrow as pa
 import pytest
 
 from logsink.errors import ArgumentError, Unavailable
 from logsink.journal.segment import SegmentName
-from logsink.query import Filter, Holds, OneOf, Query, Report, Tuning, search
+from logsink.query import Filter, Holds, Query, Report, Tuning, search
 from logsink.query.read import tail
-from logsink.query.request.conditions import ExactlyOneOf, InSpans
-from logsink.query.request.filters import Bounds, Verdict
 from logsink.query.views.context import with_context
 from logsink.query.views.rules import Neighbours, Record, Rule
 from logsink.store.base import Store
@@ -130,39 +126,3 @@ async def test_lines_of_a_record_are_of_one_process() -> None:
     assert await found(store, Record()) == ["head", "\tat x", "Caused by: boom"]
     with pytest.raises(ArgumentError, match="cannot use regular expression"):
         Record("(")
-
-
-def test_near() -> None:
-    near = InSpans.of("time", np.array([30, 1, 5, 4]), np.array([40, 5, 6, 4]))
-    assert (near.lows.tolist(), near.highs.tolist()) == ([1, 30], [6, 40])
-    assert near.mask(pa.array([0, 1, 6, 7, 30, 40, 41, None])).tolist() == [
-        False,
-        True,
-        True,
-        False,
-        True,
-        True,
-        False,
-        False,
-    ]
-    verdicts = {
-        (0, 0): Verdict.NONE,
-        (7, 29): Verdict.NONE,
-        (41, 99): Verdict.NONE,
-        (2, 6): Verdict.ALL,
-        (6, 7): Verdict.SOME,
-    }
-    for (low, high), verdict in verdicts.items():
-        assert near.verdict(Bounds(low, high, 0)) is verdict
-    assert near.verdict(Bounds()) is Verdict.SOME
-
-
-def test_among() -> None:
-    among = ExactlyOneOf("host", ("a", "c*", None))
-    assert among.mask(pa.array(["a", "b", "c*", "cd", None])).tolist() == [True, False, True, False, True]
-    assert among.mask(pa.array(["a", "b", None]).dictionary_encode()).tolist() == [True, False, True]
-    assert among.verdict(Bounds("d", "e", 0)) is Verdict.NONE
-    assert among.verdict(Bounds("d", "e", 1)) is Verdict.SOME
-    assert among.verdict(Bounds("b", "d", 0)) is Verdict.SOME
-    assert among.needles() == ()
-    assert ExactlyOneOf("host", ("a",)).needles() == OneOf("host", ("a",)).needles()
