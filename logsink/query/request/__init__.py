@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         OneOf,
         OneOfNumbers,
         Parameter,
+        instant_text,
     )
     from logsink.query.request.filters import EVERYTHING, UNKNOWN, Bounds, Condition, Filter, Needles, Verdict
     from logsink.query.request.interpret import to_filter
@@ -59,6 +60,7 @@ __getattr__ = lazy.exports(
             "OneOf",
             "OneOfNumbers",
             "Parameter",
+            "instant_text",
         ),
         "filters": (
             "EVERYTHING",
@@ -124,6 +126,7 @@ __all__ = [
     "SearchTerms",
     "Verdict",
     "add_member_columns",
+    "instant_text",
     "is_member",
     "number_first",
     "parse_facility",

@@ -14,8 +14,7 @@ import pyarrow as pa
 
 from logsink.errors import ArgumentError, ConfigError, LogsinkError, Moved, Unavailable
 from logsink.parse import FILE_SCHEMA
-from logsink.query.request.filters import Filter
-from logsink.query.request.query import Query
+from logsink.query.request import Filter, Query
 from logsink.query.sql import where
 
 if TYPE_CHECKING:

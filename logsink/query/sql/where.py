@@ -23,8 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from logsink.query.request.conditions import Between, ExactlyOneOf
-from logsink.query.request.filters import Condition
+from logsink.query.request import Between, Condition, ExactlyOneOf
 
 Tree = Any
 """A part of DuckDB's tree: dicts, lists and scalars."""

@@ -14,9 +14,7 @@ import pyarrow as pa
 from logsink.query.columns import Int64, Mask, as_array, as_integers, plain, reversed_rows
 from logsink.query.order import ROW_KEY
 from logsink.query.read import Answer, Plan, Report, Search, Tuning, search
-from logsink.query.request.conditions import Between, InSpans, instant_text
-from logsink.query.request.filters import Filter
-from logsink.query.request.query import Query
+from logsink.query.request import Between, Filter, InSpans, Query, instant_text
 from logsink.query.views.context import GAP
 from logsink.query.views.streams import Streams
 from logsink.store import Store

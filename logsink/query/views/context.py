@@ -31,9 +31,7 @@ from logsink.errors import Moved, Unavailable
 from logsink.query.columns import Int64, Mask, as_array, as_integers, as_mask, as_rows, one_chunk, plain
 from logsink.query.order import ROW_KEY
 from logsink.query.read import Answer, Plan, Report, Tuning, Unordered, search, unordered
-from logsink.query.request.conditions import ExactlyOneOf, InSpans
-from logsink.query.request.filters import Condition, Filter
-from logsink.query.request.query import Query
+from logsink.query.request import Condition, ExactlyOneOf, Filter, InSpans, Query
 from logsink.query.views.rules import UNLIMITED, Candidates, Rule, concatenate
 from logsink.query.views.streams import Streams
 from logsink.store import Store

@@ -27,9 +27,7 @@ from logsink.journal import Segment, StoredSegment, list_segments, read_segment
 from logsink.parse import Frames
 from logsink.query.columns import as_array, as_integers
 from logsink.query.read import Plan, Report, parse_segments, prefetched, search, sift
-from logsink.query.request.conditions import Between, OneOf
-from logsink.query.request.filters import Filter
-from logsink.query.request.query import Query
+from logsink.query.request import Between, Filter, OneOf, Query
 from logsink.query.views.cursor import Cursor, receiver_of
 from logsink.store import CountingStore, Store
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from logsink.query.columns import Int64, Mask, as_array, joined, one_chunk
-from logsink.query.request.conditions import Holds
+from logsink.query.request import Holds
 
 CONTINUES: Final = r"^(\s|Caused by: |Suppressed: |\.\.\. [0-9]+ more|Traceback \(most recent call last\):|[}\])])"
 """RE2 expression that matches lines that continue the record before them, unless the asker gives another one."""

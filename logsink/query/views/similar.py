@@ -13,9 +13,7 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 
 from logsink.query.read import Plan, Report, file_bounds, fold
-from logsink.query.request.conditions import Between, Holds, OneOf
-from logsink.query.request.filters import Filter
-from logsink.query.request.query import Query
+from logsink.query.request import Between, Filter, Holds, OneOf, Query
 from logsink.query.views.summary import COUNT, Counts
 from logsink.store import Store
 

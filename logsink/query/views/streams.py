@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logsink.query.columns import Int64, as_array, one_chunk
-from logsink.query.request.conditions import ExactlyOneOf
-from logsink.query.request.filters import Condition
+from logsink.query.request import Condition, ExactlyOneOf
 
 _OTHER = -1
 """The number of a row that is of no known stream."""

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from logsink.query.columns import Int64, as_array, as_integers, decoded, one_chunk
 from logsink.query.output import local
-from logsink.query.request.members import add_member_columns, source_columns
+from logsink.query.request import add_member_columns, source_columns
 from logsink.query.views.patterns import to_patterns
 
 COUNT = "count"

@@ -25,7 +25,7 @@ def table(*instants: tuple[int | None, int | None], hosts: list[str | None] | No
 def test_only_times_far_after_now_and_receipt_count() -> None:
     future = FutureRows()
     future.count(
-        rows((NOW + 3 * SKEW, NOW), (NOW + 3 * SKEW, None), (NOW - 3 * SKEW, NOW), (NOW - 3 * SKEW, 0), (None, NOW))
+        table((NOW + 3 * SKEW, NOW), (NOW + 3 * SKEW, None), (NOW - 3 * SKEW, NOW), (NOW - 3 * SKEW, 0), (None, NOW))
     )
     future.count(table((NOW + 3 * SKEW, NOW + 3 * SKEW)))
     assert (future.rows, future.hosts) == (1, [])
@@ -33,7 +33,7 @@ def test_only_times_far_after_now_and_receipt_count() -> None:
 
 async def test_rows_of_an_answer_are_counted_on_their_way() -> None:
     store = MemoryStore()
-    await archive(store, [[row(0), row(NOW - START + 3 * SKEW)]])
+    await archive(store, [[row(0), row(NOW - START + 3 * SKEW, received=START)]])
     future = FutureRows()
     answer = search(store, Query(columns=("time", "received")))
     assert sum([table.num_rows async for table in future.count_in(answer)]) == 2
