@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from logsink.query.order.merge import MEMORY
+from logsink.query.order import MEMORY
 
 
 class Tuning(NamedTuple):
