@@ -5,6 +5,7 @@ A part stands between ``<!-- NAME -->`` and ``<!-- end -->``; NAME is a key of `
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -139,6 +140,31 @@ def columns() -> Iterator[str]:
         yield f"| `{field.name}` | {kind}{'' if field.nullable else ', not null'} | {_COLUMNS[field.name]} |"
 
 
+def modules() -> Iterator[str]:
+    """Every room and module of the package, with the first sentence of its docstring."""
+    yield "```text"
+    yield "logsink/"
+    yield from _room(Path(logsink.flags.__file__).parent, 1)
+    yield "```"
+
+
+def _room(room: Path, depth: int) -> Iterator[str]:
+    """The rooms inside ``room``, then its modules."""
+    inner = sorted(path for path in room.iterdir() if (path / "__init__.py").exists())
+    files = sorted(path for path in room.glob("*.py") if not path.name.startswith("__"))
+    for path in (*inner, *files):
+        name = "  " * depth + path.name + ("/" if path.is_dir() else "")
+        yield f"{name:24} {_first_sentence(path / '__init__.py' if path.is_dir() else path)}"
+        if path.is_dir():
+            yield from _room(path, depth + 1)
+
+
+def _first_sentence(module: Path) -> str:
+    text = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
+    paragraph = " ".join(text.partition("\n\n")[0].split())
+    return re.split(r"(?<=\.) (?=[A-Z`])", paragraph)[0].removesuffix("::")
+
+
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "settings": settings,
     "commands": commands,
@@ -146,6 +172,7 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "events": events,
     "flags": flags,
     "columns": columns,
+    "modules": modules,
 }
 
 

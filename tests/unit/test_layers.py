@@ -33,6 +33,10 @@ def test_imports_go_one_way(root: Path) -> None:
         ("journal/reader.py", "import socket"),
         ("config.py", "import click"),
         ("library.py", "import logsink.store.disk"),
+        ("library.py", "import logsink.query.read.scan"),
+        ("query/views/follow.py", "import logsink.query.read.scan"),
+        ("receiver/receiver.py", "import logsink.net.stream"),
+        ("warm.py", "import logsink.cli.main"),
     ],
 )
 def test_a_wrong_import_is_noticed(root: Path, tmp_path: Path, file: str, line: str) -> None:
