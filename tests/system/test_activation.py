@@ -75,7 +75,7 @@ def test_what_comes_before_and_between_receivers_is_received(socks: dict[str, so
 @pytest.mark.parametrize(
     ("names", "settings", "problem"),
     [
-        ({"tcp": "tcp"}, {"workers": "2"}, "cannot share the sockets of LISTEN_FDS among workers"),
+        ({"tcp": "tcp"}, {"workers": "2"}, "cannot share the sockets of LISTEN_FDS among 2 workers"),
         ({"logsink.socket": "tcp"}, {}, "its socket is named 'logsink.socket'"),
         ({"udp": "tcp"}, {}, "that is another kind of socket"),
     ],
