@@ -15,7 +15,7 @@ VARIABLE = "_LOGSINK_COMPLETE"
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the script with which SHELL completes verbs, options and values.
+    """Print a script that makes a shell complete verbs, options and values.
 
     \b
     Examples:

@@ -116,7 +116,7 @@ class Memory:
 
 
 def _pages(size: int) -> mmap.mmap:
-    """Return memory in the smallest pages: of the large ones that numpy asks for, a small fill touches three, 2 MiB each."""
+    """Return memory in small pages: with numpy's huge pages a small fill would touch three of 2 MiB each."""
     pages = mmap.mmap(-1, size)
     if hasattr(mmap, "MADV_NOHUGEPAGE"):
         pages.madvise(mmap.MADV_NOHUGEPAGE)

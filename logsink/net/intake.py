@@ -26,7 +26,7 @@ READ = 256 * 1024
 """Bytes of one read at most: enough that a read of a busy connection costs little beside its frames."""
 
 LULL = 0.02
-"""Seconds after which a connection is read again whose reads came closer together than that, so that more comes in one read.
+"""Seconds to wait before the next read of a connection whose reads follow each other fast, so that one read gets more.
 
 It is ``ack_delay`` at most. Where a segment is sent within twice that time, the read comes just before, so that nothing
 misses it.

@@ -85,7 +85,7 @@ class RelpConnection(StreamConnection):
         self._history = History()
         self._written: deque[_Written] = deque()
         self._reached: int | None = None
-        """Acknowledgements that were written, where the end of the stream allowed to find out."""
+        """Frames whose acknowledgement was written, asked at the stream's end; None before."""
         self._socket: socket.socket | None = None
         """The transport's own socket, to be asked and not closed: a new session asks all others of its sender."""
 

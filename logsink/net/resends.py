@@ -1,4 +1,4 @@
-"""Decides whether the first frames of a RELP session are those of a broken session, sent again.
+"""Holds back a RELP session's first frames until it is known whether they are resends, and flags doubtful ones.
 
 ::
 

@@ -176,7 +176,7 @@ class StreamConnection(asyncio.BufferedProtocol):
             return
         self._opening.receive(data)
         if self.transport and self._holds:
-            self._hold(self.transport, True)  # a loop may read once although it was paused before it began to
+            self._hold(self.transport, True)  # a loop may deliver one read after pause_reading
         else:
             self._advance()
         if self._raw and self._opening.stage is Stage.HANDSHAKE:
@@ -238,7 +238,7 @@ class StreamConnection(asyncio.BufferedProtocol):
     def drain(self) -> None:
         """Tell the peer that nothing more is wanted, and go on reading until it ends; before a session begins, close."""
         if self._raw is None:
-            return  # it was accepted and is not made yet: it begins with this
+            return  # not connected yet: it drains when its session begins
         if self.transport is None:
             self.abort()
         elif not self.transport.is_closing() and not self._parted:
@@ -266,7 +266,7 @@ class StreamConnection(asyncio.BufferedProtocol):
             self.abort()
 
     def settle(self) -> None:
-        """Have the first bytes of the session decided about, if they are not yet: no more of them can be kept."""
+        """Decide what the session's first bytes are, if that is open: no more of them can be kept."""
         self._opening.settle()
         self._advance()
 
@@ -442,5 +442,5 @@ class StreamConnection(asyncio.BufferedProtocol):
             self.ended()
         if self._lost:
             self.intake.windows.grow(self.origin.sender, -self._window)
-            self._window, self._inflater = 0, None  # who may resume this connection later keeps nothing alive
+            self._window, self._inflater = 0, None  # a late resume() may still refer to self: free these
             self.intake.leave(self)

@@ -30,16 +30,16 @@ RECEIVE_BUFFER = 8 << 20
 """Bytes asked of the kernel for datagrams that are not read yet; without privileges net.core.rmem_max is the limit."""
 
 LULL = 0.002
-"""Seconds for which a socket is not read whose reads come closer together than that, so that more come in one."""
+"""Seconds to wait before the next read of a busy socket, so that one read gets more datagrams."""
 
 LULL_BUFFER = 4 << 20
-"""Bytes that the kernel must have room for to do so: a million datagrams a second, each of which it counts as 800 bytes."""
+"""Least socket buffer for such a wait, at a million datagrams a second, which the kernel counts as 800 bytes each."""
 
 _LEAST = 512
 """Bytes of the kernel's buffer that a datagram takes at least, however short it is."""
 
 SETTLE = 1 / 32
-"""Share of ``memory_limit`` that all senders together may hold before each is charged with what it holds of that."""
+"""Share of ``memory_limit`` up to which memory in use is not yet charged to the senders that use it."""
 
 
 Codes = npt.NDArray[np.int32]
@@ -81,7 +81,7 @@ class UdpListener:
         self._loop.remove_reader(self.socket.fileno())
         if self._resume is not None:
             self._resume.cancel()
-        for _ in range(RECEIVE_BUFFER // _LEAST // MOST):  # and no longer, should somebody go on sending
+        for _ in range(RECEIVE_BUFFER // _LEAST // MOST):  # bounded, in case somebody keeps sending
             if self._receive() < MOST:
                 break
         self.socket.close()

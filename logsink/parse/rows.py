@@ -265,7 +265,7 @@ def parse(frames: Frames, settings: Settings, receiver: str, *, workspace: Works
 
 
 def _translated(column: Int32s, renumbered: Int32s | None) -> Int32s:
-    """Return ``renumbered[column]``, and ABSENT where the column is that."""
+    """Return ``renumbered[column]``, and ABSENT where ABSENT is given."""
     return column if renumbered is None else np.append(renumbered, np.int32(ABSENT))[column]
 
 

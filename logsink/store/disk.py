@@ -89,7 +89,7 @@ class Disk:
                 try:
                     directory = self._directory(folder)
                     placed = self._place(directory, name, body, replace)
-                    replace = replace or placed  # once it has won the name, another try may replace it
+                    replace = replace or placed  # placed by this call: a retry may replace it
                     self._settle(directory)
                     return placed
                 except OSError as error:

@@ -48,7 +48,7 @@ _ZLIB_MEMORY: Final = 48 << 10
 """Bytes of memory that a zlib stream takes: its window of 32 KiB and tables."""
 
 _TELLING: Final = 16
-"""First bytes that tell text from a zlib stream, as some of the stream's are not printable; a text may begin with ``x^``."""
+"""Bytes that tell a zlib stream (some are not printable) from a text that begins like one (``x^``)."""
 _PRINTABLE: Final = re.compile(rb"[\t\n\r -~]*")
 
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -84,7 +84,7 @@ class _Decoder(Protocol):
 
 
 class _Zlib:
-    """Reads a zlib stream; one that breaks again, byte by byte: the library does not give what it held up to there."""
+    """Reads a zlib stream. After an error it reads again, byte by byte, to get what precedes the broken byte."""
 
     memory = _ZLIB_MEMORY
 

@@ -1,4 +1,4 @@
-"""Decides which frames of a new RELP session are those of a broken one, sent again.
+"""Compares the first frames of a RELP session with those of a broken one: which of them are sent again?
 
 A RELP client keeps each frame until it is acknowledged. After a broken session it opens a new one and sends again, in order
 and before anything else, all that it keeps. With the digests of what was taken in the broken session, in order::

@@ -69,7 +69,7 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--framing",
             type=click.Choice(("lf", "octet")),
             default="lf",
-            help="With -o raw, syslog: LF after each message, or length before.",
+            help="With -o raw, syslog: end messages with LF, or prefix lengths.",
         ),
         click.option(
             "--spreadsheet",

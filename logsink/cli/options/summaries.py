@@ -88,7 +88,7 @@ def summary_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--patterns",
             is_flag=True,
-            help="Count messages alike but for numbers, ids, addresses, at most -n (default 40).",
+            help="Count by pattern (numbers, ids and addresses become *): top -n (default 40).",
         ),
     ]
     for option in reversed(options):

@@ -47,7 +47,7 @@ def term_options(function: Callable[..., Any]) -> Callable[..., Any]:
             *("-p", "--priority"),
             metavar="LEVEL",
             shell_complete=completion.severities,
-            help="Severity is LEVEL or more urgent (err, 3), or in err..notice.",
+            help="Severity LEVEL or more urgent (err, 3), or range err..notice.",
         ),
         click.option(
             "--facility",

@@ -35,7 +35,7 @@ every message matches. Prints the newest 1000 matches, oldest first, unless -n s
   logsink query -S 1d -p err --patterns -n 20    the most frequent kinds of errors since yesterday
   logsink query -S today --hist 1h --by severity the number of messages in each hour, by severity
 
-Options that take a GLOB or a NAME may be repeated: a row must match one of them. Of --sd, --flag and --json, it must match all.
+Options that take a GLOB or a NAME may be repeated: a row must match one of them. All of --sd, --flag and --json must match.
 A glob has * ? [a-z], and ! before it excludes what matches.
 
 Times: 15m, 1h30m or '2 days ago', now, today, 'yesterday 3:10', 2026-11-28, '2026-11-28 03:10', 3:10, 'Nov 28 14:58', as
@@ -72,7 +72,7 @@ Exit code 0: something was found; 1: nothing; 2: an error, or something is unrea
     "--cursor-file",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Begin after the cursor in FILE, and keep the new cursor there.",
+    help="Continue after the cursor in FILE, and save the new one in it.",
 )
 @click.option("--show-cursor", is_flag=True, help="Print the cursor on stderr at the end.")
 @output_options

@@ -107,7 +107,7 @@ async def _print_while_searching(
         if not _into_a_file():
             await end_bar()
         under_way.append(asyncio.wrap_future(printer.add(rows)))
-        under_way[-1].add_done_callback(lambda done: done.cancelled() or done.exception())  # an error is raised once
+        under_way[-1].add_done_callback(lambda done: done.cancelled() or done.exception())  # no "never retrieved"
         if len(under_way) > printer.ahead:
             await under_way.popleft()
     for written in under_way:
@@ -144,7 +144,7 @@ async def _print_new(follower: Follower, printer: Printer, *, check_archive: boo
 
 
 def _into_a_file() -> bool:
-    """Return whether standard output is a file. A program that reads a pipe may write to the terminal of the bar."""
+    """Return whether standard output is a file. A pipe's reader may write to the terminal that shows the bar."""
     try:
         return stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
     except (OSError, ValueError):

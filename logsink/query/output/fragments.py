@@ -36,7 +36,7 @@ def wrapped(
     *,
     spaced: pa.Array | None = None,
 ) -> pa.Array:
-    """Return ``before + escape(value) + after`` for each value, null for null; another space before it where ``spaced``."""
+    """Return ``before + escape(value) + after`` for each value, null for null; with a space before it where ``spaced``."""
     if pa.types.is_dictionary(column.type):
         if len(column.dictionary) > len(column):
             column = column.dictionary_decode().dictionary_encode()

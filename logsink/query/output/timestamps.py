@@ -22,7 +22,7 @@ _QUARTER = 900 * _SECOND
 """Microseconds of a quarter of an hour: since 1970 zones have changed their offsets at the beginning of one only."""
 
 _DENSE = 4096
-"""Span of values up to which all values between the least and the greatest are looked up, instead of those that occur."""
+"""Values that span less than this are taken to be all integers of the span, not only those that occur."""
 
 _FIELD = re.compile(r"\{(date|clock|milli|micro)\}")
 

@@ -1,4 +1,4 @@
-"""Literal texts of a regular expression: a value without one of them holds no match, which is cheaper to find out."""
+"""Literal texts of a regular expression: every match contains them, and searching for them is cheaper."""
 
 from __future__ import annotations
 

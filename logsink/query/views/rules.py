@@ -79,10 +79,10 @@ class Rule(Protocol):
         """How many rows are shown for a match; a guess where nothing limits them."""
 
     def keep(self, candidates: Candidates) -> Mask:
-        """Return which candidates may be chosen, or tell whether chosen ones follow one another; others are dropped."""
+        """Return which candidates ``choose`` can need: to choose them, or to see gaps. Others are dropped."""
 
     def choose(self, candidates: Candidates) -> Mask:
-        """Return which candidates belong to a match; matches do."""
+        """Return which candidates to show, matches included."""
 
     def incomplete(self, candidates: Candidates, window: int) -> tuple[Int64, Int64]:
         """Return the matches that need more rows before them than ``window`` holds, and those that need more after them.
