@@ -181,7 +181,7 @@ class Opening:
             self._data += data
 
     def end(self) -> None:
-        """Nothing more can be read."""
+        """Report that nothing more can be read."""
         self._ended = self._settled = True
 
     def settle(self) -> None:
@@ -207,7 +207,7 @@ class Opening:
         self._move(Event.SECURED, StartSession())
 
     def abandoned(self) -> None:
-        """There is no TLS handshake, through no fault of the client: it has gone, or the connection was aborted."""
+        """Report that TLS did not start, through no fault of the client: it has gone, or the connection was aborted."""
         self._move(Event.ABANDONED, None)
 
     def reject(self, why: Rejection) -> None:
