@@ -35,7 +35,7 @@ every message matches. Prints the newest 1000 matches, oldest first, unless -n s
   logsink query -S 1d -p err --patterns -n 20    the most frequent kinds of errors since yesterday
   logsink query -S today --hist 1h --by severity the number of messages in each hour, by severity
 
-Options that take a GLOB or a NAME may be repeated: a row must match one of them. All of --sd, --flag and --json must match.
+Options that take a GLOB or a NAME may be repeated: a row must match one of them. It must match every --sd, --flag and --json.
 A glob has * ? [a-z], and ! before it excludes what matches.
 
 Times: 15m, 1h30m or '2 days ago', now, today, 'yesterday 3:10', 2026-11-28, '2026-11-28 03:10', 3:10, 'Nov 28 14:58', as
