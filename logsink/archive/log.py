@@ -71,7 +71,7 @@ class Add(NamedTuple):
             "modificationTime": now,
             "dataChange": self.data_change,
             "stats": self.file.statistics,
-        }
+        } | _tags(self.file)
 
 
 class Remove(NamedTuple):
@@ -88,7 +88,7 @@ class Remove(NamedTuple):
             "extendedFileMetadata": True,
             "partitionValues": {"date": self.file.date.isoformat()},
             "size": self.file.size,
-        }
+        } | _tags(self.file)
 
 
 class Txn(NamedTuple):
@@ -263,6 +263,10 @@ def _version_0(url: str, now: int) -> bytes:
     return _lines(
         [{"commitInfo": info}, {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}, {"metaData": metadata}]
     )
+
+
+def _tags(file: DataFile) -> Json:
+    return {"tags": dict(file.tags)} if file.tags else {}
 
 
 def _lines(actions: Sequence[Json]) -> bytes:

@@ -107,6 +107,8 @@ class DataFile:
     size: int
     statistics: str
     """The log's JSON, parsed by ``stats`` when somebody asks."""
+    tags: tuple[tuple[str, str], ...] = ()
+    """What the file's ``add`` says to prove it, sorted by name (docs/storage.md); empty for files of older versions."""
 
     @property
     def key(self) -> str:
@@ -322,7 +324,7 @@ class _Fold:
             for action in actions:
                 if (add := action.get("add")) is not None:
                     path, day = add["path"], add["partitionValues"].get("date")
-                    self._add(path, add["size"], day, add.get("stats") or "{}")
+                    self._add(path, add["size"], day, add.get("stats") or "{}", add.get("tags") or {})
                 elif (remove := action.get("remove")) is not None:
                     self._remove(remove["path"], remove.get("deletionTimestamp") or 0)
                 elif (txn := action.get("txn")) is not None:
@@ -337,8 +339,8 @@ class _Fold:
         try:
             table = pq.ParquetFile(pa.BufferReader(body)).read(columns=_CHECKPOINT_COLUMNS).combine_chunks()
             add, remove, txn = (_struct(table, name) for name in ("add", "remove", "txn"))
-            for path, size, day, statistics in _adds(add):
-                self._add(path, size, day, statistics or "{}")
+            for path, size, day, statistics, tags in _adds(add):
+                self._add(path, size, day, statistics or "{}", dict(tags or ()))
             for row in remove.to_pylist():
                 self._remove(row["path"], row.get("deletionTimestamp") or 0)
             for row in txn.to_pylist():
@@ -351,7 +353,7 @@ class _Fold:
         except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
             raise _Damaged(f"cannot read a checkpoint of the table's log: {error}") from error
 
-    def _add(self, path: str, size: int, day: str | None, statistics: str) -> None:
+    def _add(self, path: str, size: int, day: str | None, statistics: str, tags: Mapping[str, str]) -> None:
         decoded = unquote(path)
         if "://" in decoded or decoded.startswith("/"):
             raise FormatError(f"cannot read the table: data file {decoded} is outside of it")
@@ -359,7 +361,7 @@ class _Fold:
             date = datetime.date.fromisoformat(day or "")
         except ValueError:
             raise FormatError(f"cannot read the table: data file {decoded} has no date, but {day!r}") from None
-        self._files[decoded] = DataFile(decoded, date, size, statistics)
+        self._files[decoded] = DataFile(decoded, date, size, statistics, tuple(sorted(tags.items())))
         self._tombstones.pop(decoded, None)
 
     def _move(self, txn: Json) -> None:
@@ -377,6 +379,7 @@ _CHECKPOINT_COLUMNS = [
     "add.partitionValues",
     "add.size",
     "add.stats",
+    "add.tags",
     "remove.path",
     "remove.deletionTimestamp",
     "txn.appId",
@@ -387,13 +390,15 @@ _CHECKPOINT_COLUMNS = [
 ]
 
 
-def _adds(add: pa.StructArray) -> Iterator[tuple[str, int, str | None, str | None]]:
-    """Yield path, size, date and statistics of each file in a checkpoint."""
+def _adds(add: pa.StructArray) -> Iterator[tuple[str, int, str | None, str | None, Sequence[tuple[str, str]] | None]]:
+    """Yield path, size, date, statistics and tags of each file in a checkpoint."""
     if not len(add):
         return
-    stats = add.field("stats") if add.type.get_field_index("stats") >= 0 else pa.nulls(len(add))
+    stats, tags = (
+        add.field(name) if add.type.get_field_index(name) >= 0 else pa.nulls(len(add)) for name in ("stats", "tags")
+    )
     days = pc.map_lookup(add.field("partitionValues"), pa.scalar("date"), "first")
-    columns = (add.field("path"), add.field("size"), days, stats)
+    columns = (add.field("path"), add.field("size"), days, stats, tags)
     yield from zip(*(column.to_pylist() for column in columns), strict=True)
 
 

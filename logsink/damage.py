@@ -1,0 +1,26 @@
+"""Damage: a stored object that does not prove itself, or that is missing although something refers to it.
+
+Whoever reads an object finds damage, and names it by a ``Damage``; nobody stops because of it. Rows of the object are missing
+from an answer, everything else is shown, and upkeep that deletes stands still (invariants I6, I7, I11).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Damage(NamedTuple):
+    """One damaged or missing object.
+
+    key    its key in the store
+    what   what is wrong with it, to follow the key in a sentence: ``is missing``, ``does not match its checksum``
+    rows   the number of rows that are missing because of it; None where nobody knows
+    """
+
+    key: str
+    what: str
+    rows: int | None = None
+
+    def __str__(self) -> str:
+        rows = "" if self.rows is None else f" ({self.rows:,} row{'' if self.rows == 1 else 's'})"
+        return f"{self.key} {self.what}{rows}"
