@@ -1,8 +1,8 @@
 """Machine code that is loaded and called without numba: 0.07 s for all of parsing, where importing numba takes 0.5 s.
 
 numba compiles a kernel to an object file. This module links that file with llvmlite alone and calls the function in it through
-``ctypes`` by numba's native calling convention. A call costs 10 us, numba's own dispatcher takes 2 us: this way is for
-commands that make few calls.
+``ctypes`` by numba's native calling convention. A call with four arrays costs 11 us, numba's own dispatcher takes
+0.3 us: this way is for commands that make few calls.
 
     int32 function(result *, exception **, arguments...)
     array      memory info *, parent *, items, item size, data *, shape..., strides...      (64 bits each)

@@ -58,7 +58,7 @@ KEPT_ROUNDS = 2
 
 LOOP_ROOMS = (wire, journal)
 """Rooms whose kernels the event loop runs for every read. They are compiled before the first connection is accepted, which also
-makes them the quickest to call (2 us, where machine code loaded without numba takes 28)."""
+makes them the quickest to call (a call with four arrays takes 0.3 us, by machine code loaded without numba 11)."""
 
 REUSED_ALLOCATION = 16 << 20
 """Bytes up to which malloc uses an allocation again. In fresh pages, the 4 MB of an object take 15 ms to be read, not 7."""
