@@ -4,6 +4,7 @@ Segments enter, from the journal or from memory; Parquet data files and commits 
 table are read back. Its upkeep happens here too. Sockets, queries and the command line never enter.
 
 - The table: ``snapshot`` reads a version of it, ``log`` commits the next one, ``file`` has the layout of a data file.
+- Proof: ``proof`` has the checksums by which a data file proves itself, ``lanes`` says which segments' rows it holds.
 - Archiving: ``rounds`` turns segments into one commit; ``archiver`` does so for what this process receives, ``adoption`` for
   what receivers that are gone have left.
 - Upkeep: ``maintenance`` does all of it, by ``compaction`` and ``merge`` (small files become few), ``retention`` (old dates and
@@ -17,7 +18,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from logsink.archive.lanes import Lanes, lanes_of
 from logsink.archive.log import DeltaLog
+from logsink.archive.proof import Proof, ProvedTail, Tail, chunk_span, read_tail, tail_size, tail_tag
 from logsink.archive.snapshot import DataFile, Snapshot
 from logsink.platform.lazy import exports
 
@@ -45,10 +48,19 @@ __all__ = [
     "DeltaLog",
     "Due",
     "Health",
+    "Lanes",
     "Maintained",
     "Maintenance",
     "Preparation",
+    "Proof",
+    "ProvedTail",
     "Retired",
     "Rounds",
     "Snapshot",
+    "Tail",
+    "chunk_span",
+    "lanes_of",
+    "read_tail",
+    "tail_size",
+    "tail_tag",
 ]
