@@ -12,6 +12,7 @@
     ├── OutputError            standard output is closed, full, or cannot be written for another reason
     │   └── ReaderGone         the reader of standard output has ended, as behind ``| head``: no failure
     ├── FormatError            this version cannot read persisted bytes: a segment, a data file, the table's log
+    ├── Damaged                the table's log is damaged: nothing is committed or deleted until it is repaired
     └── Conflict               another writer's commit won; plan again from a fresh snapshot
 
 Messages read "cannot <verb> <object>: <cause>", lower case, no full stop, with the value and the limit in them.
@@ -71,6 +72,10 @@ class ReaderGone(OutputError):
 
 class FormatError(LogsinkError):
     """This version of logsink cannot read persisted bytes."""
+
+
+class Damaged(LogsinkError):
+    """The table's log is damaged: nothing may be committed on it, and nothing deleted because of it, until it is repaired."""
 
 
 class Conflict(LogsinkError):

@@ -36,7 +36,19 @@ from urllib.parse import quote, unquote
 import orjson
 
 from logsink import __version__
-from logsink.archive.snapshot import LOG, ROOT, DataFile, Json, Snapshot, commit_key, load, parse_commit, schema_fields
+from logsink.archive.snapshot import (
+    ACCEPTED,
+    LOG,
+    LOST,
+    ROOT,
+    DataFile,
+    Json,
+    Snapshot,
+    commit_key,
+    load,
+    parse_commit,
+    schema_fields,
+)
 from logsink.errors import Conflict, FormatError, NotFound, Unavailable
 from logsink.parse import STATISTICS_COLUMNS
 from logsink.store import Store
@@ -101,8 +113,27 @@ class Txn(NamedTuple):
         return {"appId": self.app_id, "version": self.version, "lastUpdated": now}
 
 
-Action = Add | Remove | Txn
-_NAMES = {Add: "add", Remove: "remove", Txn: "txn"}
+class Lost(NamedTuple):
+    """The object under ``key`` is lost, and ``rows`` rows with it (0: unknown). Queries name it until it is ``Accepted``."""
+
+    key: str
+    rows: int = 0
+
+    def line(self, now: int) -> Json:
+        return {"appId": LOST + self.key, "version": self.rows, "lastUpdated": now}
+
+
+class Accepted(NamedTuple):
+    """Somebody was told that the object under ``key`` is lost: only ``logsink verify`` names it from here on."""
+
+    key: str
+
+    def line(self, now: int) -> Json:
+        return {"appId": ACCEPTED + self.key, "version": 1, "lastUpdated": now}
+
+
+Action = Add | Remove | Txn | Lost | Accepted
+_NAMES = {Add: "add", Remove: "remove", Txn: "txn", Lost: "txn", Accepted: "txn"}
 
 
 class DeltaLog:
@@ -125,6 +156,8 @@ class DeltaLog:
         self._wall = wall
         self._sleep = sleep
         self._jitter = jitter
+        self.store_id = ""
+        """Id of the store, of its marker, which each commit names; '' until whoever reads the marker says it."""
         self.damaged: dict[int, FormatError] = {}
         """Versions of checkpoints that cannot be read, and why; snapshots are right without them."""
         self._known: Snapshot | None = None

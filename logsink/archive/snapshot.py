@@ -42,6 +42,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from logsink.archive.concurrency import run_concurrently
+from logsink.damage import Damage
 from logsink.errors import FormatError, NotFound
 from logsink.journal import SegmentName
 from logsink.parse import TABLE_SCHEMA
@@ -71,6 +72,9 @@ _TYPES = {
     pa.binary(): "binary",
 }
 _INSTANTS = {column.name for column in TABLE_SCHEMA if pa.types.is_timestamp(column.type)}
+
+LOST, ACCEPTED = "lost:", "accepted:"
+"""Prefixes of an ``appId`` that names no lane, but a lost object: its ``txn`` records the loss, or that it was accepted."""
 
 Json = dict[str, Any]
 
@@ -143,6 +147,14 @@ class Snapshot(NamedTuple):
     tombstones   path -> milliseconds since the epoch when it left the table
     checkpoint   version of the checkpoint it was read from, -1 when it was read from commits alone
     loaded       monotonic seconds at which its listing began: everything committed before is in it
+    head         hash of its last commit, hexadecimal; '' when that commit has none, as those of older versions have not
+    state        digest of its live files and txns, hexadecimal; '' while nobody has computed it
+    store        id of the store, as the newest commit that names one says; '' when none does
+    removed      path -> tags of the files in ``tombstones``, as far as their ``remove`` says them
+    lost         key of a lost object -> its rows, 0 when unknown; for missing segments also
+                 ``journal/<receiver>/<lane>/<first>-<last>``
+    accepted     those keys of ``lost`` that ``logsink repair`` has accepted: nobody is told of them any more
+    damage       what of the log is damaged or missing: the snapshot holds what the rest of the log proves
     """
 
     version: int = -1
@@ -152,6 +164,18 @@ class Snapshot(NamedTuple):
     tombstones: Mapping[str, int] = MappingProxyType({})
     checkpoint: int = -1
     loaded: float = 0.0
+    head: str = ""
+    state: str = ""
+    store: str = ""
+    removed: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType({})
+    lost: Mapping[str, int] = MappingProxyType({})
+    accepted: frozenset[str] = frozenset()
+    damage: tuple[Damage, ...] = ()
+
+    @property
+    def intact(self) -> bool:
+        """Whether the log proves all of this: only then may anything be committed on it, or deleted because of it."""
+        return not self.damage
 
     def covers(self, name: SegmentName) -> bool:
         """Return whether the rows of this segment are in the table (invariant I3)."""
@@ -304,6 +328,9 @@ class _Fold:
         self._txn = dict(base.txn)
         self._moved = dict(base.moved)
         self._tombstones = dict(base.tombstones)
+        self._removed = dict(base.removed)
+        self._lost = dict(base.lost)
+        self._accepted = set(base.accepted)
         self._known = base.version >= 0
         self._protocol: Json | None = None
         self._metadata: Json | None = None
@@ -316,7 +343,18 @@ class _Fold:
             refuse_protocol(self._protocol)
         if self._metadata is not None:
             refuse_metadata(self._metadata)
-        return Snapshot(version, self._files, self._txn, self._moved, self._tombstones, checkpoint, loaded)
+        return Snapshot(
+            version,
+            self._files,
+            self._txn,
+            self._moved,
+            self._tombstones,
+            checkpoint,
+            loaded,
+            removed=self._removed,
+            lost=self._lost,
+            accepted=frozenset(self._accepted),
+        )
 
     def commit(self, actions: Iterable[Json]) -> None:
         """Apply one commit's actions."""
@@ -326,7 +364,7 @@ class _Fold:
                     path, day = add["path"], add["partitionValues"].get("date")
                     self._add(path, add["size"], day, add.get("stats") or "{}", add.get("tags") or {})
                 elif (remove := action.get("remove")) is not None:
-                    self._remove(remove["path"], remove.get("deletionTimestamp") or 0)
+                    self._remove(remove["path"], remove.get("deletionTimestamp") or 0, remove.get("tags") or {})
                 elif (txn := action.get("txn")) is not None:
                     self._move(txn)
                 self._protocol = action.get("protocol") or self._protocol
@@ -342,7 +380,7 @@ class _Fold:
             for path, size, day, statistics, tags in _adds(add):
                 self._add(path, size, day, statistics or "{}", dict(tags or ()))
             for row in remove.to_pylist():
-                self._remove(row["path"], row.get("deletionTimestamp") or 0)
+                self._remove(row["path"], row.get("deletionTimestamp") or 0, dict(row.get("tags") or ()))
             for row in txn.to_pylist():
                 self._move(row)
             for row in _struct(table, "protocol").to_pylist():
@@ -363,15 +401,24 @@ class _Fold:
             raise FormatError(f"cannot read the table: data file {decoded} has no date, but {day!r}") from None
         self._files[decoded] = DataFile(decoded, date, size, statistics, tuple(sorted(tags.items())))
         self._tombstones.pop(decoded, None)
+        self._removed.pop(decoded, None)
 
     def _move(self, txn: Json) -> None:
-        self._txn[txn["appId"]] = txn["version"]
-        self._moved[txn["appId"]] = txn.get("lastUpdated") or 0
+        app_id, version = txn["appId"], txn["version"]
+        if app_id.startswith(LOST):
+            self._lost[app_id.removeprefix(LOST)] = version
+        elif app_id.startswith(ACCEPTED):
+            self._accepted.add(app_id.removeprefix(ACCEPTED))
+        else:
+            self._txn[app_id] = version
+            self._moved[app_id] = txn.get("lastUpdated") or 0
 
-    def _remove(self, path: str, deleted: int) -> None:
+    def _remove(self, path: str, deleted: int, tags: Mapping[str, str]) -> None:
         decoded = unquote(path)
         self._files.pop(decoded, None)
         self._tombstones[decoded] = deleted
+        if tags:
+            self._removed[decoded] = tuple(sorted(tags.items()))
 
 
 _CHECKPOINT_COLUMNS = [
@@ -382,6 +429,7 @@ _CHECKPOINT_COLUMNS = [
     "add.tags",
     "remove.path",
     "remove.deletionTimestamp",
+    "remove.tags",
     "txn.appId",
     "txn.version",
     "txn.lastUpdated",

@@ -8,9 +8,10 @@ import datetime
 import orjson
 import pytest
 
-from logsink.archive.log import Action, Add, Remove, Txn
+from logsink.archive.log import Accepted, Action, Add, Lost, Remove, Txn
 from logsink.archive.snapshot import LOG, DataFile, Snapshot, commit_key
 from logsink.errors import Conflict, Refused, Unavailable
+from logsink.journal import SegmentName
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import Call, Fail, Fate, FaultyStore, Lose, Pass, seeded
@@ -237,3 +238,16 @@ async def test_of_racing_swaps_of_the_same_files_one_wins(seed: int) -> None:
     await asyncio.gather(swap("x"), append(), swap("y"), swap("z"))
     assert len(won) == 1
     assert sorted((await fresh(store)).files) == sorted(data_file(name).path for name in ("d", *won))
+
+
+async def test_losses_are_recorded_apart_from_lanes() -> None:
+    """A loss of unknown size, the same loss again with its rows, and one that somebody accepted."""
+    store = MemoryStore()
+    log = log_of(store)
+    key = SegmentName("r", 0, 1).key
+    await log.commit(await log.create(), [Lost(key), Lost("logs/x", 7), Txn("r.0", 1)])
+    await log.commit(await log.load(), [Lost(key, 3), Accepted("logs/x")])
+    snapshot = await fresh(store)
+    assert (snapshot.lost, snapshot.accepted) == ({key: 3, "logs/x": 7}, {"logs/x"})
+    assert snapshot.txn == {"r.0": 1}
+    assert snapshot.intact
