@@ -6,6 +6,7 @@ Layout, version 1, under the key ``journal/<receiver>/<lane>/<sequence, 20 digit
     schema metadata   logsink.format=1  logsink.receiver  logsink.lane  logsink.sequence
                       logsink.default_timezone  logsink.deploy_sd_id  logsink.parser
                       logsink.ordinal           (since 0.1; place among all segments of the receiver, its lanes together)
+                      logsink.store             (since 0.3; id of the store, from its marker)
     received   timestamp[us, UTC]            when the bytes were read; equal within a read
     sender     dictionary<int32, string>     peer address without port, or null
     identity   dictionary<int32, string>     subject of the verified client certificate, or null
@@ -77,12 +78,14 @@ class Segment(NamedTuple):
     """A segment in memory. ``frames`` may be views of memory that they keep alive.
 
     ``ordinal``: its place among all segments of its receiver, in the order in which frames came, from 1; 0: not known.
+    ``store_id``: the id of the store that it was written for; '': not known.
     """
 
     name: SegmentName
     settings: Settings
     frames: Frames
     ordinal: int = 0
+    store_id: str = ""
 
 
 def encode_segment(segment: Segment) -> pa.Buffer:
@@ -99,6 +102,8 @@ def encode_segment(segment: Segment) -> pa.Buffer:
     }
     if segment.ordinal:
         metadata["logsink.ordinal"] = str(segment.ordinal)
+    if segment.store_id:
+        metadata["logsink.store"] = segment.store_id
     columns = [
         pa.Array.from_buffers(_FIELDS[0].type, n, [None, pa.py_buffer(frames.received)]),
         *(_coded(frames, k) for k in range(3)),
@@ -127,7 +132,8 @@ def decode_segment(body: bytes | pa.Buffer) -> Segment:
         table.validate(full=True)
         name = SegmentName(meta["logsink.receiver"], int(meta["logsink.lane"]), int(meta["logsink.sequence"]))
         settings = Settings(meta["logsink.default_timezone"], meta["logsink.deploy_sd_id"], int(meta["logsink.parser"]))
-        return Segment(name, settings, _frames(table), int(meta.get("logsink.ordinal", "0")))
+        ordinal, store_id = int(meta.get("logsink.ordinal", "0")), meta.get("logsink.store", "")
+        return Segment(name, settings, _frames(table), ordinal, store_id)
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise FormatError(f"cannot read segment: {error}") from error
 

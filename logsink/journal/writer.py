@@ -82,7 +82,8 @@ class Journal:
     ``renew`` returns the receiver id for the next segment (``ReceiverIds.renew``; None: it is always ``receiver``); when it
     changes, each lane starts again with sequence 1. ``on_release`` is called with each segment once it and all before it are
     stored, ``on_pressure(paused)`` when reading has to stop and when it may go on. ``failed`` gets an exception when the
-    journal cannot go on at all. ``memory_limit`` and ``largest_batch`` (the receive buffer) are bytes.
+    journal cannot go on at all. ``memory_limit`` and ``largest_batch`` (the receive buffer) are bytes. Every
+    segment names ``store_id``, the id in the store's marker.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Journal:
         on_release: Callable[[Segment], None],
         on_pressure: Callable[[bool], None],
         renew: Callable[[bool], Awaitable[str]] | None = None,
+        store_id: str = "",
     ) -> None:
         self.durable = 0
         """Every fill up to this ordinal is stored."""
@@ -107,6 +109,7 @@ class Journal:
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
         self._store, self._settings, self._limits, self._renew = store, settings, limits, renew
+        self._store_id = store_id
         self._doubtful = False
         self._memory_limit = memory_limit
         most = largest_batch // 2 + 2  # frames of a batch, of one byte each (``wire.batch.Scratch``)
@@ -274,7 +277,7 @@ class Journal:
         began = self._last_sent = self._loop.time()
         await self._until_done(f"of lane {lane.number}", lambda: self._settle_id(lane))
         name = SegmentName(lane.receiver, lane.number, lane.sequence + 1)
-        segment = Segment(name, self._settings, fill.frames(), fill.ordinal)
+        segment = Segment(name, self._settings, fill.frames(), fill.ordinal, self._store_id)
         body = memoryview(await self._loop.run_in_executor(self._threads, encode_segment, segment)).cast("B")
         await self._until_done(name.key, lambda: self._put_once(name, body))
         now = self._loop.time()

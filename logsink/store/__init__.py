@@ -6,9 +6,11 @@ Keys and bytes enter and leave; nothing here knows what an object means. ``open_
 - ``local`` and ``disk`` keep objects as files, ``s3`` and ``s3_errors`` in a bucket, ``memory`` in a dictionary (for tests).
 - ``retry`` tries again what may be tried again, ``counting`` counts reads: both wrap a store and are one themselves.
 - ``probe`` proves that a store honours put-if-absent.
+- ``marker`` has the layout of ``store.json``, which says which store this is.
 
 The other rooms keep these objects below the store's URL::
 
+    store.json
     journal/<receiver>/<lane>/<sequence, 20 digits>.arrow
     logs/_delta_log/...          logs/date=YYYY-MM-DD/<name>.parquet
     quarantine/...
@@ -27,10 +29,27 @@ from logsink.store.retry import Retrying, put_once
 
 if TYPE_CHECKING:
     from logsink.store.disk import FILE_MODE
+    from logsink.store.marker import MARKER, Marker, decode_marker, encode_marker, new_id, new_marker
 else:
-    __getattr__ = exports(__name__, {"disk": ("FILE_MODE",)})
+    _MARKER = ("MARKER", "Marker", "decode_marker", "encode_marker", "new_id", "new_marker")
+    __getattr__ = exports(__name__, {"disk": ("FILE_MODE",), "marker": _MARKER})
 
-__all__ = ["FILE_MODE", "Bytes", "CountingStore", "Entry", "Retrying", "Store", "open_store", "put_once"]
+__all__ = [
+    "FILE_MODE",
+    "MARKER",
+    "Bytes",
+    "CountingStore",
+    "Entry",
+    "Marker",
+    "Retrying",
+    "Store",
+    "decode_marker",
+    "encode_marker",
+    "new_id",
+    "new_marker",
+    "open_store",
+    "put_once",
+]
 
 
 def open_store(url: str) -> Store:

@@ -53,6 +53,12 @@ def test_what_goes_in_comes_out(rows: list[tuple[bytes, int, int, Origin]]) -> N
     assert (back.name, back.settings) == (NAME, segment.settings)
 
 
+def test_it_names_the_store_that_it_was_written_for() -> None:
+    segment = segment_of([(b"a", 0, 0, Origin("1.1.1.1", None, "tcp"))])
+    assert decode_segment(encode_segment(segment)).store_id == ""
+    assert decode_segment(encode_segment(segment._replace(store_id="5a"))).store_id == "5a"
+
+
 def test_encoding_twice_gives_the_same_bytes() -> None:
     segment = segment_of([(b"a", 0, 0, Origin("1.1.1.1", None, "tcp")), (b"b", 1, 0, Origin(None, "CN=x", "tls"))])
     assert encode_segment(segment).equals(encode_segment(segment))
