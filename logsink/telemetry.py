@@ -343,6 +343,7 @@ REMOVED = Event("removed", _I, "deleted {files} data files that are no longer ne
 MAINTENANCE_FAILED = Event(
     "maintenance_failed", _W, "maintenance failed, trying again: {error}", ("error",), again=60.0
 )
+ARCHIVE_DAMAGED = Event("archive_damaged", _E, "messages are stored in the journal, but not archived: {error}")
 CHECKPOINT_DAMAGED = Event(
     "checkpoint_damaged",
     _W,

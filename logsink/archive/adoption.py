@@ -39,6 +39,7 @@ async def adopt(rounds: Rounds, limits: Limits, *, orphan_after: float, own: Col
     if not old:
         return Adopted()
     snapshot = await log.create()
+    log.refuse_damage(snapshot, "archive what other receivers have left")
     archived = 0
     for receiver in dict.fromkeys(one.name.receiver for one in old):
         names = [one.name for one in old if one.name.receiver == receiver]
@@ -94,6 +95,7 @@ async def _read(rounds: Rounds, limits: Limits, names: Sequence[SegmentName]) ->
 async def _delete_covered(rounds: Rounds, old: Sequence[StoredSegment]) -> int:
     """Delete the segments whose lanes a fresh snapshot has held for ``LINGER`` seconds (I6), and return how many."""
     snapshot = await rounds.log.load()
+    rounds.log.refuse_damage(snapshot, "delete segments")
     now = await rounds.log.store.now()
     settled = {app_id for app_id, moved in snapshot.moved.items() if moved / 1000 <= now - LINGER}
     done = [one.name for one in old if snapshot.covers(one.name) and one.name.app_id in settled]

@@ -9,6 +9,7 @@ Laws
   - Segments are archived in the order in which they were released, so no lane is ever ahead of what is acknowledged.
   - A segment leaves ``waiting`` only when a fresh snapshot holds its sequence; that its commit succeeded is not enough.
   - It is deleted only when a snapshot loaded by that very step holds it (I6), and not before ``LINGER`` seconds.
+  - While the table's log is damaged, nothing is committed or deleted. Segments wait in the journal.
   - After trouble of any kind the archiver waits, loads a fresh snapshot and plans again, for ever. Receiving never waits for
     it: only the journal's objects stay longer in the store.
 """
@@ -153,12 +154,14 @@ class Archiver:
             snapshot = await self._log.load()
             if snapshot.version < 0:
                 snapshot = await self._log.create()
+            self._log.refuse_damage(snapshot, "archive")
             self._update_covered(snapshot)
             if self._waiting:
                 began = self._log.monotonic()
                 committed = await self._commit(snapshot)
                 telemetry.ARCHIVE_SECONDS.observe(self._log.monotonic() - began)
                 snapshot = await self._log.load()
+                self._log.refuse_damage(snapshot, "archive")
                 self._update_covered(snapshot)
                 committed.check(snapshot)
                 self._committed = self._log.monotonic()

@@ -174,7 +174,9 @@ class Compactor:
         """
         new = None
         while new is None:  # None: a file cannot be read, so plan again without it
-            groups = await self.due(await self._log.load())
+            snapshot = await self._log.load()
+            self._log.refuse_damage(snapshot, "merge files")
+            groups = await self.due(snapshot)
             if not groups:
                 return None
             group = self._choice(groups)

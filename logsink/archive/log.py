@@ -3,11 +3,12 @@
 
 Layout: a commit is the object ``logs/_delta_log/<version, 20 digits>.json``, one JSON action a line::
 
-    commitInfo   timestamp, operation, engineInfo, and txnId: a random id of this commit
+    commitInfo   timestamp, operation, engineInfo, txnId: a random id of this commit, and logsink: its seal (``chain``)
     protocol, metaData                in version 0 only: (1, 2); the columns of ``parse.TABLE_SCHEMA``, partitioned by date
     txn          appId <receiver>.<lane>, version: the last sequence of that lane whose rows are in the table
-    remove       path, deletionTimestamp: a data file leaves the table
-    add          path, date, size, statistics: a data file enters the table
+    txn          appId lost:<key> or accepted:<key>: an object is lost, and an operator has accepted that
+    remove       path, deletionTimestamp, tags: a data file leaves the table
+    add          path, date, size, statistics, tags: a data file enters the table
 
 Constraint: a commit is planned from **one** snapshot and lands right after the last version that anybody wrote, so there is
 never a gap.
@@ -15,9 +16,9 @@ never a gap.
 Write path: put-if-absent of the next version. When that is taken, the commit looks at every version after its snapshot. One
 that moved a lane it covers, removed a file it removes, or changed protocol or metadata was planned from the same state: only
 one of the two may count, and the earlier does (``Conflict``). Otherwise it tries the version after the last. By its ``txnId`` a
-commit recognises itself when a reply was lost.
+commit recognises itself when a reply was lost. Nothing is committed on a snapshot that is damaged.
 
-Read path: ``snapshot``. Deletion: the clean-up of ``maintenance`` deletes commits that a checkpoint covers, 30 days later.
+Read path: ``loading``. Deletion: the clean-up of ``maintenance`` deletes commits that a checkpoint covers, 30 days later.
 
 What a failed commit leaves behind is known only after ``Conflict``: it is not in the table and never will be. After any other
 error, or when cancelled, it may be there or may still land: load a fresh snapshot, look, and never delete its files.
@@ -36,20 +37,12 @@ from urllib.parse import quote, unquote
 import orjson
 
 from logsink import __version__
-from logsink.archive.snapshot import (
-    ACCEPTED,
-    LOG,
-    LOST,
-    ROOT,
-    DataFile,
-    Json,
-    Snapshot,
-    commit_key,
-    load,
-    parse_commit,
-    schema_fields,
-)
-from logsink.errors import Conflict, FormatError, NotFound, Unavailable
+from logsink.archive.chain import parse, seal
+from logsink.archive.fold import Fold
+from logsink.archive.foreign import schema_fields
+from logsink.archive.loading import load
+from logsink.archive.snapshot import ACCEPTED, LOG, LOST, ROOT, DataFile, Json, Snapshot, commit_key
+from logsink.errors import Conflict, Damaged, FormatError, NotFound, Unavailable
 from logsink.parse import STATISTICS_COLUMNS
 from logsink.store import Store
 
@@ -114,7 +107,7 @@ class Txn(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """The object under ``key`` is lost, and ``rows`` rows with it (0: unknown). Queries name it until it is ``Accepted``."""
+    """The object under ``key`` is lost, with ``rows`` rows (0: nobody knows how many)."""
 
     key: str
     rows: int = 0
@@ -124,7 +117,7 @@ class Lost(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """Somebody was told that the object under ``key`` is lost: only ``logsink verify`` names it from here on."""
+    """An operator has accepted that the object under ``key`` is lost: it need not be named any more."""
 
     key: str
 
@@ -139,67 +132,91 @@ _NAMES = {Add: "add", Remove: "remove", Txn: "txn", Lost: "txn", Accepted: "txn"
 class DeltaLog:
     """The log of the table in ``store``. Safe for concurrent use by tasks of one event loop.
 
-    Tests give the clocks, ``sleep`` (seconds) and ``jitter`` (a number in [0, 1)).
+    ``store_id`` is the id of the store, which commits name; "" where it is not known. Tests give the clocks, ``sleep``
+    (seconds) and ``jitter`` (a number in [0, 1)).
     """
 
     def __init__(
         self,
         store: Store,
         *,
+        store_id: str = "",
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.store = store
+        self.store_id = store_id
         self.monotonic = monotonic
         self._wall = wall
         self._sleep = sleep
         self._jitter = jitter
-        self.store_id = ""
-        """Id of the store, of its marker, which each commit names; '' until whoever reads the marker says it."""
         self.damaged: dict[int, FormatError] = {}
         """Versions of checkpoints that cannot be read, and why; snapshots are right without them."""
         self._known: Snapshot | None = None
 
     async def load(self) -> Snapshot:
-        """Return the table as it is now, from a listing made by this call. ``FormatError``: this logsink cannot read it."""
+        """Return the table as it is now, from a listing made by this call, with what is damaged in it (``Snapshot.damage``).
+
+        Raises ``FormatError`` when this logsink cannot read it.
+        """
         snapshot = await load(self.store, self.monotonic(), self._known, self.damaged)
-        if self._known is None or snapshot.version >= self._known.version:
-            self._known = snapshot
+        self._known = snapshot if snapshot.intact else None
         return snapshot
+
+    def refuse_damage(self, snapshot: Snapshot, what: str) -> None:
+        """Raise ``Damaged`` unless the snapshot is intact; ``what`` was to be done."""
+        if snapshot.intact:
+            return
+        others = f", and {len(snapshot.damage) - 1} more" if len(snapshot.damage) > 1 else ""
+        raise Damaged(
+            f"cannot {what} in {self.store.url}: {snapshot.damage[0]}{others}",
+            hint=(
+                f"`logsink verify` names all damage and `logsink repair` mends the log; or put the objects under {LOG} back "
+                "from a backup or from their earlier versions, and exempt them from whatever deleted them (a lifecycle rule?)"
+            ),
+        )
 
     async def now(self) -> float:
         """Return the seconds since the epoch by the store's clock or this machine's, whichever is behind."""
         return min(await self.store.now(), self._wall())
 
     async def create(self) -> Snapshot:
-        """Make the table unless there is one, and return it. Of racing calls one writes version 0; all return that table."""
+        """Make the table unless there is one, and return it. Of racing calls one writes version 0; all return that table.
+
+        Raises ``Damaged`` where there was a table, or may have been one.
+        """
         snapshot = await self.load()
         if snapshot.version >= 0:
             return snapshot
-        await self.store.put_absent(commit_key(0), _version_0(self.store.url, self._now()))
+        self.refuse_damage(snapshot, "make the table")
+        await self.store.put_absent(commit_key(0), _version_0(self.store.url, self.store_id, self._now()))
         return await self.load()
 
     async def commit(self, snapshot: Snapshot, actions: Sequence[Action], *, operation: str = "WRITE") -> int:
         """Put ``actions``, planned from ``snapshot``, into the table as its next version, and return that version.
 
-        Raises ``Conflict`` when it is not in the table: plan again from a fresh snapshot. After ``Unavailable`` or ``Refused``
-        the outcome is unknown, as it is after cancelling, which is safe. A returned version does not yet prove that others see
-        it: before deleting something because of it, load a fresh snapshot and look.
+        Raises ``Conflict`` when it is not in the table: plan again from a fresh snapshot; ``Damaged`` when the log is damaged.
+        After ``Unavailable`` or ``Refused`` the outcome is unknown, as it is after cancelling, which is safe. A version that is
+        returned does not yet prove that others see it: before deleting something because of it, load a fresh snapshot and look.
         """
         claim = _Claim(snapshot, actions)
         if self.monotonic() - snapshot.loaded > MAX_AGE:
             raise Conflict(f"cannot commit on version {snapshot.version}: it was loaded more than {MAX_AGE:g} s ago")
-        body = self._body(claim, operation)
-        version, troubles = snapshot.version + 1, 0
+        self.refuse_damage(snapshot, "commit")
+        now = self._now()
+        fold, version, troubles = Fold(snapshot), snapshot.version + 1, 0
+        body = self._body(claim, operation, now, fold, version)
         for attempt in range(1, _TRIES + 1):
             try:
                 if await self.store.put_absent(commit_key(version), body):
                     return version
-                version, done = await self._walk(version, claim)
+                free, done = await self._walk(version, claim, fold)
                 if done:
-                    return version
+                    return free
+                if free != version:
+                    version, body = free, self._body(claim, operation, now, fold, free)
                 delay = 0.02 * min(attempt, 8)
             except Unavailable as error:
                 troubles += 1
@@ -211,14 +228,22 @@ class DeltaLog:
             await self._sleep(delay * self._jitter())
         raise Conflict(f"cannot commit version {version}: {_TRIES} versions were written by others meanwhile")
 
-    async def _walk(self, version: int, claim: _Claim) -> tuple[int, bool]:
-        """Look at each version from ``version`` on; return this commit's version and True, or the first free one and False."""
+    async def _walk(self, version: int, claim: _Claim, fold: Fold) -> tuple[int, bool]:
+        """Look at each version from ``version`` on; return this commit's version and True, or the first free one and False.
+
+        The commits of others are applied to ``fold``.
+        """
         while True:
             try:
-                actions = parse_commit(await self.store.get(commit_key(version)))
+                body = await self.store.get(commit_key(version))
             except NotFound:
                 await self._refuse_gap(version)
                 return version, False
+            if version > fold.version:  # not seen by an earlier walk, which broke off
+                fold.commit(version, body)
+            if fold.damage:
+                raise Damaged(f"cannot commit: {fold.damage[0]}")
+            actions = parse(body)
             if claim.made(actions):
                 return version, True
             claim.check(version, actions)
@@ -231,8 +256,8 @@ class DeltaLog:
         if numbered and commit_key(version) not in numbered:
             raise Conflict(f"cannot commit version {version}: the log goes on without it, at {numbered[0]}")
 
-    def _body(self, claim: _Claim, operation: str) -> bytes:
-        now = self._now()
+    def _body(self, claim: _Claim, operation: str, now: int, fold: Fold, version: int) -> bytes:
+        """Return the commit's bytes, to be put as ``version`` behind what ``fold`` holds."""
         info = {
             "timestamp": now,
             "operation": operation,
@@ -243,7 +268,9 @@ class DeltaLog:
         }
         lines: list[Json] = [{"commitInfo": info}]
         lines += [{_NAMES[type(action)]: action.line(now)} for action in claim.actions]
-        return _lines(lines)
+        return seal(
+            lines, version=version, store=self.store_id or fold.store, previous=fold.head, state=fold.state_after(lines)
+        )
 
     def _now(self) -> int:
         return int(self._wall() * 1000)
@@ -282,7 +309,7 @@ class _Claim:
                 raise Conflict(f"cannot commit: version {version} removed {remove['path']}")
 
 
-def _version_0(url: str, now: int) -> bytes:
+def _version_0(url: str, store_id: str, now: int) -> bytes:
     """Return version 0: protocol (1, 2), which every reader knows, and the table's columns."""
     metadata = {
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{url}/{ROOT}")),
@@ -293,17 +320,13 @@ def _version_0(url: str, now: int) -> bytes:
         "createdTime": now,
     }
     info = {"timestamp": now, "operation": "CREATE TABLE", "engineInfo": f"logsink/{__version__}"}
-    return _lines(
-        [{"commitInfo": info}, {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}, {"metaData": metadata}]
-    )
+    protocol = {"minReaderVersion": 1, "minWriterVersion": 2}
+    lines: list[Json] = [{"commitInfo": info}, {"protocol": protocol}, {"metaData": metadata}]
+    return seal(lines, version=0, store=store_id, previous="", state=Fold(Snapshot()).state_after(lines))
 
 
 def _tags(file: DataFile) -> Json:
     return {"tags": dict(file.tags)} if file.tags else {}
-
-
-def _lines(actions: Sequence[Json]) -> bytes:
-    return b"".join(orjson.dumps(action) + b"\n" for action in actions)
 
 
 def _encoded(path: str) -> str:

@@ -22,10 +22,11 @@ from typing import NamedTuple, Protocol, TypeVar
 from logsink import telemetry
 from logsink.archive.adoption import Adopted, adopt
 from logsink.archive.compaction import Compacted, Compactor, Group, Sizes
+from logsink.archive.loading import read_checkpoint
 from logsink.archive.log import DeltaLog
 from logsink.archive.retention import Removed, Retired, expired_files, removable_files, remove_files, retire
 from logsink.archive.rounds import QUARANTINE, Limits, Rounds
-from logsink.archive.snapshot import HINT, ROOT, Snapshot, checkpoint_key, read_checkpoint
+from logsink.archive.snapshot import HINT, ROOT, Snapshot, checkpoint_key
 from logsink.errors import Conflict, FormatError, LogsinkError, NotFound, StoreError, Unavailable, Withheld
 from logsink.journal import list_segments
 from logsink.place import Bucket, Directory, parse
@@ -153,6 +154,7 @@ async def checkpoint(log: DeltaLog, every: int) -> int:
     Raises ``FormatError`` when the checkpoint does not hold what the commits hold: it is deleted, and nothing is cleaned up.
     """
     snapshot = await log.load()
+    log.refuse_damage(snapshot, "write a checkpoint")
     if snapshot.version - snapshot.checkpoint < every or "://" not in log.store.url:
         return -1
     place = parse(log.store.url)

@@ -2,8 +2,8 @@
 
 Somebody else may bring a store up, let its name resolve, renew credentials, grant rights or free a full disk: such trouble is
 tried again, as it is while the receiver runs. What stays wrong until somebody restarts the receiver is raised: no credentials
-at all, no such bucket, an endpoint that is no URL, a server that lets two conditional puts of one key succeed, a table that
-cannot be read or has lost its log.
+at all, no such bucket, an endpoint that is no URL, a server that lets two conditional puts of one key succeed, a table of a
+later version. A table whose log is damaged or gone is no reason to receive nothing: segments wait in the journal meanwhile.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from logsink import telemetry
 from logsink.archive.log import DeltaLog
-from logsink.errors import StoreError, Unavailable, Withheld
+from logsink.errors import Damaged, StoreError, Unavailable, Withheld
 
 SLOW = 10.0
 """Seconds after which a try that has no outcome yet is logged."""
@@ -69,7 +69,10 @@ class Preparation:
 
     async def _use(self) -> None:
         await self._log.store.probe()
-        await self._log.create()
+        try:
+            await self._log.create()
+        except Damaged as error:  # messages are received and stored all the same; only archiving waits
+            telemetry.ARCHIVE_DAMAGED.log(error=error)
 
     def _report(self, error: StoreError) -> None:
         """Log ``error``: a new one at once, the same again as a count (``telemetry.Event.matter``)."""

@@ -72,6 +72,7 @@ async def retire(log: DeltaLog, retention: float) -> Retired | None:
     Raises what ``DeltaLog.commit`` raises.
     """
     snapshot = await log.load()
+    log.refuse_damage(snapshot, "take old dates out of the table")
     old = expired_files(snapshot, await log.now() - retention)[:_MOST]
     if not old:
         return None
@@ -104,6 +105,7 @@ async def removable_files(log: DeltaLog, *, orphan_after: float, keep_removed: f
     # Listed before the snapshot is loaded: what a file's commit was planned on is then in the snapshot, or has left it.
     listed = [entry async for entry in log.store.list(f"{ROOT}date=")]
     snapshot = await log.load()
+    log.refuse_damage(snapshot, "delete data files")
     if snapshot.version < 0:  # without a log, nothing tells which files count
         return []
     found = []

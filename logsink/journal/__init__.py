@@ -6,7 +6,7 @@ a frame or touches the table.
 - Format: ``segment`` has the layout of one object.
 - Writing: ``fill`` copies batches into the next segment, ``writer`` stores segments in lanes, ``receiver_ids`` decides when a
   receiver has to go on under a new id.
-- Reading: ``reader`` lists and reads segments.
+- Reading: ``reader`` lists and reads segments; ``gaps`` finds numbers that are lost.
 
 What reads segments is imported at once, what writes them when it is first asked for: a query needs none of that.
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from logsink.journal.gaps import Gap, find_gaps
 from logsink.journal.reader import StoredSegment, list_segments, read_segment
 from logsink.journal.segment import Segment, SegmentName, decode_segment, written_by_newer
 from logsink.platform.lazy import exports
@@ -37,12 +38,14 @@ __all__ = [
     "CLOCK_TICK",
     "FRAME_OVERHEAD",
     "Appended",
+    "Gap",
     "Journal",
     "ReceiverIds",
     "Segment",
     "SegmentName",
     "StoredSegment",
     "decode_segment",
+    "find_gaps",
     "list_segments",
     "memory_use",
     "read_segment",

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
-from deltalake.transaction import AddAction, RemoveAction
+from deltalake import DeltaTable, PostCommitHookProperties
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -24,6 +23,7 @@ from logsink.errors import Conflict, Unavailable
 from logsink.store.base import Bytes
 from logsink.store.local import LocalStore
 from tests.support.examples import examples
+from tests.unit.archive.tables import foreign
 
 DATE = datetime.date(2026, 11, 22)
 LANES = st.dictionaries(st.sampled_from(["r.0", "r.1", "s.0"]), st.integers(1, 3), max_size=2)
@@ -123,26 +123,20 @@ class Table(RuleBasedStateMachine):
 
     @rule(lanes=LANES, remove=st.booleans())
     def foreign_commit(self, lanes: dict[str, int], remove: bool) -> None:
+        """A commit of an older logsink, without a seal."""
         file = self.new_file()
         moved = {lane: self.txn.get(lane, 0) + step for lane, step in lanes.items()}
         removed = list(self.files)[-1:] if remove else []
         values = {"date": str(DATE)}
-        actions: list[Any] = [AddAction(file.path, file.size, values, 1, True, file.statistics)]
         now = 1_795_300_000_000
-        actions += [
-            RemoveAction(path=p, data_change=True, deletion_timestamp=now, size=1, partition_values=values)
-            for p in removed
+        actions: list[dict[str, object]] = [
+            {"txn": {"appId": lane, "version": version, "lastUpdated": now}} for lane, version in moved.items()
         ]
-        table = self.oracle
-        properties = CommitProperties(app_transactions=[Transaction(lane, v, now) for lane, v in moved.items()])
-        table.create_write_transaction(
-            actions,
-            "append",
-            table.schema(),
-            ["date"],
-            commit_properties=properties,
-            post_commithook_properties=NO_HOOKS,
-        )
+        added = {"path": file.path, "size": file.size, "partitionValues": values, "modificationTime": 1}
+        actions.append({"add": added | {"dataChange": True, "stats": file.statistics}})
+        gone = {"deletionTimestamp": now, "dataChange": True, "size": 1, "partitionValues": values}
+        actions += [{"remove": {"path": path} | gone} for path in removed]
+        self.run(foreign(self.store, self.version + 1, *actions))
         self._done([file], moved, removed)
 
     @rule()

@@ -76,8 +76,10 @@ def add(name: str, rows: int = 1) -> Add:
 
 
 async def foreign(store: Store, version: int, *actions: dict[str, object]) -> None:
-    """A commit as another program would write it."""
-    lines = [{"commitInfo": {"operation": "TEST"}}, *actions]
+    """A commit as logsink 0.2 would write it, without a seal."""
+    members = ("timestamp", "operation", "operationParameters", "isBlindAppend", "txnId")
+    info = dict.fromkeys(members, "TEST") | {"engineInfo": "logsink/0.2.0"}
+    lines: list[dict[str, object]] = [{"commitInfo": info}, *actions]
     assert await store.put_absent(commit_key(version), b"\n".join(map(orjson.dumps, lines)))
 
 

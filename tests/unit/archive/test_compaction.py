@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from logsink.archive import compaction
+from logsink.archive.chain import parse
 from logsink.archive.compaction import Compacted, Compactor, plan
 from logsink.archive.file import INPUTS, write_files
 from logsink.archive.log import Add, Remove, Txn
 from logsink.archive.retention import remove_files
-from logsink.archive.snapshot import ROOT, DataFile, commit_key, parse_commit
+from logsink.archive.snapshot import ROOT, DataFile, commit_key
 from logsink.errors import Conflict, Unavailable
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
@@ -140,7 +141,7 @@ async def test_one_commit_replaces_the_files() -> None:
     assert set(snapshot.tombstones) == {file.path for file in files}
     assert await archived(store) == before
     assert await data_files(store) == {new.path, *(file.path for file in files)}
-    info, *actions = parse_commit(await store.get(commit_key(4)))
+    info, *actions = parse(await store.get(commit_key(4)))
     assert info["commitInfo"]["operation"] == "OPTIMIZE"
     assert not info["commitInfo"]["isBlindAppend"]
     assert {change["dataChange"] for action in actions for change in action.values()} == {False}

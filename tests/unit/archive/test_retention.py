@@ -7,10 +7,11 @@ import datetime
 import orjson
 import pytest
 
+from logsink.archive.chain import parse
 from logsink.archive.file import INPUTS, FileWriter, runs
 from logsink.archive.log import Add, Remove, Txn
 from logsink.archive.retention import Removed, Retired, commit_needs, removable_files, remove_files, retire
-from logsink.archive.snapshot import DataFile, commit_key, parse_commit
+from logsink.archive.snapshot import DataFile, commit_key
 from logsink.errors import Conflict, FormatError
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
@@ -129,7 +130,7 @@ async def test_retention_takes_whole_dates_and_changes_nothing_else() -> None:
     snapshot = await fresh(store)
     assert sorted(file.date.day for file in snapshot.files.values()) == [20, 21, 22]
     assert {path[:15] for path in snapshot.tombstones} == {"date=2026-11-18", "date=2026-11-19"}
-    actions = parse_commit(await store.get(commit_key(snapshot.version)))
+    actions = parse(await store.get(commit_key(snapshot.version)))
     assert [action["remove"]["dataChange"] for action in actions if "remove" in action] == [True, True]
 
 

@@ -1,0 +1,302 @@
+"""Commits and checkpoints, applied one after the other to a snapshot, and checked while that goes on.
+
+What does not prove itself is left out and named (``damage``); what comes after it is applied all the same. Then the result is
+what the rest proves, and ``Snapshot.intact`` says that it is not all.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from logsink.archive.chain import Seal, State, check, digest, parse
+from logsink.archive.foreign import refuse_metadata, refuse_protocol
+from logsink.archive.snapshot import ACCEPTED, LOST, DataFile, Json, Snapshot, commit_key
+from logsink.damage import Damage
+from logsink.errors import FormatError
+
+
+class DamagedCheckpoint(FormatError):
+    """A checkpoint cannot be decoded, or does not hold what its commits held."""
+
+
+class Fold:
+    """Applies actions one after the other: the last one counts for each path and ``appId``, for metadata and protocol."""
+
+    def __init__(self, base: Snapshot) -> None:
+        self.damage = list(base.damage)
+        self.version, self.head, self.sealed, self.store = base.version, base.head, base.sealed, base.store
+        self._files = dict(base.files)
+        self._txn = dict(base.txn)
+        self._moved = dict(base.moved)
+        self._tombstones = dict(base.tombstones)
+        self._lost, self._accepted = dict(base.lost), set(base.accepted)
+        self._newest_sealed = base.sealed
+        self._known = base.version >= 0
+        self._removed = dict(base.removed)
+        known = State() if base.version < 0 else None
+        self._state = State(int(base.state, 16)) if base.state else known
+        self._checkpoint = -1  # version of a checkpoint that no commit has proved yet
+        self._doubt: Damage | None = None  # the commit of that version is damaged
+        self._protocol: Json | None = None
+        self._metadata: Json | None = None
+
+    def snapshot(self, version: int, checkpoint: int, loaded: float) -> Snapshot:
+        """Return the result. Raises ``FormatError`` when protocol or metadata are not those of a table of logsink."""
+        if version >= 0 and not self._known and (self._protocol is None or self._metadata is None) and not self.damage:
+            raise FormatError("cannot read the table: its log holds no protocol or no metadata")
+        if self._protocol is not None:
+            refuse_protocol(self._protocol)
+        if self._metadata is not None:
+            refuse_metadata(self._metadata)
+        damage = [*self.damage, *([] if self._doubt is None else [self._doubt])]
+        return Snapshot(
+            version=version,
+            files=self._files,
+            txn=self._txn,
+            moved=self._moved,
+            tombstones=self._tombstones,
+            checkpoint=checkpoint,
+            loaded=loaded,
+            damage=tuple(damage),
+            lost=self._lost,
+            accepted=frozenset(self._accepted),
+            store=self.store,
+            head=self.head,
+            sealed=self.sealed,
+            state="" if self._state is None or damage else str(self._state),
+            removed=self._removed,
+        )
+
+    @property
+    def state(self) -> State:
+        """The digest of what is there now."""
+        if self._state is None:
+            self._state = State()
+            for file in self._files.values():
+                self._state.add_file(*_fields(file))
+            for app_id, version in self._transactions():
+                self._state.move(app_id, None, version)
+        return self._state
+
+    def state_after(self, actions: Sequence[Json]) -> str:
+        """Return what the digest is once these actions, which make sense, are applied; nothing is changed."""
+        after = Fold(Snapshot(files=self._files, txn=self._txn, lost=self._lost))
+        after._state, after._accepted = State(self.state.value), set(self._accepted)
+        for change in _changes(actions):
+            change(after)
+        return str(after.state)
+
+    def lose(self, version: int) -> None:
+        """Take note that the commit of ``version`` is missing."""
+        self._break(Damage(commit_key(version), "is missing"))
+
+    def commit(self, version: int, body: bytes) -> None:
+        """Apply one commit, or take note that it is damaged. ``DamagedCheckpoint``: it contradicts the checkpoint before it."""
+        self.version = version
+        try:
+            actions = parse(body)
+            seal = check(body, actions, version, sealed=self.sealed)
+            changes = list(_changes(actions))
+        except FormatError as error:
+            self._break(Damage(commit_key(version), _cause(error)))
+            return
+        if seal is not None and seal.previous and self.head and seal.previous != self.head:
+            before = Damage(commit_key(version - 1), "is not the commit that the one after it was made after")
+            if self._checkpoint == version - 1:  # its actions are in the checkpoint, which this commit may prove
+                self._doubt = before
+            elif self._newest_sealed:
+                self._break(Damage(commit_key(version), "does not follow the commit before it"))
+            else:
+                self._break(before)
+        for change in changes:
+            change(self)
+        self._prove(version, seal, body, "does not add up with the commits before it")
+
+    def checkpoint(self, body: bytes) -> None:
+        """Apply one part of a checkpoint; it has at most one action for each path and ``appId``."""
+        self._state = None
+        try:
+            table = pq.ParquetFile(pa.BufferReader(body)).read(columns=_CHECKPOINT_COLUMNS).combine_chunks()
+            add, remove, txn = (_struct(table, name) for name in ("add", "remove", "txn"))
+            for path, size, day, statistics, tags in _adds(add):
+                self.add(_data_file(path, size, day, statistics, dict(tags or ())))
+            for row in remove.to_pylist():
+                self.remove(unquote(row["path"]), row.get("deletionTimestamp") or 0, dict(row.get("tags") or ()))
+            for row in txn.to_pylist():
+                self.move(row["appId"], row["version"], row.get("lastUpdated") or 0)
+            for row in _struct(table, "protocol").to_pylist():
+                self.describe(row, None)
+            for row in _struct(table, "metaData").to_pylist():
+                row["configuration"] = dict(row.get("configuration") or ())
+                self.describe(None, row)
+        except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+            raise DamagedCheckpoint(f"cannot read a checkpoint of the table's log: {error}") from error
+
+    def checkpointed(self, version: int, body: bytes | None) -> None:
+        """Check the checkpoint of ``version``, which was applied just now, by its commit; ``body``: None where that is gone."""
+        self._checkpoint = version
+        if body is None:
+            return
+        try:
+            seal = check(body, parse(body), version, sealed=False)
+        except FormatError as error:  # its actions are in the checkpoint, which the next commit may prove
+            self._doubt = Damage(commit_key(version), _cause(error))
+            return
+        self._prove(version, seal, body, "does not add up with the checkpoint of its version")
+
+    def add(self, file: DataFile) -> None:
+        """A data file enters the table."""
+        if self._state is not None:
+            if (before := self._files.get(file.path)) is not None:
+                self._state.remove_file(*_fields(before))
+            self._state.add_file(*_fields(file))
+        self._files[file.path] = file
+        self._tombstones.pop(file.path, None)
+        self._removed.pop(file.path, None)
+
+    def remove(self, path: str, deleted: int, tags: Mapping[str, str]) -> None:
+        """A data file leaves the table; ``deleted``: milliseconds since the epoch."""
+        before = self._files.pop(path, None)
+        if self._state is not None and before is not None:
+            self._state.remove_file(*_fields(before))
+        self._tombstones[path] = deleted
+        if tags:
+            self._removed[path] = tuple(sorted(tags.items()))
+
+    def move(self, app_id: str, version: int, updated: int) -> None:
+        """A transaction's version changes: that of a lane, or what is recorded about a lost object."""
+        before: int | None
+        if app_id.startswith(LOST):
+            key = app_id.removeprefix(LOST)
+            before, self._lost[key] = self._lost.get(key), version
+        elif app_id.startswith(ACCEPTED):
+            key = app_id.removeprefix(ACCEPTED)
+            before = 1 if key in self._accepted else None
+            version = 1
+            self._accepted.add(key)
+        else:
+            before, self._txn[app_id] = self._txn.get(app_id), version
+            self._moved[app_id] = updated
+        if self._state is not None:
+            self._state.move(app_id, before, version)
+
+    def describe(self, protocol: Json | None, metadata: Json | None) -> None:
+        """The table's protocol or metadata are these from now on."""
+        self._protocol = protocol or self._protocol
+        self._metadata = metadata or self._metadata
+
+    def _transactions(self) -> Iterator[tuple[str, int]]:
+        yield from self._txn.items()
+        yield from ((LOST + key, rows) for key, rows in self._lost.items())
+        yield from ((ACCEPTED + key, 1) for key in self._accepted)
+
+    def _prove(self, version: int, seal: Seal | None, body: bytes, otherwise: str) -> None:
+        """Compare the state with what a commit says, and remember the commit as the newest."""
+        self.head, self._newest_sealed = digest(body), seal is not None
+        if seal is None:
+            return
+        self.sealed, self.store = True, seal.store or self.store
+        if seal.state and not self.damage:
+            if str(self.state) == seal.state:
+                self._doubt = None
+            elif self._checkpoint >= 0:
+                raise DamagedCheckpoint(
+                    f"cannot rely on the checkpoint of version {self._checkpoint}: commit {version} says otherwise"
+                )
+            else:
+                self._break(Damage(commit_key(version), otherwise))
+        self._checkpoint = -1
+
+    def _break(self, damage: Damage) -> None:
+        """Take note of damage: what the next commits say about the state and about those before them proves nothing."""
+        self.damage.append(damage)
+        self.head, self._checkpoint = "", -1
+
+
+Change = Callable[[Fold], None]
+
+
+def _changes(actions: Sequence[Json]) -> Iterator[Change]:
+    """Yield what the actions of a commit do. Raises ``FormatError`` for an action that makes no sense."""
+    try:
+        for action in actions:
+            if (add := action.get("add")) is not None:
+                day, tags = add["partitionValues"].get("date"), dict(add.get("tags") or {})
+                file = _data_file(add["path"], add["size"], day, add.get("stats"), tags)
+                yield partial(Fold.add, file=file)
+            elif (remove := action.get("remove")) is not None:
+                deleted, tags = remove.get("deletionTimestamp") or 0, dict(remove.get("tags") or {})
+                yield partial(Fold.remove, path=unquote(remove["path"]), deleted=deleted, tags=tags)
+            elif (txn := action.get("txn")) is not None:
+                app_id, version, updated = txn["appId"], txn["version"], txn.get("lastUpdated") or 0
+                yield partial(Fold.move, app_id=app_id, version=version, updated=updated)
+            elif "protocol" in action or "metaData" in action:
+                described = (action.get("protocol"), action.get("metaData"))
+                yield partial(Fold.describe, protocol=described[0], metadata=described[1])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise FormatError(f"cannot read a commit of the table's log: {error!r}") from error
+
+
+def _data_file(path: str, size: int, day: str | None, statistics: str | None, tags: Mapping[str, str]) -> DataFile:
+    decoded = unquote(path)
+    if "://" in decoded or decoded.startswith("/"):
+        raise FormatError(f"cannot read the table: data file {decoded} is outside of it")
+    try:
+        date = datetime.date.fromisoformat(day or "")
+    except ValueError:
+        raise FormatError(f"cannot read the table: data file {decoded} has no date, but {day!r}") from None
+    return DataFile(decoded, date, size, statistics or "{}", tuple(sorted(tags.items())))
+
+
+def _fields(file: DataFile) -> tuple[str, int, str, str, tuple[tuple[str, str], ...]]:
+    return file.path, file.size, file.date.isoformat(), file.statistics, file.tags
+
+
+def _cause(error: FormatError) -> str:
+    """Return why a commit is damaged, to follow its key in a sentence."""
+    text = str(error)
+    return text if text.startswith(("does ", "has ", "is ", "was ")) else f"cannot be read: {text.rpartition(': ')[2]}"
+
+
+_CHECKPOINT_COLUMNS = [
+    "add.path",
+    "add.partitionValues",
+    "add.size",
+    "add.stats",
+    "add.tags",
+    "remove.path",
+    "remove.deletionTimestamp",
+    "remove.tags",
+    "txn.appId",
+    "txn.version",
+    "txn.lastUpdated",
+    "protocol",
+    "metaData",
+]
+
+
+def _adds(add: pa.StructArray) -> Iterator[tuple[str, int, str | None, str | None, Sequence[tuple[str, str]] | None]]:
+    """Yield path, size, date, statistics and tags of each file in a checkpoint."""
+    if not len(add):
+        return
+    stats, tags = (
+        add.field(name) if add.type.get_field_index(name) >= 0 else pa.nulls(len(add)) for name in ("stats", "tags")
+    )
+    days = pc.map_lookup(add.field("partitionValues"), pa.scalar("date"), "first")
+    columns = (add.field("path"), add.field("size"), days, stats, tags)
+    yield from zip(*(column.to_pylist() for column in columns), strict=True)
+
+
+def _struct(table: pa.Table, name: str) -> pa.StructArray:
+    """Return the rows of a checkpoint that hold the action ``name``."""
+    if name not in table.column_names:
+        return pa.array([], pa.struct([]))
+    column = table.column(name)
+    return pa.concat_arrays(column.drop_null().chunks) if column.num_chunks else pa.array([], column.type)

@@ -1,0 +1,192 @@
+"""Reading the table's log, without a Delta library: ``load`` returns the newest version as a snapshot.
+
+Layout below ``logs/_delta_log/``, a persistent format (Delta transaction log protocol, reader version 1, writer version 2,
+https://github.com/delta-io/delta/blob/master/PROTOCOL.md)::
+
+    <version, 20 digits>.json                              one commit: one JSON action a line (``log``), sealed (``chain``)
+    <version>.checkpoint.parquet                           the table at that version: its files, txns, recent tombstones
+    <version>.checkpoint.<part>.<parts>.parquet            the same in parts, complete only when all are there
+    _last_checkpoint                                       a hint where to begin listing, nothing more
+
+Constraint: a commit never changes once written. The caching in ``log.DeltaLog`` relies on that and on nothing else.
+
+Write path: ``log`` for commits, ``maintenance`` for checkpoints. Deletion: the clean-up of ``maintenance``.
+
+Read path: list, decode the newest checkpoint, then apply the commits after it in order (``fold``). A listing is not one
+instant: a checkpoint may appear, and commits before it may vanish, while it goes on. So when something does not fit together
+(a commit missing in between, an object gone before it was read), the log is listed again; what is missing after a few listings
+is damage. A checkpoint that cannot be decoded, or does not hold what its commits held, is passed over: an older one, or none,
+and the commits after it say the same.
+
+Damage is no error: the snapshot holds what the rest of the log proves, and says what is damaged. A table that logsink did not
+make, or that needs more than this reader knows, is refused with ``FormatError`` rather than misread. Nullable columns that a
+newer logsink has added are accepted: receivers of two versions share a table during an upgrade, and old files simply lack the
+column.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import orjson
+
+from logsink.archive.concurrency import run_concurrently
+from logsink.archive.fold import DamagedCheckpoint, Fold
+from logsink.archive.snapshot import HINT, LOG, ROOT, Snapshot, checkpoint_key, commit_key
+from logsink.damage import Damage
+from logsink.errors import FormatError, NotFound
+from logsink.store import Store
+
+_LISTINGS = 5
+"""Listings that a load makes before it takes what is missing for lost; one fails only when the log changes while it goes on."""
+
+_READS = 16
+"""Most commits and checkpoint parts fetched at the same time."""
+
+_COMMIT = re.compile(r"([0-9]{20})\.json")
+_CHECKPOINT = re.compile(r"([0-9]{20})\.checkpoint(?:\.([0-9]{10})\.([0-9]{10}))?\.parquet")
+_CHECKPOINT_V2 = re.compile(r"[0-9]{20}\.checkpoint\.[0-9a-f-]{36}\.(?:json|parquet)")
+
+
+async def load(
+    store: Store,
+    loaded: float,
+    known: Snapshot | None = None,
+    damaged: dict[int, FormatError] | None = None,
+) -> Snapshot:
+    """Return the newest version of the table, from a listing made now. ``loaded`` is the monotonic time before the call.
+
+    ``known`` is an earlier, intact snapshot of the same store: its commits are not read again if they are still listed and no
+    newer checkpoint is. ``damaged`` is the caller's record of damaged checkpoints, by version: they are passed over, and those
+    that this call finds are logged and added. Raises ``FormatError`` for a table that this version cannot read.
+    """
+    damaged = {} if damaged is None else damaged
+    attempt = 0
+    while True:
+        after = await _hint(store) if known is None else known.checkpoint
+        listing = await _list(store, -1 if attempt else after, damaged)
+        first, attempt = not attempt, attempt + 1
+        if known is not None and known.checkpoint >= listing.checkpoint and known.version in listing.commits:
+            base = known._replace(loaded=loaded)
+        elif after > listing.checkpoint and first:
+            continue  # the hint is wrong, or the checkpoint that it named is gone
+        else:
+            base, known = Snapshot(loaded=loaded), None
+        try:
+            snapshot = await _read(store, listing, base, missing=attempt >= _LISTINGS)
+        except NotFound:
+            continue
+        except DamagedCheckpoint as error:
+            from logsink import telemetry  # costs time, and a query needs it for nothing else
+
+            telemetry.CHECKPOINT_DAMAGED.log(version=listing.checkpoint, error=error)
+            damaged[listing.checkpoint] = error
+            attempt = 1  # list all of the log; this ends, because each turn passes over one more checkpoint
+            continue
+        if known is not None and snapshot.damage:  # perhaps it was rolled back, and went on differently
+            known, attempt = None, 1
+            continue
+        if snapshot.version < 0:
+            return await _without_log(store, snapshot)
+        if snapshot.damage and damaged:
+            passed = [Damage(checkpoint_key(version), "cannot be used") for version in sorted(damaged)]
+            return snapshot._replace(damage=(*snapshot.damage, *passed))
+        return snapshot
+
+
+async def _without_log(store: Store, snapshot: Snapshot) -> Snapshot:
+    """Return ``snapshot``, of no version: damaged when there are data files, but no log that says which of them count."""
+    async for entry in store.list(f"{ROOT}date="):
+        if (await _list(store, -1, ())).last >= 0:
+            return await load(store, snapshot.loaded)  # another process has made the table meanwhile
+        return snapshot._replace(damage=(Damage(LOG, f"is gone, and data files are there ({entry.key})"),))
+    return snapshot
+
+
+def read_checkpoint(body: bytes, version: int) -> Snapshot:
+    """Return the table at ``version`` from ``body``, its checkpoint in one part. ``FormatError``: it is damaged."""
+    fold = Fold(Snapshot())
+    fold.checkpoint(body)
+    return fold.snapshot(version, version, 0.0)
+
+
+class _Listing(NamedTuple):
+    """A listing of the log: versions of commits, the newest complete checkpoint that is not passed over (-1: none) with its
+    keys in order (``parts``), and the last version, which may be that of a checkpoint that is passed over.
+    """
+
+    commits: frozenset[int]
+    checkpoint: int
+    parts: Sequence[str]
+    last: int
+
+
+async def _hint(store: Store) -> int:
+    """The version of a checkpoint that probably is the newest, or -1."""
+    try:
+        return int(orjson.loads(await store.get(HINT))["version"])
+    except (NotFound, orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return -1
+
+
+async def _list(store: Store, start: int, without: Collection[int]) -> _Listing:
+    """The log from version ``start`` on (-1: all of it), ``without`` the checkpoints of these versions."""
+    commits: set[int] = set()
+    parts: dict[tuple[int, int], list[str]] = {}
+    async for entry in store.list(LOG, f"{LOG}{max(start, 0):020d}"):
+        name = entry.key[len(LOG) :]
+        if match := _COMMIT.fullmatch(name):
+            commits.add(int(match[1]))
+        elif match := _CHECKPOINT.fullmatch(name):
+            parts.setdefault((int(match[1]), int(match[3] or 1)), []).append(entry.key)
+        elif _CHECKPOINT_V2.fullmatch(name):
+            raise FormatError(
+                f"cannot read the table: its log has a checkpoint of the second kind, {name}",
+                hint="another program upgraded the table; logsink needs one of Delta protocol (1, 2)",
+            )
+    complete = [key for key, keys in parts.items() if len(keys) == key[1]]
+    newest = max((key for key in complete if key[0] not in without), default=(-1, 1))
+    last = max(max(commits, default=-1), max(complete, default=(-1, 1))[0])
+    return _Listing(frozenset(commits), newest[0], parts.get(newest, []), last)
+
+
+async def _read(store: Store, listing: _Listing, base: Snapshot, *, missing: bool) -> Snapshot:
+    """Return ``base`` (empty, or a known version) brought to the listing's last version.
+
+    Raises ``NotFound`` when something is missing: list again. With ``missing`` that is damage.
+    """
+    start = base.version if base.version >= 0 else listing.checkpoint
+    tail = range(start + 1, listing.last + 1)
+    if not missing and not all(version in listing.commits for version in tail):
+        raise NotFound("cannot read the table's log: its listing has a gap")
+    if base.version >= 0 and not tail:
+        return base
+    parts = [] if base.version >= 0 else list(listing.parts)
+    proof = [listing.checkpoint] if parts and listing.checkpoint in listing.commits else []
+    keys = parts + [commit_key(version) for version in (*proof, *tail)]
+    bodies = await run_concurrently([partial(_get, store, key, missing) for key in keys], _READS)
+    fold = Fold(base)
+    for body in bodies[: len(parts)]:
+        await asyncio.to_thread(fold.checkpoint, body or b"")
+    if parts:
+        fold.checkpointed(listing.checkpoint, bodies[len(parts)] if proof else None)
+    for version, body in zip(tail, bodies[len(parts) + len(proof) :], strict=True):
+        if body is None:
+            fold.lose(version)
+        else:
+            fold.commit(version, body)
+    return fold.snapshot(listing.last, listing.checkpoint, base.loaded)
+
+
+async def _get(store: Store, key: str, missing: bool) -> bytes | None:
+    """Return an object; None where it is missing and that is allowed."""
+    try:
+        return await store.get(key)
+    except NotFound:
+        if missing:
+            return None
+        raise
