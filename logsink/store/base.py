@@ -117,6 +117,13 @@ class Store(abc.ABC):
     async def now(self) -> float:
         """Return the time of the store's own clock, seconds since the epoch (S3: the Date header of a reply, in seconds)."""
 
+    async def hold(self) -> None:  # noqa: B027  most stores have no directory to hold
+        """Keep to the store that is here now: from now on, calls raise ``Withheld`` while its URL leads to another directory.
+
+        Idempotent; a write does the same. Raises ``NotFound`` when there is no directory. Stores without directories do
+        nothing: what is in their marker decides.
+        """
+
     @abc.abstractmethod
     async def probe(self) -> None:
         """Prove that this store can be written and honours put-if-absent in a race. Raises ``Refused`` when it does not."""

@@ -56,6 +56,9 @@ class CountingStore(Store):
     async def now(self) -> float:
         return await self._store.now()
 
+    async def hold(self) -> None:
+        await self._store.hold()
+
     async def probe(self) -> None:
         await self._store.probe()
 

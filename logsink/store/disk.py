@@ -12,6 +12,10 @@ Read path: an object whose directory could not be fsynced is not shown until the
 
 Deletion: the file, then each directory that this leaves empty, unless this process writes there. A writer whose directory
 disappears makes it again.
+
+Identity: the first write opens the root, and so does ``hold``. From then on the root stays open and is never made again, all
+writes and deletions go to the open directory, and each call first looks whether the path still leads there: where the root was
+moved away, replaced, or its file system unmounted, calls raise ``Withheld`` until it is back.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -50,6 +55,9 @@ _WRITE_AGAIN = frozenset({errno.EIO, errno.ENOENT, errno.ESTALE})
 _NOT_OURS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL})
 """Errors of fsync above the root that do no harm: a process that cannot open a directory made none in it either."""
 
+_NO_OBJECT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+"""Errors of deleting what is no object."""
+
 _SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 _HINTS = {
@@ -59,6 +67,7 @@ _HINTS = {
     errno.EPERM: "the user that runs logsink needs permission there, and the file system must have hard links",
     errno.EROFS: "mount the file system for writing, or choose another directory",
     errno.ENOTDIR: "a part of the path is a file: choose another directory",
+    errno.EEXIST: "a file is where a directory should be: choose another directory",
     errno.EISDIR: "a directory is where an object should be: move it away",
     errno.ENAMETOOLONG: "choose a directory with a shorter path",
     errno.EXDEV: "everything below the store's directory must be one file system",
@@ -76,19 +85,29 @@ class Disk:
 
     def __init__(self, root: str) -> None:
         self._root = root
+        self._held: _Directory | None = None
+        self._holding = threading.Lock()
         self._prepared = False
         self._directories: dict[str, _Directory] = {}
         self._unsettled: set[str] = set()
 
+    def hold(self) -> None:
+        """Keep to the directory that is the root now. Raises ``NotFound`` when there is none."""
+        with _trouble("open", self._root):
+            try:
+                self._home(make=False)
+            except (FileNotFoundError, NotADirectoryError):
+                raise NotFound(f"cannot open {self._root}: no such directory") from None
+
     def write(self, key: str, body: Bytes, *, replace: bool) -> bool:
         """Store ``body`` durably. Return False when an object is there and ``replace`` is not set."""
-        path = f"{self._root}/{key}"
-        folder, _, name = path.rpartition("/")
-        with _trouble("put", path):
+        folder, _, name = key.rpartition("/")
+        with _trouble("put", f"{self._root}/{key}"):
             for left in reversed(range(WRITES)):
                 try:
-                    directory = self._directory(folder)
-                    placed = self._place(directory, name, body, replace)
+                    home = self._home(make=True)
+                    directory = self._directory(home, folder)
+                    placed = self._place(home, directory, name, body, replace)
                     replace = replace or placed  # placed by this call: a retry may replace it
                     self._settle(directory)
                     return placed
@@ -103,9 +122,10 @@ class Disk:
         """Return bytes of an object; see ``Store.get``."""
         path = f"{self._root}/{key}"
         with _trouble("get", path):
-            folder = path.rpartition("/")[0]
-            if folder in self._unsettled:
-                self._settle(self._directory(folder))
+            home = self._home(make=False) if self._held else None
+            folder = key.rpartition("/")[0]
+            if home is not None and folder in self._unsettled:
+                self._settle(self._directory(home, folder))
             with _opened(path, start, end) as (file, first, last):
                 return _read_range(file, first, last)
 
@@ -115,9 +135,11 @@ class Disk:
         Also None for more bytes than ``room`` has, and whenever something is wrong, which ``read`` then finds out.
         """
         path = f"{self._root}/{key}"
-        if not _NO_WAIT or path.rpartition("/")[0] in self._unsettled:
+        if not _NO_WAIT or key.rpartition("/")[0] in self._unsettled:
             return None
         try:
+            if self._held:
+                self._home(make=False)
             with _opened(path, start, end) as (file, first, last), memoryview(room)[: max(0, last - first)] as view:
                 whole = last - first <= len(room) and os.preadv(file, [view], first, _NO_WAIT) == len(view)
                 return bytes(view) if whole else None
@@ -127,19 +149,23 @@ class Disk:
     def walk(self, prefix: str, after: str) -> Iterator[Entry]:
         """Yield objects in order of their keys; see ``Store.list``. Directories in which none can match are not read."""
         with _trouble("list", f"{self._root}/{prefix}"):
+            if self._held:
+                self._home(make=False)
             yield from self._walk(prefix.rpartition("/")[0], prefix, after)
 
     def remove(self, keys: Iterable[str]) -> None:
         """Delete objects; see ``Store.delete``."""
         folders = set()
+        home: _Directory | None = None
         for key in keys:
-            path = f"{self._root}/{key}"
             # A directory above objects is no object: deleting "a" where "a/b" is stored does nothing.
-            with _trouble("delete", path), suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                os.unlink(path)
-                folders.add(path.rpartition("/")[0])
-        for folder in folders:
-            self._prune(folder)
+            with _trouble("delete", f"{self._root}/{key}"), suppress(*_NO_OBJECT):
+                home = self._home(make=False)
+                os.unlink(key, dir_fd=home.file)
+                folders.add(key.rpartition("/")[0])
+        if home is not None:
+            for folder in folders:
+                self._prune(home, folder)
 
     def exists(self) -> bool:
         """Return whether the root is a directory."""
@@ -151,43 +177,53 @@ class Disk:
 
     def close(self) -> None:
         """Close all directories and remove those that are empty."""
-        folders = list(self._directories)
+        folders, home = list(self._directories), self._held
         self._directories.clear()
-        for folder in folders:
-            self._prune(folder)
+        self._held = None
+        if home is not None:
+            for folder in folders:
+                self._prune(home, folder)
+
+    # The root
+
+    def _home(self, *, make: bool) -> _Directory:
+        """Return the root, open. Raises ``Withheld`` when it is open, and its path leads to it no more.
+
+        The first call opens it. Where it is missing then, it is made, or ``OSError`` is raised unless ``make`` is set.
+        """
+        with self._holding:
+            held = self._held
+            if held is None:
+                if make:
+                    _make_directories(self._root)
+                self._held = _Directory(self._root)
+                return self._held
+        try:
+            if _identity(os.stat(self._root)) == held.identity:
+                return held
+            cause = "another directory is there than the one in use"
+        except (FileNotFoundError, NotADirectoryError):
+            cause = "the directory in use is there no more"
+        raise Withheld(
+            f"cannot use {self._root}: {cause}",
+            hint="move it back, or mount its file system again: work goes on by itself; to use what is there now, restart",
+        )
 
     # Writing
 
-    def _place(self, directory: _Directory, name: str, body: Bytes, replace: bool) -> bool:
-        temporary = self._temporary(body)
+    def _place(self, home: _Directory, directory: _Directory, name: str, body: Bytes, replace: bool) -> bool:
+        temporary = _temporary(home, body)
         try:
             if replace:
-                os.rename(temporary, name, dst_dir_fd=directory.file)
+                os.rename(temporary, name, src_dir_fd=home.file, dst_dir_fd=directory.file)
                 return True
-            os.link(temporary, name, dst_dir_fd=directory.file)
+            os.link(temporary, name, src_dir_fd=home.file, dst_dir_fd=directory.file)
             return True
         except FileExistsError:
             return False
         finally:
             with suppress(FileNotFoundError):
-                os.unlink(temporary)
-
-    def _temporary(self, body: Bytes) -> str:
-        """Write ``body`` durably to a new temporary file and return its path."""
-        path = f"{self._root}/{TEMPORARIES}/{os.urandom(16).hex()}"
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-        try:
-            rest = memoryview(body).cast("B")
-            while rest:
-                rest = rest[os.write(file, rest) :]
-            os.fsync(file)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(path)
-            raise
-        finally:
-            os.close(file)
-        return path
+                os.unlink(temporary, dir_fd=home.file)
 
     def _settle(self, directory: _Directory) -> None:
         """Make the names in ``directory`` durable. After a failure ``read`` tries again before it shows an object there."""
@@ -198,27 +234,26 @@ class Disk:
             raise
         self._unsettled.discard(directory.path)
 
-    def _directory(self, folder: str) -> _Directory:
+    def _directory(self, home: _Directory, folder: str) -> _Directory:
         """Return ``folder`` as an open directory, made where it is missing, with its name and those of its parents durable."""
         if not self._prepared:
-            self._prepare()
+            self._prepare(home)
         known = self._directories.get(folder)
         if known is not None:
             return known
-        _make_directories(folder)
-        directory = _Directory(folder)
-        while folder != self._root:
+        _make_directories(folder, home)
+        directory = _Directory(folder, home)
+        while folder:
             folder = folder.rpartition("/")[0]
-            _Directory(folder).sync()
+            _Directory(folder, home).sync()
         while len(self._directories) >= OPEN_DIRECTORIES:
             with suppress(KeyError, StopIteration):  # another thread may do the same meanwhile
                 self._directories.pop(next(iter(self._directories)))
         return self._directories.setdefault(directory.path, directory)
 
-    def _prepare(self) -> None:
-        """Make the root and the directory of temporary files, and make the names of the root and its parents durable."""
-        folder = f"{self._root}/{TEMPORARIES}"
-        _make_directories(folder)
+    def _prepare(self, home: _Directory) -> None:
+        """Make the directory of temporary files, and make the names of the root and its parents durable."""
+        _make_directories(TEMPORARIES, home)
         parent = self._root
         while parent != "/":
             parent = os.path.dirname(parent)
@@ -227,11 +262,12 @@ class Disk:
             except OSError as error:
                 if error.errno not in _NOT_OURS:
                     raise
-        with os.scandir(folder) as found:
+        temporaries = _Directory(TEMPORARIES, home)
+        with os.scandir(temporaries.file) as found:
             for entry in found:
                 with suppress(FileNotFoundError):
                     if entry.stat(follow_symlinks=False).st_mtime < time.time() - STALE:
-                        os.unlink(entry.path)
+                        os.unlink(entry.name, dir_fd=temporaries.file)
         self._prepared = True
 
     def _forget(self, folder: str) -> None:
@@ -257,11 +293,11 @@ class Disk:
                     continue
                 yield Entry(key, status.st_size, status.st_mtime)
 
-    def _prune(self, folder: str) -> None:
+    def _prune(self, home: _Directory, folder: str) -> None:
         """Remove ``folder`` and then its parents, up to the first that is not empty or that this process writes to."""
-        while folder != self._root and folder not in self._directories:
+        while folder and folder not in self._directories:
             try:
-                os.rmdir(folder)
+                os.rmdir(folder, dir_fd=home.file)
             except OSError:
                 return
             folder = folder.rpartition("/")[0]
@@ -270,12 +306,15 @@ class Disk:
 class _Directory:
     """An open directory, closed with its last reference, because another thread may be linking into it.
 
-    While it is open, it cannot be confused with a later one of the same path: linking into a removed directory fails.
+    ``path`` is relative to the open directory ``home``, or, without one, absolute. While a directory is open, it cannot be
+    confused with a later one of the same path: linking into a removed directory fails.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, home: _Directory | None = None) -> None:
         self.path = path
-        self.file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        self.file: int = os.open(path or ".", flags, dir_fd=home.file if home else None)
+        self.identity = _identity(os.fstat(self.file))
 
     def sync(self) -> None:
         """Make the names in the directory durable."""
@@ -326,17 +365,53 @@ def _opened(path: str, start: int, end: int | None) -> Iterator[tuple[int, int, 
         os.close(file)
 
 
-def _make_directories(folder: str) -> None:
-    """Make ``folder``, and its parents that are missing."""
+def _temporary(home: _Directory, body: Bytes) -> str:
+    """Write ``body`` durably to a new temporary file and return its path below ``home``."""
+    path = f"{TEMPORARIES}/{os.urandom(16).hex()}"
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE, dir_fd=home.file)
     try:
-        os.mkdir(folder, DIRECTORY_MODE)
+        rest = memoryview(body).cast("B")
+        while rest:
+            rest = rest[os.write(file, rest) :]
+        os.fsync(file)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(path, dir_fd=home.file)
+        raise
+    finally:
+        os.close(file)
+    return path
+
+
+def _make_directories(folder: str, home: _Directory | None = None) -> None:
+    """Make ``folder``, and its parents that are missing: below the open directory ``home``, or at an absolute path."""
+    at = home.file if home else None
+    if home is not None and not folder:
+        return
+    try:
+        os.mkdir(folder, DIRECTORY_MODE, dir_fd=at)
     except FileNotFoundError:
-        _make_directories(os.path.dirname(folder))
+        above = os.path.dirname(folder)
+        if not above:
+            raise  # the root itself is removed
+        _make_directories(above, home)
         with suppress(FileExistsError):
-            os.mkdir(folder, DIRECTORY_MODE)
+            os.mkdir(folder, DIRECTORY_MODE, dir_fd=at)
     except OSError:
-        if not os.path.isdir(folder):
+        if not _is_directory(folder, at):
             raise
+
+
+def _is_directory(path: str, at: int | None) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(path, dir_fd=at).st_mode)
+    except OSError:
+        return False
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    """Return what tells a directory from every other one on this machine."""
+    return status.st_dev, status.st_ino
 
 
 def _read_range(file: int, first: int, last: int) -> bytes:

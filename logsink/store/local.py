@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 
 
 class LocalStore(Store):
-    """Objects as files below one directory. The directory is made by the first write, never by reading."""
+    """Objects as files below one directory. The directory is made by the first write, never by reading, and never again."""
 
     def __init__(self, place: Directory | Path) -> None:
         directory = place if isinstance(place, Directory) else Directory(place.absolute())
@@ -75,6 +75,9 @@ class LocalStore(Store):
     async def now(self) -> float:
         """Return the time of the machine's clock, from which files get their times too."""
         return time.time()
+
+    async def hold(self) -> None:
+        await self._run(self._disk.hold)
 
     async def probe(self) -> None:
         await prove(self, _REMEDY)

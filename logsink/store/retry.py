@@ -84,6 +84,9 @@ class Retrying(Store):
     async def now(self) -> float:
         return await self._again(self.inner.now)
 
+    async def hold(self) -> None:
+        await self.inner.hold()
+
     async def probe(self) -> None:
         await self._again(self.inner.probe)
 

@@ -97,13 +97,16 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
     def opened(file: int) -> str:
         return os.readlink(f"/proc/self/fd/{file}")
 
-    def target(_: str, name: str, *, dst_dir_fd: int) -> str:
+    def target(_: str, name: str, *, src_dir_fd: int, dst_dir_fd: int) -> str:
         return f"{opened(dst_dir_fd)}/{name}"
+
+    def made(path: str | Path, _: int, *, dir_fd: int | None = None) -> str:
+        return str(path) if dir_fd is None else f"{opened(dir_fd)}/{path}"
 
     watch("fsync", opened)
     watch("link", target)
     watch("rename", target)
-    watch("mkdir", lambda path, *_: os.path.abspath(path))
+    watch("mkdir", made)
     return seen
 
 

@@ -136,6 +136,9 @@ class FaultyStore(Store):
     async def now(self) -> float:
         return await self._meet("now", "", self.inner.now)
 
+    async def hold(self) -> None:
+        await self.inner.hold()
+
     async def probe(self) -> None:
         await self._meet("probe", "", self.inner.probe)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import time
 from itertools import islice
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logsink.errors import NotFound, Refused
+from logsink.errors import NotFound, Refused, Withheld
 from logsink.store.disk import STALE, TEMPORARIES, Disk
 from logsink.store.local import CACHED, LocalStore
 from logsink.store.memory import MemoryStore
@@ -158,11 +159,77 @@ async def test_temporary_files_that_nobody_owns_go(tmp_path: Path) -> None:
 
 async def test_a_directory_that_is_removed_while_open_is_made_again(tmp_path: Path) -> None:
     async with LocalStore(tmp_path / "store") as store:
+        await store.put("a/b/c", b"1")
+        shutil.rmtree(tmp_path / "store/a")
+        (tmp_path / "store" / TEMPORARIES).rmdir()
+        await store.put_absent("a/b/c", b"2")
+        assert (tmp_path / "store/a/b/c").read_bytes() == b"2"
+
+
+@pytest.mark.parametrize("there", ["nothing", "another", "a copy", "a file"])
+@pytest.mark.parametrize("by", ["hold", "put"])
+async def test_a_root_that_is_moved_away_is_waited_for_and_never_made_again(
+    tmp_path: Path, there: str, by: str
+) -> None:
+    root, away = tmp_path / "store", tmp_path / "elsewhere"
+    root.mkdir()
+    (root / "x").write_bytes(b"old")
+    async with LocalStore(root) as store:
+        await (store.put("a/b", b"1") if by == "put" else store.hold())
+        root.rename(away)
+        match there:
+            case "another":
+                root.mkdir()
+            case "a copy":
+                shutil.copytree(away, root)
+            case "a file":
+                root.write_bytes(b"")
+        before = sorted(tmp_path.rglob("*"))
+        calls = (
+            lambda: store.put("a/b", b"2"),
+            lambda: store.put_absent("a/c", b"2"),
+            lambda: store.get("x"),
+            lambda: store.delete(["x"]),
+            lambda: anext(aiter(store.list())),
+            store.hold,
+        )
+        for call in calls:
+            with pytest.raises(Withheld, match=f"cannot use {root}: ") as caught:
+                await call()
+            assert "move it back" in caught.value.hint
+        assert sorted(tmp_path.rglob("*")) == before
+        if there != "nothing":
+            root.rename(tmp_path / "wrong")
+        away.rename(root)
+        assert await store.put_absent("a/c", b"3")
+        assert await store.get("x") == b"old"
+    assert (root / "a/c").read_bytes() == b"3"
+
+
+async def test_a_write_that_is_under_way_goes_to_the_directory_that_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, away, real = tmp_path / "store", tmp_path / "elsewhere", os.link
+
+    def link(*arguments: str, **options: int) -> None:
+        root.rename(away)
+        root.mkdir()
+        real(*arguments, **options)
+
+    async with LocalStore(root) as store:
         await store.put("a/b", b"1")
-        os.rename(tmp_path / "store", tmp_path / "elsewhere")
-        (tmp_path / "elsewhere" / TEMPORARIES).rmdir()
+        monkeypatch.setattr(os, "link", link)
         await store.put_absent("a/c", b"2")
-        assert (tmp_path / "store/a/c").read_bytes() == b"2"
+        assert (away / "a/c").read_bytes() == b"2"
+    assert list(root.iterdir()) == []
+
+
+async def test_only_a_directory_that_is_there_can_be_held(tmp_path: Path) -> None:
+    async with LocalStore(tmp_path / "store") as store:
+        with pytest.raises(NotFound, match=r"cannot open .*/store: no such directory"):
+            await store.hold()
+        await store.delete(["a"])
+        assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_file_where_the_store_should_be(tmp_path: Path) -> None:
