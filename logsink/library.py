@@ -12,6 +12,9 @@
 
 Nothing is read before the first batch is taken, and little more than what is taken. Reading happens in a thread of its own, so
 that it works where an event loop runs already (notebooks).
+
+Objects of the store that are damaged or missing do not stop the reading. Their rows are not in the result: when it ends, there
+is a ``DamageWarning``, and ``logs.damage`` has their keys, what is wrong with each, and how many rows it had.
 """
 
 from __future__ import annotations
@@ -21,12 +24,14 @@ import datetime as dt
 import queue
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Final
 
 import pyarrow as pa
 
+from logsink.damage import Damage
 from logsink.errors import ArgumentError
 from logsink.parse import FILE_SCHEMA
 from logsink.place import parse
@@ -41,12 +46,22 @@ _AHEAD: Final = 4
 """Most batches that wait to be taken."""
 
 
+class DamageWarning(UserWarning):
+    """Objects of the store are damaged or missing, and their rows are not in a result."""
+
+
 class Archive:
     """A store to be read. ``url`` is what ``--store`` takes; anything else raises ``ConfigError``."""
 
     def __init__(self, url: str) -> None:
         parse(url)
         self.url = url
+        self._damage: dict[str, Damage] = {}
+
+    @property
+    def damage(self) -> list[Damage]:
+        """What was found damaged or missing by everything that was read to its end through this object, each object once."""
+        return list(self._damage.values())
 
     def __repr__(self) -> str:
         return f"logsink.open({self.url!r})"
@@ -74,7 +89,8 @@ class Archive:
             raise ArgumentError(f"cannot find column {unknown[0]!r}", hint=f"there are {', '.join(FILE_SCHEMA.names)}")
         query = Query(filter, tuple(columns), limit, newest_first, dedupe)
         schema = pa.schema([FILE_SCHEMA.field(name) for name in columns])
-        return pa.RecordBatchReader.from_batches(schema, batches(self.url, schema, lambda store: search(store, query)))
+        found = batches(self.url, schema, lambda store: search(store, query), self._warn)
+        return pa.RecordBatchReader.from_batches(schema, found)
 
     def sql(self, statement: str, *, zone: dt.tzinfo = dt.UTC, **terms: Any) -> pa.Table:
         """Return the result of a SQL statement, in which the rows are the table ``logs``; DuckDB runs it, as for ``logsink
@@ -86,12 +102,21 @@ class Archive:
         from logsink.query.sql import run
 
         def read(query: Query, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-            return batches(self.url, schema, lambda store: unordered(store, query))
+            return batches(self.url, schema, lambda store: unordered(store, query), self._warn)
 
         found: pa.Table = run(
             statement, _filter((), zone, terms), zone, read, lambda rows: rows.read_all(), restartable=True
         )
         return found
+
+    def _warn(self, answer: Answer) -> None:
+        """Keep what is damaged or missing, and warn of it."""
+        damage = answer.report.damage
+        if damage:
+            self._damage.update((each.key, each) for each in damage)
+            more = f", and {len(damage) - 1:,} more" if len(damage) > 1 else ""
+            text = f"rows are missing: {damage[0]}{more}; Archive.damage has what is damaged or missing in {self.url}"
+            warnings.warn(DamageWarning(text), stacklevel=2)
 
 
 def _filter(pattern: Sequence[str], zone: dt.tzinfo, given: dict[str, Any]) -> Filter:
@@ -105,11 +130,18 @@ def _filter(pattern: Sequence[str], zone: dt.tzinfo, given: dict[str, Any]) -> F
     return to_filter(SearchTerms(pattern=pattern, **terms), time.time_ns() // 1000, zone)
 
 
-def batches(url: str, schema: pa.Schema, source: Callable[[Store], Answer]) -> Iterator[pa.RecordBatch]:
+def batches(
+    url: str,
+    schema: pa.Schema,
+    source: Callable[[Store], Answer],
+    ended: Callable[[Answer], object] = lambda answer: None,
+) -> Iterator[pa.RecordBatch]:
     """Yield the batches of ``source``, which runs in a thread until the last batch is taken or the iterator is closed.
 
-    There is at least one batch, which may have no rows, because polars cannot make a frame of none.
+    There is at least one batch, which may have no rows, because polars cannot make a frame of none. ``ended`` is called once
+    with the answer of ``source`` when the last batch has been taken, in the thread that takes them.
     """
+    answers: list[Answer] = []
     found: queue.Queue[pa.RecordBatch | BaseException | None] = queue.Queue(_AHEAD)
     left = threading.Event()
 
@@ -121,6 +153,7 @@ def batches(url: str, schema: pa.Schema, source: Callable[[Store], Answer]) -> I
 
     async def run() -> None:
         async with open_store(url) as store, aclosing(source(store)) as tables:
+            answers.append(tables)
             async for table in tables:
                 for batch in plain(table, schema.names).cast(schema).to_batches():
                     await asyncio.to_thread(put, batch)
@@ -146,6 +179,7 @@ def batches(url: str, schema: pa.Schema, source: Callable[[Store], Answer]) -> I
             some = True
         if not some:
             yield pa.RecordBatch.from_arrays([pa.array([], kind) for kind in schema.types], schema=schema)
+        ended(answers[0])
     finally:
         left.set()
         thread.join()

@@ -7,8 +7,9 @@ import contextlib
 import datetime as dt
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +18,7 @@ from logsink.characters import harmless
 from logsink.cli.options.zones import local_text
 
 if TYPE_CHECKING:
+    from logsink.damage import Damage
     from logsink.query import Query, Report
     from logsink.query.read import Answer, Fold, Plan
     from logsink.query.views import AroundMatches, AroundTime, FutureRows, MissingValue, Rule
@@ -29,6 +31,9 @@ GET, LIST = 0.4e-6, 5e-6
 
 WORTH_SAYING = 0.005
 """Dollars from which a cost is mentioned."""
+
+MOST_DAMAGES = 20
+"""The most damaged objects that are named; ``logsink verify`` names all."""
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -54,6 +59,7 @@ def summary(report: Report, query: Query, seconds: float, *, url: str, zone: dt.
         f"{report.rows:,} found in {_seconds(seconds)}",
         *([f"{report.hidden:,} hidden as copies"] if query.dedupe else []),
         *_range(query, zone),
+        *([f"{count_of(len(report.damage), 'object')} damaged or missing"] if report.damaged else []),
         f"read {_share(report.bytes_read, report.bytes)}",
         *([f"about ${cost:.2f}"] if url.startswith("s3:") and cost >= WORTH_SAYING else []),
         f"includes everything acknowledged by {_clock(report.began, zone)}",
@@ -135,10 +141,20 @@ def beyond(query: Query, times: tuple[int, int], zone: dt.tzinfo) -> None:
                 say(f"the archive's oldest row is of {first}, after the time that was searched")
 
 
-def unreadable(report: Report) -> None:
-    """Say which objects could not be read."""
-    for error in report.unreadable:
-        say(f"{error}; its rows are missing")
+def damage(found: Collection[Damage]) -> None:
+    """Say which objects are damaged or missing, and that their rows are not in the output."""
+    for each in islice(found, MOST_DAMAGES):
+        if each.rows is None:
+            say(f"{each}; its rows are not shown")
+        else:
+            say(f"{each.key} {each.what}; {_rows_not_shown(each.rows)}")
+    if len(found) > MOST_DAMAGES:
+        more = len(found) - MOST_DAMAGES
+        say(f"and {more:,} more {'is' if more == 1 else 'are'} damaged or missing; logsink verify names all")
+
+
+def _rows_not_shown(rows: int) -> str:
+    return f"{count_of(rows, 'row')} of it {'is' if rows == 1 else 'are'} not shown"
 
 
 def when(seconds: float, zone: dt.tzinfo) -> str:
@@ -190,6 +206,7 @@ def explain(plan: Plan, query: Query, rule: Rule | AroundTime | AroundMatches | 
             "none" if query.limit is None else f"the newest {query.limit}; stops when no file can hold newer ones",
         ),
         *([("besides", str(rule))] if rule is not None else []),
+        *((("damage" if n == 0 else ""), str(each)) for n, each in enumerate(plan.damage)),
         *((("files" if n == 0 else ""), f"{file.path} {size(file.size)}") for n, file in enumerate(plan.files)),
     ]
     return "".join(f"{head:<8} {harmless(text)}\n" for head, text in lines)

@@ -17,7 +17,7 @@ writes to a store, prints, reads the environment or exits.
     async with open_store(url) as store, aclosing(search(store, query)) as found:
         async for rows in found:          # pyarrow.Table, in order of time
             ...
-    found.report.unreadable               # objects whose rows are missing, and why
+    found.report.damage                   # damaged and missing objects, whose rows are not among those found
 
 Exports are imported at first use.
 """

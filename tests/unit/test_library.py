@@ -12,7 +12,9 @@ import pyarrow as pa
 import pytest
 
 import logsink
+from logsink.damage import Damage
 from logsink.errors import ArgumentError, NotFound
+from logsink.library import DamageWarning
 from logsink.query.output import DEFAULT_COLUMNS
 from logsink.store import open_store
 from tests.unit.query.archives import archive, row
@@ -110,3 +112,43 @@ def test_errors(logs: Any, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="cannot find a logsink store"):
         logsink.open(f"file://{tmp_path}").scan().read_all()
     assert repr(logsink.open("file:///x")) == "logsink.open('file:///x')"
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Any:
+    """An archive of two files, of which the first is missing and the second is there."""
+    url = f"file://{tmp_path}/store"
+
+    async def build() -> None:
+        async with open_store(url) as store:
+            await archive(store, [ROWS[:20], ROWS[20:]])
+            await store.delete(["logs/date=2026-11-22/0-0.parquet"])
+
+    asyncio.run(build())
+    return logsink.open(url)
+
+
+LOST = Damage("logs/date=2026-11-22/0-0.parquet", "is missing", 20)
+
+
+@pytest.mark.parametrize("terms", [{}, {"limit": 100}, {"newest_first": True}])
+def test_damage_is_warned_of_and_the_rest_is_found(damaged: Any, terms: dict[str, Any]) -> None:
+    reader = damaged.scan(**terms)
+    with pytest.warns(DamageWarning, match=r"rows are missing: logs/.*0-0\.parquet is missing \(20 rows\); ") as caught:
+        assert sorted(numbers(reader)) == list(range(20, 50))
+    assert len(caught) == 1
+    assert damaged.damage == [LOST]
+
+
+def test_damage_in_sql(damaged: Any) -> None:
+    pytest.importorskip("duckdb")
+    with pytest.warns(DamageWarning):
+        assert damaged.sql("SELECT count(*) AS n FROM logs").to_pylist() == [{"n": 30}]
+    with pytest.warns(DamageWarning):
+        assert numbers(damaged.scan()) == list(range(20, 50))
+    assert damaged.damage == [LOST]
+
+
+def test_no_damage(logs: Any) -> None:
+    logs.scan().read_all()
+    assert logs.damage == []

@@ -41,7 +41,7 @@ A glob has * ? [a-z], and ! before it excludes what matches.
 Times: 15m, 1h30m or '2 days ago', now, today, 'yesterday 3:10', 2026-11-28, '2026-11-28 03:10', 3:10, 'Nov 28 14:58', as
 syslog, web servers, journalctl and RFC 3339 write them (Z, +01:00, CET), seconds or milliseconds since 1970.
 
-Exit code 0: something was found; 1: nothing; 2: an error, or something is unreadable; 130: interrupted.
+Exit code 0: something was found; 1: nothing; 2: an error, or something is damaged or missing; 130: interrupted.
 """
 
 

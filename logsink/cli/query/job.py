@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from logsink.cli import report as reporting
 from logsink.cli.query.cursors import Cursors
 from logsink.cli.query.destination import Destination
 from logsink.cli.query.interrupts import Interrupts
@@ -36,6 +37,8 @@ class Job:
     future: FutureRows | None = None
     """Rows with times in the future, to be mentioned after the output."""
     printer: Printer | None = None
+    said: set[str] = field(default_factory=set)
+    """Keys of the damaged and missing objects that were named on stderr."""
     interrupts: Interrupts = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,6 +47,12 @@ class Job:
     def _stop(self) -> None:
         if self.answer is not None:
             self.answer.stop()
+
+    def say_damage(self) -> None:
+        """Say on stderr what is damaged or missing, each object once."""
+        found = [damage for damage in self.report.damage if damage.key not in self.said]
+        self.said.update(damage.key for damage in found)
+        reporting.damage(found)
 
     @property
     def stopped(self) -> bool:

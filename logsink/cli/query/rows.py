@@ -58,6 +58,7 @@ async def print_rows(job: Job, store: Store, rule: Rule | AroundTime | AroundMat
             job.plan = answer.plan
             if request.follow.follow:
                 mention_future_rows(job)
+                job.say_damage()
         assert job.plan is not None
         cursor = Cursor.at_end_of(job.plan)
         if request.follow.follow and not job.stopped:
@@ -124,6 +125,7 @@ async def _follow(job: Job, follower: Follower, printer: Printer) -> None:
         began = time.monotonic()
         try:
             await _print_new(follower, printer)
+            job.say_damage()
             await job.cursors.keep(follower.cursor, last=False)
             trouble = ""
         except (Unavailable, NotFound) as error:

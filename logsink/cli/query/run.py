@@ -80,8 +80,9 @@ async def _run(
     async with open_store(job.url) as store:
         await _reach(store)
         if request.explain:
-            sys.stdout.write(reporting.explain(await make_plan(store, job.query.filter), job.query, rule, job.url))
-            return 0
+            plan = await make_plan(store, job.query.filter)
+            sys.stdout.write(reporting.explain(plan, job.query, rule, job.url))
+            return 2 if plan.damage else 0
         with job.interrupts.contained():
             if summary is not None:
                 await print_summary(job, store, summary)
@@ -93,14 +94,14 @@ async def _run(
                 ended = time.monotonic()
                 await _say_why_nothing(job, CountingStore(store, job.hints))
     report = job.report
-    reporting.unreadable(report)
+    job.say_damage()
     mention_future_rows(job)
     if not request.quiet:
         ended = job.destination.filled or ended or time.monotonic()
         reporting.summary(report, job.query, ended - began, url=job.url, zone=request.zone)
     if job.stopped:
         return INTERRUPTED
-    return 2 if report.unreadable else 0 if report.rows else 1
+    return 2 if report.damaged else 0 if report.rows else 1
 
 
 async def _say_why_nothing(job: Job, store: Store) -> None:

@@ -38,10 +38,10 @@ def by_duckdb(url: str, request: SqlRequest) -> int:
     filter = filter_of(request.terms, request.zone)
     rows: int = run(request.statement, filter, request.zone, read, lambda result: show(result, request.output))
     report = replace(answers[-1].report, rows=rows) if answers else Report()
-    reporting.unreadable(report)
+    reporting.damage(report.damage)
     if not request.quiet:
         reporting.summary(report, queries[-1], time.monotonic() - began, url=url, zone=request.zone)
-    return 2 if report.unreadable else 0 if rows else 1
+    return 2 if report.damaged else 0 if rows else 1
 
 
 def show(result: pa.RecordBatchReader, name: str) -> int:

@@ -6,7 +6,8 @@ enter the store. Nothing here prints, and nothing knows what becomes of the rows
 - ``answer`` is the way in: ``search`` (rows in order), ``unordered`` (rows in no order), ``fold`` (sums of rows). What they
   return is iterated over, tells its ``plan`` and ``report``, and ends early by ``stop()`` or ``aclose()``.
 - ``plan`` lists the segments and files that can hold an answer. ``scan`` reads them: ``units`` decides what is read next and
-  ``newest`` which rows a limit can let through, both without any input or output; ``prefetch`` runs several reads at once.
+  ``newest`` which rows a limit can let through, both without any input or output; ``prefetch`` runs several reads at once;
+  ``losses`` tells what is missing from what was removed on purpose.
 - ``reader`` reads one thing: ``tail`` segments of the journal; ``datafile`` footers and column chunks of a Parquet file;
   ``pages`` searches column chunks as they are; ``selection`` narrows a row group down column by column.
 - ``tuning`` bounds memory and concurrency, ``report`` is what a query tells about itself.
@@ -22,20 +23,22 @@ from logsink.platform import lazy
 
 if TYPE_CHECKING:
     from logsink.query.read.answer import Answer, Fold, Search, Unordered, fold, search, unordered
+    from logsink.query.read.losses import Losses, of_error, of_snapshot
     from logsink.query.read.plan import Plan, file_bounds, make_plan
     from logsink.query.read.prefetch import prefetched
     from logsink.query.read.report import Report
-    from logsink.query.read.tail import parse_segments, sift
+    from logsink.query.read.tail import parse_readable, sift
     from logsink.query.read.tuning import Tuning
 
 __getattr__ = lazy.exports(
     __name__,
     {
         "answer": ("Answer", "Fold", "Search", "Unordered", "fold", "search", "unordered"),
+        "losses": ("Losses", "of_error", "of_snapshot"),
         "plan": ("Plan", "file_bounds", "make_plan"),
         "prefetch": ("prefetched",),
         "report": ("Report",),
-        "tail": ("parse_segments", "sift"),
+        "tail": ("parse_readable", "sift"),
         "tuning": ("Tuning",),
     },
 )
@@ -43,6 +46,7 @@ __getattr__ = lazy.exports(
 __all__ = [
     "Answer",
     "Fold",
+    "Losses",
     "Plan",
     "Report",
     "Search",
@@ -51,7 +55,9 @@ __all__ = [
     "file_bounds",
     "fold",
     "make_plan",
-    "parse_segments",
+    "of_error",
+    "of_snapshot",
+    "parse_readable",
     "prefetched",
     "search",
     "sift",

@@ -3,8 +3,9 @@
 Each gives an object that runs while somebody takes from it. The object's ``plan`` says what is read, its ``report`` what was
 done so far, ``stop()`` has it end with what was found by then.
 
-An object that is gone was archived, compacted or retired meanwhile: the query is planned again. A search goes on behind the
-last row that it handed out, so that no row appears twice; a fold begins anew.
+When an object of the plan was archived, compacted or retired meanwhile, the query is planned again. A search goes on behind the
+last row that it handed out, so that no row appears twice; a fold begins anew. An object that is damaged, or missing although
+the table needs it, is named in the report, and the query goes on without it.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from contextlib import aclosing, contextmanager
 
 import pyarrow as pa
 
+from logsink.archive import DeltaLog
 from logsink.errors import Moved, NotFound, Unavailable
 from logsink.query.order import DEDUPE_COLUMNS, ROW_KEY, Backwards, Dedupe, Pending, position_of
+from logsink.query.read.losses import Losses
 from logsink.query.read.plan import Plan, make_plan
 from logsink.query.read.reader import Part, Reader
 from logsink.query.read.report import Report
@@ -76,6 +79,8 @@ class _Run:
         self._report, self._ended = Report(), False
         self._plan: Plan | None = None
         self._store, self._query, self._tuning = CountingStore(store, self._report), query, tuning or Tuning()
+        self._log = DeltaLog(self._store)
+        self._losses = Losses(self._log)
         self._journal, self._archive = journal, archive
         self._descending = query.reverse or query.limit is not None
 
@@ -96,7 +101,7 @@ class _Run:
     async def _planned(self, filter: Filter, known: Plan | None = None) -> Plan:
         """Find out what there is to read, unless that is known. ``NotFound`` when there is no store."""
         began = time.time()
-        plan = await make_plan(self._store, filter) if known is None else known.of(filter)
+        plan = await make_plan(self._store, filter, self._log) if known is None else known.of(filter)
         plan = plan if self._journal else plan._replace(segments=())
         plan = self._plan = plan if self._archive else plan._replace(files=())
         report, files = self._report, plan.snapshot.files.values()
@@ -104,6 +109,8 @@ class _Run:
         report.files, report.segments = len(files), len(plan.segments)
         report.bytes = sum(file.size for file in files) + sum(segment.size for segment in plan.segments)
         report.passed = sum(file.size for file in files) - sum(file.size for file in plan.files)
+        for damage in plan.damage:
+            report.note(damage)
         return plan
 
     def _in_order(self) -> AsyncGenerator[pa.Table, None]:
@@ -138,7 +145,8 @@ class _Run:
                 )
                 rest = query if after is None else query._replace(filter=_beyond(query, after.time, self._descending))
                 plan = await self._planned(rest.filter)
-                scan = Scan(Reader(self._store, pool, columns), plan, rest, self._report, self._tuning, pending)
+                reader = Reader(self._store, pool, columns)
+                scan = Scan(reader, self._losses, plan, rest, self._report, self._tuning, pending)
                 try:
                     async with aclosing(scan.rows()) as tables:
                         async for rows in tables:
@@ -199,7 +207,7 @@ class Unordered(_Run, Answer):
         with self._pool() as pool:
             plan = await self._planned(self._query.filter, self._known)
             reader = Reader(self._store, pool, self._query.columns)
-            scan = Scan(reader, plan, self._query, self._report, self._tuning)
+            scan = Scan(reader, self._losses, plan, self._query, self._report, self._tuning)
             try:
                 async with aclosing(scan.found()) as results:
                     async for found in results:
@@ -229,7 +237,7 @@ class Fold(_Run):
             for _ in range(self._tuning.attempts):
                 plan = await self._planned(self._query.filter)
                 reader = Reader(self._store, pool, self._query.columns, self._part)
-                scan = Scan(reader, plan, self._query, self._report, self._tuning)
+                scan = Scan(reader, self._losses, plan, self._query, self._report, self._tuning)
                 try:
                     async with aclosing(scan.found()) as results:
                         async for found in results:
@@ -244,14 +252,14 @@ class Fold(_Run):
         self.parts.clear()
         self._report.restarts += 1
         self._report.rows = self._report.passed = 0
-        self._report.unreadable.clear()
+        self._report.damaged.clear()
 
 
 def search(store: Store, query: Query, tuning: Tuning | None = None, *, journal: bool = True) -> Search:
     """Find the rows of a query in order of (time, received, receiver, nth), or in the order that ``query.sort`` says.
 
     Everything acknowledged before the first table is taken is found; without ``journal``, only what is archived. Objects
-    that cannot be read are named in the report.
+    that are damaged or missing are named in the report.
     """
     return Search(store, query, tuning, journal=journal)
 

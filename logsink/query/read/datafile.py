@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from logsink.errors import FormatError
-from logsink.parse import CODED_COLUMNS, FORMAT_VERSION
+from logsink.parse import CODED_COLUMNS, FILE_SCHEMA, FORMAT_VERSION
 from logsink.query.columns import Mask, as_rows
 from logsink.query.read.pages import candidates
 from logsink.query.request import UNKNOWN, Bounds, Needles
@@ -96,6 +96,9 @@ async def open_file(fetch: Fetch, key: str, size: int) -> OpenFile:
         message = f"cannot read data file {key} of format {version}: this version reads 1 to {FORMAT_VERSION}"
         raise FormatError(message, hint="upgrade logsink")
     columns = {metadata.schema.column(number).path: number for number in range(metadata.num_columns)}
+    for name in FILE_SCHEMA.names:  # all are of format 1; a column that is added later may be absent from older files
+        if name not in columns:
+            raise FormatError(f"cannot read data file {key}: it has no column {name!r}")
     return OpenFile(key, size, metadata, columns)
 
 

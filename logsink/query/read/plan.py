@@ -12,18 +12,24 @@ from functools import partial
 from typing import NamedTuple
 
 from logsink.archive import DataFile, DeltaLog, Snapshot
-from logsink.errors import NotFound
+from logsink.damage import Damage
+from logsink.errors import FormatError, NotFound
 from logsink.journal import StoredSegment, list_segments
+from logsink.query.read.losses import of_snapshot
 from logsink.query.request import UNKNOWN, Bounds, Filter
 from logsink.store import Store
 
 
 class Plan(NamedTuple):
-    """What a query reads: segments that ``snapshot`` does not cover, and the files of it that can hold a matching row."""
+    """What a query reads: segments that ``snapshot`` does not cover, and the files of it that can hold a matching row.
+
+    ``damage`` is what is known to be missing before anything is read.
+    """
 
     snapshot: Snapshot
     segments: Sequence[StoredSegment]
     files: Sequence[DataFile]
+    damage: Sequence[Damage] = ()
 
     def of(self, filter: Filter) -> Plan:
         """Return the plan of a query with another filter, for the same snapshot and segments."""
@@ -31,21 +37,28 @@ class Plan(NamedTuple):
         return self._replace(files=[file for file in files if filter.within(partial(file_bounds, file)) is not None])
 
 
-async def make_plan(store: Store, filter: Filter) -> Plan:
-    """Return the plan of a query. ``NotFound`` when nothing was ever stored here: no version of the table and no segment."""
+async def make_plan(store: Store, filter: Filter, log: DeltaLog | None = None) -> Plan:
+    """Return the plan of a query; ``log`` is that of the store's table, where the caller keeps it.
+
+    ``NotFound`` when nothing was ever stored here: no version of the table, no segment, and no trace of either.
+    """
     segments = await list_segments(store)
-    snapshot = await DeltaLog(store).load()
-    if snapshot.version < 0 and not segments:
+    snapshot = await (log or DeltaLog(store)).load()
+    damage = tuple(of_snapshot(snapshot))
+    if snapshot.version < 0 and not segments and not damage:
         hint = (
             "a receiver makes it with the first message it stores; look at --store, LOGSINK_STORE and the settings file"
         )
         raise NotFound(f"cannot find a logsink store at {store.url}", hint=hint)
     tail = [segment for segment in segments if not snapshot.covers(segment.name)]
-    return Plan(snapshot, tail, ()).of(filter)
+    return Plan(snapshot, tail, (), damage).of(filter)
 
 
 def file_bounds(file: DataFile, column: str) -> Bounds:
-    """Return what the table's log tells about a column of a file."""
-    stats = file.stats
+    """Return what the table's log tells about a column of a file: nothing, where its statistics cannot be read."""
+    try:
+        stats = file.stats
+    except FormatError:
+        return UNKNOWN
     low, high, nulls = stats.minimum.get(column), stats.maximum.get(column), stats.nulls.get(column)
     return UNKNOWN if low is None and high is None and nulls is None else Bounds(low, high, nulls)

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from logsink.archive import DataFile
-from logsink.errors import FormatError
-from logsink.journal import Segment, StoredSegment
+from logsink.errors import FormatError, NotFound
+from logsink.journal import Segment, SegmentName, StoredSegment
 from logsink.query.read import tail
 from logsink.query.read.datafile import Chunks, OpenFile, RowGroup, open_file
 from logsink.query.read.newest import Newest
@@ -36,6 +36,10 @@ class Found(NamedTuple):
     table: pa.Table
 
 
+Failed = tuple[SegmentName, FormatError | NotFound]
+"""A segment whose rows are missing, and why."""
+
+
 class Reader:
     """Reads parts of a store: fetches what is needed, and decodes and filters it in the threads of ``pool``.
 
@@ -48,27 +52,25 @@ class Reader:
         self._store, self._pool, self._columns, self._part = store, pool, columns, part
         self._slots = asyncio.Semaphore(FETCHES)
 
-    async def segments(self, group: Sequence[StoredSegment], filter: Filter) -> tuple[Found | None, list[FormatError]]:
-        """Return the rows of some segments that meet the filter, and why segments could not be read."""
-        read = await asyncio.gather(*(self._segment(stored, filter) for stored in group))
-        errors = [segment for segment in read if isinstance(segment, FormatError)]
-        segments = [segment for segment in read if not isinstance(segment, FormatError)]
-        try:
-            return await self._threaded(self._found_in_segments, segments, filter), errors
-        except FormatError as error:
-            return None, [*errors, error]
+    async def segments(self, group: Sequence[StoredSegment], filter: Filter) -> tuple[Found, list[Failed]]:
+        """Return the rows of some segments that meet the filter, and which segments could not be read."""
+        read = await asyncio.gather(*(self._segment(stored.name, filter) for stored in group))
+        failed: list[Failed] = [each for each in read if not isinstance(each, Segment)]
+        segments = [each for each in read if isinstance(each, Segment)]
+        found, unparsed = await self._threaded(self._found_in_segments, segments, filter)
+        return found, [*failed, *unparsed]
 
-    async def _segment(self, stored: StoredSegment, filter: Filter) -> Segment | FormatError:
-        async with self._slots:
-            body = await self._store.get(stored.name.key)
+    async def _segment(self, name: SegmentName, filter: Filter) -> Segment | Failed:
         try:
-            return await self._threaded(tail.decode, body, stored.name, filter)
-        except FormatError as error:
-            return error
+            async with self._slots:
+                body = await self._store.get(name.key)
+            return await self._threaded(tail.decode, body, name, filter)
+        except (FormatError, NotFound) as error:
+            return name, error
 
-    def _found_in_segments(self, segments: Sequence[Segment], filter: Filter) -> Found:
-        rows = tail.parse_segments(segments, filter, self._columns)
-        return Found(rows.num_rows, rows if self._part is None else self._part(rows))
+    def _found_in_segments(self, segments: Sequence[Segment], filter: Filter) -> tuple[Found, Sequence[Failed]]:
+        rows, failed = tail.parse_readable(segments, filter, self._columns)
+        return Found(rows.num_rows, rows if self._part is None else self._part(rows)), failed
 
     async def footer(self, file: DataFile) -> OpenFile:
         """Read a file's footer. ``FormatError`` when it is none of ours."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+
+from logsink.damage import Damage
 
 
 @dataclass
@@ -39,8 +42,24 @@ class Report:
     """Whether the limit was reached before everything was read: there may be more rows."""
     interrupted: bool = False
     """Whether the query was stopped before everything was read."""
-    unreadable: list[str] = field(default_factory=list)
-    """Why objects could not be read: their rows are missing."""
+    damaged: dict[str, dict[int | None, Damage]] = field(default_factory=dict)
+    """What ``note`` was told, by key and part."""
+
+    def note(self, damage: Damage, part: int | None = None) -> None:
+        """Take note of damage to an object or, with ``part``, to one part of it (the number of a row group).
+
+        The first note of each counts, and a note of the whole object counts for all of its parts.
+        """
+        self.damaged.setdefault(damage.key, {}).setdefault(part, damage)
+
+    @property
+    def damage(self) -> list[Damage]:
+        """Objects that are damaged or missing, each once, in the order in which they were found: their rows are missing."""
+        return [
+            parts[None] if None in parts else _together(tuple(parts.values()))
+            for parts in self.damaged.values()
+            if parts
+        ]
 
     def with_reads(self, *others: Report) -> Report:
         """Return this report with the reads of other queries added."""
@@ -53,9 +72,18 @@ class Report:
 
     def including(self, *others: Report) -> Report:
         """Return this report with the reads of other queries for the same answer, and whether and why they are incomplete."""
-        errors = dict.fromkeys([*self.unreadable, *(error for other in others for error in other.unreadable)])
+        damaged: dict[str, dict[int | None, Damage]] = {}
+        for report in (self, *others):
+            for key, parts in report.damaged.items():
+                damaged[key] = parts | damaged.get(key, {})
         return replace(
             self.with_reads(*others),
             interrupted=self.interrupted or any(other.interrupted for other in others),
-            unreadable=list(errors),
+            damaged=damaged,
         )
+
+
+def _together(parts: Sequence[Damage]) -> Damage:
+    """Return the damage of some parts of one object as one."""
+    rows = [part.rows for part in parts if part.rows is not None]
+    return parts[0]._replace(rows=sum(rows) if len(rows) == len(parts) else None)

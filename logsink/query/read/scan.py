@@ -20,12 +20,13 @@ from typing import Any, Final
 import pyarrow as pa
 
 from logsink.archive import DataFile
-from logsink.errors import FormatError
+from logsink.errors import FormatError, NotFound
 from logsink.journal import StoredSegment
 from logsink.query.columns import joined
 from logsink.query.order import Pending
 from logsink.query.read import tail
 from logsink.query.read.datafile import OpenFile, RowGroup
+from logsink.query.read.losses import Losses
 from logsink.query.read.newest import Newest
 from logsink.query.read.plan import Plan
 from logsink.query.read.prefetch import prefetched
@@ -46,21 +47,24 @@ _WAIT: Final = 0.25
 
 
 class Scan:
-    """Reads the objects of a plan, and tells ``report`` what it has passed and what it could not read.
+    """Reads the objects of a plan, and tells ``report`` what it has passed, and what is damaged or missing.
 
-    ``rows`` or ``found`` may be iterated over, once. Both raise ``NotFound`` when an object of the plan is gone.
+    ``rows`` or ``found`` may be iterated over, once. Both raise ``NotFound`` when an object of the plan was removed on purpose,
+    as ``losses`` tells.
     """
 
     def __init__(
         self,
         reader: Reader,
+        losses: Losses,
         plan: Plan,
         query: Query,
         report: Report,
         tuning: Tuning,
         pending: Pending | None = None,
     ) -> None:
-        self._reader, self._plan, self._query, self._report, self._tuning = reader, plan, query, report, tuning
+        self._reader, self._losses, self._plan = reader, losses, plan
+        self._query, self._report, self._tuning = query, report, tuning
         self._pending = Pending() if pending is None else pending
         self._newest = None if query.limit is None else Newest(self._pending)
         self._units = Units(plan.files, query.filter, query.sort, descending=self._pending.descending)
@@ -113,8 +117,9 @@ class Scan:
                     yield found
 
     async def _segments(self, group: Sequence[StoredSegment]) -> Found | None:
-        found, errors = await self._reader.segments(group, self._query.filter)
-        self._report.unreadable += map(str, errors)
+        found, failed = await self._reader.segments(group, self._query.filter)
+        for name, error in failed:
+            self._report.note(await self._losses.of_segment(name, error))
         self._report.passed += sum(stored.size for stored in group)
         return found
 
@@ -166,8 +171,8 @@ class Scan:
         self._report.files_read += 1
         try:
             return await self._reader.footer(file)
-        except FormatError as error:
-            self._report.unreadable.append(str(error))
+        except (FormatError, NotFound) as error:
+            self._report.note(await self._losses.of_file(file, error))
             self._report.passed += file.size
             return None
 
@@ -179,12 +184,17 @@ class Scan:
         found = None
         try:
             found = await self._reader.row_group(group, unit.filter, self._query.sort, self._newest, turn)
-        except FormatError as error:
-            self._report.unreadable.append(str(error))
+        except (FormatError, NotFound) as error:
+            damage = await self._losses.of_file(self._file(group), error)
+            self._report.note(damage._replace(rows=group.rows), group.number)
             if self._newest is not None:
                 self._newest.forget()
         self._report.passed += _share(group.file, group.rows)
         return found
+
+    def _file(self, group: RowGroup) -> DataFile:
+        """Return the file of a row group."""
+        return next(file for file in self._plan.files if file.key == group.file.key)
 
 
 def _share(file: OpenFile, rows: int) -> int:

@@ -20,7 +20,7 @@ import pyarrow as pa
 from logsink.errors import FormatError
 from logsink.journal import Segment, SegmentName, StoredSegment, decode_segment
 from logsink.parse import Frames, Origin, Settings, parse
-from logsink.query.columns import SCHEMA, Mask, as_array, as_rows
+from logsink.query.columns import SCHEMA, Mask, as_array, as_rows, joined
 from logsink.query.request import Filter
 
 FEW_FRAMES: Final = 200
@@ -71,6 +71,22 @@ def parse_segments(segments: Iterable[Segment], filter: Filter, columns: Sequenc
             mask = _mask(parsed, filter)
             found.append(as_rows(parsed if mask.all() else parsed.filter(as_array(mask)), columns))
     return as_rows(pa.concat_tables(found) if found else SCHEMA.empty_table(), columns)
+
+
+def parse_readable(
+    segments: Sequence[Segment], filter: Filter, columns: Sequence[str]
+) -> tuple[pa.Table, list[tuple[SegmentName, FormatError]]]:
+    """Return what ``parse_segments`` does, without the segments whose frames cannot be parsed, and which these are."""
+    try:
+        return parse_segments(segments, filter, columns), []
+    except FormatError:  # one by one, to know whose
+        tables, failed = [parse_segments((), filter, columns)], []
+        for segment in segments:
+            try:
+                tables.append(parse_segments((segment,), filter, columns))
+            except FormatError as error:
+                failed.append((segment.name, error))
+        return joined(tables), failed
 
 
 def _matching_reads(frames: Frames, settings: Settings, receiver: str, filter: Filter) -> Frames:

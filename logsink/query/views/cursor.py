@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from logsink.errors import ArgumentError
-from logsink.query.read import Plan
+from logsink.query.read import Plan, file_bounds
 
 _VERSION = 1
 """Version of the text: base64 (RFC 4648, 5, without padding) of zlib of a JSON array of the version and the three fields."""
@@ -59,7 +59,7 @@ class Cursor:
         for segment in plan.segments:
             cursor.advance_lane(segment.name.app_id, segment.name.sequence)
         ends = {
-            file.path.rpartition("/")[2]: int(file.stats.maximum.get("received", 0))
+            file.path.rpartition("/")[2]: int(file_bounds(file, "received").high or 0)
             for file in plan.snapshot.files.values()
         }
         latest = max(ends.values(), default=0)

@@ -8,25 +8,29 @@ not waited for: its receiver died, or its PUT takes long, and then it is handed 
 A segment may be archived and deleted before it was read: when this process was suspended, or its reader was slow. Then the lane
 has a gap, and the rows come from the archive: those of that receiver with a later time of receipt, which only grows within a
 receiver.
+
+What is damaged or missing is named in the report, once, and the rest goes on: a segment that cannot be read, and sequences of a
+lane that were passed although neither the journal nor the archive has them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Coroutine, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
+from contextlib import aclosing, suppress
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from logsink.archive import DeltaLog, Snapshot
-from logsink.errors import NotFound
-from logsink.journal import Segment, StoredSegment, list_segments, read_segment
+from logsink.damage import Damage
+from logsink.errors import FormatError, NotFound
+from logsink.journal import Segment, SegmentName, StoredSegment, list_segments, read_segment
 from logsink.parse import Frames
 from logsink.query.columns import as_array, as_integers
-from logsink.query.read import Plan, Report, parse_segments, prefetched, search, sift
+from logsink.query.read import Losses, Plan, Report, of_error, of_snapshot, parse_readable, prefetched, search, sift
 from logsink.query.request import Between, Filter, OneOf, Query
 from logsink.query.views.cursor import Cursor, receiver_of
 from logsink.store import CountingStore, Store
@@ -53,7 +57,7 @@ _EARLIEST: Final = -(1 << 60)
 class Follower:
     """The rows that ``query`` finds beyond ``cursor``, which moves on with them; limit and order of the query mean nothing.
 
-    One reader at a time. The report counts the rows and what was read for them.
+    One reader at a time. The report counts the rows and what was read for them, and names what is damaged or missing.
     """
 
     def __init__(self, store: Store, query: Query, cursor: Cursor) -> None:
@@ -68,7 +72,12 @@ class Follower:
         self._archived: dict[str, int] = {}
         """By receiver, the time of receipt up to which its rows were read from the archive."""
         self._archive_checked = time.monotonic()
+        self._damaged: set[SegmentName] = set()
+        """Segments that cannot be read; they are tried once."""
+        self._skipped: list[tuple[str, int, int]] = []
+        """Lane, first and last sequence of segments that the cursor has passed, to be looked for in the archive."""
         self._log = DeltaLog(self._store)
+        self._losses = Losses(self._log)
 
     async def settle(self, plan: Plan) -> None:
         """Complete the cursor: read from the last segments of a plan how far their receivers have come."""
@@ -84,13 +93,15 @@ class Follower:
             async with aclosing(self._from_archive(fresh)) as found:
                 async for rows in found:
                     yield rows
-        async with aclosing(self._segments(stored for stored in fresh if self._is_new(stored))) as found:
+        async with aclosing(self._segments(self._left(fresh))) as found:
             segments = [segment async for segment in found]
         if None in segments:  # archived and deleted after the journal was listed
             self._archive_checked = float("-inf")
         ready = self._ready([segment for segment in segments if segment])
         for rows in await asyncio.to_thread(self._rows, ready):
             yield rows
+        if self._skipped:
+            await self._name_missing()
 
     # Segments of the journal
 
@@ -109,7 +120,10 @@ class Follower:
     async def _read(self, stored: StoredSegment) -> Segment | None:
         try:
             return await read_segment(self._store, stored.name)
-        except NotFound:
+        except (FormatError, NotFound) as error:
+            with suppress(NotFound):  # it was archived
+                self.report.note(await self._losses.of_segment(stored.name, error))
+                self._damaged.add(stored.name)
             return None
 
     def _seen(self, stored: StoredSegment) -> int:
@@ -118,6 +132,10 @@ class Follower:
 
     def _is_new(self, stored: StoredSegment) -> bool:
         return stored.name.sequence > self._seen(stored)
+
+    def _left(self, fresh: Iterable[StoredSegment]) -> Iterator[StoredSegment]:
+        """Yield the segments that are still to be read."""
+        return (stored for stored in fresh if self._is_new(stored) and stored.name not in self._damaged)
 
     def _has_gap(self, fresh: Iterable[StoredSegment]) -> bool:
         """Return whether a lane's next segment is missing although later ones are there."""
@@ -164,6 +182,9 @@ class Follower:
     def _advance(self, segment: Segment) -> None:
         """Move the cursor beyond a segment."""
         name, cursor = segment.name, self.cursor
+        first, last = cursor.lanes.get(name.app_id, 0) + 1, name.sequence - 1
+        if first <= last:
+            self._skipped.append((name.app_id, first, last))
         cursor.advance_lane(name.app_id, name.sequence)
         if len(segment.frames):
             cursor.advance_read(name.receiver, int(segment.frames.received[-1]))
@@ -174,7 +195,9 @@ class Follower:
     def _rows(self, segments: Iterable[tuple[Segment, int]]) -> list[pa.Table]:
         """Return the rows of these segments that the query finds, by time of receipt; rows of one read keep their order."""
         sifted = [_received_after(sift(segment, self._query.filter), after) for segment, after in segments]
-        rows = parse_segments(sifted, self._query.filter, self._columns)
+        rows, failed = parse_readable(sifted, self._query.filter, self._columns)
+        for name, error in failed:
+            self.report.note(of_error(name.key, error))
         order = as_integers(rows.column("received")).argsort(kind="stable")
         return self._counted(rows.take(as_array(order)))
 
@@ -183,12 +206,24 @@ class Follower:
         self.report.rows += rows.num_rows
         return [rows.slice(start, TABLE_ROWS) for start in range(0, rows.num_rows, TABLE_ROWS)]
 
+    async def _name_missing(self) -> None:
+        """Note segments that were skipped and that the archive does not have either."""
+        skipped, self._skipped = self._skipped, []
+        snapshot = await self._losses.snapshot()
+        for app_id, first, last in skipped:
+            receiver, _, lane = app_id.rpartition(".")
+            for sequence in range(max(first, snapshot.txn.get(app_id, 0) + 1), last + 1):
+                name = SegmentName(receiver, int(lane), sequence)
+                if name not in self._damaged:
+                    self.report.note(Damage(name.key, "is missing"))
+
     # Rows of the archive
 
     async def _from_archive(self, fresh: Iterable[StoredSegment]) -> AsyncGenerator[pa.Table, None]:
         """Yield the rows whose segments were archived and deleted before they were read."""
         snapshot = await self._log.load()
         self._archive_checked = time.monotonic()
+        self._note(of_snapshot(snapshot))
         there = {(stored.name.app_id, stored.name.sequence) for stored in fresh}
         for receiver in sorted({receiver_of(app_id) for app_id in snapshot.txn}):
             if not self._misses(snapshot, receiver, there):
@@ -203,11 +238,16 @@ class Follower:
                     self._archived[receiver] = max(self._archived.get(receiver, newest), newest)
                     for part in self._counted(rows.select(self._columns)):
                         yield part
+            self._note(found.report.damage)
             for app_id, covered in snapshot.txn.items():
                 if receiver_of(app_id) == receiver:
                     self.cursor.advance_lane(app_id, covered)
             self.cursor.reads.setdefault(receiver, _EARLIEST)
             self.cursor.ordinals.pop(receiver, None)
+
+    def _note(self, found: Iterable[Damage]) -> None:
+        for damage in found:
+            self.report.note(damage)
 
     def _misses(self, snapshot: Snapshot, receiver: str, there: set[tuple[str, int]]) -> bool:
         """Return whether the archive has segments of a receiver that were not read and are not in the journal any more."""

@@ -94,7 +94,7 @@ async def _count_briefly(
 
 def _is_whole(report: Report) -> bool:
     """Return whether a query has looked at all rows."""
-    return not report.interrupted and not report.unreadable
+    return not report.interrupted and not report.damaged
 
 
 def archive_times(plan: Plan) -> tuple[int, int] | None:

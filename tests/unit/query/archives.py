@@ -18,7 +18,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from logsink.archive.log import Add, DeltaLog, Txn
+from logsink.archive.log import Add, DeltaLog, Remove, Txn
 from logsink.archive.snapshot import DataFile
 from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.parse import CODED_COLUMNS, FILE_SCHEMA, Frames, Origin, Settings
@@ -86,6 +86,15 @@ async def archive(
         await store.put(file.key, body)
         actions.append(Add(file))
     await log.commit(snapshot, [*actions, *txn])
+
+
+async def compact(store: Store, files: Sequence[Sequence[Row]], *, group: int = 1 << 16) -> None:
+    """Replace all data files by one for each of ``files``, and delete the old ones."""
+    log = DeltaLog(store)
+    old = list((await log.load()).files.values())
+    await archive(store, files, group=group)
+    await log.commit(await log.load(), [Remove(file, False) for file in old])
+    await store.delete([file.key for file in old])
 
 
 async def journal(store: Store, name: SegmentName, rows: Sequence[Row]) -> None:

@@ -13,7 +13,7 @@ from logsink.journal import SegmentName
 from logsink.query import Filter, OneOf, Query, Tuning, search
 from logsink.query.read import fold, make_plan, tail, unordered
 from logsink.store.memory import MemoryStore
-from tests.unit.query.archives import Meddled, archive, journal, json_parse, row, rows_of
+from tests.unit.query.archives import Meddled, archive, compact, journal, json_parse, row, rows_of
 
 ONE_AT_A_TIME = Tuning(prefetch=1, threads=1)
 COLUMNS = ("time", "host")
@@ -88,30 +88,32 @@ async def test_unordered_rows_of_a_known_plan(store: Meddled) -> None:
 
 async def test_unordered_rows_are_worth_nothing_when_a_file_is_gone(store: Meddled) -> None:
     known = await make_plan(store, Filter())
-    await store.delete([known.files[4].key])
+    await compact(store, [[row(n) for n in range(20)]])
     async with aclosing(unordered(store, Query(columns=COLUMNS), known=known)) as found:
         with pytest.raises(Moved):
             [rows async for rows in found]
 
 
 async def test_a_fold_begins_anew_when_a_file_is_gone(store: Meddled) -> None:
-    async def compact(key: str) -> None:
+    async def replace(key: str) -> None:
         if key.endswith("-9.parquet"):
             store.before = lambda key: None
-            await store.delete([entry.key async for entry in store.list("logs/")])
-            await archive(store, [[row(n, host="h0") for n in range(20)]])
+            await compact(store, [[row(n, host="h0") for n in range(20)]])
 
-    store.before = compact
+    store.before = replace
     folding = fold(store, Query(columns=COLUMNS), count, ONE_AT_A_TIME)
     assert total(await folding.run()) == folding.report.rows == 21
     assert folding.report.restarts == 1
 
 
 async def test_a_fold_gives_up(store: Meddled) -> None:
-    plan = await make_plan(store, Filter())
-    await store.delete([plan.files[4].key])
+    async def replace(key: str) -> None:
+        if key.endswith(".parquet"):
+            await compact(store, [[row(1)]])
+
+    store.before = replace
     with pytest.raises(Unavailable, match="2 times over"):
-        await fold(store, Query(columns=COLUMNS), count, Tuning(attempts=2)).run()
+        await fold(store, Query(columns=COLUMNS), count, Tuning(attempts=2, prefetch=1)).run()
 
 
 async def test_a_cancelled_fold_keeps_its_parts(store: Meddled) -> None:

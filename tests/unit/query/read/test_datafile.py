@@ -6,10 +6,12 @@ import io
 import random
 from itertools import pairwise
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from logsink.errors import FormatError
+from logsink.parse import FILE_SCHEMA
 from logsink.query.columns import SCHEMA
 from logsink.query.read import datafile, pages
 from logsink.query.read.datafile import Bounds, Chunks, OpenFile, open_file
@@ -88,7 +90,17 @@ async def test_a_file_without_rows() -> None:
     assert (await Remote(parquet([])).open()).row_groups(("time",)) == []
 
 
-async def test_a_column_that_a_file_does_not_have_is_null() -> None:
+@pytest.mark.parametrize("name", FILE_SCHEMA.names)
+async def test_a_file_that_lacks_a_column_of_its_format_is_damaged(name: str) -> None:
+    sink = io.BytesIO()
+    pq.write_table(table(rows(3)).drop_columns([name]), sink)
+    with pytest.raises(FormatError, match=rf"cannot read data file logs/x\.parquet: it has no column '{name}'"):
+        await Remote(sink.getvalue()).open()
+
+
+async def test_a_column_of_a_later_version_is_null_in_a_file_that_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier = pa.schema([field for field in FILE_SCHEMA if field.name not in ("identity", "flags")])
+    monkeypatch.setattr("logsink.query.read.datafile.FILE_SCHEMA", earlier)
     sink = io.BytesIO()
     pq.write_table(table(rows(3)).drop_columns(["identity", "flags"]), sink)
     remote = Remote(sink.getvalue())

@@ -19,7 +19,7 @@ from logsink.query.read import scan, tail
 from logsink.query.read.selection import MESSAGE
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
-from tests.unit.query.archives import START, Meddled, Row, archive, journal, json_parse, row, rows_of
+from tests.unit.query.archives import START, Meddled, Row, archive, compact, journal, json_parse, row, rows_of
 
 FIRST = SegmentName("r1", 0, 1)
 SECOND = SegmentName("r1", 0, 2)
@@ -120,7 +120,10 @@ async def test_rows_that_cannot_be_read_make_room_for_older_ones(large: Meddled)
     query = Query(Filter((OneOf("host", ("h",)),)), ALL, limit=3)
     rows, report = await answered(large, query, Tuning(threads=1))
     assert times(rows) == [0, 1, 2]
-    assert len(report.unreadable) == 1
+    (damage,) = report.damage
+    assert damage.key == key
+    assert damage.what.startswith("cannot be read: ")
+    assert damage.rows == 3
 
 
 async def test_the_newest_of_a_few_files_ends_with_the_last_and_cuts_nothing() -> None:
@@ -223,24 +226,27 @@ async def test_a_file_compacted_away_while_rows_are_handed_out(query: Query, wan
 
     reads = itertools.count(1)
 
-    async def compact(key: str) -> None:
+    async def replace(key: str) -> None:
         if key.endswith(".parquet") and next(reads) == 7:
-            await store.delete([entry.key async for entry in store.list("logs/")])
-            await archive(store, [rows], group=3)
+            await compact(store, [rows], group=3)
 
-    store.before = compact
+    store.before = replace
     rows, report = await answered(store, query, Tuning(prefetch=1, threads=1))
     assert times(rows) == wanted
     assert report.restarts == 1
 
 
-async def test_a_file_that_stays_gone_ends_the_query() -> None:
-    store = MemoryStore()
+async def test_a_table_that_changes_all_the_time_ends_the_query() -> None:
+    store = Meddled()
     await hours(store, files=2)
-    gone = [entry.key async for entry in store.list("logs/date")]
-    await store.delete(gone[:1])
+
+    async def replace(key: str) -> None:
+        if key.endswith(".parquet"):
+            await compact(store, [[row(1)]])
+
+    store.before = replace
     with pytest.raises(Unavailable, match="3 times over"):
-        await found(store, Query(), Tuning(attempts=3))
+        await found(store, Query(), Tuning(attempts=3, prefetch=1))
 
 
 async def test_a_query_may_be_left_early() -> None:
@@ -275,13 +281,12 @@ async def test_a_limit_does_not_count_what_was_shown_before_the_query_was_planne
     await archive(store, [late, early])
     files = [entry.key async for entry in store.list("logs/date")]
 
-    async def compact(key: str) -> None:
+    async def replace(key: str) -> None:
         if key == files[1]:
             store.before = lambda key: None
-            await store.delete([entry.key async for entry in store.list("logs/")])
-            await archive(store, [early + late])
+            await compact(store, [early + late])
 
-    store.before = compact
+    store.before = replace
     query = Query(limit=13, reverse=True)
     shown, report = await answered(store, query, Tuning(prefetch=1, threads=1))
     assert [(r["time"] - START, r["nth"]) for r in shown] == [

@@ -8,6 +8,8 @@ import orjson
 import pytest
 
 from logsink.archive.log import Txn
+from logsink.damage import Damage
+from logsink.errors import FormatError
 from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.parse import Settings
 from logsink.query import Cursor, Filter, Follower, OneOf, Query
@@ -158,3 +160,100 @@ async def test_a_cursor_goes_on_elsewhere() -> None:
     await store_segment(store, lane(1, 1), 2, 2)
     assert await polled(Follower(store, Query(), Cursor.parse(cursor)), look=True) == ["2"]
     assert Cursor.parse(cursor) == follower.cursor
+
+
+async def test_a_damaged_segment_is_named_once_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "PATIENCE", 0.0)
+    store = MemoryStore()
+    await archive(store, [])
+    follower = await begin(store)
+    await store_segment(store, lane(0, 1), 1, 1)
+    await store.put(lane(0, 2).key, b"damaged")
+    assert await polled(follower) == ["1"]
+    (damage,) = follower.report.damage
+    assert damage.key == lane(0, 2).key
+    assert damage.what.startswith("cannot be read: ")
+    assert await polled(follower) == []
+    await store_segment(store, lane(0, 3), 3, 3)
+    assert await polled(follower) == ["3"]
+    await store_segment(store, lane(0, 4), 4, 4)
+    assert await polled(follower, look=True) == ["4"]
+    assert follower.report.damage == [damage]
+
+
+async def test_it_begins_behind_a_damaged_segment() -> None:
+    store = MemoryStore()
+    await archive(store, [])
+    await store.put(lane(0, 1).key, b"damaged")
+    follower = await begin(store)
+    assert [damage.key for damage in follower.report.damage] == [lane(0, 1).key]
+    await store_segment(store, lane(0, 2), 2, 2)
+    assert await polled(follower) == ["2"]
+
+
+async def test_a_missing_segment_before_later_ones_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "PATIENCE", 0.0)
+    store = MemoryStore()
+    await archive(store, [])
+    await store_segment(store, lane(0, 1), 1, 1)
+    follower = await begin(store)
+    await store_segment(store, lane(0, 4), 4, 4)
+    assert await polled(follower) == ["4"]
+    assert follower.report.damage == [Damage(lane(0, n).key, "is missing") for n in (2, 3)]
+    assert await polled(follower) == []
+
+
+class Vanishing(MemoryStore):
+    """Deletes a segment right before it is read."""
+
+    doomed = ""
+    archived = False
+
+    async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        if key == self.doomed:
+            if self.archived:
+                missed = [row(2, received=START + 2, message="2", receiver="r1")]
+                await archive(self, [missed], txn=[Txn("r1.0", 2)])
+            await self.delete([key])
+        return await super().get(key, start, end)
+
+
+@pytest.mark.parametrize("archived", [False, True])
+async def test_a_segment_that_vanishes_is_missing_unless_it_was_archived(archived: bool) -> None:
+    store = Vanishing()
+    await archive(store, [])
+    await store_segment(store, lane(0, 1), 1, 1)
+    follower = await begin(store)
+    await store_segment(store, lane(0, 2), 2, 2)
+    store.doomed, store.archived = lane(0, 2).key, archived
+    assert await polled(follower) == []
+    assert await polled(follower) == (["2"] if archived else [])
+    assert follower.report.damage == ([] if archived else [Damage(lane(0, 2).key, "is missing")])
+
+
+async def test_damage_of_the_archive_is_named_when_it_is_read() -> None:
+    store = MemoryStore()
+    await archive(store, [])
+    follower = await begin(store)
+    missed = [[row(n, received=START + n, message=str(n), receiver="r1")] for n in (1, 2)]
+    await archive(store, missed, txn=[Txn("r1.0", 1)])
+    gone = "logs/date=2026-11-22/0-0.parquet"
+    await store.delete([gone])
+    assert await polled(follower, look=True) == ["2"]
+    assert follower.report.damage == [Damage(gone, "is missing", 1)]
+
+
+async def test_frames_that_cannot_be_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def parse(found: Any, settings: Any, receiver: str) -> Any:
+        if b'"10"' in bytes(found.data):
+            raise FormatError("cannot parse frames by rules 9: this version knows 1 to 2")
+        return json_parse(found, settings, receiver)
+
+    monkeypatch.setattr(tail, "parse", parse)
+    store = MemoryStore()
+    await archive(store, [])
+    follower = await begin(store)
+    await store_segment(store, lane(0, 1), 1, 10)
+    await store_segment(store, lane(0, 2), 2, 20)
+    assert await polled(follower) == ["20"]
+    assert [damage.key for damage in follower.report.damage] == [lane(0, 1).key]

@@ -1,0 +1,78 @@
+"""Why an object of a plan cannot be read: it was removed on purpose, is missing, or is damaged.
+
+Objects are removed after a commit that says so: a segment once it is archived, a data file once it was merged or retired. So
+when one is gone, a snapshot that is loaded *afterwards* decides. If the table still needs the object, it is missing, which is
+damage: the rest is the answer. Otherwise its rows are elsewhere by now, and the query is planned again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+from logsink.archive import DataFile, DeltaLog, Snapshot
+from logsink.damage import Damage
+from logsink.errors import FormatError, LogsinkError, NotFound
+from logsink.journal import SegmentName
+
+
+class Losses:
+    """Says what damage it is that objects cannot be read; ``log`` is that of the table in their store."""
+
+    def __init__(self, log: DeltaLog) -> None:
+        self._log, self._snapshot = log, Snapshot()
+        self._lock = asyncio.Lock()
+        self._asked = self._answered = 0
+
+    async def snapshot(self) -> Snapshot:
+        """Return the table from a listing that begins after this call; calls that wait together share one."""
+        self._asked += 1
+        mine = self._asked
+        async with self._lock:
+            if self._answered < mine:
+                served = self._asked
+                self._snapshot = await self._log.load()
+                self._answered = served
+            return self._snapshot
+
+    async def of_file(self, file: DataFile, error: FormatError | NotFound) -> Damage:
+        """Return the damage of a data file that was planned to be read; raise ``error`` again when it has left the table."""
+        return await self._of(file.key, error, rows_of(file), lambda now: file.path in now.files)
+
+    async def of_segment(self, name: SegmentName, error: FormatError | NotFound) -> Damage:
+        """Return the damage of a segment that was planned to be read; raise ``error`` again when it has been archived."""
+        return await self._of(name.key, error, None, lambda now: not now.covers(name))
+
+    async def _of(
+        self, key: str, error: FormatError | NotFound, rows: int | None, needed: Callable[[Snapshot], bool]
+    ) -> Damage:
+        if not isinstance(error, NotFound):
+            return of_error(key, error, rows)
+        if not needed(await self.snapshot()):
+            raise error
+        return Damage(key, "is missing", rows)
+
+
+def rows_of(file: DataFile) -> int | None:
+    """Return the number of rows of a data file; None where the table's log does not tell."""
+    try:
+        return file.rows
+    except FormatError:
+        return None
+
+
+def of_snapshot(snapshot: Snapshot) -> Iterator[Damage]:
+    """Yield what a snapshot says of damage to the table's log, and of losses that nobody has accepted."""
+    yield from snapshot.damage
+    for key, rows in snapshot.lost.items():
+        if key not in snapshot.accepted:
+            yield Damage(key, "is recorded as lost", rows or None)
+
+
+def of_error(key: str, error: LogsinkError, rows: int | None = None) -> Damage:
+    """Return the damage of an object that was read with an error."""
+    cause = str(error)
+    for known in ("cannot read ", "data file ", "segment", key, ":", " "):
+        cause = cause.removeprefix(known)
+    newer = cause.startswith("of format")
+    return Damage(key, f"is {cause}; {error.hint}" if newer else f"cannot be read: {cause}", rows)
