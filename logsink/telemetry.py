@@ -337,6 +337,8 @@ ADOPTION = Event("adopted", _I, "archived {segments} segments of receiver {recei
 COMPACTION = Event(
     "compacted", _I, "committed version {version}: merged {files} files into {path}, {rows} rows, {bytes} bytes"
 )
+LOSS = Event("segment_lost", _E, "recorded as lost, so that what came after it can be archived: {damage}")
+DAMAGE = Event("damage", _E, "damaged or missing in the store: {damage}", ("damage",), again=3600.0)
 COMPACTION_PASSED = Event("compaction_passed", _W, "passed over a data file in merging: {error}", ("error",))
 RETIRED = Event("retired", _I, "removed {files} files of {first} to {last}, {bytes} bytes, from the table")
 REMOVED = Event("removed", _I, "deleted {files} data files that are no longer needed, {bytes} bytes")

@@ -2,29 +2,35 @@
 
 A segment older than ``orphan_after`` counts as left behind. That is a guess by the clock, and only decides when somebody
 tries: its owner may wake up, two adopters may try at once, and in each case the lane's txn lets one commit through and turns
-the others back. A lane is archived up to the first number that is missing (none is, as long as I2 holds).
+the others back. A lane is archived up to the first number that is missing (none is, as long as I2 holds). Of a receiver that
+has stored nothing for ``orphan_after``, numbers that are proved to be lost (``missing``) are passed over by a commit that says
+so: a receiver that is only slow has them in memory, and archives them before that.
 
-Segments whose rows are in the table already are deleted: their owner ended before it could do so.
+Segments whose rows are proved to be in the table already (``coverage``) are deleted: their owner ended before it could do so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from logsink import telemetry
 from logsink.archive.archiver import LINGER
+from logsink.archive.coverage import UNPROVED, Coverage
+from logsink.archive.missing import Unsure, prove_missing
 from logsink.archive.rounds import Limits, Rounds, committable, most_rows
 from logsink.archive.snapshot import Snapshot
+from logsink.damage import Damage
 from logsink.errors import Conflict, FormatError, NotFound
-from logsink.journal import Segment, SegmentName, StoredSegment, list_segments
+from logsink.journal import Gap, Segment, SegmentName, StoredSegment, list_segments
 
 
 class Adopted(NamedTuple):
-    """Numbers of segments that ``adopt`` archived, and deleted."""
+    """Numbers of segments that ``adopt`` archived, and deleted; segments and gaps that it found damaged."""
 
     archived: int = 0
     deleted: int = 0
+    damage: tuple[Damage, ...] = ()
 
 
 async def adopt(rounds: Rounds, limits: Limits, *, orphan_after: float, own: Collection[str] = ()) -> Adopted:
@@ -40,35 +46,66 @@ async def adopt(rounds: Rounds, limits: Limits, *, orphan_after: float, own: Col
         return Adopted()
     snapshot = await log.create()
     log.refuse_damage(snapshot, "archive what other receivers have left")
-    archived = 0
+    archived, damage = 0, list[Damage]()
+    young = {one.name.receiver for one in stored if one.modified >= before}
     for receiver in dict.fromkeys(one.name.receiver for one in old):
         names = [one.name for one in old if one.name.receiver == receiver]
-        archived += await _archive(rounds, limits, snapshot, names)
-    return Adopted(archived, await _delete_covered(rounds, old))
+        try:
+            archived += await _archive(rounds, limits, snapshot, names, damage, gone=receiver not in young)
+        except Unsure as error:
+            damage.append(error.damage)
+    deleted, unproved = await _delete_covered(rounds, old)
+    return Adopted(archived, deleted, (*damage, *unproved))
 
 
-async def _archive(rounds: Rounds, limits: Limits, snapshot: Snapshot, names: Sequence[SegmentName]) -> int:
-    """Commit one receiver's segments, in as many rounds as the limits ask for, and return how many were archived."""
+async def _archive(
+    rounds: Rounds,
+    limits: Limits,
+    snapshot: Snapshot,
+    names: Sequence[SegmentName],
+    damage: list[Damage],
+    *,
+    gone: bool,
+) -> int:
+    """Commit one receiver's segments, in as many rounds as the limits ask for, and return how many were archived.
+
+    What is recorded as lost is added to ``damage``. ``gone``: gaps may be passed over.
+    """
     # Lanes fill at about the same pace: by sequence first, a round holds rows of about the same time.
     left = sorted((name for name in names if not snapshot.covers(name)), key=lambda name: (name.sequence, name.lane))
     archived = 0
-    while chosen := committable(snapshot, left):
+    while left:
+        gaps: Sequence[Gap] = ()
+        chosen = committable(snapshot, left)
+        if not chosen and gone:
+            snapshot, gaps = await prove_missing(rounds.log, left)
+            chosen = committable(snapshot, left, gaps)
         try:
             segments = await _read(rounds, limits, chosen)
             if not segments:
                 return archived
-            committed = await rounds.archive(snapshot, segments)
+            losses = _losses(segments, gaps)
+            committed = await rounds.archive(snapshot, segments, losses)
             snapshot = await rounds.log.load()
+            rounds.log.refuse_damage(snapshot, "archive what other receivers have left")
             committed.check(snapshot)
         except (Conflict, NotFound):
             telemetry.ARCHIVE_CONFLICTS.inc()
             return archived  # another process archives this receiver's segments
+        damage += [Damage(key, "is lost") for key in losses]
         committed.report()
         telemetry.ADOPTED.inc(committed.segments)
         telemetry.ADOPTION.log(segments=committed.segments, receiver=chosen[0].receiver)
         archived += committed.segments
         left = [name for name in left if not snapshot.covers(name)]
     return archived
+
+
+def _losses(segments: Mapping[SegmentName, Segment | None], gaps: Sequence[Gap]) -> dict[str, int]:
+    """Return what the commit of ``segments`` records as lost: those in quarantine, and gaps before one of its segments."""
+    reached = {(name.receiver, name.lane): name.sequence for name in segments}
+    losses = {gap.key: 0 for gap in gaps if gap.first <= reached.get((gap.receiver, gap.lane), 0)}
+    return losses | {name.key: 0 for name, segment in segments.items() if segment is None}
 
 
 async def _read(rounds: Rounds, limits: Limits, names: Sequence[SegmentName]) -> dict[SegmentName, Segment | None]:
@@ -92,14 +129,20 @@ async def _read(rounds: Rounds, limits: Limits, names: Sequence[SegmentName]) ->
     return found
 
 
-async def _delete_covered(rounds: Rounds, old: Sequence[StoredSegment]) -> int:
-    """Delete the segments whose lanes a fresh snapshot has held for ``LINGER`` seconds (I6), and return how many."""
+async def _delete_covered(rounds: Rounds, old: Sequence[StoredSegment]) -> tuple[int, list[Damage]]:
+    """Delete the segments whose lanes have stood for ``LINGER`` seconds in a fresh snapshot that proves their rows (I6).
+
+    Return how many, and those whose rows are said to be archived and are not.
+    """
     snapshot = await rounds.log.load()
     rounds.log.refuse_damage(snapshot, "delete segments")
     now = await rounds.log.store.now()
     settled = {app_id for app_id, moved in snapshot.moved.items() if moved / 1000 <= now - LINGER}
-    done = [one.name for one in old if snapshot.covers(one.name) and one.name.app_id in settled]
+    due = [one.name for one in old if snapshot.covers(one.name) and one.name.app_id in settled]
+    coverage = Coverage(snapshot, {name.receiver for name in due})
+    done = [name for name in due if coverage.proves(name)]
     if done:
         await rounds.log.store.delete([name.key for name in done])
         telemetry.DELETED.inc(len(done))
-    return len(done)
+    unproved = [Damage(name.key, f"stays in the journal: {UNPROVED}") for name in sorted(set(due).difference(done))]
+    return len(done), unproved

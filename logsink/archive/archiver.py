@@ -8,7 +8,10 @@
 Laws
   - Segments are archived in the order in which they were released, so no lane is ever ahead of what is acknowledged.
   - A segment leaves ``waiting`` only when a fresh snapshot holds its sequence; that its commit succeeded is not enough.
-  - It is deleted only when a snapshot loaded by that very step holds it (I6), and not before ``LINGER`` seconds.
+  - It is deleted only when a snapshot loaded by that very step proves that the table holds its rows (I6, ``coverage``), and not
+    before ``LINGER`` seconds.
+  - A segment that is gone from the journal is archived from memory. Where it is not in memory either, the commit records it as
+    lost, once that is proved (``missing``).
   - While the table's log is damaged, nothing is committed or deleted. Segments wait in the journal.
   - After trouble of any kind the archiver waits, loads a fresh snapshot and plans again, for ever. Receiving never waits for
     it: only the journal's objects stay longer in the store.
@@ -19,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice, takewhile
@@ -27,10 +30,12 @@ from typing import NamedTuple
 
 from logsink import telemetry
 from logsink.archive.concurrency import run_concurrently
+from logsink.archive.coverage import UNPROVED, UNPROVED_HINT, Coverage
+from logsink.archive.missing import prove_missing
 from logsink.archive.rounds import Committed, Limits, Rounds, committable, most_rows
 from logsink.archive.snapshot import Snapshot
-from logsink.errors import Conflict, FormatError, NotFound
-from logsink.journal import Segment, SegmentName, memory_use
+from logsink.errors import Conflict, Damaged, FormatError, NotFound
+from logsink.journal import Gap, Segment, SegmentName, memory_use
 
 LINGER = 60.0
 """Seconds between seeing a segment's rows in the table and deleting it: a reader that has listed it may still read it."""
@@ -211,32 +216,49 @@ class Archiver:
 
     async def _commit(self, snapshot: Snapshot) -> Committed:
         """Commit the oldest waiting segments, within the limits."""
-        chosen = self._choose(snapshot)
+        chosen, losses = self._choose(snapshot), dict[str, int]()
+        if not chosen:
+            snapshot, gaps = await self._prove_missing(self._waiting)
+            chosen, losses = self._choose(snapshot, gaps), {gap.key: 0 for gap in gaps}
         if not chosen:
             head = self._waiting[0].name
             raise FormatError(
                 f"cannot archive {head.key}: the table has its lane up to {snapshot.txn.get(head.app_id, 0)} only",
                 hint="was the table replaced or rolled back? the segments from there on are needed again",
             )
+        gone: list[_Waiting] = []
 
         async def take(one: _Waiting) -> Segment | None:
             """Hand the segment's memory over to the round; if the round fails, the segment is read again."""
             segment, one.segment = one.segment, None
-            return segment if segment is not None else await self._rounds.read(one.name)
+            try:
+                return segment if segment is not None else await self._rounds.read(one.name)
+            except NotFound:
+                gone.append(one)
+                return None
 
-        try:
-            segments = dict(
-                zip(
-                    (one.name for one in chosen),
-                    await run_concurrently([partial(take, one) for one in chosen], _READS),
-                    strict=True,
-                )
-            )
-        except NotFound as error:
-            raise Conflict(f"cannot archive: {error}; another receiver took this one for gone") from error
-        return await self._rounds.archive(snapshot, segments)
+        taken = await run_concurrently([partial(take, one) for one in chosen], _READS)
+        if gone:
+            await self._refuse_archived(gone)
+        losses |= {one.name.key: one.rows for one, segment in zip(chosen, taken, strict=True) if segment is None}
+        segments = dict(zip((one.name for one in chosen), taken, strict=True))
+        del taken
+        return await self._rounds.archive(snapshot, segments, losses)
 
-    def _choose(self, snapshot: Snapshot) -> list[_Waiting]:
+    async def _prove_missing(self, those: Iterable[_Waiting]) -> tuple[Snapshot, list[Gap]]:
+        receiver = self._waiting[0].name.receiver
+        held = [one.name for one in self._waiting if one.segment is not None and one.name.receiver == receiver]
+        return await prove_missing(self._log, [one.name for one in those if one.name.receiver == receiver], held)
+
+    async def _refuse_archived(self, gone: Sequence[_Waiting]) -> None:
+        """Raise ``Conflict`` unless these segments, which are not in the journal, are lost."""
+        _, gaps = await self._prove_missing(gone)
+        for one in gone:
+            lane = (one.name.receiver, one.name.lane)
+            if not any(gap[:2] == lane and gap.first <= one.name.sequence <= gap.last for gap in gaps):
+                raise Conflict(f"cannot archive {one.name.key}: it is gone, another receiver took this one for gone")
+
+    def _choose(self, snapshot: Snapshot, passed: Sequence[Gap] = ()) -> list[_Waiting]:
         """Return the next segments to commit: of one receiver id, as many as the limits allow, and one in any case."""
         receiver, total, rows = self._waiting[0].name.receiver, 0, 0
         head: dict[SegmentName, _Waiting] = {}
@@ -248,7 +270,7 @@ class Archiver:
             ):
                 break
             head[one.name] = one
-        return [head[name] for name in committable(snapshot, head)]
+        return [head[name] for name in committable(snapshot, head, passed)]
 
     def _update_covered(self, snapshot: Snapshot) -> None:
         """Move segments that a fresh ``snapshot`` holds from waiting to covered, and back those that it no longer holds."""
@@ -272,15 +294,19 @@ class Archiver:
         self._set_gauges()
 
     async def _delete(self, snapshot: Snapshot) -> None:
-        """Delete segments covered for ``LINGER`` seconds that ``snapshot``, loaded just now, holds too (I6)."""
+        """Delete segments covered for ``LINGER`` seconds that ``snapshot``, loaded just now, proves to be archived (I6)."""
         before = self._log.monotonic() - LINGER
-        old_enough = takewhile(lambda one: one.since <= before, self._covered)
-        due = [one.name for one in old_enough if snapshot.covers(one.name)]
-        if due:
-            await self._log.store.delete([name.key for name in due])
-            telemetry.DELETED.inc(len(due))
-            gone = set(due)
-            self._covered = deque(one for one in self._covered if one.name not in gone)
+        due = [one.name for one in takewhile(lambda one: one.since <= before, self._covered)]
+        if not due:
+            return
+        coverage = Coverage(snapshot, {name.receiver for name in due})
+        proved = {name for name in due if coverage.proves(name)}
+        if proved:
+            await self._log.store.delete([name.key for name in due if name in proved])
+            telemetry.DELETED.inc(len(proved))
+            self._covered = deque(one for one in self._covered if one.name not in proved)
+        if unproved := [name for name in due if snapshot.covers(name) and name not in proved]:
+            raise Damaged(f"cannot delete segment {unproved[0].key}: {UNPROVED}", hint=UNPROVED_HINT)
 
     def _set_gauges(self) -> None:
         telemetry.BACKLOG_BYTES.set(self._nbytes)

@@ -42,6 +42,7 @@ from logsink.archive.fold import Fold
 from logsink.archive.foreign import schema_fields
 from logsink.archive.loading import load
 from logsink.archive.snapshot import ACCEPTED, LOG, LOST, ROOT, DataFile, Json, Snapshot, commit_key
+from logsink.damage import Damage
 from logsink.errors import Conflict, Damaged, FormatError, NotFound, Unavailable
 from logsink.parse import STATISTICS_COLUMNS
 from logsink.store import Store
@@ -155,14 +156,28 @@ class DeltaLog:
         self.damaged: dict[int, FormatError] = {}
         """Versions of checkpoints that cannot be read, and why; snapshots are right without them."""
         self._known: Snapshot | None = None
+        self._reached = -1
+
+    def expect(self, version: int) -> None:
+        """Take note that the log was seen to reach ``version``, as a segment says. A load that ends before it is damaged."""
+        self._reached = max(self._reached, version)
 
     async def load(self) -> Snapshot:
         """Return the table as it is now, from a listing made by this call, with what is damaged in it (``Snapshot.damage``).
 
+        A log that ends before a version that it had has lost commits, unless they are recorded as lost.
         Raises ``FormatError`` when this logsink cannot read it.
         """
+        reached = self._reached
         snapshot = await load(self.store, self.monotonic(), self._known, self.damaged)
         self._known = snapshot if snapshot.intact else None
+        self._reached = max(self._reached, snapshot.version)
+        if snapshot.version < reached and not any(
+            key.startswith(LOG) and key >= commit_key(reached) for key in snapshot.lost
+        ):
+            ends = f"the log ends with version {snapshot.version}" if snapshot.version >= 0 else "there is no log"
+            missing = Damage(commit_key(reached), f"is missing: {ends}")
+            return snapshot._replace(damage=(*snapshot.damage, missing))
         return snapshot
 
     def refuse_damage(self, snapshot: Snapshot, what: str) -> None:

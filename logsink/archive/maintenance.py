@@ -109,6 +109,8 @@ class Maintenance:
                 return otherwise
 
         adopted = await attempt(adopt(self._rounds, self._limits, orphan_after=upkeep.orphan_after, own=own), Adopted())
+        for one in adopted.damage:
+            telemetry.DAMAGE.log(damage=one)
         dates = await attempt(retire(log, upkeep.retention), None) if upkeep.retention is not None else None
         checkpointed = await attempt(checkpoint(log, upkeep.checkpoint_every), -1)
         removed = Removed()

@@ -5,8 +5,9 @@
     snapshot -> committable -> read (quarantine) -> parse -> write files -> PUT files -> commit (txn + add), from that snapshot
 
 A commit covers, for each lane, exactly the sequences after the snapshot's txn up to its own, without a missing number (I3,
-I4). A segment that no version can read is copied to ``quarantine/`` first and then counts as covered, so that its lane goes
-on. File names are unique to each attempt: a round whose commit loses leaves files behind, which ``retention`` removes later.
+I4). A segment that no version can read is copied to ``quarantine/`` first; the commit records it as lost, and its lane goes on.
+It does the same with segments that are proved to be missing (``missing``). File names are unique to each attempt: a round whose
+commit loses leaves files behind, which ``retention`` removes later.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -23,11 +25,12 @@ import numpy as np
 from logsink import telemetry
 from logsink.archive.concurrency import run_concurrently
 from logsink.archive.file import NewFile, write_files
-from logsink.archive.log import Action, Add, DeltaLog, Txn
+from logsink.archive.log import Action, Add, DeltaLog, Lost, Txn
 from logsink.archive.snapshot import Snapshot
+from logsink.damage import Damage
 from logsink.errors import Conflict, FormatError
 from logsink.flags import Flag
-from logsink.journal import Segment, SegmentName, read_segment, written_by_newer
+from logsink.journal import Gap, Segment, SegmentName, read_segment, written_by_newer
 from logsink.parse import RULES_VERSION, Frames, Origin, Settings, Workspace, parse
 from logsink.platform.threads import background_thread
 
@@ -40,6 +43,8 @@ _PUTS = 4
 ROWS, BYTES_PER_ROW = 1 << 18, 128
 """Most rows of a round that has more than one segment: one for each 128 bytes of ``archive.max_bytes``, but not less than
 262,144. Parsing and writing a row takes 100 to 500 bytes of memory besides its frame, however short that is."""
+
+NO_LOSSES: Mapping[str, int] = MappingProxyType({})
 
 FRAMING = int(Flag.TRUNCATED | Flag.INCOMPLETE | Flag.INFLATED | Flag.MAYBE_RESENT | Flag.SENT_TWICE)
 """Flags that are counted where frames are received; the parser's flags are counted here."""
@@ -89,16 +94,19 @@ class Committed(NamedTuple):
         telemetry.COMMITTED.log(**{name: fields[name] for name in ("version", "rows", "segments", "files", "bytes")})
 
 
-def committable(snapshot: Snapshot, names: Iterable[SegmentName]) -> list[SegmentName]:
+def committable(snapshot: Snapshot, names: Iterable[SegmentName], passed: Iterable[Gap] = ()) -> list[SegmentName]:
     """Return the segments that a commit on ``snapshot`` may cover, in the order of ``names``.
 
-    These are, for each lane, the sequences right after its txn, up to the first that is missing. ``names`` must have those of
-    each lane in order.
+    These are, for each lane, the sequences right after its txn, up to the first that is missing and not in one of ``passed``.
+    ``names`` must have those of each lane in order.
     """
+    beyond = {(f"{gap.receiver}.{gap.lane}", gap.first): gap.last for gap in passed}
     last: dict[str, int] = {}
     chosen = []
     for name in names:
-        if name.sequence == last.setdefault(name.app_id, snapshot.txn.get(name.app_id, 0)) + 1:
+        before = last.setdefault(name.app_id, snapshot.txn.get(name.app_id, 0))
+        before = beyond.get((name.app_id, before + 1), before)
+        if name.sequence == before + 1:
             last[name.app_id] = name.sequence
             chosen.append(name)
     return chosen
@@ -143,16 +151,19 @@ class Rounds:
             )
         return segment
 
-    async def archive(self, snapshot: Snapshot, segments: dict[SegmentName, Segment | None]) -> Committed:
-        """Commit the rows of ``segments`` (None: in quarantine), which ``committable`` chose from one receiver's.
+    async def archive(
+        self, snapshot: Snapshot, segments: dict[SegmentName, Segment | None], losses: Mapping[str, int] = NO_LOSSES
+    ) -> Committed:
+        """Commit the rows of ``segments`` (None: lost), which ``committable`` chose from one receiver's.
 
-        The mapping is emptied, so that the memory of each segment is free as soon as its frames are gathered.
+        ``losses``: what the commit records as lost, keys and numbers of rows (0: not known); it must have an entry for each
+        segment that is None, and for each gap that ``committable`` passed over.
+        ``segments`` is emptied, so that the memory of each segment is free as soon as its frames are gathered.
         Raises what ``DeltaLog.commit`` raises; after an error, and when cancelled, load a fresh snapshot and plan again.
         """
         lanes: dict[str, tuple[int, int]] = {}
         for name in segments:
-            first, _ = lanes.get(name.app_id, (name.sequence, 0))
-            lanes[name.app_id] = first, name.sequence
+            lanes[name.app_id] = snapshot.txn.get(name.app_id, 0) + 1, name.sequence
         (receiver,) = {name.receiver for name in segments}
         count = len(segments)
         readable = [segment for segment in segments.values() if segment is not None and len(segment.frames)]
@@ -164,9 +175,12 @@ class Rounds:
             store = self.log.store
             await run_concurrently([partial(store.put, new.file.key, memoryview(new.body)) for new in files], _PUTS)
             actions: list[Action] = [Txn(app_id, last) for app_id, (_, last) in lanes.items()]
+            actions += [Lost(key, rows) for key, rows in losses.items()]
             actions += [Add(new.file) for new in files]
             version = await self.log.commit(snapshot, actions)
         telemetry.count_flags(flagged)
+        for key, rows in losses.items():
+            telemetry.LOSS.log(damage=Damage(key, "is lost", rows or None))
         rows, nbytes = sum(new.file.rows for new in files), sum(new.file.size for new in files)
         return Committed(version, {lane: last for lane, (_, last) in lanes.items()}, count, rows, len(files), nbytes)
 

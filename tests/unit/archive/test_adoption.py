@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 
 from logsink.archive.adoption import Adopted, adopt
 from logsink.archive.archiver import LINGER, Archiver
-from logsink.archive.log import DeltaLog, Txn
+from logsink.archive.coverage import UNPROVED
+from logsink.archive.log import Add, DeltaLog, Txn
 from logsink.archive.rounds import QUARANTINE, Rounds
+from logsink.archive.snapshot import commit_key
+from logsink.damage import Damage
 from logsink.errors import Unavailable
 from logsink.journal.segment import SegmentName, encode_segment
 from logsink.parse import RULES_VERSION, Settings
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import Fail, FaultyStore, Pass
-from tests.unit.archive.tables import Clock, Limits, archived, fresh, journal, segment, store_segment
+from tests.unit.archive.tables import Clock, Limits, archived, data_file, fresh, journal, segment, store_segment
 
 LIMITS = Limits()
 AGE = LIMITS.orphan_after
@@ -97,12 +101,78 @@ async def test_ones_own_are_left_alone(bench: Bench) -> None:
     assert (await fresh(bench.store)).version == -1
 
 
-async def test_a_lane_is_adopted_up_to_the_first_missing_number(bench: Bench) -> None:
+async def test_a_lane_is_adopted_up_to_the_first_missing_number_while_its_receiver_may_live(bench: Bench) -> None:
     messages = await bench.leave("r", 0, 1, 2, 4) + await bench.leave("r", 1, 2)
     bench.clock.time += AGE + 1
+    await bench.leave("r", 2, 1)
     assert await bench.adopt() == Adopted(2, 0)
     assert await archived(bench.store) == messages[:2]
     assert (await fresh(bench.store)).txn == {"r.0": 2}
+
+
+async def test_numbers_that_are_lost_are_passed_over_when_their_receiver_is_gone(bench: Bench) -> None:
+    messages = await bench.leave("r", 0, 1, 2, 4, 8) + await bench.leave("r", 1, 2)
+    bench.clock.time += AGE + 1
+    keys = [SegmentName("r", 0, 3).key, f"journal/r/0/{5:020d}-{7:020d}", SegmentName("r", 1, 1).key]
+    adopted = await bench.adopt()
+    assert (adopted.archived, sorted(one.key for one in adopted.damage)) == (5, sorted(keys))
+    snapshot = await fresh(bench.store)
+    assert (snapshot.txn, dict(snapshot.lost)) == ({"r.0": 8, "r.1": 2}, dict.fromkeys(keys, 0))
+    assert await archived(bench.store) == messages
+    bench.clock.time += LINGER
+    assert await bench.adopt() == Adopted(0, 5)
+    assert await journal(bench.store) == []
+
+
+async def test_a_gap_is_passed_over_in_the_round_that_reaches_beyond_it(bench: Bench) -> None:
+    messages = await bench.leave("r", 0, 1, 3, 5)
+    bench.clock.time += AGE + 1
+    assert (await bench.adopt(Limits(max_segments=1))).archived == 3
+    snapshot = await fresh(bench.store)
+    assert (snapshot.version, snapshot.txn, len(snapshot.lost)) == (3, {"r.0": 5}, 2)
+    assert await archived(bench.store) == messages
+
+
+async def test_nothing_passes_a_gap_that_a_data_file_without_a_commit_holds(bench: Bench) -> None:
+    """The newest commit is gone: its segments were deleted, and its data file is all that there is of their rows."""
+    await bench.leave("r", 0, 1, 2)
+    bench.clock.time += AGE + 1
+    await bench.adopt()
+    bench.clock.time += LINGER
+    await bench.adopt()
+    await bench.leave("r", 0, 3)
+    await bench.store.delete([commit_key(1)])
+    bench.clock.time += AGE + 1
+    others = await bench.leave("s", 0, 1)
+    bench.clock.time += AGE + 1
+    for archived_now in (1, 0):
+        adopted = await bench.adopt()
+        assert adopted.archived == archived_now
+        assert "which no commit names, holds it" in str(adopted.damage[0])
+    assert SegmentName("r", 0, 3) in await journal(bench.store)
+    assert await archived(bench.store) == others
+
+
+async def test_far_too_many_missing_numbers_are_no_gap(bench: Bench) -> None:
+    await bench.leave("r", 0, 10**19)
+    bench.clock.time += AGE + 1
+    adopted = await bench.adopt()
+    assert [one.key for one in adopted.damage] == [f"journal/r/0/{1:020d}-{10**19 - 1:020d}"]
+    assert (await fresh(bench.store)).txn == {}
+
+
+async def test_a_segment_whose_rows_no_file_holds_stays(bench: Bench) -> None:
+    await bench.leave("r", 0, 1, 2)
+    bench.clock.time += AGE + 1
+    log = bench.rounds().log
+    await log.create()
+    file = replace(data_file("a"), tags=(("logsink.lanes", '{"r.0":[[1,1]]}'),))
+    await log.commit(await log.load(), [Add(file), Txn("r.0", 2)])
+    bench.clock.time += LINGER
+    adopted = await bench.adopt()
+    assert (adopted.archived, adopted.deleted) == (0, 1)
+    assert [str(one) for one in adopted.damage] == [f"{SegmentName('r', 0, 2).key} stays in the journal: {UNPROVED}"]
+    assert await journal(bench.store) == [SegmentName("r", 0, 2)]
 
 
 async def test_limits_split_what_is_left_into_commits(bench: Bench) -> None:
@@ -133,8 +203,10 @@ async def test_an_unreadable_segment_goes_to_quarantine(bench: Bench) -> None:
     await bench.leave("r", 0, 1, 2, 3)
     await bench.store.put(SegmentName("r", 0, 2).key, b"ruined")
     bench.clock.time += AGE + 1
-    assert await bench.adopt() == Adopted(3, 0)
+    broken = SegmentName("r", 0, 2).key
+    assert await bench.adopt() == Adopted(3, 0, (Damage(broken, "is lost"),))
     assert await archived(bench.store) == ["r-0-1", "r-0-3"]
+    assert (await fresh(bench.store)).lost == {broken: 0}
     assert await bench.store.get(QUARANTINE + SegmentName("r", 0, 2).key) == b"ruined"
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from logsink import telemetry
 from logsink.archive.archiver import LINGER, Archiver
+from logsink.archive.log import Add, Lost, Remove
 from logsink.archive.rounds import QUARANTINE, Rounds, committable
 from logsink.archive.snapshot import LOG, Snapshot, commit_key
 from logsink.errors import Conflict, Damaged, FormatError, StoreError
@@ -286,9 +287,10 @@ async def test_a_round_of_unreadable_segments_only_moves_the_lane(bench: Bench) 
     assert (snapshot.version, snapshot.txn, dict(snapshot.files)) == (1, {"r.0": 1}, {})
 
 
-async def test_a_lane_is_never_archived_across_a_missing_number(bench: Bench) -> None:
+async def test_a_lane_is_never_archived_across_a_number_that_is_in_the_journal(bench: Bench) -> None:
     archiver = bench.archiver()
     archiver.add(segment(SegmentName("r", 0, 1), ["a"]))
+    await store_segment(bench.store, segment(SegmentName("r", 0, 2), ["of another process"]))
     archiver.add(segment(SegmentName("r", 0, 3), ["c"]))
     archiver.add(segment(SegmentName("r", 1, 1), ["b"]))
     await archiver.step()
@@ -296,6 +298,35 @@ async def test_a_lane_is_never_archived_across_a_missing_number(bench: Bench) ->
     with pytest.raises(FormatError, match="up to 1 only"):
         await archiver.step()
     assert archiver.health.segments == 1
+
+
+async def test_a_segment_that_vanished_is_archived_from_memory(bench: Bench) -> None:
+    archiver = bench.archiver()
+    messages = await bench.fill(archiver, 4, lanes=1)
+    await bench.store.delete([SegmentName("r", 0, 2).key])
+    await archiver.step()
+    assert await archived(bench.store) == messages
+    assert not (await fresh(bench.store)).lost
+
+
+async def test_a_segment_that_vanished_and_is_not_in_memory_is_recorded_as_lost(bench: Bench) -> None:
+    archiver = bench.archiver(hold=0)
+    messages = await bench.fill(archiver, 4, lanes=1)
+    await bench.store.delete([SegmentName("r", 0, 2).key])
+    await archiver.step()
+    snapshot = await fresh(bench.store)
+    assert await archived(bench.store) == [message for message in messages if not message.startswith("r-1-")]
+    assert (snapshot.txn, snapshot.lost) == ({"r.0": 4}, {SegmentName("r", 0, 2).key: 3})
+    assert archiver.health[:2] == (0, 0)
+
+
+async def test_numbers_that_the_table_lost_and_nobody_has_are_passed_over_and_said_to_be_lost(bench: Bench) -> None:
+    archiver = bench.archiver()
+    archiver.add(await store_segment(bench.store, segment(SegmentName("r", 0, 4), ["d"])))
+    await archiver.step()
+    snapshot = await fresh(bench.store)
+    assert (snapshot.txn, snapshot.lost) == ({"r.0": 4}, {f"journal/r/0/{1:020d}-{3:020d}": 0})
+    assert await archived(bench.store) == ["d"]
 
 
 async def test_nothing_is_deleted_that_the_table_no_longer_holds(bench: Bench) -> None:
@@ -310,17 +341,40 @@ async def test_nothing_is_deleted_that_the_table_no_longer_holds(bench: Bench) -
     assert [entry async for entry in bench.store.list(LOG)] == []
 
 
-async def test_a_table_rolled_back_gets_again_what_it_lost(bench: Bench) -> None:
+async def test_a_log_that_lost_its_newest_commit_is_left_alone_until_that_is_back(bench: Bench) -> None:
     archiver = bench.archiver(Limits(max_segments=2))
     messages = await bench.fill(archiver, 4)
     await archiver.step()
     await archiver.step()
+    lost = await bench.store.get(commit_key(2))
     await bench.store.delete([commit_key(2)])
     bench.clock.time += LINGER
+    messages += await bench.fill(archiver, 1, receiver="s")
+    for _ in range(3):
+        assert not await archiver._try()
+        assert "2.json is missing: the log ends with version 1" in archiver.health.error
+    assert len(await journal(bench.store)) == 5
+    assert (await fresh(bench.store)).version == 1
+    await bench.store.put(commit_key(2), lost)
     await archiver.step()
     assert await archived(bench.store) == messages
-    assert [name.sequence for name in await journal(bench.store)] == [2, 2]
+    assert await journal(bench.store) == [SegmentName("s", 0, 1)]
+
+
+async def test_a_segment_is_kept_while_no_file_is_known_to_hold_it(bench: Bench) -> None:
+    archiver = bench.archiver()
+    await bench.fill(archiver, 2, lanes=1)
+    await archiver.step()
+    log = log_of(bench.store)
+    snapshot = await log.load()
+    (file,) = snapshot.files.values()
+    partly = replace(file, path=file.path.replace("-2-", "-3-"), tags=(("logsink.lanes", '{"r.0":[[1,1]]}'),))
+    await log.commit(snapshot, [Remove(replace(file, tags=partly.tags), data_change=False), Add(partly)])
     bench.clock.time += LINGER
+    with pytest.raises(Damaged, match="no data file holds them"):
+        await archiver.step()
+    assert await journal(bench.store) == [SegmentName("r", 0, 2)]
+    await log.commit(await log.load(), [Lost(SegmentName("r", 0, 2).key)])
     await archiver.step()
     assert await journal(bench.store) == []
 
