@@ -4,6 +4,7 @@ Segments enter, from the journal or from memory; Parquet data files and commits 
 table are read back. Its upkeep happens here too. Sockets, queries and the command line never enter.
 
 - The table: ``snapshot`` reads a version of it, ``log`` commits the next one, ``file`` has the layout of a data file.
+- Integrity: ``audit`` proves all of the log, ``inspection`` a data file, ``rebuilding`` begins the log anew.
 - Proof: ``proof`` has the checksums by which a data file proves itself, ``lanes`` says which segments' rows it holds.
 - Archiving: ``rounds`` turns segments into one commit; ``archiver`` does so for what this process receives, ``adoption`` for
   what receivers that are gone have left.
@@ -18,49 +19,86 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from logsink.archive.lanes import Lanes, lanes_of
+from logsink.archive.lanes import Interval, Lanes, lanes_of
+from logsink.archive.lanes import inside as lanes_inside
+from logsink.archive.lanes import missing as lanes_missing
+from logsink.archive.lanes import union as lanes_union
 from logsink.archive.log import DeltaLog
 from logsink.archive.proof import Proof, ProvedTail, Tail, chunk_span, read_tail, tail_size, tail_tag
-from logsink.archive.snapshot import DataFile, Snapshot
+from logsink.archive.snapshot import ROOT, DataFile, Snapshot
 from logsink.platform.lazy import exports
 
 if TYPE_CHECKING:
     from logsink.archive.archiver import Archiver, Health
+    from logsink.archive.audit import Audit, audit_log
+    from logsink.archive.concurrency import run_concurrently
+    from logsink.archive.inspection import Checked, Described, check_file, describe, describe_body
+    from logsink.archive.log import Accepted, Action, Add, Lost, Remove, Txn
     from logsink.archive.maintenance import Due, Maintained, Maintenance
     from logsink.archive.preparation import Preparation
+    from logsink.archive.rebuilding import Table, rebuild, write_checkpoint
     from logsink.archive.retention import Retired
-    from logsink.archive.rounds import Rounds
+    from logsink.archive.rounds import QUARANTINE, Rounds, committable
 else:
     __getattr__ = exports(
         __name__,
         {
             "archiver": ("Archiver", "Health"),
+            "audit": ("Audit", "audit_log"),
+            "concurrency": ("run_concurrently",),
+            "inspection": ("Checked", "Described", "check_file", "describe", "describe_body"),
+            "log": ("Accepted", "Action", "Add", "Lost", "Remove", "Txn"),
             "maintenance": ("Due", "Maintained", "Maintenance"),
             "preparation": ("Preparation",),
+            "rebuilding": ("Table", "rebuild", "write_checkpoint"),
             "retention": ("Retired",),
-            "rounds": ("Rounds",),
+            "rounds": ("QUARANTINE", "Rounds", "committable"),
         },
     )
 
 __all__ = [
+    "QUARANTINE",
+    "ROOT",
+    "Accepted",
+    "Action",
+    "Add",
     "Archiver",
+    "Audit",
+    "Checked",
     "DataFile",
     "DeltaLog",
+    "Described",
     "Due",
     "Health",
+    "Interval",
     "Lanes",
+    "Lost",
     "Maintained",
     "Maintenance",
     "Preparation",
     "Proof",
     "ProvedTail",
+    "Remove",
     "Retired",
     "Rounds",
     "Snapshot",
+    "Table",
     "Tail",
+    "Txn",
+    "audit_log",
+    "check_file",
     "chunk_span",
+    "committable",
+    "describe",
+    "describe_body",
+    "lanes_inside",
+    "lanes_missing",
     "lanes_of",
+    "lanes_union",
     "read_tail",
+    "rebuild",
+    "run_concurrently",
     "tail_size",
     "tail_tag",
+    "write_checkpoint",
 ]

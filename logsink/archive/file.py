@@ -57,7 +57,7 @@ RUN = 1 << 18
 GROUP = 1 << 16
 """Rows in a row group."""
 
-LANES, INPUTS = b"logsink.lanes", b"logsink.inputs"
+LANES, INPUTS, HELD = b"logsink.lanes", b"logsink.inputs", b"logsink.held"
 
 NAME = re.compile(r"date=[0-9]{4}-[0-9]{2}-[0-9]{2}/(?:[A-Za-z0-9-]+-[0-9]+-[0-9]+|compacted)-[0-9a-f]+\.parquet")
 """Matches the paths of data files that logsink made."""
@@ -198,7 +198,7 @@ class FileWriter:
         self._writer.close()
         body = self._sink.getvalue()
         return NewFile(
-            DataFile(path, date, body.size, _statistics(sum(self._runs), self._bounds, self._footer[0])), body
+            DataFile(path, date, body.size, statistics_json(sum(self._runs), self._bounds, self._footer[0])), body
         )
 
 
@@ -276,7 +276,7 @@ def _compact_dictionary(column: pa.ChunkedArray) -> pa.Array:
     return pa.DictionaryArray.from_buffers(array.type, rows, [validity, pa.py_buffer(out)], values, array.null_count)
 
 
-def _statistics(rows: int, instants: Mapping[str, Sequence[int]], footer: pq.FileMetaData) -> str:
+def statistics_json(rows: int, instants: Mapping[str, Sequence[int]], footer: pq.FileMetaData) -> str:
     """Return the log's statistics of a file as JSON: instants from their bounds, the other columns from the footer."""
     minimum: dict[str, object] = {}
     maximum: dict[str, object] = {}

@@ -20,6 +20,7 @@ VERBS = {
     "query": "Search logs.",
     "sql": "Run SQL over logs.",
     "maintain": "Compact, expire and clean up a store.",
+    "verify": "Check that everything is there and unchanged.",
     "config": "Check and show settings.",
     "completion": "Print a script that completes commands in a shell.",
 }

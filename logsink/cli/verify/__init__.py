@@ -1,0 +1,3 @@
+from logsink.cli.verify.command import command
+
+__all__ = ["command"]

@@ -1,0 +1,86 @@
+"""The check of the journal: each segment proves itself, no lane has a gap, and what is archived is held by a live data file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from logsink.archive import Lanes, Snapshot, lanes_missing, lanes_union, run_concurrently
+from logsink.errors import FormatError, NotFound
+from logsink.journal import Gap, SegmentName, StoredSegment, decode_segment, written_by_newer
+from logsink.store import Store
+
+_READS = 8
+"""Most segments read at the same time, of at most some 16 MiB each."""
+
+
+@dataclass
+class Journal:
+    """What the segments of a journal say.
+
+    damaged   what is wrong with each segment that does not prove itself
+    gone      segments that were deleted before they were read
+    stores    ids of stores that segments name, and how many name each
+    newest    the newest version of the table that a segment knows of, -1 when none says one
+    stored    ``appId`` -> the last sequence that is known to have been stored in that lane
+    """
+
+    damaged: dict[SegmentName, str] = field(default_factory=dict)
+    gone: set[SegmentName] = field(default_factory=set)
+    stores: dict[str, int] = field(default_factory=dict)
+    newest: int = -1
+    stored: dict[str, int] = field(default_factory=dict)
+
+
+async def read_journal(store: Store, segments: Sequence[StoredSegment]) -> Journal:
+    """Read and prove each segment."""
+    found = Journal()
+    await run_concurrently([partial(_read, store, one.name, found) for one in segments], _READS)
+    return found
+
+
+async def _read(store: Store, name: SegmentName, found: Journal) -> None:
+    try:
+        body = await store.get(name.key)
+    except NotFound:
+        found.gone.add(name)
+        return
+    try:
+        segment = await asyncio.to_thread(decode_segment, body)
+        if segment.name != name:
+            raise FormatError(f"cannot read segment: it says it is {segment.name.key}")
+    except FormatError as error:
+        if not written_by_newer(body):
+            found.damaged[name] = f"cannot be read: {str(error).partition(': ')[2]}"
+        return
+    if segment.store_id:
+        found.stores[segment.store_id] = found.stores.get(segment.store_id, 0) + 1
+
+
+def gaps(names: Iterable[SegmentName], txn: Mapping[str, int], stored: Mapping[str, int]) -> Iterator[Gap]:
+    """Yield the gaps of lanes above their txn: numbers that are not there although later ones are, or are said to be stored."""
+    there: dict[str, list[tuple[int, int]]] = {}
+    for name in names:
+        there.setdefault(name.app_id, []).append((name.sequence, name.sequence))
+    lanes = lanes_union(there)
+    for app_id in sorted({*lanes, *stored}):
+        last = max(stored.get(app_id, 0), *(end for _, end in lanes.get(app_id, ((0, 0),))))
+        for first, end in lanes_missing(lanes, app_id, txn.get(app_id, 0) + 1, last):
+            receiver, _, lane = app_id.rpartition(".")
+            yield Gap(receiver, int(lane), first, end)
+
+
+def uncovered(names: Iterable[SegmentName], snapshot: Snapshot, held: Lanes, lost: Lanes) -> Iterator[SegmentName]:
+    """Yield the segments that the table claims to hold, and whose rows no live data file holds.
+
+    ``held``: what live files hold, ``lost``: what is recorded as lost. Nothing is known of lanes that are in neither.
+    """
+    for name in names:
+        known = held.get(name.app_id)
+        if known is None or not snapshot.covers(name):
+            continue
+        either = lanes_union({name.app_id: known}, {name.app_id: lost.get(name.app_id, ())})
+        if any(lanes_missing(either, name.app_id, name.sequence, name.sequence)):
+            yield name

@@ -1,0 +1,271 @@
+"""The verification of a store: it reads, and says what is damaged. It may run beside receivers at any time.
+
+Objects are listed before the table is loaded, so what is missing then was there when something was said of it. What seems to be
+missing is looked at once more by a fresh snapshot, because upkeep deletes meanwhile what it has archived, merged or retired.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from functools import partial
+
+from logsink.archive import (
+    Checked,
+    DataFile,
+    DeltaLog,
+    Lanes,
+    Snapshot,
+    audit_log,
+    check_file,
+    describe,
+    lanes_missing,
+    lanes_of,
+    lanes_union,
+    run_concurrently,
+)
+from logsink.errors import FormatError, NotFound
+from logsink.integrity.coverage import held, holes, overlaps, range_key, recorded
+from logsink.integrity.findings import REPAIR, RESTORE, Loss, Progress, Verified
+from logsink.integrity.journal import Journal, gaps, read_journal, uncovered
+from logsink.integrity.survey import Survey, get_or_none, survey
+from logsink.journal import Gap, SegmentName
+from logsink.store import MARKER, Store, decode_marker
+
+_TAILS, _WHOLE = 16, 3
+"""Most data files read at the same time: their ends, or whole ones, of about 128 MiB each."""
+
+_LOG_REMEDY = f"{REPAIR} writes the log again from the data files; or restore it from a backup"
+
+
+async def verify(
+    store: Store, *, deep: bool = False, since: datetime.date | None = None, progress: Progress | None = None
+) -> Verified:
+    """Check a store, and return what was found.
+
+    ``deep`` reads data files whole. ``since`` leaves out data files of earlier dates. Only reads. Raises what the store raises,
+    ``NotFound`` where there is none, and ``FormatError`` for a store of a newer logsink.
+    """
+    return await Verification(store, deep=deep, since=since, progress=progress or Progress()).run()
+
+
+class Verification:
+    """One verification; what it learned stays for a repair: ``there`` (the survey), ``journal``, ``checked`` (by path)."""
+
+    there: Survey
+    journal: Journal
+
+    def __init__(self, store: Store, *, deep: bool, since: datetime.date | None, progress: Progress) -> None:
+        self.store = store
+        self.log = DeltaLog(store)
+        self.found = Verified(deep=deep)
+        self.checked: dict[str, Checked] = {}
+        self.gaps: set[Gap] = set()
+        self.marker = ""
+        """The id in the marker, "" when that is missing or damaged."""
+        self._deep, self._since, self._progress = deep, since, progress
+
+    async def run(self) -> Verified:
+        """Check everything, in the order in which things depend on each other."""
+        self.there = await survey(self.log)
+        snapshot = self.there.snapshot
+        self.found.version = snapshot.version
+        files = [one for one in self.there.live if self._since is None or one.date >= self._since]
+        self._progress.total = len(self.there.segments) + sum(self._weight(one) for one in files)
+        await self._check_journal()
+        await self._check_marker()
+        await self._check_log()
+        await self._check_files(files)
+        self._check_lanes()
+        await self._check_strangers()
+        self._check_losses()
+        return self.found
+
+    def _weight(self, file: DataFile) -> int:
+        return file.size if self._deep else 1
+
+    async def _check_journal(self) -> None:
+        """Check the segments, and the lanes from the txn on."""
+        self.journal = await read_journal(self.store, self.there.segments)
+        self.found.segments = len(self.there.segments)
+        self._progress.done += len(self.there.segments)
+        snapshot = self.there.snapshot
+        for name, what in self.journal.damaged.items():
+            if name.key in snapshot.lost:
+                self.found.notes.append(f"{name.key} {what}; it is recorded as lost")
+            elif snapshot.covers(name):
+                self.found.add("journal", name.key, f"{what}; its rows are archived", rows=0)
+            else:
+                self.found.add("journal", name.key, what, remedy=RESTORE)
+        self.gaps = await self._gaps()
+        for gap in sorted(self.gaps):
+            self.found.add("journal", gap.key, gap.damage.what, remedy=RESTORE)
+
+    async def _gaps(self) -> set[Gap]:
+        """Return the gaps that two looks at the journal show: a lane may grow while another one is listed."""
+        found = self._gaps_of(self.there)
+        if not found:
+            return set()
+        self.there = await survey(self.log)
+        again = await read_journal(self.store, self.there.segments)
+        for app_id, sequence in again.stored.items():  # what a segment said that is archived and deleted by now holds
+            self.journal.stored[app_id] = max(self.journal.stored.get(app_id, 0), sequence)
+        return found & self._gaps_of(self.there)
+
+    def _gaps_of(self, there: Survey) -> set[Gap]:
+        explained = recorded(there.snapshot.lost)
+        names = [one.name for one in there.segments]
+        found = gaps(names, there.snapshot.txn, self.journal.stored)
+        return {gap for gap in found if not _explained(explained, gap)}
+
+    async def _check_marker(self) -> None:
+        """Check the marker, and that segments and commits name the same store."""
+        body = await get_or_none(self.store, MARKER)
+        named = {*self.journal.stores, *([self.there.snapshot.store] if self.there.snapshot.store else [])}
+        if body is None:
+            if named:
+                self.found.add("marker", MARKER, "is missing", remedy=f"{REPAIR} writes it again, with the store's id")
+            else:
+                self.found.notes.append(f"{MARKER} is not there: the store is of an older version of logsink")
+            return
+        try:
+            self.marker = decode_marker(body).id
+        except FormatError as error:
+            self.found.add("marker", MARKER, _cause(error), remedy=f"{REPAIR} writes it again, with the store's id")
+            return
+        for other in sorted(named - {self.marker}):
+            remedy = "find out where these objects come from: two stores may have been mixed"
+            self.found.add(
+                "marker", MARKER, f"has the id {self.marker}, and objects of store {other} are here", remedy=remedy
+            )
+
+    async def _check_log(self) -> None:
+        """Check commits, their chain and checkpoints, and that the log reaches as far as receivers knew it."""
+        found = await audit_log(self.store)
+        self.audit = found
+        self.found.commits, self.found.checkpoints = found.commits, found.checkpoints
+        for damage in (*found.damage, *self.there.snapshot.damage):
+            self.found.add("log", damage.key, damage.what, rows=damage.rows, remedy=_LOG_REMEDY)
+        if found.superseded:
+            self.found.notes.append(
+                f"{found.superseded:,} objects of the log are older than its last repair, and do not count"
+            )
+        version = self.there.snapshot.version
+        if self.journal.newest > version and (await self.log.load()).version < self.journal.newest:
+            what = f"ends with version {version}, and receivers have seen version {self.journal.newest}"
+            self.found.add("log", "logs/_delta_log", what, remedy=_LOG_REMEDY)
+
+    async def _check_files(self, files: Sequence[DataFile]) -> None:
+        """Check live files. One that is missing is damage only while it is still live."""
+        at_once = _WHOLE if self._deep else _TAILS
+        await run_concurrently([partial(self._check_file, one) for one in files], at_once)
+        damaged = [one for one in files if self.checked[one.path].what]
+        if any(self.checked[one.path].what == "is missing" for one in damaged):
+            fresh = await self.log.load()
+            damaged = [one for one in damaged if one.path in fresh.files]
+            for path in [one.path for one in files if one.path not in fresh.files]:
+                self.checked.pop(path)
+        for one in damaged:
+            checked = self.checked[one.path]
+            self.found.add("files", one.key, checked.what, rows=checked.rows, remedy=RESTORE)
+        self.found.files = len(self.checked)
+        self.found.rows = sum(_rows(one) for one in files if one.path in self.checked)
+        self.found.nbytes = sum(one.size for one in files if one.path in self.checked)
+        self.found.unproved = sum(not one.proved and not one.what for one in self.checked.values())
+
+    async def _check_file(self, file: DataFile) -> None:
+        self.checked[file.path] = await check_file(self.store, file, deep=self._deep)
+        self._progress.done += self._weight(file)
+
+    def _check_lanes(self) -> None:
+        """Check that live files hold each row once, and all that the table claims to hold."""
+        snapshot = self.there.snapshot
+        live = [one for one in self.there.live if self._still(one)]
+        for pair in overlaps(live):
+            what = (
+                f"holds rows that {pair.other} holds, too: segments {pair.first} to {pair.last} of lane {pair.app_id}"
+            )
+            self.found.add("lanes", f"logs/{pair.one}", what)
+        for app_id, first, last in holes(live, snapshot.txn, snapshot.lost):
+            what = "counts as archived, and no data file holds its rows"
+            self.found.add("lanes", range_key(app_id, first, last), what, remedy=RESTORE)
+        lanes = lanes_union(*(held(one) or {} for one in live))
+        if any(held(one) is None for one in live):
+            return
+        names = [one.name for one in self.there.segments if one.name not in self.journal.gone]
+        for name in uncovered(names, snapshot, lanes, recorded(snapshot.lost)):
+            self.found.add("lanes", name.key, "counts as archived, and no data file holds its rows")
+
+    def _still(self, file: DataFile) -> bool:
+        """Return whether a file was live to the end, or was not looked at."""
+        return file.path in self.checked or (self._since is not None and file.date < self._since)
+
+    async def _check_strangers(self) -> None:
+        """Look at data files that the log does not know: left over, put by others, or evidence of a commit that is lost."""
+        snapshot = self.there.snapshot
+        paths = [path for path in self.there.data if path not in snapshot.files and path not in snapshot.tombstones]
+        results = await run_concurrently([partial(self._stranger, path) for path in paths], _TAILS)
+        unknown = sum(result == "unknown" for result in results)
+        foreign = sum(result == "foreign" for result in results)
+        if unknown:
+            self.found.notes.append(f"{unknown:,} data files are not in the table: left over, or about to be committed")
+        if foreign:
+            self.found.notes.append(
+                f"{foreign:,} objects among the data files are not in the table, and not logsink's, or damaged"
+            )
+        if self.there.quarantine:
+            self.found.notes.append(f"{len(self.there.quarantine):,} objects are in quarantine/")
+
+    async def _stranger(self, path: str) -> str:
+        """Return what a file is that the log does not know; one whose rows are nowhere else is added as damage."""
+        try:
+            described = await describe(self.store, path, self.there.data[path].size)
+        except NotFound:
+            return "gone"
+        except FormatError:
+            return "foreign"
+        beyond = self._beyond(lanes_of(described.file.tags) or {}, self.there.snapshot)
+        if beyond and not await self._committed_meanwhile(path):
+            what = f"is not in the table, and only it has the rows of segments {beyond[1]} to {beyond[2]} of lane {beyond[0]}"
+            self.found.add("log", f"logs/{path}", what, rows=described.rows, remedy=_LOG_REMEDY)
+        return "unknown"
+
+    def _beyond(self, lanes: Lanes, snapshot: Snapshot) -> tuple[str, int, int] | None:
+        """Return an interval of ``lanes`` that the table does not claim, and of which no segment is in the journal."""
+        there = {one.name for one in self.there.segments}
+        for app_id, intervals in lanes.items():
+            receiver, _, lane = app_id.rpartition(".")
+            for first, last in intervals:
+                above = range(max(first, snapshot.txn.get(app_id, 0) + 1), last + 1)
+                if len(above) and not any(SegmentName(receiver, int(lane), n) in there for n in above):
+                    return app_id, above[0], above[-1]
+        return None
+
+    async def _committed_meanwhile(self, path: str) -> bool:
+        fresh = await self.log.load()
+        return path in fresh.files or path in fresh.tombstones
+
+    def _check_losses(self) -> None:
+        """Name what the log records as lost; what no operator has accepted is damage."""
+        snapshot = self.there.snapshot
+        self.found.losses = [
+            Loss(key, rows or None, key in snapshot.accepted) for key, rows in sorted(snapshot.lost.items())
+        ]
+        for loss in self.found.losses:
+            if not loss.accepted:
+                self.found.add("journal", loss.key, "is lost", rows=loss.rows, remedy=f"{REPAIR} accepts that")
+
+
+def _explained(lost: Lanes, gap: Gap) -> bool:
+    return not any(lanes_missing(lost, f"{gap.receiver}.{gap.lane}", gap.first, gap.last))
+
+
+def _rows(file: DataFile) -> int:
+    try:
+        return file.rows
+    except FormatError:
+        return 0
+
+
+def _cause(error: FormatError) -> str:
+    return str(error).partition(": ")[2] or str(error)

@@ -1,0 +1,79 @@
+"""``logsink verify`` as its users meet it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from logsink.cli.main import main
+from logsink.store import open_store
+from tests.unit.archive.tables import table_of
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("LOGSINK_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> Path:
+    """A store with three data files."""
+    async with open_store(f"{tmp_path}/store") as store:
+        await table_of(store)
+    return tmp_path / "store"
+
+
+def verify(place: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["verify", "--store", str(place), *arguments])
+
+
+def test_an_intact_store(place: Path) -> None:
+    result = verify(place, "--quiet")
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[-1] == "OK: everything is there"
+    assert any(
+        line.startswith("checked 0 segments, 4 commits, 0 checkpoints, 3 data files with 15 rows") for line in lines
+    )
+    assert "each byte; table version 3" in verify(place, "--deep").stdout
+
+
+def test_a_missing_file(place: Path) -> None:
+    path = next(place.glob("logs/date=*/r-1-1-1.parquet"))
+    path.unlink()
+    result = verify(place)
+    assert result.exit_code == 2
+    lines = result.stdout.splitlines()
+    assert lines[0] == f"logs/{path.parent.name}/{path.name} is missing (5 rows)"
+    assert lines[1].startswith("  what to do: put it back from a backup")
+    assert lines[-1] == "DAMAGED: 1 object, 5 rows missing"
+    later = verify(place, "--since", "2030-01-01")
+    assert later.exit_code == 0
+    assert "0 data files" in later.stdout
+
+
+def test_json(place: Path) -> None:
+    path = next(place.glob("logs/date=*/r-1-1-1.parquet"))
+    path.unlink()
+    result = verify(place, "-o", "json")
+    assert result.exit_code == 2
+    found = json.loads(result.stdout)
+    (damage,) = found["damages"]
+    assert (found["intact"], found["version"], found["checked"]["files"]) == (False, 3, 3)
+    assert (damage["part"], damage["key"], damage["what"], damage["rows"]) == (
+        "files",
+        f"logs/{path.parent.name}/{path.name}",
+        "is missing",
+        5,
+    )
+
+
+def test_no_store(tmp_path: Path) -> None:
+    result = verify(tmp_path / "none")
+    assert result.exit_code == 2
+    assert "cannot find a store" in result.stderr
