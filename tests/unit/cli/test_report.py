@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,3 +114,34 @@ def test_no_more_than_some_are_named(capsys: pytest.CaptureFixture[str]) -> None
     assert len(lines) == report.MOST_DAMAGES + 1
     report.damage([Damage("k", "is missing")])
     assert capsys.readouterr().err == "logsink: k is missing; its rows are not shown\n"
+
+
+def test_a_follower_names_damage_once_and_goes_on(tmp_path: Path) -> None:
+    place = f"file://{tmp_path}/store"
+
+    async def store_segments(*sequences: int) -> None:
+        async with open_store(place) as store:
+            for sequence in sequences:
+                await journal(store, SegmentName("r1", 0, sequence), [row(sequence)])
+
+    async def damage_one() -> None:
+        async with open_store(place) as store:
+            await store.put(SEGMENTS[1].key, b"damaged")
+            await journal(store, SegmentName("r1", 0, 3), [row(3)])
+
+    asyncio.run(store_segments(1))
+    program = [sys.executable, "-m", "logsink", "query", "--store", place, "-f", "-o", "cat", "-q"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        asyncio.run(damage_one())
+        named = process.stderr.readline().decode()
+        process.stdout.readline()
+        asyncio.run(store_segments(4))
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert SEGMENTS[1].key in named
+    assert "its rows are not shown" in named
+    assert (process.returncode, out, err.strip()) == (130, b"", b"")
