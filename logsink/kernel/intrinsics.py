@@ -62,6 +62,20 @@ def _both(data: Bytes, p: int, one: int, q: int, other: int) -> int:
     return 32
 
 
+def _times(one: int, other: int) -> int:
+    """Return ``one * other`` modulo 2**63.
+
+    numba tells LLVM that ``*`` of signed integers never overflows. LLVM then leaves out a mask behind the product of two numbers
+    that are not negative: the sign bit stays, and a shift to the right brings it into the result.
+    """
+    return one * other & MASK
+
+
+def _plus(one: int, other: int) -> int:
+    """Return ``one + other`` modulo 2**63, for the same reason as ``times``."""
+    return one + other & MASK
+
+
 def _lowered(code: Callable[..., Any]) -> Callable[..., Any]:
     """Return the code generator of an intrinsic: ``code`` gets LLVM's builder and the arguments, for an array its data."""
     from numba.core import types
@@ -108,6 +122,21 @@ def _load64() -> Callable[..., int]:
     return cast(Callable[..., int], intrinsic(typed))
 
 
+def _modular(operation: str) -> Callable[..., int]:
+    """Return ``times`` ("mul") or ``plus`` ("add") for numba."""
+    from llvmlite import ir
+    from numba.core.types import int64
+    from numba.extending import intrinsic
+
+    def code(builder: Any, one: Any, other: Any) -> Any:
+        return builder.and_(getattr(builder, operation)(one, other), ir.IntType(64)(MASK))
+
+    def typed(_: Any, one: Any, other: Any) -> Any:
+        return int64(int64, int64), _lowered(code)
+
+    return cast(Callable[..., int], intrinsic(typed))
+
+
 def _compare32(every: bool) -> Callable[..., int]:
     """Return ``both`` (``every``) or ``either`` for numba: compare 32 bytes at once."""
     from llvmlite import ir
@@ -144,3 +173,5 @@ copy = _Intrinsic(_copy, _memcpy)
 word = _Intrinsic(_word, _load64)
 either = _Intrinsic(_either, partial(_compare32, every=False))
 both = _Intrinsic(_both, partial(_compare32, every=True))
+times = _Intrinsic(_times, partial(_modular, "mul"))
+plus = _Intrinsic(_plus, partial(_modular, "add"))

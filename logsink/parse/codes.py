@@ -6,7 +6,7 @@ hash is seeded, so that nobody who does not know the seed can send values that c
 
 from __future__ import annotations
 
-from logsink.kernel import I32, I64, MASK, Bytes, ReadGrid32, ReadI32, ReadI64, kernel, word
+from logsink.kernel import I32, I64, MASK, Bytes, ReadGrid32, ReadI32, ReadI64, kernel, times, word
 
 EMPTY = -1
 """In a hash table: no code."""
@@ -22,7 +22,7 @@ _WORD = 8  # bytes
 @kernel
 def mix(hashed: int, more: int) -> int:
     """Return the hash ``hashed`` with 63 bits ``more`` in it."""
-    hashed = ((hashed ^ more) * _FACTOR) & MASK
+    hashed = times(hashed ^ more, _FACTOR)
     return hashed ^ hashed >> _FOLD
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from logsink.ascii import SMALL_Z
 from logsink.flags import Flag
-from logsink.kernel import I32, MASK, U8, Bytes, Grid32, ReadGrid32, ReadI32, copy, kernel
+from logsink.kernel import I32, MASK, U8, Bytes, Grid32, ReadGrid32, ReadI32, copy, kernel, times
 from logsink.wire.batch import Batch, Scratch
 from logsink.wire.framing import trimmed, zlib_head
 
@@ -100,7 +100,7 @@ def _code(addresses: ReadGrid32, at: int, known: Grid32, table: I32, seed: int, 
     # Hash the address.
     mixed = seed
     for word in range(_FIRST, _LAST + 1):
-        mixed = ((mixed ^ (addresses[at, word] & _WORD)) * _MIX) & MASK
+        mixed = times(mixed ^ (addresses[at, word] & _WORD), _MIX)
         mixed ^= mixed >> 29
     # Look it up, place by place, until it is found or there is room for it.
     place = mixed % len(table)

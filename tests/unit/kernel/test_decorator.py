@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from logsink.kernel import I32, I64, MASK, U8, Bytes, copy, either, kernel, word
+from logsink.kernel import I32, I64, MASK, U8, Bytes, copy, either, kernel, plus, times, word
 
 LIMIT = 3
 TABLE = np.zeros(3)
@@ -104,6 +104,25 @@ def test_either_of_two_octets_in_both_forms(text: bytes, first: int) -> None:
 
 def _sought(data: Bytes, out: I64) -> None:
     out[0] = either(data, 1, 97, 98)
+
+
+def test_products_and_sums_modulo_2_to_the_63_in_both_forms() -> None:
+    """Where they pass 63 bits, and what is made of them looks at the highest bits."""
+    for form in (kernel(_mixed).py, kernel(_mixed)):
+        found, h, s = np.arange(400) ** 7, 1, MASK
+        form(found)
+        for k in range(400):
+            h = (h ^ k**7 & MASK) * 0x2545F4914F6CDD1D % 2**63
+            h, s = h ^ h >> 31, (s + h) % 2**63
+            assert found[k] == h ^ s
+
+
+def _mixed(out: I64) -> None:
+    h, s = 1, MASK
+    for k in range(len(out)):
+        h = times(h ^ (out[k] & MASK), 0x2545F4914F6CDD1D)
+        h, s = h ^ h >> 31, plus(s, h)
+        out[k] = h ^ s
 
 
 def test_other_annotations_and_constants_are_refused() -> None:
