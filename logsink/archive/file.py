@@ -17,6 +17,10 @@ Layout, version 1 (``logsink.format`` in the file's key-value metadata)::
     logsink.lanes   JSON: {appId: [first, last]} of every lane that the commit of this file covers
     logsink.inputs  instead of logsink.lanes, in a file that compaction made: JSON, the paths of the files whose rows it
                     holds; its name is date=YYYY-MM-DD/compacted-<random>.parquet
+    logsink.proof   1: a proof block stands before the footer (``proof``)
+
+Tags of the file in the table's log: ``logsink.tail`` and ``logsink.sha256`` (``proof``), ``logsink.lanes`` (``lanes``),
+``logsink.digests`` (``digest``).
 
 Constraint: an object is written once, under a name that is never used again.
 
@@ -37,8 +41,10 @@ would cost more than that order does.
 from __future__ import annotations
 
 import datetime
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -48,6 +54,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from logsink.archive import digest, proof
+from logsink.archive import lanes as intervals
+from logsink.archive.digest import Digests
+from logsink.archive.lanes import Lanes
 from logsink.archive.snapshot import DataFile
 from logsink.parse import CODED_COLUMNS, FORMAT_VERSION, ROWS_SCHEMA, STATISTICS_COLUMNS, counting_sort, renumber_used
 
@@ -135,7 +145,8 @@ def write_files(rows: Source, lanes: Mapping[str, tuple[int, int]], receiver: st
         for run in _runs(rows, index, codes):
             writer.add(rows, run)
         path = f"date={date}/{receiver}-{first}-{last}-{attempt}.parquet"
-        yield writer.finish(path, date, {LANES: orjson.dumps(lanes)})
+        held = {lane: (interval,) for lane, interval in lanes.items()}
+        yield writer.finish(path, date, {LANES: orjson.dumps(lanes)}, held)
 
 
 def _days(received: Index) -> Iterator[tuple[int, Index]]:
@@ -162,6 +173,8 @@ class FileWriter:
         self._writer: pq.ParquetWriter | None = None
         self._runs: list[int] = []
         self._bounds: dict[str, list[int]] = {"time": [], "received": []}
+        self.digests: Digests = {}
+        """Digests of the rows that were added, by hour of ``received``."""
 
     def add(self, rows: Source, run: Index) -> None:
         """Write one run: the rows with these numbers, in this order."""
@@ -169,7 +182,9 @@ class FileWriter:
             self._bounds[name] += [int(values.min()), int(values.max())]
         writer = self._writer = self._writer or self._open(rows.received[run])
         for start in range(0, len(run), GROUP):
-            writer.write_table(_compact(rows.table(run[start : start + GROUP])), row_group_size=GROUP)
+            group = _compact(rows.table(run[start : start + GROUP]))
+            self.digests = digest.total((self.digests, digest.digests_of(group)))
+            writer.write_table(group, row_group_size=GROUP)
         self._runs.append(len(run))
 
     def _open(self, received: Index) -> pq.ParquetWriter:
@@ -190,16 +205,33 @@ class FileWriter:
             **_OPTIONS,
         )
 
-    def finish(self, path: str, date: datetime.date, metadata: Mapping[bytes, bytes]) -> NewFile:
-        """Return the file, which must have a run. Nothing can be added afterwards."""
+    def finish(
+        self, path: str, date: datetime.date, metadata: Mapping[bytes, bytes], lanes: Lanes = MappingProxyType({})
+    ) -> NewFile:
+        """Return the file, which must have a run; ``lanes`` are those whose rows it holds. Nothing can be added afterwards."""
         assert self._writer is not None
-        said = {"logsink.format": str(FORMAT_VERSION), "logsink.runs": orjson.dumps(self._runs)}
+        said = {"logsink.format": str(FORMAT_VERSION), "logsink.runs": orjson.dumps(self._runs), proof.NAMED: "1"}
         self._writer.add_key_value_metadata(said | dict(metadata))
         self._writer.close()
-        body = self._sink.getvalue()
-        return NewFile(
-            DataFile(path, date, body.size, statistics_json(sum(self._runs), self._bounds, self._footer[0])), body
-        )
+        body, tail = _proved(self._sink.getvalue(), self._footer[0])
+        tags = {
+            proof.TAIL_TAG: str(proof.tail_of(tail)),
+            proof.SHA256_TAG: hashlib.sha256(body).hexdigest(),
+            digest.TAG: digest.encode(self.digests),
+        }
+        if lanes:
+            tags[intervals.TAG] = intervals.encode(lanes)
+        statistics = statistics_json(sum(self._runs), self._bounds, self._footer[0])
+        return NewFile(DataFile(path, date, body.size, statistics, tuple(sorted(tags.items()))), body)
+
+
+def _proved(body: pa.Buffer, footer: pq.FileMetaData) -> tuple[pa.Buffer, memoryview]:
+    """Return a Parquet file with a proof block before its footer, and its tail, which begins with that block."""
+    written = memoryview(body)
+    at = len(written) - proof.footer_size(written)
+    block = proof.block(written, proof.chunk_spans(footer), written[at:])
+    proved = pa.py_buffer(b"".join((written[:at], block, written[at:])))
+    return proved, memoryview(proved)[at:]
 
 
 def _sort_codes(rows: Source) -> list[npt.NDArray[np.int32]]:
