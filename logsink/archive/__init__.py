@@ -5,7 +5,8 @@ table are read back. Its upkeep happens here too. Sockets, queries and the comma
 
 - The table: ``snapshot`` reads a version of it, ``log`` commits the next one, ``file`` has the layout of a data file.
 - Integrity: ``audit`` proves all of the log, ``inspection`` a data file, ``rebuilding`` begins the log anew.
-- Proof: ``proof`` has the checksums by which a data file proves itself, ``lanes`` says which segments' rows it holds.
+- Proof: ``proof`` has the checksums by which a data file proves itself, ``lanes`` says which segments' rows it holds, and
+  ``digest`` which rows these are.
 - Archiving: ``rounds`` turns segments into one commit; ``archiver`` does so for what this process receives, ``adoption`` for
   what receivers that are gone have left.
 - Upkeep: ``maintenance`` does all of it, by ``compaction`` and ``merge`` (small files become few), ``retention`` (old dates and

@@ -8,6 +8,9 @@ Every row is rewritten about twice: when its hour is over, with the other files 
 ``received``) is over. A merge only takes place when it makes the file of each row half as large again, so that a few late rows
 do not have everything rewritten. One merge makes one file, from inputs that are neighbours in time.
 
+No row is merged unproved: each input must match its checksums, and the digests of the output's rows must be the sum of those of
+its inputs. An input that does not is left alone, and named in the log.
+
 Nothing here is safe because of a clock or a claim. Any number of processes may merge the same files: of commits that remove
 the same file only the earliest counts (``log``), and an output whose commit lost is deleted later, because one of its inputs
 has left the table (``retention``). Each process begins a random while after the hour, so that they seldom do the same work.
@@ -29,8 +32,11 @@ import orjson
 import pyarrow as pa
 
 from logsink import telemetry
+from logsink.archive import digest
 from logsink.archive.concurrency import run_concurrently
-from logsink.archive.file import INPUTS, NAME, FileWriter, NewFile
+from logsink.archive.file import HELD, INPUTS, NAME, FileWriter, NewFile
+from logsink.archive.lanes import encode as lanes_json
+from logsink.archive.lanes import union
 from logsink.archive.log import Action, Add, DeltaLog, Remove
 from logsink.archive.merge import Input, Unreadable, merge
 from logsink.archive.snapshot import DataFile, Snapshot
@@ -137,6 +143,10 @@ def _worthwhile(group: Sequence[DataFile]) -> Group:
     return tuple(file for file in group if file in kept)
 
 
+class _Unequal(RuntimeError):
+    """Raised when the rows of a merged file are not those of its inputs' digests: one of these is wrong, or logsink is."""
+
+
 class Compactor:
     """Merges files for one process, one group at a time, in a thread of its own.
 
@@ -201,11 +211,14 @@ class Compactor:
             bodies = await run_concurrently([partial(self._log.store.get, file.key) for file in group], _READS)
         except NotFound as error:
             raise Conflict(f"cannot merge files: {error}") from error
-        stop = threading.Event()
+        stop, run = threading.Event(), partial(asyncio.get_running_loop().run_in_executor, self._thread)
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._thread, _merged, group, bodies, partial(self._pause, stop)
-            )
+            try:
+                return await run(_merged, group, bodies, partial(self._pause, stop))
+            except _Unequal:
+                for file in group:
+                    await run(_check_digests, file, await self._log.store.get(file.key))
+                raise  # no input is to blame: an error in logsink; nothing was stored
         except Unreadable as error:
             telemetry.COMPACTION_PASSED.log(error=error)
             self._passed.add(error.path)
@@ -222,14 +235,24 @@ def _merged(group: Group, bodies: list[bytes], pause: Callable[[float], None]) -
     """Return one file with the rows of the group. Empties ``bodies``: each is freed as soon as it is merged."""
     inputs, writer = list[Input](), FileWriter()
     for file in group:
-        inputs.append(Input(file.path, bodies.pop(0), file.rows))
+        inputs.append(Input(file.path, bodies.pop(0), file.rows, file.tags))
+    lanes, digests = union(*(one.lanes for one in inputs)), [one.digests for one in inputs if one.digests is not None]
+    proved = len(digests) == len(inputs)
     merge(inputs, writer, pause)
+    if proved and writer.digests != digest.total(digests):
+        raise _Unequal("merged other rows than the digests of the inputs say")
     path = f"date={group[0].date}/compacted-{uuid.uuid4().hex[:16]}.parquet"
-    new = writer.finish(path, group[0].date, {INPUTS: orjson.dumps([file.path for file in group])})
+    said = {INPUTS: orjson.dumps([file.path for file in group]), HELD: lanes_json(lanes).encode()}
+    new = writer.finish(path, group[0].date, said, lanes)
     if new.file.rows != (expected := sum(file.rows for file in group)):
         raise RuntimeError(f"merged {new.file.rows} rows of {expected}")  # an error in logsink; nothing was stored
     pa.default_memory_pool().release_unused()
     return new
+
+
+def _check_digests(file: DataFile, body: bytes) -> None:
+    """Raise ``Unreadable`` when the rows of a file are not those of its digests."""
+    Input(file.path, body, file.rows, file.tags).check_digests()
 
 
 def _report(done: Compacted) -> None:

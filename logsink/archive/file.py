@@ -17,10 +17,12 @@ Layout, version 1 (``logsink.format`` in the file's key-value metadata)::
     logsink.lanes   JSON: {appId: [first, last]} of every lane that the commit of this file covers
     logsink.inputs  instead of logsink.lanes, in a file that compaction made: JSON, the paths of the files whose rows it
                     holds; its name is date=YYYY-MM-DD/compacted-<random>.parquet
+    logsink.held    in a file that compaction made: the lanes whose rows it holds (``lanes``)
+    logsink.digests the digests of its rows (``digest``)
     logsink.proof   1: a proof block stands before the footer (``proof``)
 
 Tags of the file in the table's log: ``logsink.tail`` and ``logsink.sha256`` (``proof``), ``logsink.lanes`` (``lanes``),
-``logsink.digests`` (``digest``).
+``logsink.digests``. With those of its footer a file can be added to a log that was lost.
 
 Constraint: an object is written once, under a name that is never used again.
 
@@ -210,14 +212,15 @@ class FileWriter:
     ) -> NewFile:
         """Return the file, which must have a run; ``lanes`` are those whose rows it holds. Nothing can be added afterwards."""
         assert self._writer is not None
-        said = {"logsink.format": str(FORMAT_VERSION), "logsink.runs": orjson.dumps(self._runs), proof.NAMED: "1"}
-        self._writer.add_key_value_metadata(said | dict(metadata))
+        digests = digest.encode(self.digests)
+        said = {"logsink.format": str(FORMAT_VERSION), "logsink.runs": orjson.dumps(self._runs)}
+        self._writer.add_key_value_metadata(said | dict(metadata) | {digest.TAG: digests, proof.NAMED: "1"})
         self._writer.close()
         body, tail = _proved(self._sink.getvalue(), self._footer[0])
         tags = {
             proof.TAIL_TAG: str(proof.tail_of(tail)),
             proof.SHA256_TAG: hashlib.sha256(body).hexdigest(),
-            digest.TAG: digest.encode(self.digests),
+            digest.TAG: digests,
         }
         if lanes:
             tags[intervals.TAG] = intervals.encode(lanes)

@@ -16,7 +16,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from logsink.archive import proof
+from logsink.archive import digest, proof
 from logsink.archive.file import HELD, INPUTS, LANES, statistics_json
 from logsink.archive.lanes import TAG, encode, parse, union
 from logsink.archive.snapshot import ROOT, DataFile
@@ -221,6 +221,8 @@ def _described(file: DataFile, end: bytes | memoryview) -> Described:
         if b"logsink.format" not in said or not (lanes or inputs):
             raise ValueError("it does not say what it holds")
         tags = {proof.TAIL_TAG: str(proof.tail_of(_exact(end)))} if tail.proof is not None else {}
+        if (digests := said.get(digest.TAG.encode())) is not None:
+            tags[digest.TAG] = digests.decode()
         if held is not None:
             tags[TAG] = encode(parse(held.decode()))
         elif lanes:

@@ -13,18 +13,20 @@ again for the next slab: where very many large files cover the same time, that c
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from logsink.archive import file
+from logsink.archive import digest, file, proof
 from logsink.archive.file import FileWriter, Index, runs
+from logsink.archive.lanes import Lanes, lanes_of, union
 from logsink.errors import FormatError
 from logsink.parse import CODED_COLUMNS, FORMAT_VERSION, ROWS_SCHEMA
 
@@ -92,21 +94,27 @@ class _Group(NamedTuple):
 
 
 class Input:
-    """A data file of ``rows`` rows to be merged, all of it in memory.
+    """A data file of ``rows`` rows to be merged, all of it in memory; ``tags`` are those that the table's log has of it.
 
-    Making and reading it raises ``Unreadable``.
+    Making it proves every byte that its rows are made of. Making and reading it raises ``Unreadable``.
     """
 
-    def __init__(self, path: str, body: bytes, rows: int) -> None:
+    def __init__(self, path: str, body: bytes, rows: int, tags: Sequence[tuple[str, str]] = ()) -> None:
         self.path, self.rows = path, rows
         with self._reading():
-            source = pa.BufferReader(body)
-            metadata = pq.read_metadata(source)
-            version = int((metadata.metadata or {})[b"logsink.format"])
+            proved = proof.read_tail(path, memoryview(body), proof.tail_tag(tags))
+            metadata = pq.read_metadata(pa.BufferReader(proved.footer))
+            _prove_chunks(memoryview(body), metadata, proved.proof)
+            said = metadata.metadata or {}
+            version = int(said[b"logsink.format"])
             self._names = frozenset(metadata.schema.names)
             coded = [name for name in CODED_COLUMNS if name in self._names]
             self._parquet = pq.ParquetFile(
-                source, metadata=metadata, read_dictionary=coded, pre_buffer=False, page_checksum_verification=True
+                pa.BufferReader(body),
+                metadata=metadata,
+                read_dictionary=coded,
+                pre_buffer=False,
+                page_checksum_verification=proved.proof is None,
             )
             fields = list(self._parquet.schema_arrow)
             known = all(
@@ -114,6 +122,10 @@ class Input:
             )
             if version > FORMAT_VERSION or not known or not self._names.issuperset(_KEY) or metadata.num_rows != rows:
                 raise ValueError(f"format {version}, {metadata.num_rows} of {rows} rows, columns {sorted(self._names)}")
+            self.lanes: Lanes = lanes_of(tags) or _lanes_in(said)
+            """The lanes whose rows it holds, as far as its tags and its footer say."""
+            self.digests: digest.Digests | None = digest.digests_tag(tags)
+            """The digests of its rows; None for a file of an older version."""
         self.groups: int = metadata.num_row_groups
         self.nbytes = sum(metadata.row_group(number).total_byte_size for number in range(self.groups))
         """Uncompressed bytes of all rows."""
@@ -130,11 +142,19 @@ class Input:
             schema=pa.schema([ROWS_SCHEMA.field(n) for n in columns]),
         )
 
+    def check_digests(self) -> None:
+        """Read all rows, and compare them with the digests that the table's log has of them."""
+        tables = (self.read(group, ROWS_SCHEMA.names) for group in range(self.groups))
+        found = digest.total(map(digest.digests_of, tables))
+        with self._reading():
+            if self.digests is not None and found != self.digests:
+                raise ValueError("its rows do not match their digests in the table's log")
+
     @contextmanager
     def _reading(self) -> Iterator[None]:
         try:
             yield
-        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        except (FormatError, pa.ArrowException, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise Unreadable(self.path, error) from error
 
 
@@ -154,6 +174,24 @@ class _Slab:
 
     def table(self, order: Index) -> pa.Table:
         return self._table.take(pa.array(order))
+
+
+def _prove_chunks(body: memoryview, metadata: pq.FileMetaData, proved: proof.Proof | None) -> None:
+    """Compare every column chunk with its hash. ``ValueError`` for damage."""
+    if proved is None:
+        return
+    chunks = proof.chunk_spans(metadata)
+    if len(chunks) != len(proved.hashes):
+        raise ValueError("it has not one checksum for each column chunk")
+    for number, (start, end) in enumerate(chunks):
+        if not proved.holds(number, body[start:end]):
+            raise ValueError(f"column chunk {number} does not match its checksum")
+
+
+def _lanes_in(metadata: Mapping[bytes, bytes]) -> Lanes:
+    """Return the lanes that a file's own footer says: those of its commit. A merged file's says none."""
+    said = orjson.loads(metadata.get(file.LANES, b"{}"))
+    return union({lane: [(int(first), int(last))] for lane, (first, last) in said.items()})
 
 
 def merge(inputs: list[Input], writer: FileWriter, pause: Callable[[float], None] = lambda worked: None) -> None:

@@ -170,7 +170,9 @@ def read_tail(key: str, end: bytes | memoryview, tag: Tail | None) -> ProvedTail
 
 
 def _read(end: memoryview, *, required: bool) -> ProvedTail:
-    if len(end) < _LENGTH.size or (size := footer_size(end)) > len(end):
+    if len(end) < _LENGTH.size:
+        raise ValueError("it does not end as a Parquet file")
+    if (size := footer_size(end)) > len(end):
         raise ValueError(f"its footer does not fit into {len(end)} bytes")
     before, footer = end[:-size], end[-size:]
     if len(before) < _FIXED or bytes(before[-len(_MAGIC) :]) != _MAGIC:

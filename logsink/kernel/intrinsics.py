@@ -65,8 +65,8 @@ def _both(data: Bytes, p: int, one: int, q: int, other: int) -> int:
 def _times(one: int, other: int) -> int:
     """Return ``one * other`` modulo 2**63.
 
-    numba tells LLVM that ``*`` of signed integers never overflows. LLVM then leaves out a mask behind the product of two numbers
-    that are not negative: the sign bit stays, and a shift to the right brings it into the result.
+    numba tells LLVM that ``*`` of signed integers never overflows. LLVM then leaves out a mask behind the product of two
+    numbers that are not negative: the sign bit stays, and a shift to the right brings it into the result.
     """
     return one * other & MASK
 

@@ -2,6 +2,10 @@
 
 The bytes come through a ``Fetch``: ranged reads of the store. pyarrow then reads the fetched parts as if they were the whole
 file, by a few calls for a row group and without a copy.
+
+Nothing is believed unproved: the file's end is checked by its tag in the table's log, or where there is none by its own proof
+block, and every column chunk by its hash in that block before anything is read from it. A file of an older version has no
+block; its pages' checksums are checked, and it must have all columns that every version wrote.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from logsink.archive import Proof, Tail, chunk_span, read_tail, tail_size
 from logsink.errors import FormatError
 from logsink.parse import CODED_COLUMNS, FILE_SCHEMA, FORMAT_VERSION
 from logsink.query.columns import Mask, as_rows
@@ -31,10 +36,6 @@ Fetch = Callable[[str, int, int], Coroutine[Any, Any, bytes]]
 
 Span = tuple[int, int]
 """First byte, and the byte behind the last."""
-
-_MAGIC = b"PAR1"
-_END = 8
-"""Bytes behind the footer: its length, and ``_MAGIC``."""
 
 
 class RowGroup(NamedTuple):
@@ -54,6 +55,8 @@ class OpenFile(NamedTuple):
     metadata: pq.FileMetaData
     columns: dict[str, int]
     """Number of each column that the file has, by name."""
+    proof: Proof | None = None
+    """Hashes of its column chunks; None for a file of an older version."""
 
     def row_groups(self, columns: Sequence[str]) -> list[RowGroup]:
         """Return the row groups that have rows, with the bounds of ``columns`` where the footer has them."""
@@ -70,7 +73,7 @@ class OpenFile(NamedTuple):
         spans: list[Span] = []
         chunks = self.metadata.row_group(group)
         stored = [chunks.column(self.columns[name]) for name in columns if name in self.columns]
-        for start, end in sorted(map(_span, stored)):
+        for start, end in sorted(map(chunk_span, stored)):
             if spans and start - spans[-1][1] <= GAP:
                 spans[-1] = (spans[-1][0], max(spans[-1][1], end))
             else:
@@ -78,17 +81,15 @@ class OpenFile(NamedTuple):
         return spans
 
 
-async def open_file(fetch: Fetch, key: str, size: int) -> OpenFile:
-    """Read the footer of the file at ``key``. ``FormatError`` when it is damaged, not ours, or of a later version."""
-    start = max(0, size - FOOTER)
-    tail = await fetch(key, start, size)
-    if len(tail) < _END + len(_MAGIC) or tail[-4:] != _MAGIC or len(tail) != size - start:
-        raise FormatError(f"cannot read data file {key}: it does not end as a Parquet file of {size} bytes")
-    needed = int.from_bytes(tail[-_END:-4], "little") + _END
-    if needed > len(tail) and needed <= size:
-        tail = await fetch(key, size - needed, start) + tail
+async def open_file(fetch: Fetch, key: str, size: int, tail: Tail | None = None) -> OpenFile:
+    """Read the footer of the file at ``key``, in one request where the log has a tag for its ``tail``.
+
+    ``FormatError`` when it is damaged, not ours, or of a later version.
+    """
+    end = await _fetch_end(fetch, key, size, tail)
+    proved = read_tail(key, end, tail)
     try:
-        metadata = pq.read_metadata(pa.BufferReader(tail))
+        metadata = pq.read_metadata(pa.BufferReader(proved.footer))
         version = int((metadata.metadata or {}).get(b"logsink.format", b"1"))
     except (pa.ArrowException, ValueError, OSError) as error:
         raise FormatError(f"cannot read data file {key}: {error}") from error
@@ -99,7 +100,24 @@ async def open_file(fetch: Fetch, key: str, size: int) -> OpenFile:
     for name in FILE_SCHEMA.names:  # all are of format 1; a column that is added later may be absent from older files
         if name not in columns:
             raise FormatError(f"cannot read data file {key}: it has no column {name!r}")
-    return OpenFile(key, size, metadata, columns)
+    if proved.proof is not None and len(proved.proof.hashes) != metadata.num_row_groups * metadata.num_columns:
+        raise FormatError(f"cannot read data file {key}: it has not one checksum for each column chunk")
+    return OpenFile(key, size, metadata, columns, proved.proof)
+
+
+async def _fetch_end(fetch: Fetch, key: str, size: int, tail: Tail | None) -> bytes:
+    """Return the last bytes of a file, with its whole tail among them."""
+    start = max(0, size - (FOOTER if tail is None else tail.size))
+    end = await fetch(key, start, size)
+    try:
+        if len(end) != size - start:
+            raise ValueError(f"its last bytes are {len(end)}")
+        while tail is None and len(end) < min(size, needed := tail_size(end)):
+            end = await fetch(key, size - needed, size - len(end)) + end
+    except ValueError as error:
+        message = f"cannot read data file {key}: it does not end as a Parquet file of {size} bytes"
+        raise FormatError(message) from error
+    return end
 
 
 class Chunks:
@@ -111,6 +129,7 @@ class Chunks:
     def __init__(self, group: RowGroup) -> None:
         self._group = group
         self._fetched: set[str] = set()
+        self._proved: set[str] = set()
         self._parts: list[tuple[int, memoryview]] = []
 
     async def fetch(self, fetch: Fetch, columns: Sequence[str]) -> None:
@@ -141,7 +160,8 @@ class Chunks:
         chunk, kind = file.metadata.row_group(self._group.number).column(number), file.metadata.schema.column(number)
         if kind.max_definition_level > 1 or kind.max_repetition_level:  # a nested column
             return None
-        body = _FetchedFile(file.size, self._parts).part(*_span(chunk))
+        self._prove((column,))
+        body = _FetchedFile(file.size, self._parts).part(*chunk_span(chunk))
         return candidates(body, chunk.compression, bool(kind.max_definition_level), mask, needles)
 
     def array(self, column: str) -> pa.Array:
@@ -153,6 +173,7 @@ class Chunks:
         file = self._group.file
         stored = [name for name in columns if name in file.columns]
         coded = [name for name in stored if name in CODED_COLUMNS]
+        self._prove(stored)
         source = pa.PythonFile(_FetchedFile(file.size, self._parts), "r")
         try:
             parquet = pq.ParquetFile(
@@ -160,12 +181,28 @@ class Chunks:
                 metadata=file.metadata,
                 read_dictionary=coded,
                 pre_buffer=False,
-                page_checksum_verification=True,
+                page_checksum_verification=file.proof is None,
             )
             found = parquet.read_row_group(self._group.number, columns=stored, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise FormatError(f"cannot read data file {file.key}: {error}") from error
         return as_rows(found, columns)
+
+    def _prove(self, columns: Sequence[str]) -> None:
+        """Compare fetched columns with their hashes, each once. ``FormatError`` for damage."""
+        file, number = self._group.file, self._group.number
+        if file.proof is None:
+            return
+        chunks, fetched = file.metadata.row_group(number), _FetchedFile(file.size, self._parts)
+        for name in (name for name in columns if name not in self._proved):
+            at = file.columns[name]
+            if not file.proof.holds(
+                number * file.metadata.num_columns + at, fetched.part(*chunk_span(chunks.column(at)))
+            ):
+                raise FormatError(
+                    f"cannot read data file {file.key}: column {name} of row group {number} does not match its checksum"
+                )
+            self._proved.add(name)
 
 
 class _FetchedFile(io.RawIOBase):
@@ -193,14 +230,6 @@ class _FetchedFile(io.RawIOBase):
             if first <= start and end <= first + len(part):
                 return part[start - first : end - first]
         raise OSError(f"bytes {start} to {end} were not fetched")
-
-
-def _span(chunk: pq.ColumnChunkMetaData) -> Span:
-    """Return the bytes of a column chunk."""
-    start = chunk.data_page_offset
-    if chunk.dictionary_page_offset is not None:  # some writers say 0 where there is none
-        start = min(start, chunk.dictionary_page_offset or start)
-    return start, start + chunk.total_compressed_size
 
 
 def _bounds(statistics: pq.Statistics | None) -> Bounds:

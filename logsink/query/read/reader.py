@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from logsink.archive import DataFile
+from logsink.archive import DataFile, tail_tag
 from logsink.errors import FormatError, NotFound
 from logsink.journal import Segment, SegmentName, StoredSegment
 from logsink.query.read import tail
@@ -73,8 +73,8 @@ class Reader:
         return Found(rows.num_rows, rows if self._part is None else self._part(rows)), failed
 
     async def footer(self, file: DataFile) -> OpenFile:
-        """Read a file's footer. ``FormatError`` when it is none of ours."""
-        return await open_file(self._fetch, file.key, file.size)
+        """Read a file's footer. ``FormatError`` when it is damaged, or none of ours."""
+        return await open_file(self._fetch, file.key, file.size, tail_tag(file.tags))
 
     async def row_group(
         self, group: RowGroup, filter: Filter, sort: str, newest: Newest | None, turn: Callable[[], Awaitable[None]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -14,7 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from logsink.archive.file import write_files
+from logsink.archive.file import NewFile, write_files
 from logsink.archive.log import Add, DeltaLog, Txn
 from logsink.archive.snapshot import DataFile, Snapshot, commit_key
 from logsink.errors import NotFound
@@ -101,6 +102,17 @@ async def put_file(
     return new.file
 
 
+def as_by_an_older_version(new: NewFile) -> bytes:
+    """The same rows in a file without a proof."""
+    table, said = pq.read_table(pa.BufferReader(new.body)), pq.read_metadata(pa.BufferReader(new.body)).metadata
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, table.schema, write_page_checksum=True, store_schema=False) as writer:
+        writer.write_table(table)
+        older = (b"logsink.format", b"logsink.runs", b"logsink.lanes", b"logsink.inputs")
+        writer.add_key_value_metadata({name: value for name, value in said.items() if name in older})
+    return bytes(sink.getvalue().to_pybytes())
+
+
 def rows_of(lane: int, count: int = 5, at: int = 0) -> list[dict[str, Any]]:
     """Rows that came in at ``at`` (microseconds since the epoch; MIDNIGHT) and the microseconds after."""
     at = at or MIDNIGHT
@@ -110,16 +122,18 @@ def rows_of(lane: int, count: int = 5, at: int = 0) -> list[dict[str, Any]]:
     ]
 
 
-async def table_of(store: Store, lanes: int = 3, at: int = 0) -> list[DataFile]:
-    """A table of one file for each lane, committed one after the other."""
+async def table_of(store: Store, lanes: int = 3, at: int = 0, *, tagged: bool = True) -> list[DataFile]:
+    """A table of one file for each lane, committed one after the other; not ``tagged``: as older versions did it."""
     log = log_of(store)
     await log.create()
     files = []
     for lane in range(lanes):
         (new,) = write_files(TableRows(rows_of(lane, at=at)), {f"r.{lane}": (1, 1)}, "r", f"{lane}")
-        await store.put(new.file.key, memoryview(new.body))
-        await log.commit(await log.load(), [Add(new.file), Txn(f"r.{lane}", 1)])
-        files.append(new.file)
+        body = new.body.to_pybytes() if tagged else as_by_an_older_version(new)
+        file = new.file if tagged else dataclasses.replace(new.file, size=len(body), tags=())
+        await store.put(file.key, body)
+        files.append(file)
+        await log.commit(await log.load(), [Add(files[-1]), Txn(f"r.{lane}", 1)])
     return files
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime
 from collections.abc import Sequence
 from typing import Any
@@ -15,15 +16,18 @@ import pytest
 from logsink.archive import compaction
 from logsink.archive.chain import parse
 from logsink.archive.compaction import Compacted, Compactor, plan
+from logsink.archive.digest import Digests, digests_of, digests_tag, parse, total
 from logsink.archive.file import INPUTS, write_files
+from logsink.archive.lanes import Lanes, lanes_of
+from logsink.archive.lanes import parse as parse_lanes
 from logsink.archive.log import Add, Remove, Txn
 from logsink.archive.retention import remove_files
-from logsink.archive.snapshot import ROOT, DataFile, commit_key
+from logsink.archive.snapshot import ROOT, DataFile, Snapshot, commit_key
 from logsink.errors import Conflict, Unavailable
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import Call, Fail, Fate, FaultyStore, Late, Lose, Pass, Refuse
-from tests.unit.archive.rows import TableRows
+from tests.unit.archive.rows import TableRows, row
 from tests.unit.archive.tables import MIDNIGHT, Limits, archived, fresh, log_of, rows_of, table_of
 
 MB = 1 << 20
@@ -184,7 +188,7 @@ async def test_a_file_that_cannot_be_read_is_passed(bad: bytes) -> None:
 @pytest.mark.parametrize("change", ["format", "column", "rows"])
 async def test_a_file_of_a_newer_version_is_passed(change: str) -> None:
     store = MemoryStore()
-    files = await table_of(store)
+    files = await table_of(store, tagged=False)
     table = pq.read_table(pa.BufferReader(await store.get(files[0].key)))
     metadata = {"logsink.format": "2" if change == "format" else "1"}
     table = table.slice(0, 4) if change == "rows" else table
@@ -199,7 +203,7 @@ async def test_a_file_of_a_newer_version_is_passed(change: str) -> None:
 
 async def test_a_file_without_a_column_of_today_is_merged() -> None:
     store = MemoryStore()
-    files = await table_of(store)
+    files = await table_of(store, tagged=False)
     table = pq.read_table(pa.BufferReader(await store.get(files[0].key))).drop_columns(["identity", "severity"])
     sink = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata({"logsink.format": "1"}), sink)
@@ -209,6 +213,71 @@ async def test_a_file_without_a_column_of_today_is_merged() -> None:
     assert done.files == 3
     merged = pq.read_table(pa.BufferReader(await store.get(ROOT + done.path)))
     assert sorted(merged["message"].to_pylist()) == sorted(f"m{lane}.{k}" for lane in range(3) for k in range(5))
+
+
+# --- proof
+
+
+def said(snapshot: Snapshot, path: str) -> tuple[Lanes | None, Digests | None]:
+    """What the table's log says of the rows of a file."""
+    tags = snapshot.files[path].tags
+    return lanes_of(tags), digests_tag(tags)
+
+
+@pytest.mark.parametrize("tagged", [True, False])
+async def test_a_merged_file_says_what_its_inputs_did(tagged: bool) -> None:
+    """Lanes are united; digests are those of its rows, and the sum of its inputs'. Without tags, footers say the lanes."""
+    store = MemoryStore()
+    files = await table_of(store, tagged=tagged)
+    done = await step(store)
+    assert done is not None
+    lanes, digests = said(await fresh(store), done.path)
+    footer = pq.read_metadata(pa.BufferReader(await store.get(ROOT + done.path))).metadata
+    assert (lanes, digests) == (
+        parse_lanes(footer[b"logsink.held"].decode()),
+        parse(footer[b"logsink.digests"].decode()),
+    )
+    assert lanes == {"r.0": ((1, 1),), "r.1": ((1, 1),), "r.2": ((1, 1),)}
+    rows = [one for lane in range(3) for one in rows_of(lane)]
+    assert digests == {"2026-11-22T00": (15, digests_of(TableRows(rows).table())["2026-11-22T00"][1])}
+    if tagged:
+        assert digests == total(digests_tag(file.tags) or {} for file in files)
+
+
+@pytest.mark.parametrize("place", [4, 300, -400, -40])
+async def test_an_input_with_a_flipped_bit_is_passed(place: int) -> None:
+    store = MemoryStore()
+    files = await table_of(store)
+    body = bytearray(await store.get(files[1].key))
+    body[place] ^= 1
+    await store.put(files[1].key, bytes(body))
+    done = await step(store)
+    assert done is not None
+    assert done.files == 2
+    assert set((await fresh(store)).files) == {files[1].path, done.path}
+
+
+async def test_an_input_whose_rows_are_not_those_of_its_digests_is_passed(caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody has written another file with right checksums, and gave the log its tail: the digests are those of before."""
+    store = MemoryStore()
+    log = log_of(store)
+    await log.create()
+    for lane in range(3):
+        (new,) = write_files(TableRows(rows_of(lane)), {f"r.{lane}": (1, 1)}, "r", f"{lane}")
+        file = new.file
+        if lane == 1:
+            (other,) = write_files(TableRows([*rows_of(lane)[:4], row(**TAKEN)]), {"r.1": (1, 1)}, "r", "1")
+            tags = dict(other.file.tags) | {"logsink.digests": dict(new.file.tags)["logsink.digests"]}
+            new, file = other, dataclasses.replace(other.file, tags=tuple(sorted(tags.items())))
+        await store.put(file.key, memoryview(new.body))
+        await log.commit(await log.load(), [Add(file), Txn(f"r.{lane}", 1)])
+    done = await step(store)
+    assert done is not None
+    assert done.files == 2
+    assert "its rows do not match their digests in the table's log" in caplog.text
+
+
+TAKEN = {"time": MIDNIGHT, "received": MIDNIGHT, "message": "another", "host": "h0", "app": "a"}
 
 
 # --- races and faults

@@ -14,6 +14,7 @@ from logsink.archive.file import NewFile, write_files
 from logsink.archive.merge import Input, Unreadable
 from logsink.parse import ROWS_SCHEMA
 from tests.unit.archive.rows import TableRows, row
+from tests.unit.archive.tables import as_by_an_older_version
 
 
 def written(*rows: dict[str, Any]) -> NewFile:
@@ -56,14 +57,16 @@ def test_the_whole_order_within_a_run() -> None:
     assert list(zip(*(column.to_pylist() for column in columns), strict=True)) == keys
 
 
-def test_a_bit_that_flipped_is_no_row_of_a_merged_file() -> None:
-    body = bytearray(written(*(row(message=f"message {k * k}", time=k) for k in range(500))).body)
+@pytest.mark.parametrize("proved", [True, False])
+def test_a_bit_that_flipped_is_no_row_of_a_merged_file(proved: bool) -> None:
+    """By the hash of its column chunk, or in a file of an older version, which has none, by its page's checksum."""
+    new = written(*(row(message=f"message {k * k}", time=k) for k in range(500)))
+    body = bytearray(new.body if proved else as_by_an_older_version(new))
     group = pq.read_metadata(pa.BufferReader(body)).row_group(0)
     message = next(one for one in map(group.column, range(group.num_columns)) if one.path_in_schema == "message")
     body[message.data_page_offset + message.total_compressed_size // 2] ^= 4
-    source = Input("date=2026-11-28/x.parquet", bytes(body), 500)
-    with pytest.raises(Unreadable, match="CRC") as caught:
-        source.read(0, ROWS_SCHEMA.names)
+    with pytest.raises(Unreadable, match="does not match its checksum" if proved else "CRC") as caught:
+        Input("date=2026-11-28/x.parquet", bytes(body), 500).read(0, ROWS_SCHEMA.names)
     assert caught.value.path == "date=2026-11-28/x.parquet"
 
 
