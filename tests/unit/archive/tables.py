@@ -106,7 +106,9 @@ def as_by_an_older_version(new: NewFile) -> bytes:
     """The same rows in a file without a proof."""
     table, said = pq.read_table(pa.BufferReader(new.body)), pq.read_metadata(pa.BufferReader(new.body)).metadata
     sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(sink, table.schema, write_page_checksum=True, store_schema=False) as writer:
+    with pq.ParquetWriter(
+        sink, table.schema, use_dictionary=False, write_page_checksum=True, store_schema=False
+    ) as writer:
         writer.write_table(table)
         older = (b"logsink.format", b"logsink.runs", b"logsink.lanes", b"logsink.inputs")
         writer.add_key_value_metadata({name: value for name, value in said.items() if name in older})

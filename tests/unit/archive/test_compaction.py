@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from logsink.archive import compaction
+from logsink.archive import compaction, digest
 from logsink.archive.chain import parse
 from logsink.archive.compaction import Compacted, Compactor, plan
-from logsink.archive.digest import Digests, digests_of, digests_tag, parse, total
+from logsink.archive.digest import Digests, digests_of, digests_tag, total
 from logsink.archive.file import INPUTS, write_files
 from logsink.archive.lanes import Lanes, lanes_of
 from logsink.archive.lanes import parse as parse_lanes
@@ -235,7 +235,7 @@ async def test_a_merged_file_says_what_its_inputs_did(tagged: bool) -> None:
     footer = pq.read_metadata(pa.BufferReader(await store.get(ROOT + done.path))).metadata
     assert (lanes, digests) == (
         parse_lanes(footer[b"logsink.held"].decode()),
-        parse(footer[b"logsink.digests"].decode()),
+        digest.parse(footer[b"logsink.digests"].decode()),
     )
     assert lanes == {"r.0": ((1, 1),), "r.1": ((1, 1),), "r.2": ((1, 1),)}
     rows = [one for lane in range(3) for one in rows_of(lane)]
