@@ -28,6 +28,7 @@ from logsink.kinds import (
     ADDRESS,
     ADDRESSES,
     CLIENT_AUTH,
+    CREATE,
     LISTENERS,
     NETWORKS,
     PATH,
@@ -320,6 +321,13 @@ class Config(NamedTuple):
         "Store of all data: `file:///directory`, a path, or `s3://bucket/prefix`.",
         usual="file:// in ~/.local/share/logsink",
         flag="--store",
+    )
+    create: str = _setting(
+        CREATE,
+        "Whether `logsink serve` creates a store where there is none: `auto`, or `never`, for a file system that may not be "
+        "mounted yet; then it waits, and `logsink init` creates one.",
+        "auto",
+        flag="--create",
     )
     workers: int = _setting(
         count(1, 256),

@@ -244,6 +244,12 @@ def _read_client_auth(text: str) -> str:
     return text
 
 
+def _read_create(text: str) -> str:
+    if text not in ("auto", "never"):
+        raise ArgumentError(f"cannot read {text!r} as create", hint="write auto or never")
+    return text
+
+
 def _read_peer(text: str) -> str:
     algorithm, _, digits = text.partition(":")
     nbytes = {"SHA1": 20, "SHA256": 32}.get(algorithm.upper())
@@ -282,4 +288,5 @@ PATH = Kind("path", _read_path, str)
 NETWORKS = Kind("network", _read_network, str, many=True)
 LISTENERS = Kind("listener", _read_listener, str, many=True)
 CLIENT_AUTH = Kind("word", _read_client_auth, str)
+CREATE = Kind("word", _read_create, str)
 PEERS = Kind("peer", _read_peer, str, many=True)

@@ -241,6 +241,15 @@ STORE_NOT_REACHED = Event(
     again=60.0,
 )
 STORE_REACHED = Event("store_reached", _I, "the store can be used, after {tries} tries")
+STORE_ID = Event("store_id", _I, "the store is {id}, created {created}")
+STORE_CREATED = Event("store_created", _I, "there was no store at {store}: created {id}")
+MARKER_RESTORED = Event(
+    "marker_restored",
+    _W,
+    "the store's marker, store.json, was missing: written again with the id that {by} names, {id}",
+)
+STORE_ABSENT = Event("store_absent", _E, "nothing is stored or acknowledged: {error}")
+STORE_BACK = Event("store_back", _I, "the store is back, {id}: storing and acknowledging go on")
 GIVEN_UP = Event("given_up", _W, "{why}: stopped before the store could be used: {error}")
 LISTENING = Event("listening", _I, "listening on {address} ({transport})")
 READY = Event("ready", _I, "ready")

@@ -11,7 +11,8 @@ table are read back. Its upkeep happens here too. Sockets, queries and the comma
   what receivers that are gone have left.
 - Upkeep: ``maintenance`` does all of it, by ``compaction`` and ``merge`` (small files become few), ``retention`` (old dates and
   files that nobody needs) and checkpoints of the log.
-- ``preparation``: a receiver waits until its store can be used. ``concurrency``: several store calls at the same time.
+- Beginning: ``identity`` settles which store this is, ``preparation`` waits until it can be used.
+- ``concurrency``: several store calls at the same time.
 
 What reads the table is imported at once, the rest when it is first asked for: a query needs none of it.
 """
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from logsink.archive.archiver import Archiver, Health
     from logsink.archive.audit import Audit, audit_log
     from logsink.archive.concurrency import run_concurrently
+    from logsink.archive.identity import require, settle
     from logsink.archive.inspection import Checked, Described, check_file, describe, describe_body
     from logsink.archive.log import Accepted, Action, Add, Lost, Remove, Txn
     from logsink.archive.maintenance import Due, Maintained, Maintenance
@@ -49,6 +51,7 @@ else:
             "concurrency": ("run_concurrently",),
             "inspection": ("Checked", "Described", "check_file", "describe", "describe_body"),
             "log": ("Accepted", "Action", "Add", "Lost", "Remove", "Txn"),
+            "identity": ("require", "settle"),
             "maintenance": ("Due", "Maintained", "Maintenance"),
             "preparation": ("Preparation",),
             "rebuilding": ("Table", "rebuild", "write_checkpoint"),
@@ -98,7 +101,9 @@ __all__ = [
     "lanes_union",
     "read_tail",
     "rebuild",
+    "require",
     "run_concurrently",
+    "settle",
     "tail_size",
     "tail_tag",
     "write_checkpoint",

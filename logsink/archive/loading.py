@@ -39,7 +39,7 @@ from logsink.archive.fold import DamagedCheckpoint, Fold
 from logsink.archive.snapshot import HINT, LOG, ROOT, Snapshot, checkpoint_key, commit_key
 from logsink.damage import Damage
 from logsink.errors import FormatError, NotFound
-from logsink.store import Store
+from logsink.store import MARKER, Store
 
 _LISTINGS = 5
 """Listings that a load makes before it takes what is missing for lost; one fails only when the log changes while it goes on."""
@@ -99,11 +99,15 @@ async def load(
 
 
 async def _without_log(store: Store, snapshot: Snapshot) -> Snapshot:
-    """Return ``snapshot``, of no version: damaged when there are data files, but no log that says which of them count."""
-    async for entry in store.list(f"{ROOT}date="):
-        if (await _list(store, -1, ())).last >= 0:
-            return await load(store, snapshot.loaded)  # another process has made the table meanwhile
-        return snapshot._replace(damage=(Damage(LOG, f"is gone, and data files are there ({entry.key})"),))
+    """Return ``snapshot``, of no version: damaged when something shows that there was a table.
+
+    That is a data file, or the store's marker, which is made after the table.
+    """
+    for prefix, there in ((f"{ROOT}date=", "data files are"), (MARKER, "the store's marker is")):
+        async for entry in store.list(prefix):
+            if (await _list(store, -1, ())).last >= 0:
+                return await load(store, snapshot.loaded)  # another process has made the table meanwhile
+            return snapshot._replace(damage=(Damage(LOG, f"is gone, and {there} there ({entry.key})"),))
     return snapshot
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.command()
 @options(
     "store",
+    "create",
     "workers",
     "listen.tcp",
     "listen.udp",

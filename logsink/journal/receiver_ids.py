@@ -12,21 +12,16 @@ A segment keeps the name of its first try: its bytes do not change any more, who
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from logsink import telemetry
 from logsink.errors import StoreError
+from logsink.platform.clocks import awake
 from logsink.store import Store
 
 _CHECKS = 4
 """How often ``watch`` reads the store's clock within ``limit``."""
-
-
-def awake() -> float:
-    """Return the seconds since the machine started, those in which it was suspended included."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class ReceiverIds:

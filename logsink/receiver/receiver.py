@@ -5,8 +5,9 @@
     listeners -> Intake -> Journal -> Archiver          pressure: Journal pauses Intake at memory_limit
                                    -> maintenance       readiness: all of them, at /readyz
 
-Start: HTTP listens; the store is proved to honour put-if-absent and the table is created (``archive.preparation``, which tries
-again where that may help); then the listeners for syslog open.
+Start: HTTP listens; the store is proved to honour put-if-absent and made where there is none (``archive.preparation``, which
+tries again where that may help); then the listeners for syslog open. From then on the store is watched: while it is gone, or
+another one is in its place, nothing is written, acknowledged or deleted.
 Stop: no new connections; peers are told; what they still send is read until they end or ``drain_timeout``; then everything
 is stored, acknowledged and archived. What could not be archived is in the journal, where queries and other receivers find it.
 """
@@ -46,7 +47,7 @@ from logsink.net import (
 )
 from logsink.parse import Settings
 from logsink.platform import files, malloc
-from logsink.store import Store, open_store
+from logsink.store import GuardedStore, Marker, open_store
 
 FILES = 256
 """Files that a receiver opens at most besides connections to it: 32 connections to the store, data files, kernels, its log.
@@ -123,39 +124,41 @@ class Receiver:
         """Receive until ``stop``, and return the exit code: 0 when everything received is stored, 1 when not."""
         self._loop.set_exception_handler(unexpected)
         malloc.configure(arenas=ARENAS, mmap_threshold=REUSED_ALLOCATION, trim_threshold=KEPT_FREE)
-        async with open_store(self._config.store) as store:
+        async with GuardedStore(open_store(self._config.store)) as store:
             log = DeltaLog(store)
             self._receiver_ids = ReceiverIds(store, new_receiver, limit=self._config.maintain.orphan_after / 2)
-            self._preparation = Preparation(log)
+            self._preparation = Preparation(log, create=self._config.create == "auto")
             telemetry.STARTED.log(version=__version__, receiver=self._receiver_ids.current, store=store.url)
             try:
                 at = self._config.listen.http
                 http = self._http.listen(self._ports.open("http", at)) if at else None
-                return await self._receive(store, log, http) if await self._usable() else 0
+                marker = await self._usable()
+                return await self._receive(store, log, marker, http) if marker else 0
             finally:
                 self._http.close()
                 telemetry.flush(final=True)
 
-    async def _usable(self) -> bool:
-        """Wait until the store can be used or ``stop`` is called, and return whether it can. Raises what does not pass."""
+    async def _usable(self) -> Marker | None:
+        """Wait until the store can be used, and return its marker; None: ``stop`` was called. Raises what does not pass."""
         started = self._loop.create_task(self._preparation.run())
         ends: set[asyncio.Future[Any]] = {started, self._stop}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if started.done():
-            started.result()
-            return True
+            return started.result()
         if self._preparation.error:
             telemetry.GIVEN_UP.log(why=self._stop.result(), error=self._preparation.error)
         started.cancel()
         await asyncio.wait({started}, timeout=STORE_TIMEOUT_AT_STOP)
         telemetry.STOPPED.log()
-        return False
+        return None
 
-    async def _receive(self, store: Store, log: DeltaLog, http: str | None) -> int:
+    async def _receive(self, store: GuardedStore, log: DeltaLog, marker: Marker, http: str | None) -> int:
         """Receive until ``stop``, on a store that can be used, and return the exit code."""
+        telemetry.STORE_ID.log(id=marker.id, created=marker.created)
+        store.guard(marker.id)
         await self._loop.run_in_executor(None, compile_all, *LOOP_ROOMS)
         self._begin(store, log)
-        duties = (self._archiver.run(), self._maintain(), self._watch(), self._receiver_ids.watch())
+        duties = (self._archiver.run(), self._maintain(), self._watch(), self._receiver_ids.watch(), store.watch())
         upkeep = [self._loop.create_task(duty) for duty in duties]
         try:
             self._listen()
@@ -193,8 +196,9 @@ class Receiver:
             telemetry.UNSTORED.set(self._journal.unstored)
         return Report(self._readiness(), list(telemetry.REGISTRY.collect()))
 
-    def _begin(self, store: Store, log: DeltaLog) -> None:
+    def _begin(self, store: GuardedStore, log: DeltaLog) -> None:
         """Make the parts behind the listeners."""
+        self._store = store
         config, receive = self._config, self._config.receive
         self._rounds = Rounds(log)
         self._maintenance = Maintenance(self._rounds, config.archive, config.maintain, rest=REST)
@@ -209,6 +213,7 @@ class Receiver:
             on_release=self._archiver.add,
             on_pressure=self._pressure,
             renew=self._receiver_ids.renew,
+            store_id=store.id,
         )
         self._intake.attach(self._journal)
 
@@ -339,9 +344,10 @@ class Receiver:
                 False, {"receiver": self._receiver_ids.current, "store_error": str(error) if error else None}
             )
         archive, journal = self._archiver.health, self._journal
-        failing = journal.failing
+        failing = self._store.error or journal.failing
         detail: dict[str, object] = {
             "receiver": self._receiver_ids.current,
+            "store": self._store.id,
             "draining": self._intake.draining,
             "paused": journal.paused,
             "unstored_bytes": journal.unstored,

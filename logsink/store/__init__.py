@@ -6,7 +6,8 @@ Keys and bytes enter and leave; nothing here knows what an object means. ``open_
 - ``local`` and ``disk`` keep objects as files, ``s3`` and ``s3_errors`` in a bucket, ``memory`` in a dictionary (for tests).
 - ``retry`` tries again what may be tried again, ``counting`` counts reads: both wrap a store and are one themselves.
 - ``probe`` proves that a store honours put-if-absent.
-- ``marker`` has the layout of ``store.json``, which says which store this is.
+- ``marker`` has the layout of ``store.json``, which says which store this is; ``guarded`` looks at it again and again, and
+  writes nothing while it is not there.
 
 The other rooms keep these objects below the store's URL::
 
@@ -23,16 +24,17 @@ from typing import TYPE_CHECKING
 
 from logsink.place import Directory, parse
 from logsink.platform.lazy import exports
-from logsink.store.base import Bytes, Entry, Store
+from logsink.store.base import MARKER, Bytes, Entry, Store
 from logsink.store.counting import CountingStore
 from logsink.store.retry import Retrying, put_once
 
 if TYPE_CHECKING:
     from logsink.store.disk import FILE_MODE
-    from logsink.store.marker import MARKER, Marker, decode_marker, encode_marker, new_id, new_marker
+    from logsink.store.guarded import GuardedStore
+    from logsink.store.marker import Marker, decode_marker, encode_marker, new_id, new_marker
 else:
-    _MARKER = ("MARKER", "Marker", "decode_marker", "encode_marker", "new_id", "new_marker")
-    __getattr__ = exports(__name__, {"disk": ("FILE_MODE",), "marker": _MARKER})
+    _MARKER = ("Marker", "decode_marker", "encode_marker", "new_id", "new_marker")
+    __getattr__ = exports(__name__, {"disk": ("FILE_MODE",), "guarded": ("GuardedStore",), "marker": _MARKER})
 
 __all__ = [
     "FILE_MODE",
@@ -40,6 +42,7 @@ __all__ = [
     "Bytes",
     "CountingStore",
     "Entry",
+    "GuardedStore",
     "Marker",
     "Retrying",
     "Store",

@@ -16,6 +16,9 @@ from logsink.errors import ArgumentError
 
 Bytes = bytes | bytearray | memoryview
 
+MARKER = "store.json"
+"""Key of the object that says which store this is (``marker``)."""
+
 LONGEST_KEY = 800
 """Most characters of a key: S3 allows 1,024 bytes, of which the store's own prefix takes some."""
 

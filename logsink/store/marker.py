@@ -25,9 +25,7 @@ import orjson
 import xxhash
 
 from logsink.errors import FormatError
-
-MARKER = "store.json"
-"""Key of the marker in its store."""
+from logsink.store.base import MARKER
 
 VERSION = 1
 """Format version of markers."""

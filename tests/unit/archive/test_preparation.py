@@ -50,7 +50,7 @@ async def test_what_may_mend_itself_is_tried_again(caplog: pytest.LogCaptureFixt
     await start(store, clock).run()
     assert (await DeltaLog(store).load()).version == 0
     assert len(clock.slept) == 4
-    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING", "INFO"]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING", "INFO", "INFO"]
     assert "AccessDenied (a policy)" in caplog.messages[1]
     assert caplog.messages[-1] == "the store can be used, after 5 tries"
 

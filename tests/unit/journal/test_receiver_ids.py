@@ -9,7 +9,7 @@ import pytest
 
 from logsink.errors import Unavailable
 from logsink.journal.reader import list_segments
-from logsink.journal.receiver_ids import ReceiverIds, awake
+from logsink.journal.receiver_ids import ReceiverIds
 from logsink.store.memory import MemoryStore
 from tests.unit.journal.test_writer import SOON, Bench
 
@@ -143,7 +143,3 @@ async def test_no_segment_is_sent_before_the_store_has_told_the_time(store: Aske
     assert len(await list_segments(store)) == 1
     assert bench.journal.failing is None
     await bench.journal.aclose()
-
-
-def test_the_clock_runs() -> None:
-    assert awake() <= awake()

@@ -1,0 +1,129 @@
+"""``GuardedStore``: a store that is written to only while its marker says that it is still the same one.
+
+A directory may be moved away, a file system unmounted, a bucket emptied or made anew: what is written there afterwards is not
+in the store that messages are acknowledged for. So nothing is written unless the marker, with the right id, was seen at most
+``FRESH`` seconds ago, and a write that took longer counts only once the marker has been seen again.
+
+Reads are passed on as they are: whoever decides something by a read acts on it by a write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
+
+from logsink import telemetry
+from logsink.errors import FormatError, NotFound, Refused, StoreError, Withheld
+from logsink.platform.clocks import awake
+from logsink.store.base import MARKER, Bytes, Entry, Store
+from logsink.store.marker import decode_marker
+
+FRESH = 5.0
+"""Seconds for which a look at the marker counts."""
+
+EVERY = 2.0
+"""Seconds between two looks of ``watch``: less than ``FRESH``, so that writes need not wait for one."""
+
+_BACK = "put it back, or mount or restore the store: work goes on by itself; what else is there now is left alone"
+
+
+class GuardedStore(Store):
+    """``inner``, which is written to only while it is the store with the id given to ``guard``; before that, always.
+
+    ``error`` is why nothing can be written now, None while everything can. ``aclose`` closes ``inner`` too. ``clock``: seconds
+    of this machine's clock, suspension included.
+    """
+
+    def __init__(self, inner: Store, *, clock: Callable[[], float] = awake) -> None:
+        self.inner = inner
+        self.url = inner.url
+        self.id = ""
+        self.error: StoreError | None = None
+        self._clock = clock
+        self._seen = float("-inf")
+        self._looking = asyncio.Lock()
+
+    def guard(self, store_id: str) -> None:
+        """Write only while the marker has this id."""
+        self.id = store_id
+
+    async def look(self) -> None:
+        """Read the marker. Raises ``Withheld`` when it is not the one that it was, and what reading raises."""
+        began = self._clock()
+        try:
+            await self._read()
+        except Refused as error:  # what is Unavailable may be there: then writes fail by themselves
+            self._seen = float("-inf")
+            if self.error is None:
+                telemetry.STORE_ABSENT.log(error=error)
+            self.error = error
+            raise
+        self._seen = max(self._seen, began)
+        if self.error is not None:
+            telemetry.STORE_BACK.log(id=self.id)
+            self.error = None
+
+    async def watch(self) -> None:
+        """Look at the marker every ``EVERY`` seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY)
+            with suppress(StoreError):  # the log and ``error`` have it
+                async with self._looking:
+                    await self.look()
+
+    async def put(self, key: str, body: Bytes) -> None:
+        await self._confirm()
+        await self.inner.put(key, body)
+        await self._confirm()
+
+    async def put_absent(self, key: str, body: Bytes) -> bool:
+        await self._confirm()
+        placed = await self.inner.put_absent(key, body)
+        await self._confirm()
+        return placed
+
+    async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        return await self.inner.get(key, start, end)
+
+    async def list(self, prefix: str = "", after: str = "") -> AsyncIterator[Entry]:
+        async for entry in self.inner.list(prefix, after):
+            yield entry
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        await self._confirm()
+        await self.inner.delete(keys)
+
+    async def exists(self) -> bool:
+        return await self.inner.exists()
+
+    async def now(self) -> float:
+        return await self.inner.now()
+
+    async def hold(self) -> None:
+        await self.inner.hold()
+
+    async def probe(self) -> None:
+        await self._confirm()
+        await self.inner.probe()
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+    async def _confirm(self) -> None:
+        """Return when the marker was seen lately. Raises what ``look`` raises."""
+        if not self.id or self._clock() - self._seen <= FRESH:
+            return
+        async with self._looking:  # of several writers one looks, for all of them
+            if self._clock() - self._seen > FRESH:
+                await self.look()
+
+    async def _read(self) -> None:
+        try:
+            found = decode_marker(await self.inner.get(MARKER)).id
+        except NotFound:
+            raise Withheld(f"cannot use {self.url}: its marker, {MARKER}, is gone", hint=_BACK) from None
+        except FormatError as error:
+            raise Withheld(f"cannot use {self.url}: {error}", hint=_BACK) from error
+        if found != self.id:
+            raise Withheld(f"cannot use {self.url}: another store is there, {found} instead of {self.id}", hint=_BACK)
