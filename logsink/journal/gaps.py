@@ -30,6 +30,11 @@ class Gap(NamedTuple):
         return f"{PREFIX}{self.receiver}/{self.lane}/{self.first:020d}-{self.last:020d}"
 
     @property
+    def app_id(self) -> str:
+        """The ``appId`` of the lane."""
+        return f"{self.receiver}.{self.lane}"
+
+    @property
     def damage(self) -> Damage:
         """What to say about it."""
         verb = "is" if self.first == self.last else "are"

@@ -3,6 +3,9 @@
 The order of two steps makes each row appear exactly once: the journal is listed *before* the table's snapshot is loaded. A
 segment that was archived in between is in both, and the snapshot's txn says so. A segment that is archived later is only in
 the listing: when it is gone by the time it is read, the query is planned again.
+
+Numbers of a lane that are in neither are lost (``journal.gaps``). A listing is not one instant: that of a directory may hold a
+segment that was stored while it went on, and not the one before. So a gap counts when a second listing has it, too.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import NamedTuple
 from logsink.archive import DataFile, DeltaLog, Snapshot
 from logsink.damage import Damage
 from logsink.errors import FormatError, NotFound
-from logsink.journal import StoredSegment, list_segments
+from logsink.journal import Gap, StoredSegment, find_gaps, list_segments
 from logsink.query.read.losses import of_snapshot
 from logsink.query.request import UNKNOWN, Bounds, Filter
 from logsink.store import Store
@@ -42,9 +45,13 @@ async def make_plan(store: Store, filter: Filter, log: DeltaLog | None = None) -
 
     ``NotFound`` when nothing was ever stored here: no version of the table, no segment, and no trace of either.
     """
-    segments = await list_segments(store)
-    snapshot = await (log or DeltaLog(store)).load()
-    damage = tuple(of_snapshot(snapshot))
+    log = log or DeltaLog(store)
+    segments, snapshot = await list_segments(store), await log.load()
+    gaps = _gaps(segments, snapshot)
+    if gaps:
+        segments, snapshot = await list_segments(store), await log.load()
+        gaps = _in_both(gaps, _gaps(segments, snapshot))
+    damage = (*of_snapshot(snapshot), *(gap.damage for gap in gaps))
     if snapshot.version < 0 and not segments and not damage:
         hint = (
             "a receiver makes it with the first message it stores; look at --store, LOGSINK_STORE and the settings file"
@@ -52,6 +59,28 @@ async def make_plan(store: Store, filter: Filter, log: DeltaLog | None = None) -
         raise NotFound(f"cannot find a logsink store at {store.url}", hint=hint)
     tail = [segment for segment in segments if not snapshot.covers(segment.name)]
     return Plan(snapshot, tail, (), damage).of(filter)
+
+
+def _gaps(segments: Sequence[StoredSegment], snapshot: Snapshot) -> list[Gap]:
+    """Return the gaps of the lanes.
+
+    While the table's log is damaged, segments before the first of a lane may be archived, for all that anybody knows.
+    """
+    gaps = find_gaps((segment.name for segment in segments), snapshot.txn)
+    if snapshot.intact:
+        return gaps
+    first = {segment.name.app_id: segment.name.sequence for segment in reversed(segments)}
+    return [gap for gap in gaps if gap.first > first[gap.app_id]]
+
+
+def _in_both(gaps: Sequence[Gap], others: Sequence[Gap]) -> list[Gap]:
+    """Return the numbers that are in gaps of both, as gaps."""
+    return [
+        gap._replace(first=max(gap.first, other.first), last=min(gap.last, other.last))
+        for gap in gaps
+        for other in others
+        if gap.app_id == other.app_id and gap.first <= other.last and other.first <= gap.last
+    ]
 
 
 def file_bounds(file: DataFile, column: str) -> Bounds:

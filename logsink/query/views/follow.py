@@ -27,7 +27,7 @@ import pyarrow as pa
 from logsink.archive import DeltaLog, Snapshot
 from logsink.damage import Damage
 from logsink.errors import FormatError, NotFound
-from logsink.journal import Segment, SegmentName, StoredSegment, list_segments, read_segment
+from logsink.journal import Segment, SegmentName, StoredSegment, find_gaps, list_segments, read_segment
 from logsink.parse import Frames
 from logsink.query.columns import as_array, as_integers
 from logsink.query.read import Losses, Plan, Report, of_error, of_snapshot, parse_readable, prefetched, search, sift
@@ -212,10 +212,10 @@ class Follower:
         snapshot = await self._losses.snapshot()
         for app_id, first, last in skipped:
             receiver, _, lane = app_id.rpartition(".")
-            for sequence in range(max(first, snapshot.txn.get(app_id, 0) + 1), last + 1):
-                name = SegmentName(receiver, int(lane), sequence)
-                if name not in self._damaged:
-                    self.report.note(Damage(name.key, "is missing"))
+            there = sorted(name for name in self._damaged if name.app_id == app_id and first <= name.sequence <= last)
+            covered = max(first - 1, snapshot.txn.get(app_id, 0))
+            gaps = find_gaps([*there, SegmentName(receiver, int(lane), last + 1)], {app_id: covered})
+            self._note(gap.damage for gap in gaps)
 
     # Rows of the archive
 

@@ -10,6 +10,7 @@ import pytest
 from logsink.archive.log import Txn
 from logsink.damage import Damage
 from logsink.errors import FormatError
+from logsink.journal import Gap
 from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.parse import Settings
 from logsink.query import Cursor, Filter, Follower, OneOf, Query
@@ -199,7 +200,7 @@ async def test_a_missing_segment_before_later_ones_is_named(monkeypatch: pytest.
     follower = await begin(store)
     await store_segment(store, lane(0, 4), 4, 4)
     assert await polled(follower) == ["4"]
-    assert follower.report.damage == [Damage(lane(0, n).key, "is missing") for n in (2, 3)]
+    assert [str(damage) for damage in follower.report.damage] == [str(Gap("r1", 0, 2, 3).damage)]
     assert await polled(follower) == []
 
 
