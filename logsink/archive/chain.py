@@ -7,6 +7,8 @@ A persistent format: a member ``logsink`` of the action ``commitInfo``, which is
     store      id of the store that it was made for (``store.json``); "" where that is not known
     previous   SHA-256 of the commit of ``version - 1``, whole; "" where that was not known
     state      the digest of the table's files and transactions after this commit (``State``)
+    rebuilt    true, and only there, in a commit by which ``logsink repair`` wrote the whole table anew (``rebuilding``):
+               nothing before it counts
 
 Any bit of a commit that changes is found by ``hash``, a commit that was replaced or taken by ``previous`` of the next one, and
 a checkpoint that does not hold what its commits held by ``state``. Commits of logsink 0.2 and before have no such member. They
@@ -30,6 +32,7 @@ Json = dict[str, Any]
 MEMBER = "logsink"
 
 _ZEROS = b"0" * 64
+_SEALED = b':{"hash":"'
 _HASH = re.compile(rb'"hash":"([0-9a-f]{64})"')
 _DIGEST = re.compile(r"[0-9a-f]{64}|")
 _MODULUS = 1 << 256
@@ -47,15 +50,20 @@ class Seal(NamedTuple):
     store: str
     previous: str
     state: str
+    rebuilt: bool = False
 
 
-def seal(actions: Sequence[Json], *, version: int, store: str, previous: str, state: str) -> bytes:
+def seal(
+    actions: Sequence[Json], *, version: int, store: str, previous: str, state: str, rebuilt: bool = False
+) -> bytes:
     """Return the body of a commit; the first of ``actions`` is its ``commitInfo``."""
-    said = {"hash": _ZEROS.decode(), "version": version, "store": store, "previous": previous, "state": state}
+    member: Json = {"hash": _ZEROS.decode(), "version": version, "store": store, "previous": previous, "state": state}
+    if rebuilt:
+        member["rebuilt"] = True
     (name, info), *others = actions[0].items()
     assert name == "commitInfo", "the first action of a commit"
     assert not others, "one action a line"
-    lines = [{"commitInfo": {**info, MEMBER: said}}, *actions[1:]]
+    lines = [{"commitInfo": {**info, MEMBER: member}}, *actions[1:]]
     body = b"".join(orjson.dumps(line) + b"\n" for line in lines)
     return body.replace(_ZEROS, hashlib.sha256(body).hexdigest().encode(), 1)
 
@@ -76,9 +84,15 @@ def check(body: bytes, actions: Sequence[Json], version: int, *, sealed: bool) -
 
     ``sealed``: a commit before it has a seal. Raises ``FormatError`` when the commit does not prove itself.
     """
-    info = actions[0].get("commitInfo") if actions else None
+    if not actions:
+        raise FormatError("is empty")
+    info = actions[0].get("commitInfo")
     said = info.get(MEMBER) if isinstance(info, dict) else None
     if said is None:
+        if _SEALED in body.partition(b"\n")[0] or (
+            isinstance(info, dict) and _ours(info) and not _of_older_version(info)
+        ):
+            raise FormatError("does not match its checksum")  # it has a seal, of whose name a bit is wrong
         if sealed and not (isinstance(info, dict) and _of_older_version(info)):
             writer = info.get("engineInfo") if isinstance(info, dict) else None
             by = f"was written by another program ({writer})" if writer else "has no hash"
@@ -95,11 +109,15 @@ def check(body: bytes, actions: Sequence[Json], version: int, *, sealed: bool) -
     if said.get("version") != version:
         raise FormatError(f"is the commit of version {said.get('version')}")
     previous, state = map(str, digests)
-    return Seal(version, str(said.get("store") or ""), previous, state)
+    return Seal(version, str(said.get("store") or ""), previous, state, said.get("rebuilt") is True)
 
 
 def _of_older_version(info: Mapping[str, object]) -> bool:
-    return frozenset(info) in _OLDER and str(info["engineInfo"]).startswith("logsink/")
+    return frozenset(info) in _OLDER and _ours(info)
+
+
+def _ours(info: Mapping[str, object]) -> bool:
+    return str(info.get("engineInfo")).startswith("logsink/")
 
 
 def digest(body: bytes) -> str:

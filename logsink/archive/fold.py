@@ -17,13 +17,16 @@ import pyarrow.parquet as pq
 
 from logsink.archive.chain import Seal, State, check, digest, parse
 from logsink.archive.foreign import refuse_metadata, refuse_protocol
+from logsink.archive.lanes import Lanes, inside, lanes_of
 from logsink.archive.snapshot import ACCEPTED, LOST, DataFile, Json, Snapshot, commit_key
 from logsink.damage import Damage
 from logsink.errors import FormatError
 
 
 class DamagedCheckpoint(FormatError):
-    """A checkpoint cannot be decoded, or does not hold what its commits held."""
+    """A checkpoint cannot be decoded, or does not hold what its commits held. ``digest``: SHA-256 of its bytes."""
+
+    digest = ""
 
 
 class Fold:
@@ -46,19 +49,17 @@ class Fold:
         self._doubt: Damage | None = None  # the commit of that version is damaged
         self._protocol: Json | None = None
         self._metadata: Json | None = None
+        self._refused: FormatError | None = None  # what is wrong with the protocol or metadata of a checkpoint
 
     def snapshot(self, version: int, checkpoint: int, loaded: float) -> Snapshot:
         """Return the result. Raises ``FormatError`` when protocol or metadata are not those of a table of logsink."""
         if version >= 0 and not self._known and (self._protocol is None or self._metadata is None) and not self.damage:
             raise FormatError("cannot read the table: its log holds no protocol or no metadata")
-        if self._protocol is not None:
-            refuse_protocol(self._protocol)
-        if self._metadata is not None:
-            refuse_metadata(self._metadata)
+        self._refuse_foreign()
         damage = [*self.damage, *([] if self._doubt is None else [self._doubt])]
         return Snapshot(
             version=version,
-            files=self._files,
+            files=without_merged(self._files) if damage else self._files,
             txn=self._txn,
             moved=self._moved,
             tombstones=self._tombstones,
@@ -73,6 +74,13 @@ class Fold:
             state="" if self._state is None or damage else str(self._state),
             removed=self._removed,
         )
+
+    def _refuse_foreign(self) -> None:
+        """Raise ``FormatError`` when protocol or metadata, as far as they are known, are not those of a table of logsink."""
+        if self._protocol is not None:
+            refuse_protocol(self._protocol)
+        if self._metadata is not None:
+            refuse_metadata(self._metadata)
 
     @property
     def state(self) -> State:
@@ -93,9 +101,10 @@ class Fold:
             change(after)
         return str(after.state)
 
-    def lose(self, version: int) -> None:
-        """Take note that the commit of ``version`` is missing."""
-        self._break(Damage(commit_key(version), "is missing"))
+    def lose(self, first: int, last: int | None = None) -> None:
+        """Take note that the commit of version ``first`` is missing, and those after it up to ``last``."""
+        others = "" if last in (None, first) else f", as are the commits after it up to version {last}"
+        self._break(Damage(commit_key(first), f"is missing{others}"))
 
     def commit(self, version: int, body: bytes) -> None:
         """Apply one commit, or take note that it is damaged. ``DamagedCheckpoint``: it contradicts the checkpoint before it."""
@@ -107,6 +116,8 @@ class Fold:
         except FormatError as error:
             self._break(Damage(commit_key(version), _cause(error)))
             return
+        if seal is not None and seal.rebuilt:
+            self._begin_anew()
         if seal is not None and seal.previous and self.head and seal.previous != self.head:
             before = Damage(commit_key(version - 1), "is not the commit that the one after it was made after")
             if self._checkpoint == version - 1:  # its actions are in the checkpoint, which this commit may prove
@@ -142,7 +153,15 @@ class Fold:
     def checkpointed(self, version: int, body: bytes | None) -> None:
         """Check the checkpoint of ``version``, which was applied just now, by its commit; ``body``: None where that is gone."""
         self._checkpoint = version
+        try:
+            self._refuse_foreign()
+        except FormatError as error:
+            self._refused = error
         if body is None:
+            if any(
+                file.tags for file in self._files.values()
+            ):  # of a version that seals commits; clean-up leaves this one
+                self._doubt = Damage(commit_key(version), "is missing, which proves the checkpoint of its version")
             return
         try:
             seal = check(body, parse(body), version, sealed=False)
@@ -191,6 +210,7 @@ class Fold:
         """The table's protocol or metadata are these from now on."""
         self._protocol = protocol or self._protocol
         self._metadata = metadata or self._metadata
+        self._refused = None
 
     def _transactions(self) -> Iterator[tuple[str, int]]:
         yield from self._txn.items()
@@ -203,6 +223,8 @@ class Fold:
         if seal is None:
             return
         self.sealed, self.store = True, seal.store or self.store
+        if self._refused is not None:  # logsink has committed, so the table is one of logsink
+            raise DamagedCheckpoint(str(self._refused))
         if seal.state and not self.damage:
             if str(self.state) == seal.state:
                 self._doubt = None
@@ -213,6 +235,14 @@ class Fold:
             else:
                 self._break(Damage(commit_key(version), otherwise))
         self._checkpoint = -1
+
+    def _begin_anew(self) -> None:
+        """Forget everything: the next commit holds the whole table."""
+        held = (self._files, self._txn, self._moved, self._tombstones, self._removed, self._lost, self._accepted)
+        for one in held:
+            one.clear()
+        self.damage, self.head, self._checkpoint, self._doubt, self._state = [], "", -1, None, State()
+        self._known, self._protocol, self._metadata, self._refused = False, None, None, None
 
     def _break(self, damage: Damage) -> None:
         """Take note of damage: what the next commits say about the state and about those before them proves nothing."""
@@ -233,9 +263,13 @@ def _changes(actions: Sequence[Json]) -> Iterator[Change]:
                 yield partial(Fold.add, file=file)
             elif (remove := action.get("remove")) is not None:
                 deleted, tags = remove.get("deletionTimestamp") or 0, dict(remove.get("tags") or {})
+                if type(deleted) is not int:
+                    raise TypeError(f"no time is {deleted!r}")
                 yield partial(Fold.remove, path=unquote(remove["path"]), deleted=deleted, tags=tags)
             elif (txn := action.get("txn")) is not None:
                 app_id, version, updated = txn["appId"], txn["version"], txn.get("lastUpdated") or 0
+                if not (type(app_id) is str and type(version) is type(updated) is int):
+                    raise TypeError(f"no transaction is {txn}")
                 yield partial(Fold.move, app_id=app_id, version=version, updated=updated)
             elif "protocol" in action or "metaData" in action:
                 described = (action.get("protocol"), action.get("metaData"))
@@ -252,7 +286,37 @@ def _data_file(path: str, size: int, day: str | None, statistics: str | None, ta
         date = datetime.date.fromisoformat(day or "")
     except ValueError:
         raise FormatError(f"cannot read the table: data file {decoded} has no date, but {day!r}") from None
+    if type(size) is not int or not isinstance(statistics, str | None):
+        raise FormatError(f"cannot read the table: data file {decoded} has no size, but {size!r}")
     return DataFile(decoded, date, size, statistics or "{}", tuple(sorted(tags.items())))
+
+
+def without_merged(files: Mapping[str, DataFile]) -> Mapping[str, DataFile]:
+    """Return the files without those whose lanes a merged file of the same date holds, so that no row is there twice.
+
+    Where a commit is missing, a merge may be known only from its result, or from what later came of that.
+    """
+    held = {path: lanes for path, file in files.items() if (lanes := _lanes(file))}
+    merged: dict[datetime.date, list[str]] = {}
+    for path in held:
+        if path.rpartition("/")[2].startswith("compacted-"):
+            merged.setdefault(files[path].date, []).append(path)
+
+    def is_in(path: str, other: str) -> bool:
+        """Return whether ``path`` gives way to a merged file; of two merged ones that hold the same, one stays."""
+        if other == path or not inside(held[path], held[other]):
+            return False
+        return other < path or path not in merged[files[path].date] or not inside(held[other], held[path])
+
+    gone = {path for path in held if any(is_in(path, other) for other in merged.get(files[path].date, ()))}
+    return {path: file for path, file in files.items() if path not in gone}
+
+
+def _lanes(file: DataFile) -> Lanes | None:
+    try:
+        return lanes_of(file.tags)
+    except FormatError:
+        return None
 
 
 def _fields(file: DataFile) -> tuple[str, int, str, str, tuple[tuple[str, str], ...]]:

@@ -28,12 +28,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import orjson
 
+from logsink.archive.chain import digest
 from logsink.archive.concurrency import run_concurrently
 from logsink.archive.fold import DamagedCheckpoint, Fold
 from logsink.archive.snapshot import HINT, LOG, ROOT, Snapshot, checkpoint_key, commit_key
@@ -56,7 +57,7 @@ async def load(
     store: Store,
     loaded: float,
     known: Snapshot | None = None,
-    damaged: dict[int, FormatError] | None = None,
+    damaged: dict[int, DamagedCheckpoint] | None = None,
 ) -> Snapshot:
     """Return the newest version of the table, from a listing made now. ``loaded`` is the monotonic time before the call.
 
@@ -133,7 +134,7 @@ async def _hint(store: Store) -> int:
     """The version of a checkpoint that probably is the newest, or -1."""
     try:
         return int(orjson.loads(await store.get(HINT))["version"])
-    except (NotFound, orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+    except (NotFound, orjson.JSONDecodeError, KeyError, TypeError, ValueError, OverflowError):
         return -1
 
 
@@ -171,19 +172,36 @@ async def _read(store: Store, listing: _Listing, base: Snapshot, *, missing: boo
         return base
     parts = [] if base.version >= 0 else list(listing.parts)
     proof = [listing.checkpoint] if parts and listing.checkpoint in listing.commits else []
-    keys = parts + [commit_key(version) for version in (*proof, *tail)]
+    there = [version for version in tail if version in listing.commits]
+    keys = parts + [commit_key(version) for version in (*proof, *there)]
     bodies = await run_concurrently([partial(_get, store, key, missing) for key in keys], _READS)
     fold = Fold(base)
-    for body in bodies[: len(parts)]:
-        await asyncio.to_thread(fold.checkpoint, body or b"")
-    if parts:
-        fold.checkpointed(listing.checkpoint, bodies[len(parts)] if proof else None)
-    for version, body in zip(tail, bodies[len(parts) + len(proof) :], strict=True):
+    try:
+        for body in bodies[: len(parts)]:
+            await asyncio.to_thread(fold.checkpoint, body or b"")
+        if parts:
+            fold.checkpointed(listing.checkpoint, bodies[len(parts)] if proof else None)
+        return _apply(
+            fold, dict(zip(there, bodies[len(parts) + len(proof) :], strict=True)), start, listing, base.loaded
+        )
+    except DamagedCheckpoint as error:
+        error.digest = digest(bodies[0] or b"")
+        raise
+
+
+def _apply(fold: Fold, commits: Mapping[int, bytes | None], start: int, listing: _Listing, loaded: float) -> Snapshot:
+    """Return the listing's last version: ``fold``, which holds version ``start``, with these commits, and what is missing."""
+    following = start + 1
+    for version, body in commits.items():
         if body is None:
-            fold.lose(version)
-        else:
-            fold.commit(version, body)
-    return fold.snapshot(listing.last, listing.checkpoint, base.loaded)
+            continue
+        if version > following:
+            fold.lose(following, version - 1)
+        fold.commit(version, body)
+        following = version + 1
+    if following <= listing.last:
+        fold.lose(following, listing.last)
+    return fold.snapshot(listing.last, listing.checkpoint, loaded)
 
 
 async def _get(store: Store, key: str, missing: bool) -> bytes | None:

@@ -38,12 +38,12 @@ import orjson
 
 from logsink import __version__
 from logsink.archive.chain import parse, seal
-from logsink.archive.fold import Fold
+from logsink.archive.fold import DamagedCheckpoint, Fold
 from logsink.archive.foreign import schema_fields
 from logsink.archive.loading import load
 from logsink.archive.snapshot import ACCEPTED, LOG, LOST, ROOT, DataFile, Json, Snapshot, commit_key
 from logsink.damage import Damage
-from logsink.errors import Conflict, Damaged, FormatError, NotFound, Unavailable
+from logsink.errors import Conflict, Damaged, NotFound, Unavailable
 from logsink.parse import STATISTICS_COLUMNS
 from logsink.store import Store
 
@@ -153,7 +153,7 @@ class DeltaLog:
         self._wall = wall
         self._sleep = sleep
         self._jitter = jitter
-        self.damaged: dict[int, FormatError] = {}
+        self.damaged: dict[int, DamagedCheckpoint] = {}
         """Versions of checkpoints that cannot be read, and why; snapshots are right without them."""
         self._known: Snapshot | None = None
         self._reached = -1

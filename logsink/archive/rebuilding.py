@@ -1,7 +1,8 @@
 """Rebuilding the table's log: a version that holds a table which was found out otherwise, and begins the log anew.
 
 Layout: a commit of the operation ``REBUILD``, at the version after the last one that anybody has seen, and a checkpoint of the
-same version, which holds the whole table. Whoever reads the log begins there; what is older is superseded and stays.
+same version; each holds the whole table. Whoever reads the log begins there; what is older is superseded and stays. logsink
+begins there even where the checkpoint is lost, because the commit's seal says ``rebuilt`` (``chain``).
 
 Constraint: nothing is replaced, so every other writer is kept out or turned back as by any commit. A commit that was planned
 before and lands later is superseded, or meets this one, which holds protocol and metadata and so contradicts every other.
@@ -66,7 +67,7 @@ async def rebuild(store: Store, last: int, table: Table, *, store_id: str, now: 
     lines += [{"add": _add(file, milliseconds)} for file in table.files.values()]
     state = Fold(Snapshot()).state_after(lines)
     if not await store.put_absent(
-        commit_key(version), seal(lines, version=version, store=store_id, previous="", state=state)
+        commit_key(version), seal(lines, version=version, store=store_id, previous="", state=state, rebuilt=True)
     ):
         raise Conflict(f"cannot rebuild the table's log: another process has written version {version}")
     snapshot = Snapshot(version=version, **table._asdict())
