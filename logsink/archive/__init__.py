@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from logsink.archive.archiver import Archiver, Health
     from logsink.archive.audit import Audit, audit_log
     from logsink.archive.concurrency import run_concurrently
-    from logsink.archive.identity import require, settle
+    from logsink.archive.identity import identify, require, settle
     from logsink.archive.inspection import Checked, Described, check_file, describe, describe_body
     from logsink.archive.log import Accepted, Action, Add, Lost, Remove, Txn
     from logsink.archive.maintenance import Due, Maintained, Maintenance
@@ -51,7 +51,7 @@ else:
             "concurrency": ("run_concurrently",),
             "inspection": ("Checked", "Described", "check_file", "describe", "describe_body"),
             "log": ("Accepted", "Action", "Add", "Lost", "Remove", "Txn"),
-            "identity": ("require", "settle"),
+            "identity": ("identify", "require", "settle"),
             "maintenance": ("Due", "Maintained", "Maintenance"),
             "preparation": ("Preparation",),
             "rebuilding": ("Table", "rebuild", "write_checkpoint"),
@@ -95,6 +95,7 @@ __all__ = [
     "committable",
     "describe",
     "describe_body",
+    "identify",
     "lanes_inside",
     "lanes_missing",
     "lanes_of",

@@ -35,9 +35,17 @@ async def require(store: Store) -> None:
     except NotFound:
         pass
     raise Withheld(
-        f"cannot use {store.url}: there is no store, and create is never",
+        f"cannot use {store.url}: there is no store, and none may be made",
         hint="mount its file system, or correct its URL; to make a new store there, run `logsink init`",
     )
+
+
+async def identify(log: DeltaLog) -> Marker | None:
+    """Return the marker of the store, None where it has none. Writes nothing, and raises what ``settle`` raises."""
+    marker, damage = await _stored(log.store)
+    if marker is not None or damage:
+        _refuse_contradictions(log.store.url, marker, damage, {(await log.load()).store} - {""})
+    return marker
 
 
 async def settle(log: DeltaLog, *, create: bool) -> Marker:

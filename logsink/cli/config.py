@@ -44,7 +44,7 @@ def check(config_file: Path | None, connect: bool, **parameters: object) -> None
         import asyncio
 
         try:
-            found = f" ({asyncio.run(_try_store(config.store))})"
+            found = f" ({asyncio.run(_try_store(config))})"
         except LogsinkError as error:
             problems.append(error)
     for warning in warnings:
@@ -57,13 +57,13 @@ def check(config_file: Path | None, connect: bool, **parameters: object) -> None
         click.echo(f"{name:<7} {', '.join(addresses)}")
 
 
-async def _try_store(url: str) -> str:
-    """Return the state of the store in words. Raises ``LogsinkError`` if it cannot be used."""
-    from logsink.archive import DeltaLog
+async def _try_store(config: Config) -> str:
+    """Return in words which store it is, and its state. Raises ``LogsinkError`` if it cannot be used."""
+    from logsink.archive import DeltaLog, identify, require
     from logsink.store import open_store
 
-    place = parse(url)
-    if isinstance(place, Directory) and not place.path.exists():
+    place, create = parse(config.store), config.create == "auto"
+    if create and isinstance(place, Directory) and not place.path.exists():
         above = next(path for path in place.path.parents if path.exists())
         if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
             raise ConfigError(
@@ -71,10 +71,16 @@ async def _try_store(url: str) -> str:
                 hint="let the user that runs logsink write there",
             )
         return "will be created with the first message"
-    async with open_store(url) as store:
+    async with open_store(config.store) as store:
+        if not create:
+            await require(store)
         await store.probe()
-        version = (await DeltaLog(store).load()).version
-    return f"can be used; its table is at version {version}" if version >= 0 else "can be used; it has no table yet"
+        log = DeltaLog(store)
+        marker, snapshot = await identify(log), await log.load()
+    table = f"its table is at version {snapshot.version}" if snapshot.version >= 0 else "it has no table yet"
+    if snapshot.damage:
+        table = f"its table is damaged: {snapshot.damage[0]}"
+    return f"can be used; store {marker.id}, created {marker.created}; {table}" if marker else f"can be used; {table}"
 
 
 @command.command()

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 import click
 
 from logsink import telemetry
-from logsink.archive import DeltaLog, Due, Maintained, Maintenance, Retired, Rounds
+from logsink.archive import DeltaLog, Due, Maintained, Maintenance, Retired, Rounds, settle
 from logsink.cli.report import size
 from logsink.config import Config
 from logsink.errors import NotFound
-from logsink.store import open_store
+from logsink.store import GuardedStore, open_store
 
 
 def run(config: Config, *, once: bool, dry_run: bool) -> int:
@@ -23,10 +23,13 @@ def run(config: Config, *, once: bool, dry_run: bool) -> int:
 
 
 async def _run(config: Config, *, once: bool, dry_run: bool) -> int:
-    async with open_store(config.store) as store:
+    async with GuardedStore(open_store(config.store)) as store:
         if not await store.exists():
             raise NotFound(f"cannot maintain {store.url}: there is no store", hint="name another one with --store")
-        rounds = Rounds(DeltaLog(store))
+        log = DeltaLog(store)
+        if not dry_run:
+            store.guard((await settle(log, create=False)).id)
+        rounds = Rounds(log)
         maintenance = Maintenance(rounds, config.archive, config.maintain)
         try:
             if dry_run:

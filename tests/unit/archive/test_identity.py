@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from logsink.archive.identity import require, settle
+from logsink.archive.identity import identify, require, settle
 from logsink.archive.log import DeltaLog, Txn
 from logsink.archive.snapshot import LOG, commit_key
 from logsink.errors import FormatError, Withheld
@@ -49,6 +49,7 @@ async def test_a_new_store_has_a_table_and_a_marker_of_one_id(caplog: pytest.Log
     assert marker == await stored(store)
     assert log.store_id == marker.id == (await log.load()).store
     assert await settle(log_of(store), create=False) == marker
+    assert await identify(log_of(store)) == marker
     assert caplog.text.count("created") == 1
 
 
@@ -66,10 +67,11 @@ async def test_of_processes_that_race_all_find_one_store(caplog: pytest.LogCaptu
 async def test_where_it_must_not_be_made_it_is_waited_for() -> None:
     store = MemoryStore()
     for attempt in (settle(log_of(store), create=False), require(store)):
-        with pytest.raises(Withheld, match="there is no store, and create is never") as caught:
+        with pytest.raises(Withheld, match="there is no store, and none may be made") as caught:
             await attempt
         assert "mount" in caught.value.hint
         assert "logsink init" in caught.value.hint
+    assert await identify(log_of(store)) is None
     assert await keys(store) == []
     await settle(log_of(store), create=True)
     await require(store)
@@ -137,6 +139,8 @@ async def test_a_damaged_marker_is_left_to_repair(body: bytes) -> None:
     with pytest.raises(Withheld, match=f"{lost} by its table") as caught:
         await settle(log_of(store), create=True)
     assert "logsink repair" in caught.value.hint
+    with pytest.raises(Withheld, match=f"{lost} by its table"):
+        await identify(log_of(store))
     assert await store.get(MARKER) == body
 
 
