@@ -40,6 +40,7 @@ from logsink.archive.lanes import union
 from logsink.archive.log import Action, Add, DeltaLog, Remove
 from logsink.archive.merge import Input, Unreadable, merge
 from logsink.archive.snapshot import DataFile, Snapshot
+from logsink.damage import Damage
 from logsink.errors import Conflict, FormatError, NotFound
 from logsink.platform.threads import background_thread
 
@@ -166,6 +167,8 @@ class Compactor:
         self._stagger = uniform(0, max(0.0, _STAGGER * sizes.compact_after))
         self._thread = background_thread("compact")
         self._passed: set[str] = set()
+        self.damage: list[Damage] = []
+        """Files that could not be merged because they are missing or damaged."""
 
     def close(self) -> None:
         """End the thread, without waiting for a merge that cancelling left behind. No method may be called afterwards."""
@@ -210,7 +213,9 @@ class Compactor:
         try:
             bodies = await run_concurrently([partial(self._log.store.get, file.key) for file in group], _READS)
         except NotFound as error:
-            raise Conflict(f"cannot merge files: {error}") from error
+            if not await self._pass_over_missing(group):
+                raise Conflict(f"cannot merge files: {error}") from error
+            return None
         stop, run = threading.Event(), partial(asyncio.get_running_loop().run_in_executor, self._thread)
         try:
             try:
@@ -222,9 +227,24 @@ class Compactor:
         except Unreadable as error:
             telemetry.COMPACTION_PASSED.log(error=error)
             self._passed.add(error.path)
+            what = f"cannot be merged: {error.cause}"
+            self.damage += [Damage(file.key, what, file.rows) for file in group if file.path == error.path]
             return None
         finally:
             stop.set()
+
+    async def _pass_over_missing(self, group: Group) -> bool:
+        """Leave alone, from now on, those files of the group that are live and gone; return whether there is any."""
+        snapshot, found = await self._log.load(), False
+        for file in group:
+            if file.path in snapshot.files:
+                try:
+                    await self._log.store.get(file.key, -1)
+                except NotFound:
+                    found = True
+                    self._passed.add(file.path)
+                    self.damage.append(Damage(file.key, "is missing", file.rows))
+        return found
 
     def _pause(self, stop: threading.Event, worked: float) -> None:
         if stop.wait(self._rest * worked) or stop.is_set():

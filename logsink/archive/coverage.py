@@ -31,15 +31,18 @@ _MANY = 50
 
 
 class Coverage:
-    """What an intact ``snapshot`` proves about the lanes of ``receivers``. Raises ``Damaged`` when it is not intact."""
+    """What an intact ``snapshot`` proves about the lanes of ``receivers`` (None: of all).
 
-    def __init__(self, snapshot: Snapshot, receivers: Collection[str]) -> None:
+    Raises ``Damaged`` when the snapshot is not intact.
+    """
+
+    def __init__(self, snapshot: Snapshot, receivers: Collection[str] | None = None) -> None:
         if not snapshot.intact:
             raise Damaged(f"cannot rely on the table's log: {snapshot.damage[0]}")
         tagged = {file.path: dict(file.tags).get(TAG) for file in snapshot.files.values()}
         tagged |= {path: dict(snapshot.removed.get(path, ())).get(TAG) for path in snapshot.tombstones}
         tags = [text for text in tagged.values() if text is not None]
-        if len(receivers) < _MANY:
+        if receivers is not None and len(receivers) < _MANY:
             tags = [text for text in tags if any(receiver in text for receiver in receivers)]
         self._txn = snapshot.txn
         self._held = union(*_readable(tags))

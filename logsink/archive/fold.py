@@ -50,6 +50,7 @@ class Fold:
         self._protocol: Json | None = None
         self._metadata: Json | None = None
         self._refused: FormatError | None = None  # what is wrong with the protocol or metadata of a checkpoint
+        self._created = base.created
 
     def snapshot(self, version: int, checkpoint: int, loaded: float) -> Snapshot:
         """Return the result. Raises ``FormatError`` when protocol or metadata are not those of a table of logsink."""
@@ -73,6 +74,7 @@ class Fold:
             sealed=self.sealed,
             state="" if self._state is None or damage else str(self._state),
             removed=self._removed,
+            created=self._created,
         )
 
     def _refuse_foreign(self) -> None:
@@ -211,6 +213,8 @@ class Fold:
         self._protocol = protocol or self._protocol
         self._metadata = metadata or self._metadata
         self._refused = None
+        if metadata and isinstance(created := metadata.get("createdTime"), int):
+            self._created = created
 
     def _transactions(self) -> Iterator[tuple[str, int]]:
         yield from self._txn.items()

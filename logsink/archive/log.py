@@ -180,6 +180,11 @@ class DeltaLog:
             return snapshot._replace(damage=(*snapshot.damage, missing))
         return snapshot
 
+    async def load_anew(self) -> Snapshot:
+        """Return what ``load`` does, with every object of the log read again that it needs."""
+        self._known = None
+        return await self.load()
+
     def refuse_damage(self, snapshot: Snapshot, what: str) -> None:
         """Raise ``Damaged`` unless the snapshot is intact; ``what`` was to be done."""
         if snapshot.intact:

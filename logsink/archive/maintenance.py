@@ -7,6 +7,9 @@ raced, its ``to_pyarrow_*`` abort the interpreter at exit, and its full vacuum d
 
 Before the clean-up deletes any commit, the checkpoint is read back by logsink's own reader and must hold what the commits
 held. On a local directory it is forced to the disk first, so that a power cut leaves the one or the other.
+
+While the table's log is damaged, all of this stands still: nothing is committed, deleted or cleaned up on what may be wrong.
+Any other damage that a duty finds is passed over and named, and the rest is done.
 """
 
 from __future__ import annotations
@@ -28,7 +31,8 @@ from logsink.archive.log import DeltaLog
 from logsink.archive.retention import Removed, Retired, expired_files, removable_files, remove_files, retire
 from logsink.archive.rounds import QUARANTINE, Limits, Rounds
 from logsink.archive.snapshot import HINT, ROOT, Snapshot, checkpoint_key
-from logsink.errors import Conflict, FormatError, LogsinkError, NotFound, StoreError, Unavailable, Withheld
+from logsink.damage import Damage
+from logsink.errors import Conflict, Damaged, FormatError, LogsinkError, NotFound, StoreError, Unavailable, Withheld
 from logsink.journal import list_segments
 from logsink.place import Bucket, Directory, parse
 from logsink.store import FILE_MODE, Store
@@ -52,7 +56,7 @@ class Upkeep(Sizes, Protocol):
 
 
 class Maintained(NamedTuple):
-    """What one round of maintenance did, and the errors of the duties that failed.
+    """What one round of maintenance did, the errors of the duties that failed, and what is damaged, lost or missing.
 
     ``compacted``: one entry for each merge. ``checkpoint``: version of the checkpoint written, -1 when none was due.
     """
@@ -63,13 +67,15 @@ class Maintained(NamedTuple):
     checkpoint: int = -1
     removed: Removed = Removed()
     failed: Sequence[LogsinkError] = ()
+    damage: Sequence[Damage] = ()
 
 
 class Due(NamedTuple):
     """What a round of maintenance would do now.
 
     ``segments``: number of segments to adopt or delete. ``checkpoint``: version of the checkpoint to write, -1: none.
-    ``groups``: data files to merge, each group into one.
+    ``groups``: data files to merge, each group into one. ``damage``: what is damaged, lost or missing; while that is the
+    table's log, nothing is due.
     """
 
     segments: int = 0
@@ -77,6 +83,7 @@ class Due(NamedTuple):
     checkpoint: int = -1
     removed: Removed = Removed()
     groups: Sequence[Group] = ()
+    damage: Sequence[Damage] = ()
 
 
 class Maintenance:
@@ -109,9 +116,10 @@ class Maintenance:
                 failed.append(error)
                 return otherwise
 
+        snapshot = await log.load()
+        if not snapshot.intact:
+            return _standing_still(log, snapshot)
         adopted = await attempt(adopt(self._rounds, self._limits, orphan_after=upkeep.orphan_after, own=own), Adopted())
-        for one in adopted.damage:
-            telemetry.DAMAGE.log(damage=one)
         dates = await attempt(retire(log, upkeep.retention), None) if upkeep.retention is not None else None
         checkpointed = await attempt(checkpoint(log, upkeep.checkpoint_every), -1)
         removed = Removed()
@@ -122,7 +130,9 @@ class Maintenance:
         until = log.monotonic() + upkeep.every
         while log.monotonic() < until and (merged := await attempt(self._compact(), None)):
             compacted.append(merged)
-        return Maintained(adopted, dates, tuple(compacted), checkpointed, removed, tuple(failed))
+        found = (*adopted.damage, *removed.damage, *self.compactor.damage)
+        damage = _named(snapshot, log, found)
+        return Maintained(adopted, dates, tuple(compacted), checkpointed, removed, tuple(failed), damage)
 
     async def due(self) -> Due:
         """Return what a thorough round would do, without work that only other work makes due. Changes nothing."""
@@ -130,16 +140,19 @@ class Maintenance:
         before = await log.store.now() - upkeep.orphan_after
         segments = sum(one.modified < before for one in await list_segments(log.store))
         snapshot = await log.load()
+        if not snapshot.intact:
+            return Due(damage=_standing_still(log, snapshot).damage)
         if snapshot.version < 0:
             return Due(segments)
         old = expired_files(snapshot, await log.now() - upkeep.retention) if upkeep.retention is not None else []
-        files = await removable_files(log, orphan_after=upkeep.orphan_after, keep_removed=upkeep.keep_removed)
+        files, damage = await removable_files(log, orphan_after=upkeep.orphan_after, keep_removed=upkeep.keep_removed)
         return Due(
             segments,
             Retired.of(old) if old else None,
             snapshot.version if snapshot.version - snapshot.checkpoint >= upkeep.checkpoint_every else -1,
             Removed(len(files), sum(entry.size for entry in files)),
             await self.compactor.due(snapshot),
+            _named(snapshot, log, damage),
         )
 
     async def _compact(self) -> Compacted | None:
@@ -151,15 +164,41 @@ class Maintenance:
             return None
 
 
+def _standing_still(log: DeltaLog, snapshot: Snapshot) -> Maintained:
+    """Return, and log, that nothing is done because the table's log is damaged."""
+    for one in snapshot.damage:
+        telemetry.DAMAGE.log(damage=one)
+    try:
+        log.refuse_damage(snapshot, "do any upkeep")
+    except Damaged as error:
+        telemetry.MAINTENANCE_FAILED.log(error=error)
+        return Maintained(failed=(error,), damage=snapshot.damage)
+    raise AssertionError("an intact snapshot")
+
+
+def _named(snapshot: Snapshot, log: DeltaLog, found: Sequence[Damage]) -> tuple[Damage, ...]:
+    """Return, and log, the damage that is to be named: what was found, each object once, and losses not yet accepted."""
+    checkpoints = [Damage(checkpoint_key(version), f"cannot be used: {why}") for version, why in log.damaged.items()]
+    named = {one.key: one for one in (*found, *checkpoints)}
+    for key in sorted(snapshot.lost.keys() - snapshot.accepted):
+        named.setdefault(key, Damage(key, "is recorded as lost", snapshot.lost[key] or None))
+    for one in named.values():
+        telemetry.DAMAGE.log(damage=one)
+    return tuple(named.values())
+
+
 async def checkpoint(log: DeltaLog, every: int) -> int:
     """Write a checkpoint and clean the log up when ``every`` commits follow the last one; return its version, or -1.
 
-    Raises ``FormatError`` when the checkpoint does not hold what the commits hold: it is deleted, and nothing is cleaned up.
+    Raises ``Damaged`` when the log is damaged: nothing is written; ``FormatError`` when the checkpoint does not hold what the
+    commits hold: it is deleted, and nothing is cleaned up.
     """
     snapshot = await log.load()
     log.refuse_damage(snapshot, "write a checkpoint")
     if snapshot.version - snapshot.checkpoint < every or "://" not in log.store.url:
         return -1
+    snapshot = await log.load_anew()  # every commit and checkpoint that counts is read again, and proved
+    log.refuse_damage(snapshot, "write a checkpoint")
     place = parse(log.store.url)
     options = await _s3_options(place) if isinstance(place, Bucket) else {}
     table = f"{log.store.url}/{ROOT}"
@@ -234,12 +273,19 @@ async def _verify(store: Store, snapshot: Snapshot) -> None:
     key = checkpoint_key(snapshot.version)
     try:
         written = await asyncio.to_thread(read_checkpoint, await store.get(key), snapshot.version)
-        same = all(getattr(written, name) == getattr(snapshot, name) for name in ("files", "txn", "lost", "accepted"))
+        same = _settled(written) == _settled(snapshot)
+        same = same and written.tombstones.items() <= snapshot.tombstones.items()
+        same = same and written.removed.items() <= snapshot.removed.items()
     except FormatError:
         same = False
     if not same:
         await store.delete([key])
         raise FormatError(f"cannot rely on checkpoint {key}: it is not what the commits say, and was deleted again")
+
+
+def _settled(snapshot: Snapshot) -> tuple[object, ...]:
+    """Return all that a checkpoint must hold exactly."""
+    return snapshot.files, snapshot.txn, snapshot.moved, snapshot.lost, snapshot.accepted, snapshot.created
 
 
 async def _s3_options(bucket: Bucket) -> dict[str, str]:

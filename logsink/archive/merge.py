@@ -45,7 +45,7 @@ class Unreadable(FormatError):
 
     def __init__(self, path: str, cause: Exception) -> None:
         super().__init__(f"cannot merge data file {path}: {cause!r}")
-        self.path = path
+        self.path, self.cause = path, cause
 
 
 class _Place(NamedTuple):

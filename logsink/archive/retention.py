@@ -7,7 +7,12 @@ A data file is deleted only when it is not live and either its tombstone is olde
 no commit can bring it into the table any more (I7). Its footer tells: its commit needs each lane of ``logsink.lanes`` to stand
 right before a first sequence, or each file of ``logsink.inputs`` to be in the table. When one lane stands at that sequence or
 beyond, or one of the files is gone, the commit can never win. A file whose tombstone has left the log was committed once, so
-the same rule holds for it.
+the same rule holds for it. But no rule takes a file for garbage
+
+- while the log is damaged: the commit that names the file may be what is missing;
+- when the log does not know the file and was made or rebuilt after it: an earlier log may have named it;
+- when the lanes that it was archived from stand beyond it, and the table does not prove to hold its rows (``coverage``);
+- while live files of its date are missing or damaged: it may be all that is left of their rows.
 
 Retention and the age of tombstones are the two places where a clock decides what is deleted. Whichever is behind counts: the
 store's clock or this machine's.
@@ -16,7 +21,7 @@ store's clock or this machine's.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -25,9 +30,11 @@ import pyarrow.parquet as pq
 
 from logsink import telemetry
 from logsink.archive.compaction import end_of_date
+from logsink.archive.coverage import Coverage
 from logsink.archive.file import INPUTS, LANES, NAME
 from logsink.archive.log import DeltaLog, Remove
 from logsink.archive.snapshot import ROOT, DataFile, Snapshot
+from logsink.damage import Damage
 from logsink.errors import FormatError, NotFound
 from logsink.store import Entry, Store
 
@@ -53,10 +60,11 @@ class Retired(NamedTuple):
 
 
 class Removed(NamedTuple):
-    """Number and bytes of data files that were deleted, or would be."""
+    """Number and bytes of data files that were deleted, or would be; live files that are missing or have another size."""
 
     files: int = 0
     nbytes: int = 0
+    damage: tuple[Damage, ...] = ()
 
 
 def expired_files(snapshot: Snapshot, before: float) -> list[DataFile]:
@@ -85,17 +93,23 @@ async def retire(log: DeltaLog, retention: float) -> Retired | None:
 
 async def remove_files(log: DeltaLog, *, orphan_after: float, keep_removed: float) -> Removed:
     """Delete the data files that ``removable_files`` returns."""
-    found = await removable_files(log, orphan_after=orphan_after, keep_removed=keep_removed)
-    if not found:
-        return Removed()
-    await log.store.delete([entry.key for entry in found])
-    done = Removed(len(found), sum(entry.size for entry in found))
-    telemetry.REMOVED_FILES.inc(done.files)
-    telemetry.REMOVED.log(files=done.files, bytes=done.nbytes)
+    found, damage = await removable_files(log, orphan_after=orphan_after, keep_removed=keep_removed)
+    done = Removed(len(found), sum(entry.size for entry in found), tuple(damage))
+    if found:
+        await log.store.delete([entry.key for entry in found])
+        telemetry.REMOVED_FILES.inc(done.files)
+        telemetry.REMOVED.log(files=done.files, bytes=done.nbytes)
     return done
 
 
-async def removable_files(log: DeltaLog, *, orphan_after: float, keep_removed: float) -> list[Entry]:
+class Removable(NamedTuple):
+    """Data files to delete, and live files that are missing or have another size than the log says."""
+
+    files: list[Entry]
+    damage: list[Damage]
+
+
+async def removable_files(log: DeltaLog, *, orphan_after: float, keep_removed: float) -> Removable:
     """Return the data files to delete: removed from the table over ``keep_removed`` seconds ago, or never to be committed.
 
     Of files that the log does not know, only those older than ``orphan_after`` seconds are read, because nearly all younger
@@ -104,32 +118,65 @@ async def removable_files(log: DeltaLog, *, orphan_after: float, keep_removed: f
     now = await log.now()
     # Listed before the snapshot is loaded: what a file's commit was planned on is then in the snapshot, or has left it.
     listed = [entry async for entry in log.store.list(f"{ROOT}date=")]
-    snapshot = await log.load()
+    snapshot = await log.load_anew()  # what this process remembers of the log may no longer be there
     log.refuse_damage(snapshot, "delete data files")
     if snapshot.version < 0:  # without a log, nothing tells which files count
-        return []
+        return Removable([], [])
+    damage = await _damaged_files(log.store, snapshot, {entry.key: entry.size for entry in listed})
+    kept = {key.rpartition("/")[0] for key, _, _ in damage}
     found = []
+    coverage: Coverage | None = None
     for entry in listed:
-        path = entry.key.removeprefix(ROOT)
-        if path in snapshot.files:
+        path, date = entry.key.removeprefix(ROOT), entry.key.rpartition("/")[0]
+        if path in snapshot.files or date in kept:
             continue
         if path in snapshot.tombstones:
             removable = snapshot.tombstones[path] / 1000 < now - keep_removed
         else:
-            old = entry.modified < now - orphan_after and NAME.fullmatch(path) is not None
-            removable = old and await _cannot_be_committed(log.store, snapshot, entry.key)
+            known = now - orphan_after > entry.modified >= snapshot.created / 1000 > 0
+            removable = known and NAME.fullmatch(path) is not None
+            if removable:
+                coverage = coverage or Coverage(snapshot)
+                removable = await _cannot_be_committed(log.store, snapshot, coverage, entry.key)
         if removable:
             found.append(entry)
-    return found
+    return Removable(found, damage)
 
 
-async def _cannot_be_committed(store: Store, snapshot: Snapshot, key: str) -> bool:
-    """Return whether no commit can bring this file into the table any more."""
+async def _damaged_files(store: Store, snapshot: Snapshot, sizes: Mapping[str, int]) -> list[Damage]:
+    """Return the live files that are not as the log says, by a listing (key -> bytes) made before the snapshot."""
+    damage = []
+    for file in snapshot.files.values():
+        size = sizes.get(file.key)
+        if size is None:
+            try:
+                await store.get(file.key, -1)  # it may have been put after the listing
+            except NotFound:
+                damage.append(Damage(file.key, "is missing", _rows(file)))
+        elif size != file.size:
+            damage.append(Damage(file.key, f"has {size:,} bytes where the log says {file.size:,}", _rows(file)))
+    return damage
+
+
+def _rows(file: DataFile) -> int | None:
+    try:
+        return file.rows
+    except FormatError:
+        return None
+
+
+async def _cannot_be_committed(store: Store, snapshot: Snapshot, coverage: Coverage, key: str) -> bool:
+    """Return whether no commit can bring this file into the table any more, and its rows are archived without it."""
     try:
         needs = await commit_needs(store, key)
     except (FormatError, NotFound):
         return False
-    behind = any(snapshot.txn.get(app_id, 0) >= first for app_id, (first, _) in needs.lanes.items())
+    behind = False
+    for lane, (first, last) in needs.lanes.items():
+        txn = snapshot.txn.get(lane, 0)
+        behind = behind or txn >= first
+        if any(coverage.unproved(lane, first, min(last, txn))):  # what is beyond that is in the journal
+            return False
     return behind or any(path not in snapshot.files for path in needs.inputs)
 
 

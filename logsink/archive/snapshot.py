@@ -112,6 +112,7 @@ class Snapshot(NamedTuple):
     sealed       whether any commit that was read is sealed
     state        digest of files and transactions, hexadecimal (``chain.State``); "" where no commit has said one yet
     removed      path -> tags of the files in ``tombstones``, as far as their ``remove`` says them
+    created      milliseconds since the epoch when the table was made or its log rebuilt, by the clock of who did it; 0: unknown
     """
 
     version: int = -1
@@ -129,6 +130,7 @@ class Snapshot(NamedTuple):
     sealed: bool = False
     state: str = ""
     removed: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType({})
+    created: int = 0
 
     @property
     def intact(self) -> bool:

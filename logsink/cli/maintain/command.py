@@ -23,7 +23,9 @@ def command(config_file: Path | None, store: str | None, once: bool, dry_run: bo
     Receivers do the same while they run. Run this for a store without receivers, to take the work off receivers, or to see
     what is due. Several may run at the same time. Without --once it runs until SIGTERM or SIGINT.
 
-    Exit code 0: done; 2: an error, or something could not be done.
+    What is damaged or missing is named; while that is the table's log, nothing is done. `logsink verify` finds everything.
+
+    Exit code 0: done; 2: an error, something could not be done, or something is damaged or missing.
 
     \b
     Examples:

@@ -33,8 +33,9 @@ async def _run(config: Config, *, once: bool, dry_run: bool) -> int:
         maintenance = Maintenance(rounds, config.archive, config.maintain)
         try:
             if dry_run:
-                _print(list(due(await maintenance.due())) or ["nothing is due"])
-                return 0
+                found = await maintenance.due()
+                _print(list(due(found)) or ["nothing is due"])
+                return 2 if found.damage else 0
             if once:
                 return await _run_until_done(maintenance)
             return await _run_until_stopped(maintenance, config.maintain.every)
@@ -45,18 +46,19 @@ async def _run(config: Config, *, once: bool, dry_run: bool) -> int:
 
 
 async def _run_until_done(maintenance: Maintenance) -> int:
-    """Run rounds until one finds nothing to do."""
-    printed = False
+    """Run rounds until one finds nothing to do. The log names what is damaged."""
+    printed = damaged = False
     while True:
         done = await maintenance.once(thorough=True)
         lines = list(report(done))
         _print(lines)
         printed = printed or bool(lines)
+        damaged = damaged or bool(done.damage)
         if done.failed:
             return 2
         if not (done.retired or done.compacted):
             _print([] if printed else ["nothing was due"])
-            return 0
+            return 2 if damaged else 0
 
 
 async def _run_until_stopped(maintenance: Maintenance, every: float) -> int:

@@ -125,9 +125,12 @@ def rows_of(lane: int, count: int = 5, at: int = 0) -> list[dict[str, Any]]:
 
 
 async def table_of(store: Store, lanes: int = 3, at: int = 0, *, tagged: bool = True) -> list[DataFile]:
-    """A table of one file for each lane, committed one after the other; not ``tagged``: as older versions did it."""
+    """A table of one file for each lane, committed one after the other; the table was made yesterday.
+
+    Not ``tagged``: as older versions did it.
+    """
+    await log_of(store, wall=lambda: time.time() - 86_400).create()
     log = log_of(store)
-    await log.create()
     files = []
     for lane in range(lanes):
         (new,) = write_files(TableRows(rows_of(lane, at=at)), {f"r.{lane}": (1, 1)}, "r", f"{lane}")

@@ -23,6 +23,7 @@ from logsink.archive.lanes import parse as parse_lanes
 from logsink.archive.log import Add, Remove, Txn
 from logsink.archive.retention import remove_files
 from logsink.archive.snapshot import ROOT, DataFile, Snapshot, commit_key
+from logsink.damage import Damage
 from logsink.errors import Conflict, Unavailable
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
@@ -397,11 +398,43 @@ async def test_nothing_is_put_when_an_input_has_left_the_table_meanwhile() -> No
 
 
 async def test_an_input_that_is_gone_means_plan_again() -> None:
+    """Another process took it out of the table and deleted it, after this one had planned."""
+    store = MemoryStore()
+    files = await table_of(store)
+    log = log_of(store)
+    compactor = Compactor(log, Limits(compact_after=-AGES))
+    stale, load = await log.load(), log.load
+
+    async def planned() -> Snapshot:
+        log.load = load  # type: ignore[method-assign]
+        return stale
+
+    other = log_of(store)
+    await other.commit(stale, [Remove(files[0], data_change=True)])
+    await store.delete([files[0].key])
+    log.load = planned  # type: ignore[method-assign]
+    try:
+        with pytest.raises(Conflict, match="no such object"):
+            await compactor.step()
+        assert compactor.damage == []
+    finally:
+        compactor.close()
+
+
+async def test_a_live_input_that_is_missing_is_passed_over_and_named() -> None:
     store = MemoryStore()
     files = await table_of(store)
     await store.delete([files[0].key])
-    with pytest.raises(Conflict, match="no such object"):
-        await step(store)
+    compactor = Compactor(log_of(store), Limits(compact_after=-AGES))
+    try:
+        done = await compactor.step()
+        assert done is not None
+        assert (done.files, done.rows) == (2, 10)
+        assert compactor.damage == [Damage(files[0].key, "is missing", 5)]
+        assert await compactor.step() is None
+    finally:
+        compactor.close()
+    assert set((await fresh(store)).files) == {files[0].path, done.path}
 
 
 OUTPUT, COMMIT = f"{ROOT}date=2026-11-22/compacted-", f"{ROOT}_delta_log/"

@@ -7,16 +7,18 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from logsink.archive import maintenance
 from logsink.archive.adoption import Adopted
-from logsink.archive.log import DeltaLog, Remove, Txn
+from logsink.archive.log import Accepted, DeltaLog, Lost, Remove, Txn
 from logsink.archive.maintenance import Due, Maintained, Maintenance, checkpoint
-from logsink.archive.retention import Removed
+from logsink.archive.retention import Removed, remove_files, retire
 from logsink.archive.rounds import Rounds
 from logsink.archive.snapshot import LOG, checkpoint_key, commit_key
-from logsink.errors import FormatError, Unavailable, Withheld
+from logsink.errors import Damaged, FormatError, Unavailable, Withheld
 from logsink.journal.segment import SegmentName
 from logsink.store import Store, open_store
 from logsink.store.local import LocalStore
@@ -35,12 +37,15 @@ async def local(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 async def commits(log: DeltaLog, count: int) -> None:
-    await log.create()
+    """Commit so many files, the last three of which stay; the table was made yesterday."""
+    await log_of(log.store, wall=lambda: time.time() - 86_400).create()
     for _ in range(count):
         snapshot = await log.load()
         sequence = snapshot.txn.get("r.0", 0) + 1
         gone = [Remove(file, data_change=True) for file in list(snapshot.files.values())[:-2]]
-        await log.commit(snapshot, [add(f"f{sequence}"), Txn("r.0", sequence), *gone])
+        new = add(f"f{sequence}")
+        await log.store.put(new.file.key, bytes(new.file.size))
+        await log.commit(snapshot, [new, Txn("r.0", sequence), *gone])
 
 
 async def logged(store: Store) -> list[str]:
@@ -131,9 +136,82 @@ async def test_checkpoints_on_s3(s3_environment: Server) -> None:
         assert (found.checkpoint, found.files, found.txn) == (3, expected.files, expected.txn)
 
 
+@pytest.mark.parametrize("damage", ["flipped", "missing", "empty"])
+async def test_upkeep_stands_still_while_the_log_is_damaged(local: LocalStore, damage: str) -> None:
+    log = log_of(local)
+    await commits(log, 6)
+    await store_segment(local, segment(SegmentName("gone", 0, 1), ["m1"]))
+    for path in local.root.rglob("*"):
+        os.utime(path, (time.time() - 4000,) * 2)
+    commit = local.root / commit_key(3)
+    body = commit.read_bytes()
+    broken = {"flipped": body.replace(b'"appId":"r.0","version":3', b'"appId":"r.0","version":7'), "empty": b""}
+    commit.unlink() if damage == "missing" else commit.write_bytes(broken[damage])
+    before = [entry async for entry in local.list()]
+    limits = Limits(checkpoint_every=2, retention=-10 * 365 * 86_400.0, keep_removed=-86_400.0, compact_after=-1e9)
+    again = log_of(local)
+    rounds = Rounds(again)
+    upkeep = Maintenance(rounds, limits, limits)
+    done = await upkeep.once(thorough=True)
+    assert [one.key for one in done.damage] == [commit_key(3)]
+    assert [type(error) for error in done.failed] == [Damaged]
+    assert done._replace(damage=(), failed=()) == Maintained()
+    assert [one.key for one in (await upkeep.due()).damage] == [commit_key(3)]
+    for duty in (checkpoint(again, 2), retire(again, -1e9), upkeep.compactor.step()):
+        with pytest.raises(Damaged):
+            await duty
+    upkeep.close()
+    rounds.close()
+    # A process that has read the log before it was damaged looks again before it writes a checkpoint or deletes data files.
+    for duty in (checkpoint(log, 2), remove_files(log, orphan_after=0, keep_removed=-86_400.0)):
+        with pytest.raises(Damaged):
+            await duty
+    assert [entry async for entry in local.list()] == before
+    commit.write_bytes(body)
+    assert await checkpoint(log, 2) == 6
+
+
+async def test_a_checkpoint_that_says_something_else_is_set_aside_before_the_next_is_written(local: LocalStore) -> None:
+    """It can be decoded, and its commits prove it wrong; deltalake would begin at it and carry the error on."""
+    log = log_of(local)
+    await commits(log, 4)
+    right = await fresh(local)
+    assert await checkpoint(log, 4) == 4
+    path = local.root / checkpoint_key(4)
+    table = pq.read_table(path)
+    txn = [None if one is None else one | {"version": 1000} for one in table["txn"].to_pylist()]
+    changed = table.set_column(
+        table.schema.get_field_index("txn"), table.schema.field("txn"), pa.array(txn, table.schema.field("txn").type)
+    )
+    pq.write_table(changed, path)
+    again = log_of(local)
+    assert (await again.load()).txn == right.txn
+    await commits(again, 1)
+    assert await checkpoint(log, 1) == 5
+    after = await fresh(local)
+    assert (after.checkpoint, after.txn, after.damage) == (5, {"r.0": 5}, ())
+    assert not path.exists()
+    assert (local.root / "quarantine" / checkpoint_key(4)).exists()
+
+
+async def test_losses_are_named_until_somebody_accepts_them(local: LocalStore) -> None:
+    log = log_of(local)
+    await commits(log, 1)
+    await log.commit(await log.load(), [Lost("journal/r/0/00000000000000000009.arrow", 3)])
+    rounds = Rounds(log)
+    upkeep = Maintenance(rounds, Limits(), Limits())
+    said = ["journal/r/0/00000000000000000009.arrow is recorded as lost (3 rows)"]
+    assert [str(one) for one in (await upkeep.once()).damage] == said
+    assert [str(one) for one in (await upkeep.due()).damage] == said
+    await log.commit(await log.load(), [Accepted("journal/r/0/00000000000000000009.arrow")])
+    assert (await upkeep.once()).damage == ()
+    upkeep.close()
+    rounds.close()
+
+
 async def test_everything_that_is_due(local: LocalStore) -> None:
+    await log_of(local, wall=lambda: time.time() - 86_400).create()
     rounds = Rounds(log_of(local))
-    await rounds.log.create()
     for sequence in (1, 2):
         name = SegmentName("gone", 0, sequence)
         await store_segment(local, segment(name, [f"m{sequence}"]))

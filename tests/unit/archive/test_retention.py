@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 
 import orjson
 import pytest
 
 from logsink.archive.chain import parse
 from logsink.archive.file import INPUTS, FileWriter, runs
-from logsink.archive.log import Add, Remove, Txn
+from logsink.archive.lanes import TAG
+from logsink.archive.log import Add, DeltaLog, Lost, Remove, Txn
 from logsink.archive.retention import Removed, Retired, commit_needs, removable_files, remove_files, retire
 from logsink.archive.snapshot import DataFile, commit_key
-from logsink.errors import Conflict, FormatError
+from logsink.errors import Conflict, Damaged, FormatError
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import FaultyStore, Lose
@@ -72,9 +74,11 @@ async def test_an_unfinished_compaction_is_removed_when_one_of_its_inputs_has_le
     await log.commit(await log.load(), [Add(one), Add(two), Txn("a.0", 1), Txn("b.0", 1)])
     merged = await put_merged(store, "c1", one, two)
     store.time += 100
-    assert not await removable_files(log, orphan_after=50.0, keep_removed=DAY)
+    assert not (await removable_files(log, orphan_after=50.0, keep_removed=DAY)).files
     await log.commit(await log.load(), [Remove(two, data_change=True)])
-    assert [entry.key for entry in await removable_files(log, orphan_after=50.0, keep_removed=DAY)] == [merged.key]
+    assert [entry.key for entry in (await removable_files(log, orphan_after=50.0, keep_removed=DAY)).files] == [
+        merged.key
+    ]
 
 
 async def test_a_removed_file_goes_when_its_tombstone_is_old_enough() -> None:
@@ -92,6 +96,72 @@ async def test_a_removed_file_goes_when_its_tombstone_is_old_enough() -> None:
     store.time += 2
     assert await remove_files(log, orphan_after=0.0, keep_removed=DAY) == Removed(2, one.size + two.size)
     assert [entry.key async for entry in store.list("logs/date=")] == [merged.key]
+
+
+async def lose_twice(store: Timed) -> tuple[DeltaLog, DataFile, DataFile]:
+    """A table, a live file of the first number of a lane, and one that lost against it; all is long ago."""
+    log = log_of(store, wall=lambda: store.time)
+    await log.create()
+    live = await put_file(store, "a1", {"r.0": (1, 1)})
+    lost = await put_file(store, "b1", {"r.0": (1, 1)})
+    await log.commit(await log.load(), [Add(live), Txn("r.0", 1)])
+    store.time += DAY
+    return log, live, lost
+
+
+async def test_a_log_that_is_younger_than_a_file_does_not_make_garbage_of_it() -> None:
+    store = Timed()
+    store.time += 100
+    log = log_of(store, wall=lambda: store.time)
+    await log.create()
+    store.time -= 50
+    before = await put_file(store, "a1", {"r.0": (1, 1)})
+    store.time += 100
+    after = await put_file(store, "a2", {"r.0": (1, 1)})
+    await log.commit(await log.load(), [Add(data_file("live")), Txn("r.0", 1)])
+    await store.put(data_file("live").key, b"0123456789")
+    store.time += DAY
+    found, damage = await removable_files(log, orphan_after=50.0, keep_removed=DAY)
+    assert ([entry.key for entry in found], damage) == ([after.key], [])
+    assert before.key in [entry.key async for entry in store.list()]
+
+
+async def test_nothing_is_garbage_while_the_log_is_damaged() -> None:
+    store = Timed()
+    log, _, lost = await lose_twice(store)
+    commit = await store.get(commit_key(1))
+    for body in (commit.replace(b'"version":1', b'"version":3'), b"", commit[:-9]):
+        await store.put(commit_key(1), body)
+        with pytest.raises(Damaged, match="cannot delete data files"):
+            await remove_files(log, orphan_after=50.0, keep_removed=-DAY)
+    await store.put(commit_key(1), commit)
+    assert (await remove_files(log, orphan_after=50.0, keep_removed=DAY)).nbytes == lost.size
+
+
+async def test_a_file_is_kept_when_nothing_proves_that_its_rows_are_archived() -> None:
+    store = Timed()
+    log, live, lost = await lose_twice(store)
+    other = replace(live, path=live.path.replace("a1", "a2"), tags=((TAG, '{"r.0":[[2,2]]}'),))
+    await store.put(other.key, await store.get(live.key))
+    removed = Remove(replace(live, tags=other.tags), data_change=False)
+    await log.commit(await log.load(), [removed, Add(other)])
+    store.time += 100
+    assert await remove_files(log, orphan_after=50.0, keep_removed=DAY) == Removed()
+    await log.commit(await log.load(), [Lost("journal/r/0/00000000000000000001.arrow")])
+    assert await remove_files(log, orphan_after=50.0, keep_removed=DAY) == Removed(1, lost.size)
+
+
+@pytest.mark.parametrize("damage", ["is missing", "has 9 bytes where the log says"])
+async def test_nothing_of_a_date_goes_while_a_live_file_of_it_is_damaged(damage: str) -> None:
+    store = Timed()
+    log, live, lost = await lose_twice(store)
+    body = await store.get(live.key)
+    await (store.put(live.key, b"too short") if "has" in damage else store.delete([live.key]))
+    kept = await remove_files(log, orphan_after=50.0, keep_removed=-DAY)
+    assert (kept.files, [one.key for one in kept.damage]) == (0, [live.key])
+    assert damage in kept.damage[0].what
+    await store.put(live.key, body)
+    assert await remove_files(log, orphan_after=50.0, keep_removed=-DAY) == Removed(1, lost.size)
 
 
 @pytest.mark.parametrize("slow", ["store", "machine"])

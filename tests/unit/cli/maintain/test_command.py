@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def test_retention_and_what_is_left_of_it(url: str, monkeypatch: pytest.MonkeyPa
 def test_files_that_nobody_committed_are_deleted(url: str) -> None:
     orphan = within(url, lambda store: put_file(store, "a1", {"r.0": (1, 1)}))
     path = Path(url.removeprefix("file://")) / orphan.key
-    os.utime(path, (1, 1))
+    os.utime(path, (time.time() - 3600,) * 2)
     assert "would delete 1 data files" in maintain(url, "--dry-run").stdout
     assert "deleted 1 data files that are no longer needed" in maintain(url, "--once").stdout
     assert not path.exists()
@@ -115,6 +116,29 @@ def test_something_that_cannot_be_done(url: str) -> None:
     result = maintain(url, "--once")
     assert result.exit_code == 2
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [["--once"], ["--dry-run"]])
+def test_what_is_missing_is_named_and_the_rest_is_done(
+    url: str, arguments: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    one, *_ = within(url, data_files)
+    Path(url.removeprefix("file://"), ROOT + one).unlink()
+    result = maintain(url, *arguments)
+    assert result.exit_code == 2
+    assert f"damaged or missing in the store: {ROOT}{one} is missing (5 rows)" in result.stderr + caplog.text
+    if arguments == ["--once"]:
+        assert "merged 2 files" in result.stdout
+        assert len(within(url, fresh).files) == 2
+
+
+def test_nothing_is_done_while_the_log_is_damaged(url: str) -> None:
+    root = Path(url.removeprefix("file://"))
+    (root / "logs" / "_delta_log" / f"{2:020d}.json").unlink()
+    before = sorted(root.rglob("*"))
+    for arguments in (["--once"], ["--dry-run"]):
+        assert maintain(url, *arguments).exit_code == 2
+        assert [path for path in sorted(root.rglob("*")) if path != root / "store.json"] == before
 
 
 def test_it_goes_on_until_it_is_told_to_stop(url: str) -> None:
