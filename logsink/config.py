@@ -307,6 +307,25 @@ class Maintain(NamedTuple):
 
 
 @_section
+class Ledger(NamedTuple):
+    """Ledgers: one object for each date that is over, by which you can prove later that its rows were not changed or taken.
+
+    Every receiver and `logsink maintain` write them. What they prove, and how to keep them: docs/evidence.md.
+    """
+
+    sign_key: Path | None = _setting(
+        PATH,
+        "Ed25519 private key (PEM) that signs ledgers; needs the package `cryptography`, by `pip install logsink[sign]`.",
+        usual="ledgers are not signed",
+    )
+    object_lock: float | None = _setting(
+        duration("1d", "36500d"),
+        "Time for which S3 Object Lock keeps a ledger, in compliance mode; the bucket must have Object Lock.",
+        usual="ledgers are not locked",
+    )
+
+
+@_section
 class Config(NamedTuple):
     """The effective settings, as ``load`` returns them. Immutable."""
 
@@ -316,6 +335,7 @@ class Config(NamedTuple):
     journal: Journal
     archive: Archive
     maintain: Maintain
+    ledger: Ledger
     store: str = _setting(
         STORE,
         "Store of all data: `file:///directory`, a path, or `s3://bucket/prefix`.",
@@ -345,6 +365,7 @@ SECTIONS: dict[str, type[Any]] = {
     "journal": Journal,
     "archive": Archive,
     "maintain": Maintain,
+    "ledger": Ledger,
 }
 """Section name -> the class that declares its settings; '' has the top-level ones."""
 

@@ -129,6 +129,7 @@ QUARANTINED = _counter(
     "quarantined_segments", "Segments that no version can read: copied to quarantine/, and passed over."
 )
 COMPACTIONS = _counter("compactions", "Committed merges of small data files into one.")
+LEDGERS = _counter("ledgers", "Ledgers of dates that are over.")
 COMPACTED_FILES = _counter("compacted_files", "Data files that were merged.")
 COMPACTED_BYTES = _counter("compacted_bytes", "Bytes of data files before and after merging.", "when")
 COMPACTION_CONFLICTS = _counter("compaction_conflicts", "Merges given up because another process changed the table.")
@@ -349,6 +350,7 @@ COMPACTION = Event(
 LOSS = Event("segment_lost", _E, "recorded as lost, so that what came after it can be archived: {damage}")
 DAMAGE = Event("damage", _E, "damaged or missing in the store: {damage}", ("damage",), again=3600.0)
 COMPACTION_PASSED = Event("compaction_passed", _W, "passed over a data file in merging: {error}", ("error",))
+CLOSED = Event("closed", _I, "wrote the ledger of {date}: {rows} rows in {files} files")
 RETIRED = Event("retired", _I, "removed {files} files of {first} to {last}, {bytes} bytes, from the table")
 REMOVED = Event("removed", _I, "deleted {files} data files that are no longer needed, {bytes} bytes")
 MAINTENANCE_FAILED = Event(

@@ -11,6 +11,7 @@ table are read back. Its upkeep happens here too. Sockets, queries and the comma
   what receivers that are gone have left.
 - Upkeep: ``maintenance`` does all of it, by ``compaction`` and ``merge`` (small files become few), ``retention`` (old dates and
   files that nobody needs) and checkpoints of the log.
+- Evidence: ``closing`` writes the ledger of each date that is over, ``ledger`` says what is in one, ``signing`` signs them.
 - Beginning: ``identity`` settles which store this is, ``preparation`` waits until it can be used.
 - ``concurrency``: several store calls at the same time.
 
@@ -33,6 +34,7 @@ from logsink.platform.lazy import exports
 if TYPE_CHECKING:
     from logsink.archive.archiver import Archiver, Health
     from logsink.archive.audit import Audit, audit_log
+    from logsink.archive.closing import Evidence, evidence
     from logsink.archive.concurrency import run_concurrently
     from logsink.archive.identity import identify, require, settle
     from logsink.archive.inspection import Checked, Described, check_file, describe, describe_body
@@ -48,6 +50,7 @@ else:
         {
             "archiver": ("Archiver", "Health"),
             "audit": ("Audit", "audit_log"),
+            "closing": ("Evidence", "evidence"),
             "concurrency": ("run_concurrently",),
             "inspection": ("Checked", "Described", "check_file", "describe", "describe_body"),
             "log": ("Accepted", "Action", "Add", "Lost", "Remove", "Txn"),
@@ -73,6 +76,7 @@ __all__ = [
     "DeltaLog",
     "Described",
     "Due",
+    "Evidence",
     "Health",
     "Interval",
     "Lanes",
@@ -95,6 +99,7 @@ __all__ = [
     "committable",
     "describe",
     "describe_body",
+    "evidence",
     "identify",
     "lanes_inside",
     "lanes_missing",

@@ -15,6 +15,7 @@ Any other damage that a duty finds is passed over and named, and the rest is don
 from __future__ import annotations
 
 import asyncio
+import datetime
 import os
 import stat
 from collections.abc import Awaitable, Collection, Sequence
@@ -25,6 +26,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from logsink import telemetry
 from logsink.archive.adoption import Adopted, adopt
 from logsink.archive.chain import digest
+from logsink.archive.closing import Evidence, close_dates
 from logsink.archive.compaction import Compacted, Compactor, Group, Sizes
 from logsink.archive.loading import read_checkpoint
 from logsink.archive.log import DeltaLog
@@ -38,6 +40,9 @@ from logsink.place import Bucket, Directory, parse
 from logsink.store import FILE_MODE, Store
 
 _T = TypeVar("_T")
+
+LEDGERS_EVERY = 3600.0
+"""Seconds between two looks at whether a ledger is due."""
 
 
 class Upkeep(Sizes, Protocol):
@@ -59,6 +64,7 @@ class Maintained(NamedTuple):
     """What one round of maintenance did, the errors of the duties that failed, and what is damaged, lost or missing.
 
     ``compacted``: one entry for each merge. ``checkpoint``: version of the checkpoint written, -1 when none was due.
+    ``closed``: dates whose ledger was written.
     """
 
     adopted: Adopted = Adopted()
@@ -68,6 +74,7 @@ class Maintained(NamedTuple):
     removed: Removed = Removed()
     failed: Sequence[LogsinkError] = ()
     damage: Sequence[Damage] = ()
+    closed: Sequence[datetime.date] = ()
 
 
 class Due(NamedTuple):
@@ -87,10 +94,16 @@ class Due(NamedTuple):
 
 
 class Maintenance:
-    """The maintenance that one process does. ``rest``: see ``Compactor``. ``close`` it at the end."""
+    """The maintenance that one process does. ``rest``: see ``Compactor``; ``evidence``: how ledgers are written.
 
-    def __init__(self, rounds: Rounds, limits: Limits, upkeep: Upkeep, *, rest: float = 0.0) -> None:
+    ``close`` it at the end.
+    """
+
+    def __init__(
+        self, rounds: Rounds, limits: Limits, upkeep: Upkeep, evidence: Evidence | None = None, *, rest: float = 0.0
+    ) -> None:
         self.compactor = Compactor(rounds.log, upkeep, rest=rest)
+        self._evidence, self._ledgers_looked_at = evidence or Evidence(), float("-inf")
         self._rounds, self._log, self._limits, self._upkeep = rounds, rounds.log, limits, upkeep
 
     def close(self) -> None:
@@ -130,9 +143,10 @@ class Maintenance:
         until = log.monotonic() + upkeep.every
         while log.monotonic() < until and (merged := await attempt(self._compact(), None)):
             compacted.append(merged)
+        closed = await attempt(self._close_dates(), ())
         found = (*adopted.damage, *removed.damage, *self.compactor.damage)
         damage = _named(snapshot, log, found)
-        return Maintained(adopted, dates, tuple(compacted), checkpointed, removed, tuple(failed), damage)
+        return Maintained(adopted, dates, tuple(compacted), checkpointed, removed, tuple(failed), damage, tuple(closed))
 
     async def due(self) -> Due:
         """Return what a thorough round would do, without work that only other work makes due. Changes nothing."""
@@ -154,6 +168,17 @@ class Maintenance:
             await self.compactor.due(snapshot),
             _named(snapshot, log, damage),
         )
+
+    async def _close_dates(self) -> Sequence[datetime.date]:
+        """Put the ledgers that are due, at most every ``LEDGERS_EVERY`` seconds."""
+        now = self._log.monotonic()
+        if now - self._ledgers_looked_at < LEDGERS_EVERY:
+            return ()
+        closed = await close_dates(
+            self._log, self._evidence, compact_after=self._upkeep.compact_after, target=self._upkeep.target_file
+        )
+        self._ledgers_looked_at = now
+        return closed
 
     async def _compact(self) -> Compacted | None:
         """Merge one group; return None when none is due, or when another process is found to merge the same files."""

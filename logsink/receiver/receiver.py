@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from logsink import __version__, journal, telemetry, wire
-from logsink.archive import Archiver, DeltaLog, Maintenance, Preparation, Rounds
+from logsink.archive import Archiver, DeltaLog, Maintenance, Preparation, Rounds, evidence
 from logsink.config import Config
 from logsink.journal import Journal, ReceiverIds
 from logsink.kernel import compile_all
@@ -201,7 +201,9 @@ class Receiver:
         self._store = store
         config, receive = self._config, self._config.receive
         self._rounds = Rounds(log)
-        self._maintenance = Maintenance(self._rounds, config.archive, config.maintain, rest=REST)
+        self._maintenance = Maintenance(
+            self._rounds, config.archive, config.maintain, evidence(config.ledger), rest=REST
+        )
         self._archiver = Archiver(self._rounds, config.archive, hold=KEPT_ROUNDS * config.archive.max_bytes)
         self._journal = Journal(
             store,

@@ -12,7 +12,7 @@ import re
 from collections.abc import AsyncIterator, Iterable
 from typing import NamedTuple, Self
 
-from logsink.errors import ArgumentError
+from logsink.errors import ArgumentError, Refused
 
 Bytes = bytes | bytearray | memoryview
 
@@ -88,6 +88,15 @@ class Store(abc.ABC):
         Durable when it returns True. False means that an object is there, durably: it may be this very body, from an earlier
         try whose reply was lost. After ``Unavailable`` the outcome is unknown (``put_once`` finds it out).
         """
+
+    async def put_locked(self, key: str, body: Bytes, *, until: float) -> bool:
+        """Do as ``put_absent``, and have the store refuse to delete or replace the object ``until`` then (seconds since 1970).
+
+        Raises ``Refused`` where the store cannot do that: only S3 can, and only in buckets that were made with Object Lock.
+        """
+        raise Refused(
+            f"cannot lock {key} in {self.url}: only buckets with S3 Object Lock can", hint="unset ledger.object_lock"
+        )
 
     @abc.abstractmethod
     async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:

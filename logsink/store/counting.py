@@ -32,6 +32,9 @@ class CountingStore(Store):
     async def put_absent(self, key: str, body: Bytes) -> bool:
         return await self._store.put_absent(key, body)
 
+    async def put_locked(self, key: str, body: Bytes, *, until: float) -> bool:
+        return await self._store.put_locked(key, body, until=until)
+
     async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         self._counts.requests += 1
         body = await self._store.get(key, start, end)

@@ -83,6 +83,12 @@ class GuardedStore(Store):
         await self._confirm()
         return placed
 
+    async def put_locked(self, key: str, body: Bytes, *, until: float) -> bool:
+        await self._confirm()
+        placed = await self.inner.put_locked(key, body, until=until)
+        await self._confirm()
+        return placed
+
     async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         return await self.inner.get(key, start, end)
 

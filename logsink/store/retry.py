@@ -55,6 +55,9 @@ class Retrying(Store):
     async def put_absent(self, key: str, body: Bytes) -> bool:
         return await self.inner.put_absent(key, body)
 
+    async def put_locked(self, key: str, body: Bytes, *, until: float) -> bool:
+        return await self.inner.put_locked(key, body, until=until)
+
     async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         return await self._again(lambda: self.inner.get(key, start, end))
 

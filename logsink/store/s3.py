@@ -14,6 +14,7 @@ Private names of others, each with the test that fails when it changes (seen to 
 from __future__ import annotations
 
 import asyncio
+import datetime
 import io
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -102,10 +103,19 @@ class S3Store(Store):
             await client.put_object(**self._object(key), Body=_sendable(body))
 
     async def put_absent(self, key: str, body: Bytes) -> bool:
+        return await self._put_absent(key, body)
+
+    async def put_locked(self, key: str, body: Bytes, *, until: float) -> bool:
+        retained = datetime.datetime.fromtimestamp(until, datetime.UTC)
+        return await self._put_absent(
+            key, body, ObjectLockMode="COMPLIANCE", ObjectLockRetainUntilDate=retained, ChecksumAlgorithm="SHA256"
+        )
+
+    async def _put_absent(self, key: str, body: Bytes, **more: object) -> bool:
         async with self._calling("put", check_key(key)) as client:
             for left in reversed(range(CONFLICTS)):
                 try:
-                    await client.put_object(**self._object(key), Body=_sendable(body), IfNoneMatch="*")
+                    await client.put_object(**self._object(key), Body=_sendable(body), IfNoneMatch="*", **more)
                     return True
                 except ClientError as error:
                     if status_of(error) in (412, 304):  # MinIO said 304 until 2024

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from logsink import telemetry
-from logsink.archive import DeltaLog, Due, Maintained, Maintenance, Retired, Rounds, settle
+from logsink.archive import DeltaLog, Due, Maintained, Maintenance, Retired, Rounds, evidence, settle
 from logsink.cli.report import size
 from logsink.config import Config
 from logsink.errors import NotFound
@@ -30,7 +30,7 @@ async def _run(config: Config, *, once: bool, dry_run: bool) -> int:
         if not dry_run:
             store.guard((await settle(log, create=False)).id)
         rounds = Rounds(log)
-        maintenance = Maintenance(rounds, config.archive, config.maintain)
+        maintenance = Maintenance(rounds, config.archive, config.maintain, evidence(config.ledger))
         try:
             if dry_run:
                 found = await maintenance.due()
@@ -101,6 +101,8 @@ def report(done: Maintained) -> Iterator[str]:
         yield f"deleted {done.removed.files:,} data files that are no longer needed, {size(done.removed.nbytes)}"
     for one in done.compacted:
         yield f"merged {one.files:,} files, {size(one.before)}, into {one.path}, {one.rows:,} rows, {size(one.after)}"
+    for date in done.closed:
+        yield f"wrote the ledger of {date}"
 
 
 def due(found: Due) -> Iterator[str]:

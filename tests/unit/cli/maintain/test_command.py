@@ -60,7 +60,8 @@ def test_small_files_are_merged(url: str) -> None:
     result = maintain(url, "--once")
     assert (result.exit_code, result.stderr) == (0, "")
     assert re.fullmatch(
-        r"merged 3 files, \d+\.\d KiB, into date=2020-09-13/compacted-[0-9a-f]{16}\.parquet, 15 rows, \d+\.\d KiB\n",
+        r"merged 3 files, \d+\.\d KiB, into date=2020-09-13/compacted-[0-9a-f]{16}\.parquet, 15 rows, \d+\.\d KiB\n"
+        r"wrote the ledger of 2020-09-13\n",
         result.stdout,
     )
     assert len(within(url, fresh).files) == 1
