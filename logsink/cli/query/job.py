@@ -66,5 +66,7 @@ class Job:
         if self.follower is not None:
             followed = self.follower.report
             report = replace(report.including(followed), rows=report.rows + followed.rows)
+        for damage in self.plan.damage if self.plan else ():  # also where nothing is read by it
+            report.note(damage)
         early = self.stopped and not self.request.follow.follow
         return replace(report.with_reads(self.hints), interrupted=report.interrupted or early)

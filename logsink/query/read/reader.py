@@ -15,6 +15,7 @@ from logsink.errors import FormatError, NotFound
 from logsink.journal import Segment, SegmentName, StoredSegment
 from logsink.query.read import tail
 from logsink.query.read.datafile import Chunks, OpenFile, RowGroup, open_file
+from logsink.query.read.losses import rows_of
 from logsink.query.read.newest import Newest
 from logsink.query.read.selection import MESSAGE, Selection
 from logsink.query.request import Filter
@@ -74,7 +75,13 @@ class Reader:
 
     async def footer(self, file: DataFile) -> OpenFile:
         """Read a file's footer. ``FormatError`` when it is damaged, or none of ours."""
-        return await open_file(self._fetch, file.key, file.size, tail_tag(file.tags))
+        opened = await open_file(self._fetch, file.key, file.size, tail_tag(file.tags))
+        rows, logged = opened.metadata.num_rows, rows_of(file)
+        if logged not in (None, rows):
+            raise FormatError(
+                f"cannot read data file {file.key}: it has {rows:,} rows, and the table's log says {logged:,}"
+            )
+        return opened
 
     async def row_group(
         self, group: RowGroup, filter: Filter, sort: str, newest: Newest | None, turn: Callable[[], Awaitable[None]]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from logsink.archive.log import Txn
 from logsink.cli import report
 from logsink.cli.main import main
 from logsink.damage import Damage
@@ -92,6 +93,24 @@ def test_what_is_not_needed_does_not_matter(url: str) -> None:
     result = logsink("query", "--store", url, "-o", "cat", "-U", "@1795305601")
     assert GONE not in result.stderr
     assert result.stdout == "line 0\n"
+
+
+def test_what_is_recorded_as_lost(tmp_path: Path) -> None:
+    place = f"file://{tmp_path}/store"
+
+    async def build() -> None:
+        async with open_store(place) as store:
+            await archive(store, [ROWS], txn=[Txn("lost:journal/r1/0/7.arrow", 12), Txn("lost:other", 3)])
+            await archive(store, [], txn=[Txn("accepted:other", 1)])
+
+    asyncio.run(build())
+    for arguments in (("-n", "0"), ("-n", "1"), ("--count",), ("--explain",)):
+        result = logsink("query", "--store", place, *arguments)
+        assert result.exit_code == 2
+        assert "journal/r1/0/7.arrow is recorded as lost" in (
+            result.stdout if "--explain" in arguments else result.stderr
+        )
+        assert "other" not in result.stderr
 
 
 def test_a_log_that_is_gone(url: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from logsink.archive import DataFile, DeltaLog, Snapshot
-from logsink.archive.log import Txn
+from logsink.archive.log import Add, Remove, Txn
 from logsink.damage import Damage
 from logsink.errors import FormatError, Moved, NotFound
 from logsink.journal import SegmentName
@@ -18,7 +19,7 @@ from logsink.query import Filter, Holds, OneOf, Query, Report, Tuning, search
 from logsink.query.read import Losses, fold, make_plan, of_error, of_snapshot, tail, unordered
 from logsink.query.views import Neighbours, with_context
 from logsink.store import Store
-from tests.unit.query.archives import Meddled, Row, archive, compact, journal, json_parse, row
+from tests.unit.query.archives import Meddled, Row, archive, compact, journal, json_parse, parquet, row
 
 COLUMNS = ("time", "host", "message")
 FIRST, SECOND = SegmentName("r1", 0, 1), SegmentName("r1", 0, 2)
@@ -143,6 +144,20 @@ async def test_a_damaged_segment_and_a_damaged_footer(store: Meddled, ask: Asked
     assert by_key[key(0)].rows == 5
     assert by_key[key(0)].what == f"cannot be read: it does not end as a Parquet file of {len(body)} bytes"
     assert by_key[FIRST.key].what.startswith("cannot be read: ")
+
+
+async def test_another_file_in_its_place(store: Meddled) -> None:
+    (file,) = [file for file in (await make_plan(store, Filter())).files if file.key == key(0)]
+    log = DeltaLog(store)
+    snapshot = await log.load()
+    other = parquet([line(n) for n in range(4)])
+    await store.put(key(0), other)
+    await log.commit(snapshot, [Remove(file, False), Add(dataclasses.replace(file, size=len(other)))])
+    rows, report = await searched(store)
+    assert rows == 22 - 5
+    assert report.damage == [
+        Damage(key(0), "cannot be read: it has 4 rows, and the table's log says 5", 5),
+    ]
 
 
 async def test_each_damaged_row_group_counts_its_own_rows(store: Meddled) -> None:
