@@ -133,13 +133,17 @@ class Source(Protocol):
         """Return these rows in this order, by schema ``ROWS_SCHEMA``, each column in one chunk. Valid until the next call."""
 
 
-def write_files(rows: Source, lanes: Mapping[str, tuple[int, int]], receiver: str, attempt: str) -> Iterator[NewFile]:
+def write_files(
+    rows: Source, lanes: Mapping[str, tuple[int, int]], receiver: str, attempt: str, held: Lanes | None = None
+) -> Iterator[NewFile]:
     """Yield the data files of ``rows``, one for each date. Takes about 0.5 CPU s a million rows, most of it without the GIL.
 
-    ``lanes``: ``appId`` -> first and last sequence that the commit covers. ``attempt`` makes the names unique, so it must never
-    be the same twice. All ``rows`` must come from ``receiver``.
+    ``lanes``: ``appId`` -> first and last sequence that the commit covers. ``held``: the sequences among them whose rows these
+    are; None: all. ``attempt`` makes the names unique, so it must never be the same twice. All ``rows`` must come from
+    ``receiver``.
     """
     first, last = min(a for a, _ in lanes.values()), max(b for _, b in lanes.values())
+    held = {lane: (interval,) for lane, interval in lanes.items()} if held is None else held
     codes = _sort_codes(rows)
     for day, index in _days(rows.received):
         date = datetime.date(1970, 1, 1) + datetime.timedelta(days=day)
@@ -147,7 +151,6 @@ def write_files(rows: Source, lanes: Mapping[str, tuple[int, int]], receiver: st
         for run in _runs(rows, index, codes):
             writer.add(rows, run)
         path = f"date={date}/{receiver}-{first}-{last}-{attempt}.parquet"
-        held = {lane: (interval,) for lane, interval in lanes.items()}
         yield writer.finish(path, date, {LANES: orjson.dumps(lanes)}, held)
 
 

@@ -25,6 +25,7 @@ import numpy as np
 from logsink import telemetry
 from logsink.archive.concurrency import run_concurrently
 from logsink.archive.file import NewFile, write_files
+from logsink.archive.lanes import Interval, union
 from logsink.archive.log import Action, Add, DeltaLog, Lost, Txn
 from logsink.archive.snapshot import Snapshot
 from logsink.damage import Damage
@@ -166,7 +167,7 @@ class Rounds:
             lanes[name.app_id] = snapshot.txn.get(name.app_id, 0) + 1, name.sequence
         (receiver,) = {name.receiver for name in segments}
         count = len(segments)
-        readable = [segment for segment in segments.values() if segment is not None and len(segment.frames)]
+        readable = [segment for segment in segments.values() if segment is not None]
         segments.clear()
         async with self._lock:
             loop = asyncio.get_running_loop()
@@ -190,20 +191,32 @@ class Rounds:
         """Return the segments' data files, and the number of frames by flags that the parser set. Runs in the thread."""
         files: list[NewFile] = []
         flagged: Counter[int] = Counter()
-        for settings, parts in _by_settings(segments).items():
+        for settings, (parts, held) in _by_settings(segments).items():
             frames = _gathered(parts, self._workspace)
             rows = parse(frames, settings, receiver, workspace=self._workspace)
-            files += write_files(rows, lanes, receiver, uuid.uuid4().hex[:16])
+            files += write_files(rows, lanes, receiver, uuid.uuid4().hex[:16], union(held))
             seen, counts = np.unique(rows.flags & ~FRAMING, return_counts=True)
             flagged.update(dict(zip(seen.tolist(), counts.tolist(), strict=True)))
         return files, flagged
 
 
-def _by_settings(segments: list[Segment]) -> dict[Settings, list[Frames]]:
-    """Return the segments' frames by the settings to parse them with, in the order in which they came; empty ``segments``."""
-    parts: dict[Settings, list[Frames]] = {}
-    for segment in sorted(segments, key=lambda segment: int(segment.frames.received[0])):
-        parts.setdefault(segment.settings, []).append(segment.frames)
+_Held = dict[str, list[Interval]]
+
+
+def _by_settings(segments: list[Segment]) -> dict[Settings, tuple[list[Frames], _Held]]:
+    """Return the segments' frames by the settings to parse them with, in the order in which they came, and their lanes.
+
+    Empty ``segments``.
+    """
+    parts: dict[Settings, tuple[list[Frames], _Held]] = {}
+    filled = sorted((one for one in segments if len(one.frames)), key=lambda one: int(one.frames.received[0]))
+    for one in filled + [one for one in segments if not len(one.frames)]:
+        settings = one.settings if len(one.frames) else next(iter(parts), None)
+        if settings is None:
+            break  # not one frame in all of them
+        frames, held = parts.setdefault(settings, ([], {}))
+        frames += [one.frames] if len(one.frames) else []
+        held.setdefault(one.name.app_id, []).append((one.name.sequence, one.name.sequence))
     segments.clear()
     return parts
 

@@ -11,6 +11,7 @@ import pytest
 
 from logsink import telemetry
 from logsink.archive.archiver import LINGER, Archiver
+from logsink.archive.lanes import lanes_of
 from logsink.archive.log import Add, Lost, Remove
 from logsink.archive.rounds import QUARANTINE, Rounds, committable
 from logsink.archive.snapshot import LOG, Snapshot, commit_key
@@ -21,6 +22,7 @@ from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import Fail, FaultyStore, Lose, Pass, Refuse
 from tests.unit.archive.tables import (
+    DEFAULTS,
     MIDNIGHT,
     Clock,
     Limits,
@@ -130,6 +132,34 @@ async def test_rows_of_two_dates_and_two_settings_are_one_commit(bench: Bench) -
     assert (snapshot.version, snapshot.txn) == (1, {"r.0": 3})
     assert sorted(path[:15] for path in snapshot.files) == ["date=2026-11-21", "date=2026-11-22", "date=2026-11-22"]
     assert await archived(bench.store) == ["after", "before", "other"]
+
+
+async def test_each_file_says_which_sequences_it_holds(bench: Bench) -> None:
+    """Those of other settings, in quarantine and missing are not among them; for a date split at midnight both say the same."""
+    archiver = bench.archiver(hold=0)
+    berlin, at = Settings("Europe/Berlin"), MIDNIGHT - 1
+    for lane, sequence, settings in [
+        (0, 1, DEFAULTS),
+        (1, 1, DEFAULTS),
+        (0, 2, DEFAULTS),
+        (0, 3, berlin),
+        (0, 4, DEFAULTS),
+    ]:
+        name = SegmentName("r", lane, sequence)
+        archiver.add(await store_segment(bench.store, segment(name, ["m"], received=at, settings=settings)))
+        at += 1
+    await bench.store.put(SegmentName("r", 0, 2).key, b"ruined")
+    await archiver.step()
+    snapshot = await fresh(bench.store)
+    said = [(file.date.day, lanes_of(file.tags)) for file in snapshot.files.values()]
+    most = {"r.0": ((1, 1), (4, 4)), "r.1": ((1, 1),)}
+    assert [one for one in said if one[0] == 21] == [(21, most)]
+    assert len(said) == 3
+    assert all((22, held) in said for held in (most, {"r.0": ((3, 3),)}))
+    assert snapshot.lost == {SegmentName("r", 0, 2).key: 1}
+    bench.clock.time += LINGER
+    await archiver.step()
+    assert await journal(bench.store) == []
 
 
 async def test_limits_split_the_backlog_into_rounds(bench: Bench) -> None:
