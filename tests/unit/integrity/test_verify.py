@@ -25,8 +25,8 @@ MARKED = new_marker("a-store", "a test", 0.0)
 async def a_store() -> tuple[MemoryStore, list[DataFile]]:
     """A store with a marker, three data files, and two segments that are not archived."""
     store = MemoryStore()
-    await store.put(MARKER, encode_marker(MARKED))
     files = await table_of(store)
+    await store.put(MARKER, encode_marker(MARKED))
     for sequence in (2, 3):
         await store_segment(store, segment(SegmentName("r", 0, sequence), ["a"])._replace(store_id="a-store"))
     return store, files
@@ -224,8 +224,8 @@ async def test_a_missing_file_that_was_merged_meanwhile_is_no_damage() -> None:
             return await super().get(key, start, end)
 
     store = Merging()
-    await store.put(MARKER, encode_marker(MARKED))
     files = await table_of(store)
+    await store.put(MARKER, encode_marker(MARKED))
     store.file = files[0]
     found = await verify(store)
     assert (found.damages, found.files) == ([], 2)
