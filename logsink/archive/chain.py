@@ -35,7 +35,7 @@ _ZEROS = b"0" * 64
 _SEALED = b':{"hash":"'
 _HASH = re.compile(rb'"hash":"([0-9a-f]{64})"')
 _DIGEST = re.compile(r"[0-9a-f]{64}|")
-_MODULUS = 1 << 256
+MODULUS = 1 << 256
 _OLDER = (
     frozenset({"timestamp", "operation", "operationParameters", "isBlindAppend", "engineInfo", "txnId"}),
     frozenset({"timestamp", "operation", "engineInfo"}),
@@ -152,7 +152,7 @@ class State:
         self._add(_txn(app_id, after))
 
     def _add(self, number: int) -> None:
-        self.value = (self.value + number) % _MODULUS
+        self.value = (self.value + number) % MODULUS
 
 
 def _file(path: str, size: int, date: str, statistics: str, tags: Iterable[tuple[str, str]]) -> int:

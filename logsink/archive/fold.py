@@ -12,10 +12,9 @@ from functools import partial
 from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from logsink.archive.chain import Seal, State, check, digest, parse
+from logsink.archive.chain import MODULUS, Seal, State, check, digest, parse
+from logsink.archive.checkpoints import decode_checkpoint
 from logsink.archive.foreign import refuse_metadata, refuse_protocol
 from logsink.archive.lanes import Lanes, inside, lanes_of
 from logsink.archive.snapshot import ACCEPTED, LOST, DataFile, Json, Snapshot, commit_key
@@ -134,22 +133,20 @@ class Fold:
 
     def checkpoint(self, body: bytes) -> None:
         """Apply one part of a checkpoint; it has at most one action for each path and ``appId``."""
-        self._state = None
         try:
-            table = pq.ParquetFile(pa.BufferReader(body)).read(columns=_CHECKPOINT_COLUMNS).combine_chunks()
-            add, remove, txn = (_struct(table, name) for name in ("add", "remove", "txn"))
-            for path, size, day, statistics, tags in _adds(add):
-                self.add(_data_file(path, size, day, statistics, dict(tags or ())))
-            for row in remove.to_pylist():
-                self.remove(unquote(row["path"]), row.get("deletionTimestamp") or 0, dict(row.get("tags") or ()))
-            for row in txn.to_pylist():
+            part = decode_checkpoint(body)
+            self._files.update(part.files)
+            if self._state is not None:
+                self._state = State((self._state.value + part.digest) % MODULUS)
+            for row in part.removed:
+                self.remove(unquote(row["path"]), row.get("deletionTimestamp") or 0, row["tags"])
+            for row in part.txns:
                 self.move(row["appId"], row["version"], row.get("lastUpdated") or 0)
-            for row in _struct(table, "protocol").to_pylist():
+            for row in part.protocols:
                 self.describe(row, None)
-            for row in _struct(table, "metaData").to_pylist():
-                row["configuration"] = dict(row.get("configuration") or ())
+            for row in part.metadata:
                 self.describe(None, row)
-        except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+        except (FormatError, pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
             raise DamagedCheckpoint(f"cannot read a checkpoint of the table's log: {error}") from error
 
     def checkpointed(self, version: int, body: bytes | None) -> None:
@@ -331,40 +328,3 @@ def _cause(error: FormatError) -> str:
     """Return why a commit is damaged, to follow its key in a sentence."""
     text = str(error)
     return text if text.startswith(("does ", "has ", "is ", "was ")) else f"cannot be read: {text.rpartition(': ')[2]}"
-
-
-_CHECKPOINT_COLUMNS = [
-    "add.path",
-    "add.partitionValues",
-    "add.size",
-    "add.stats",
-    "add.tags",
-    "remove.path",
-    "remove.deletionTimestamp",
-    "remove.tags",
-    "txn.appId",
-    "txn.version",
-    "txn.lastUpdated",
-    "protocol",
-    "metaData",
-]
-
-
-def _adds(add: pa.StructArray) -> Iterator[tuple[str, int, str | None, str | None, Sequence[tuple[str, str]] | None]]:
-    """Yield path, size, date, statistics and tags of each file in a checkpoint."""
-    if not len(add):
-        return
-    stats, tags = (
-        add.field(name) if add.type.get_field_index(name) >= 0 else pa.nulls(len(add)) for name in ("stats", "tags")
-    )
-    days = pc.map_lookup(add.field("partitionValues"), pa.scalar("date"), "first")
-    columns = (add.field("path"), add.field("size"), days, stats, tags)
-    yield from zip(*(column.to_pylist() for column in columns), strict=True)
-
-
-def _struct(table: pa.Table, name: str) -> pa.StructArray:
-    """Return the rows of a checkpoint that hold the action ``name``."""
-    if name not in table.column_names:
-        return pa.array([], pa.struct([]))
-    column = table.column(name)
-    return pa.concat_arrays(column.drop_null().chunks) if column.num_chunks else pa.array([], column.type)
