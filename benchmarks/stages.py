@@ -128,12 +128,12 @@ class Way:
 
     def gather(self) -> int:
         for parts in self._in_rounds():
-            rounds._gathered(parts, self._workspace)
+            rounds.gathered(parts, self._workspace)
         return 0
 
     def _each_round(self) -> Iterator[Rows]:
         for parts in self._in_rounds():
-            yield parse(rounds._gathered(list(parts), self._workspace), Settings(), "r", workspace=self._workspace)
+            yield parse(rounds.gathered(list(parts), self._workspace), Settings(), "r", workspace=self._workspace)
 
     def parse(self) -> int:
         for _ in self._each_round():

@@ -22,53 +22,61 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from logsink.archive.lanes import TAG as LANES_TAG
 from logsink.archive.lanes import Interval, Lanes, lanes_of
 from logsink.archive.lanes import inside as lanes_inside
 from logsink.archive.lanes import missing as lanes_missing
 from logsink.archive.lanes import union as lanes_union
 from logsink.archive.log import DeltaLog
 from logsink.archive.proof import Proof, ProvedTail, Tail, chunk_span, read_tail, tail_size, tail_tag
-from logsink.archive.snapshot import ROOT, DataFile, Snapshot
+from logsink.archive.snapshot import HINT, ROOT, DataFile, Snapshot, checkpoint_key
 from logsink.platform.lazy import exports
 
 if TYPE_CHECKING:
+    from logsink.archive.adoption import Adopted, adopt
     from logsink.archive.archiver import Archiver, Health
     from logsink.archive.audit import Audit, audit_log
     from logsink.archive.closing import Evidence, evidence
     from logsink.archive.concurrency import run_concurrently
     from logsink.archive.identity import identify, require, settle
-    from logsink.archive.inspection import Checked, Described, check_file, describe, describe_body
+    from logsink.archive.inspection import Checked, Described, check_file, describe, describe_body, rows_of
     from logsink.archive.log import Accepted, Action, Add, Lost, Remove, Txn
     from logsink.archive.maintenance import Due, Maintained, Maintenance
     from logsink.archive.preparation import Preparation
     from logsink.archive.rebuilding import Table, rebuild, write_checkpoint
     from logsink.archive.retention import Retired
-    from logsink.archive.rounds import QUARANTINE, Rounds, committable
+    from logsink.archive.rounds import QUARANTINE, Limits, Rounds, committable
+    from logsink.archive.salvage import restore_rows, salvage_file
 else:
     __getattr__ = exports(
         __name__,
         {
             "archiver": ("Archiver", "Health"),
+            "adoption": ("Adopted", "adopt"),
             "audit": ("Audit", "audit_log"),
             "closing": ("Evidence", "evidence"),
             "concurrency": ("run_concurrently",),
-            "inspection": ("Checked", "Described", "check_file", "describe", "describe_body"),
+            "inspection": ("Checked", "Described", "check_file", "describe", "describe_body", "rows_of"),
             "log": ("Accepted", "Action", "Add", "Lost", "Remove", "Txn"),
             "identity": ("identify", "require", "settle"),
             "maintenance": ("Due", "Maintained", "Maintenance"),
             "preparation": ("Preparation",),
             "rebuilding": ("Table", "rebuild", "write_checkpoint"),
             "retention": ("Retired",),
-            "rounds": ("QUARANTINE", "Rounds", "committable"),
+            "rounds": ("QUARANTINE", "Limits", "Rounds", "committable"),
+            "salvage": ("restore_rows", "salvage_file"),
         },
     )
 
 __all__ = [
+    "HINT",
+    "LANES_TAG",
     "QUARANTINE",
     "ROOT",
     "Accepted",
     "Action",
     "Add",
+    "Adopted",
     "Archiver",
     "Audit",
     "Checked",
@@ -80,6 +88,7 @@ __all__ = [
     "Health",
     "Interval",
     "Lanes",
+    "Limits",
     "Lost",
     "Maintained",
     "Maintenance",
@@ -93,8 +102,10 @@ __all__ = [
     "Table",
     "Tail",
     "Txn",
+    "adopt",
     "audit_log",
     "check_file",
+    "checkpoint_key",
     "chunk_span",
     "committable",
     "describe",
@@ -108,7 +119,10 @@ __all__ = [
     "read_tail",
     "rebuild",
     "require",
+    "restore_rows",
+    "rows_of",
     "run_concurrently",
+    "salvage_file",
     "settle",
     "tail_size",
     "tail_tag",

@@ -33,8 +33,10 @@ class Adopted(NamedTuple):
     damage: tuple[Damage, ...] = ()
 
 
-async def adopt(rounds: Rounds, limits: Limits, *, orphan_after: float, own: Collection[str] = ()) -> Adopted:
-    """Archive, then delete, segments older than ``orphan_after`` seconds of receivers other than ``own``.
+async def adopt(
+    rounds: Rounds, limits: Limits, *, orphan_after: float, own: Collection[str] = (), delete: bool = True
+) -> Adopted:
+    """Archive, then ``delete``, segments older than ``orphan_after`` seconds of receivers other than ``own``.
 
     Raises what the store raises. To lose a race against another process is no error: what is left waits for the next call.
     """
@@ -54,7 +56,7 @@ async def adopt(rounds: Rounds, limits: Limits, *, orphan_after: float, own: Col
             archived += await _archive(rounds, limits, snapshot, names, damage, gone=receiver not in young)
         except Unsure as error:
             damage.append(error.damage)
-    deleted, unproved = await _delete_covered(rounds, old)
+    deleted, unproved = await _delete_covered(rounds, old) if delete else (0, [])
     return Adopted(archived, deleted, (*damage, *unproved))
 
 

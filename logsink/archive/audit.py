@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import orjson
 
-from logsink.archive.chain import parse
+from logsink.archive.chain import check, parse
 from logsink.archive.concurrency import run_concurrently
 from logsink.archive.fold import DamagedCheckpoint, Fold
 from logsink.archive.rebuilding import OPERATION
@@ -96,55 +96,68 @@ class _Auditor:
         self._damage: list[Damage] = []
         self._replaceable: dict[int, Snapshot] = {}
         self._fold = Fold(Snapshot())
+        self._start, self._rebuilt = 0, False
         self._taken = 0
         """Damages of ``_fold`` that are in ``_damage`` already."""
 
     async def run(self) -> Audit:
-        """Read everything from the first version that counts."""
-        versions = sorted(self._commits | set(self._parts))
-        if not versions:
+        """Read everything that counts, from the oldest version from which all can be proved."""
+        there = sorted(self._commits | set(self._parts))
+        if not there:
             return Audit((), {}, 0, 0, 0)
-        start = await self._start(versions)
-        last = versions[-1]
-        for low in range(start, last + 1, _BATCH):
-            await self._batch(range(low, min(low + _BATCH, last + 1)), start)
+        self._start = 0 if 0 in self._commits else min(self._parts, default=0)
+        versions = [version for version in there if version >= self._start]
+        following = self._start
+        for low in range(0, len(versions), _BATCH):
+            following = await self._batch(versions[low : low + _BATCH], following)
+        self._check_readable(versions[-1])
         if self._hint:
             await self._check_hint()
-        old = sum(version < start for version in self._commits) + sum(version < start for version in self._parts)
         return Audit(
             tuple(self._damage),
             self._replaceable,
-            sum(version >= start for version in self._commits),
-            sum(version >= start for version in self._parts),
-            old,
+            sum(version >= self._start for version in self._commits),
+            sum(version >= self._start for version in self._parts),
+            sum(version < self._start for version in (*self._commits, *self._parts)),
         )
 
-    async def _start(self, versions: list[int]) -> int:
-        """Return the version to begin with: that of the newest rebuilt log, else the oldest from which all can be proved."""
-        for version in sorted(self._commits & set(self._parts), reverse=True):
-            body = await self._get(commit_key(version))
-            if body is not None and _rebuilt(body):
-                return version
-        if 0 in self._commits:
-            return 0
-        return min(self._parts, default=versions[0])
-
-    async def _batch(self, versions: range, start: int) -> None:
+    async def _batch(self, versions: list[int], following: int) -> int:
+        """Apply these versions, of which ``following`` should be the first, and return the one that should follow."""
         there = [version for version in versions if version in self._commits]
         bodies = await run_concurrently([partial(self._get, commit_key(version)) for version in there], _READS)
         commits = dict(zip(there, bodies, strict=True))
-        self._advance(len(there))
+        self._advance(len(versions))
         for version in versions:
             body = commits.get(version)
             if body is None and version in self._commits and version not in (await _list(self._store))[0]:
                 raise _CleanedUp
-            if version in self._parts:
-                self._advance(len(self._parts[version]))
-            await self._version(version, body, first=version == start)
+            if version > following:
+                self._fold.lose(following, version - 1)
+                self._note()
+            if body is not None and _rebuilt(body, version):
+                self._begin_anew(version)
+            await self._version(
+                version, body, first=version == self._start and version in self._parts and not self._rebuilt
+            )
+            following = version + 1
+        return following
+
+    def _begin_anew(self, version: int) -> None:
+        """Forget what was found: the log begins with this version."""
+        self._damage, self._replaceable, self._fold, self._taken = [], {}, Fold(Snapshot()), 0
+        self._start, self._rebuilt = version, True
+
+    def _check_readable(self, last: int) -> None:
+        """Check that a log that was rebuilt has a checkpoint: other programs need one to read it."""
+        if self._rebuilt and self._start and not any(version >= self._start for version in self._parts):
+            key = checkpoint_key(last)
+            self._damage.append(Damage(key, "is missing, so that other programs cannot read the table"))
+            if not self._fold.damage:
+                self._replaceable[last] = self._fold.snapshot(last, -1, 0.0)
 
     async def _version(self, version: int, body: bytes | None, *, first: bool) -> None:
         """Apply and prove one version: its commit, and its checkpoint where it has one."""
-        if not (first and version in self._parts):
+        if not first:
             try:
                 self._fold.lose(version) if body is None else self._fold.commit(version, body)
             except DamagedCheckpoint as error:  # the log begins with a checkpoint, and this commit contradicts it
@@ -211,14 +224,15 @@ class _Auditor:
             return None
 
 
-def _rebuilt(body: bytes) -> bool:
-    """Return whether a commit says that the log begins anew with it."""
+def _rebuilt(body: bytes, version: int) -> bool:
+    """Return whether a commit proves that the log begins anew with it."""
     if f'"{OPERATION}"'.encode() not in body[:4096]:
         return False
     try:
-        return bool(parse(body)[0]["commitInfo"]["operation"] == OPERATION)
-    except (FormatError, LookupError, TypeError):
+        seal = check(body, parse(body), version, sealed=True)
+    except FormatError:
         return False
+    return seal is not None and seal.rebuilt
 
 
 def _same(one: Fold, other: Fold, version: int) -> bool:

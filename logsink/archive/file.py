@@ -17,7 +17,8 @@ Layout, version 1 (``logsink.format`` in the file's key-value metadata)::
     logsink.lanes   JSON: {appId: [first, last]} of every lane that the commit of this file covers
     logsink.inputs  instead of logsink.lanes, in a file that compaction made: JSON, the paths of the files whose rows it
                     holds; its name is date=YYYY-MM-DD/compacted-<random>.parquet
-    logsink.held    in a file that compaction made: the lanes whose rows it holds (``lanes``)
+    logsink.held    the lanes whose rows it holds (``lanes``), where logsink.lanes does not say so: in a file that compaction
+                    made, and in one whose commit passes segments that are lost
     logsink.digests the digests of its rows (``digest``)
     logsink.proof   1: a proof block stands before the footer (``proof``)
 
@@ -143,7 +144,9 @@ def write_files(
     ``receiver``.
     """
     first, last = min(a for a, _ in lanes.values()), max(b for _, b in lanes.values())
-    held = {lane: (interval,) for lane, interval in lanes.items()} if held is None else held
+    everything: Lanes = {lane: (interval,) for lane, interval in lanes.items()}
+    held = everything if held is None else held
+    said = {LANES: orjson.dumps(lanes)} | ({HELD: intervals.encode(held).encode()} if held != everything else {})
     codes = _sort_codes(rows)
     for day, index in _days(rows.received):
         date = datetime.date(1970, 1, 1) + datetime.timedelta(days=day)
@@ -151,7 +154,7 @@ def write_files(
         for run in _runs(rows, index, codes):
             writer.add(rows, run)
         path = f"date={date}/{receiver}-{first}-{last}-{attempt}.parquet"
-        yield writer.finish(path, date, {LANES: orjson.dumps(lanes)}, held)
+        yield writer.finish(path, date, said, held)
 
 
 def _days(received: Index) -> Iterator[tuple[int, Index]]:

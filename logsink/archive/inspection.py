@@ -92,7 +92,7 @@ def check_body(file: DataFile, body: bytes) -> Checked:
         return lost(file, wrong)
     tail = proof.read_tail(file.key, _tail(file, body), proof.tail_tag(file.tags))
     metadata = _metadata(file, tail)
-    bad = _read_groups(file, body, metadata, tail.proof)
+    bad, counted = _read_groups(file, body, metadata, tail.proof)
     if bad:
         rows = sum(metadata.row_group(number).num_rows for number in bad)
         groups = None if len(bad) == metadata.num_row_groups else frozenset(bad)
@@ -100,11 +100,15 @@ def check_body(file: DataFile, body: bytes) -> Checked:
     said = dict(file.tags)
     if (sha := said.get(proof.SHA256_TAG)) is not None and hashlib.sha256(body).hexdigest() != sha:
         return Checked("does not match its SHA-256 in the table's log", 0, frozenset(), tail.proof is not None)
+    if (expected := digest.digests_tag(file.tags)) is not None and counted != expected:
+        return Checked("does not have the rows that its digests in the table's log say", 0, frozenset())
     return Checked(proved=tail.proof is not None)
 
 
-def _read_groups(file: DataFile, body: bytes, metadata: pq.FileMetaData, proved: proof.Proof | None) -> list[int]:
-    """Return the numbers of row groups that are damaged."""
+def _read_groups(
+    file: DataFile, body: bytes, metadata: pq.FileMetaData, proved: proof.Proof | None
+) -> tuple[list[int], digest.Digests]:
+    """Return the numbers of row groups that are damaged, and the digests of the rows of the others."""
     view, spans = memoryview(body), proof.chunk_spans(metadata)
     coded = [name for name in CODED_COLUMNS if name in metadata.schema.names]
     parquet = pq.ParquetFile(
@@ -112,21 +116,21 @@ def _read_groups(file: DataFile, body: bytes, metadata: pq.FileMetaData, proved:
         metadata=metadata,
         read_dictionary=coded,
         pre_buffer=False,
-        page_checksum_verification=True,
+        page_checksum_verification=proved is None,
     )
     if proved is not None and len(proved.hashes) != len(spans):
         raise proof.damaged(file.key, "its checksums are not those of its columns")
-    bad, width = [], metadata.num_columns
+    bad, digests, width = [], list[digest.Digests](), metadata.num_columns
     for group in range(metadata.num_row_groups):
         chunks = range(group * width, (group + 1) * width)
         if proved is not None and not all(proved.holds(n, view[slice(*spans[n])]) for n in chunks):
             bad.append(group)
             continue
         try:
-            parquet.read_row_group(group, use_threads=False)
+            digests.append(digest.digests_of(parquet.read_row_group(group, use_threads=False)))
         except (pa.ArrowException, OSError):
             bad.append(group)
-    return bad
+    return bad, digest.total(digests)
 
 
 def _metadata(file: DataFile, tail: proof.ProvedTail) -> pq.FileMetaData:

@@ -191,8 +191,8 @@ class Rounds:
         """Return the segments' data files, and the number of frames by flags that the parser set. Runs in the thread."""
         files: list[NewFile] = []
         flagged: Counter[int] = Counter()
-        for settings, (parts, held) in _by_settings(segments).items():
-            frames = _gathered(parts, self._workspace)
+        for settings, (parts, held) in by_settings(segments).items():
+            frames = gathered(parts, self._workspace)
             rows = parse(frames, settings, receiver, workspace=self._workspace)
             files += write_files(rows, lanes, receiver, uuid.uuid4().hex[:16], union(held))
             seen, counts = np.unique(rows.flags & ~FRAMING, return_counts=True)
@@ -200,15 +200,15 @@ class Rounds:
         return files, flagged
 
 
-_Held = dict[str, list[Interval]]
+Held = dict[str, list[Interval]]
 
 
-def _by_settings(segments: list[Segment]) -> dict[Settings, tuple[list[Frames], _Held]]:
+def by_settings(segments: list[Segment]) -> dict[Settings, tuple[list[Frames], Held]]:
     """Return the segments' frames by the settings to parse them with, in the order in which they came, and their lanes.
 
     Empty ``segments``.
     """
-    parts: dict[Settings, tuple[list[Frames], _Held]] = {}
+    parts: dict[Settings, tuple[list[Frames], Held]] = {}
     filled = sorted((one for one in segments if len(one.frames)), key=lambda one: int(one.frames.received[0]))
     for one in filled + [one for one in segments if not len(one.frames)]:
         settings = one.settings if len(one.frames) else next(iter(parts), None)
@@ -221,7 +221,7 @@ def _by_settings(segments: list[Segment]) -> dict[Settings, tuple[list[Frames], 
     return parts
 
 
-def _gathered(parts: list[Frames], workspace: Workspace) -> Frames:
+def gathered(parts: list[Frames], workspace: Workspace) -> Frames:
     """Return all frames, in order, in arrays of ``workspace``; empty ``parts``. All of them must be less than 2 GiB."""
     if len(parts) == 1:
         return parts.pop()

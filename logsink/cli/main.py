@@ -21,6 +21,7 @@ VERBS = {
     "sql": "Run SQL over logs.",
     "maintain": "Compact, expire and clean up a store.",
     "verify": "Check that everything is there and unchanged.",
+    "repair": "Mend what is damaged, and record what is lost.",
     "init": "Make a store, or say which is there.",
     "config": "Check and show settings.",
     "completion": "Print a script that completes commands in a shell.",

@@ -25,6 +25,7 @@ class Journal:
     stores    ids of stores that segments name, and how many name each
     newest    the newest version of the table that a segment knows of, -1 when none says one
     stored    ``appId`` -> the last sequence that is known to have been stored in that lane
+    rows      the number of rows of each segment that can be read
     """
 
     damaged: dict[SegmentName, str] = field(default_factory=dict)
@@ -32,6 +33,7 @@ class Journal:
     stores: dict[str, int] = field(default_factory=dict)
     newest: int = -1
     stored: dict[str, int] = field(default_factory=dict)
+    rows: dict[SegmentName, int] = field(default_factory=dict)
 
 
 async def read_journal(store: Store, segments: Sequence[StoredSegment]) -> Journal:
@@ -55,6 +57,7 @@ async def _read(store: Store, name: SegmentName, found: Journal) -> None:
         if not written_by_newer(body):
             found.damaged[name] = f"cannot be read: {str(error).partition(': ')[2]}"
         return
+    found.rows[name] = len(segment.frames)
     if segment.store_id:
         found.stores[segment.store_id] = found.stores.get(segment.store_id, 0) + 1
 

@@ -11,13 +11,17 @@ from collections.abc import Sequence
 from functools import partial
 
 from logsink.archive import (
+    HINT,
+    LANES_TAG,
+    Audit,
     Checked,
     DataFile,
     DeltaLog,
+    Described,
     Lanes,
-    Snapshot,
     audit_log,
     check_file,
+    checkpoint_key,
     describe,
     lanes_missing,
     lanes_of,
@@ -50,10 +54,11 @@ async def verify(
 
 
 class Verification:
-    """One verification; what it learned stays for a repair: ``there`` (the survey), ``journal``, ``checked`` (by path)."""
+    """One verification, with what it learned: ``there`` (the survey), ``journal``, ``audit`` (of the log), ``checked``."""
 
     there: Survey
     journal: Journal
+    audit: Audit
 
     def __init__(self, store: Store, *, deep: bool, since: datetime.date | None, progress: Progress) -> None:
         self.store = store
@@ -64,6 +69,11 @@ class Verification:
         self.marker = ""
         """The id in the marker, "" when that is missing or damaged."""
         self._deep, self._since, self._progress = deep, since, progress
+
+    async def look_at_journal(self) -> None:
+        """Check the journal only."""
+        self.there = await survey(self.log)
+        await self._check_journal()
 
     async def run(self) -> Verified:
         """Check everything, in the order in which things depend on each other."""
@@ -80,6 +90,12 @@ class Verification:
         await self._check_strangers()
         self._check_losses()
         return self.found
+
+    @property
+    def log_damaged(self) -> bool:
+        """Whether the log does not say any more what counts: more of it is damaged than checkpoints that can be replaced."""
+        harmless = {HINT, *(checkpoint_key(version) for version in self.audit.replaceable)}
+        return any(one.part == "log" and one.damage.key not in harmless for one in self.found.damages)
 
     def _weight(self, file: DataFile) -> int:
         return file.size if self._deep else 1
@@ -141,8 +157,7 @@ class Verification:
 
     async def _check_log(self) -> None:
         """Check commits, their chain and checkpoints, and that the log reaches as far as receivers knew it."""
-        found = await audit_log(self.store)
-        self.audit = found
+        found = self.audit = await audit_log(self.store)
         self.found.commits, self.found.checkpoints = found.commits, found.checkpoints
         for damage in (*found.damage, *self.there.snapshot.damage):
             self.found.add("log", damage.key, damage.what, rows=damage.rows, remedy=_LOG_REMEDY)
@@ -204,42 +219,50 @@ class Verification:
         """Look at data files that the log does not know: left over, put by others, or evidence of a commit that is lost."""
         snapshot = self.there.snapshot
         paths = [path for path in self.there.data if path not in snapshot.files and path not in snapshot.tombstones]
-        results = await run_concurrently([partial(self._stranger, path) for path in paths], _TAILS)
-        unknown = sum(result == "unknown" for result in results)
-        foreign = sum(result == "foreign" for result in results)
-        if unknown:
-            self.found.notes.append(f"{unknown:,} data files are not in the table: left over, or about to be committed")
-        if foreign:
+        found = await run_concurrently([partial(self._describe, path) for path in paths], _TAILS)
+        known = [one for one in found if one is not None]
+        rows = dict[str, int]()  # of all files that say the same lanes: one for each date
+        for one in known:
+            said = dict(one.file.tags).get(LANES_TAG, "")
+            rows[said] = rows.get(said, 0) + one.rows
+        for one in known:
+            beyond = self._beyond(one, rows[dict(one.file.tags).get(LANES_TAG, "")])
+            if beyond and not await self._committed_meanwhile(one.file.path):
+                what = f"is not in the table, and only it has rows of segments {beyond[1]} to {beyond[2]} of lane {beyond[0]}"
+                self.found.add("log", one.file.key, what, rows=one.rows, remedy=_LOG_REMEDY)
+        if known:
+            self.found.notes.append(
+                f"{len(known):,} data files are not in the table: left over, or about to be committed"
+            )
+        if foreign := len(found) - len(known):
             self.found.notes.append(
                 f"{foreign:,} objects among the data files are not in the table, and not logsink's, or damaged"
             )
         if self.there.quarantine:
             self.found.notes.append(f"{len(self.there.quarantine):,} objects are in quarantine/")
 
-    async def _stranger(self, path: str) -> str:
-        """Return what a file is that the log does not know; one whose rows are nowhere else is added as damage."""
+    async def _describe(self, path: str) -> Described | None:
+        """Return what a file is that the log does not know; None for a damaged one, or none of logsink's."""
         try:
-            described = await describe(self.store, path, self.there.data[path].size)
-        except NotFound:
-            return "gone"
-        except FormatError:
-            return "foreign"
-        beyond = self._beyond(lanes_of(described.file.tags) or {}, self.there.snapshot)
-        if beyond and not await self._committed_meanwhile(path):
-            what = f"is not in the table, and only it has the rows of segments {beyond[1]} to {beyond[2]} of lane {beyond[0]}"
-            self.found.add("log", f"logs/{path}", what, rows=described.rows, remedy=_LOG_REMEDY)
-        return "unknown"
+            return await describe(self.store, path, self.there.data[path].size)
+        except (FormatError, NotFound):
+            return None
 
-    def _beyond(self, lanes: Lanes, snapshot: Snapshot) -> tuple[str, int, int] | None:
-        """Return an interval of ``lanes`` that the table does not claim, and of which no segment is in the journal."""
-        there = {one.name for one in self.there.segments}
-        for app_id, intervals in lanes.items():
+    def _beyond(self, one: Described, rows: int) -> tuple[str, int, int] | None:
+        """Return segments that the table does not claim, and of which ``one`` has rows that the journal has not.
+
+        ``rows``: those of it and of files that hold the same segments on other dates.
+        """
+        there = {stored.name for stored in self.there.segments} & set(self.journal.rows)
+        present, missing = 0, None
+        for app_id, intervals in (lanes_of(one.file.tags) or {}).items():
             receiver, _, lane = app_id.rpartition(".")
             for first, last in intervals:
-                above = range(max(first, snapshot.txn.get(app_id, 0) + 1), last + 1)
-                if len(above) and not any(SegmentName(receiver, int(lane), n) in there for n in above):
-                    return app_id, above[0], above[-1]
-        return None
+                names = [SegmentName(receiver, int(lane), sequence) for sequence in range(first, last + 1)]
+                present += sum(self.journal.rows[name] for name in names if name in there)
+                above = [name for name in names if name not in there and not self.there.snapshot.covers(name)]
+                missing = missing or ((app_id, above[0].sequence, above[-1].sequence) if above else None)
+        return missing if rows > present else None
 
     async def _committed_meanwhile(self, path: str) -> bool:
         fresh = await self.log.load()

@@ -1,0 +1,3 @@
+from logsink.cli.repair.command import command
+
+__all__ = ["command"]

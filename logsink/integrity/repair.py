@@ -1,0 +1,343 @@
+"""The repair of a store: what a verification finds is mended where that is possible, and else recorded as lost.
+
+Nothing is deleted but what was copied to ``quarantine/`` first, and only damaged segments are. Each step leaves a store that is
+no worse than before, so a repair may be killed anywhere and run again. It may run beside receivers: these stand still where
+the log is damaged, and turn a repair back where both write, as any two writers do; then it plans again.
+
+The steps: the marker; the table (``tables``), by one commit, or by a log that begins anew; checkpoints; segments that are
+missing or damaged, which their lanes pass; and the acceptance of what is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+from logsink import __version__
+from logsink.archive import (
+    HINT,
+    QUARANTINE,
+    Accepted,
+    Action,
+    Add,
+    DataFile,
+    DeltaLog,
+    Limits,
+    Lost,
+    Remove,
+    Rounds,
+    Snapshot,
+    Table,
+    Txn,
+    adopt,
+    checkpoint_key,
+    rebuild,
+    restore_rows,
+    salvage_file,
+    write_checkpoint,
+)
+from logsink.errors import Conflict, FormatError, NotFound
+from logsink.integrity.coverage import held
+from logsink.integrity.findings import Progress
+from logsink.integrity.survey import get_or_none
+from logsink.integrity.tables import Planner, Restore, TablePlan
+from logsink.integrity.verification import Verification
+from logsink.journal import Segment, SegmentName, read_segment
+from logsink.store import MARKER, Store, encode_marker, new_id, new_marker
+
+_TRIES = 5
+"""Most times that a step is planned again because another process wrote meanwhile."""
+
+_PARTS = 16
+"""Most segments of which one data file is made, some 16 MiB each."""
+
+
+class Step(NamedTuple):
+    """One thing that a repair does, or would do, in words; ``done``: in the past tense."""
+
+    what: str
+    done: str
+
+
+class Repair:
+    """One repair of a store. ``plan`` says what there is to do, ``apply`` does it.
+
+    ``quick``: trust the inside of data files whose ends prove themselves. ``settle``: seconds for which running receivers get
+    the chance to archive from memory what is missing or damaged in the journal, before that is recorded as lost.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        limits: Limits,
+        *,
+        quick: bool = False,
+        settle: float = 0.0,
+        progress: Progress | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self.store = store
+        self._limits, self._quick, self._settle, self._sleep = limits, quick, settle, sleep
+        self._progress = progress or Progress()
+        self._steps: list[Step] = []
+
+    async def plan(self) -> list[Step]:
+        """Return what there is to do. Only reads."""
+        found = await self._verify(deep=not self._quick)
+        self._steps = []
+        self._plan_marker(found)
+        if (table := await Planner(found).plan()).needed:
+            self._say_table(table)
+        if not table.rebuild:
+            self._say_checkpoints(found)
+        for gap in sorted(found.gaps):
+            self._say("record as lost, and pass:", "recorded as lost, and passed:", gap.key)
+        for name, what in sorted(found.journal.damaged.items()):
+            self._say("move to quarantine/:", "moved to quarantine/:", f"{name.key}, which {what}")
+        for key in _unaccepted(found.there.snapshot):
+            self._say("accept the loss of", "accepted the loss of", key)
+        return self._steps
+
+    async def apply(self) -> list[Step]:
+        """Mend everything, and return what was done. Raises what the store raises, and ``Conflict`` when others are faster."""
+        self._steps = []
+        deep = not self._quick
+        for attempt in range(_TRIES):
+            found = await self._verify(deep=deep)
+            try:
+                await self._mend_marker(found)
+                await self._mend_table(found)
+                found = await self._verify(deep=False)
+                await self._mend_checkpoints(found)
+                break
+            except (Conflict, NotFound):
+                if attempt == _TRIES - 1:
+                    raise
+        await self._mend_journal()
+        await self._accept()
+        return self._steps
+
+    async def _verify(self, *, deep: bool) -> Verification:
+        self._progress.done = 0
+        found = Verification(self.store, deep=deep, since=None, progress=self._progress)
+        await found.run()
+        return found
+
+    def _say(self, would: str, done: str, what: str) -> None:
+        self._steps.append(Step(f"{would} {what}", f"{done} {what}"))
+
+    # The marker
+
+    def _plan_marker(self, found: Verification) -> str:
+        """Return the id to write, "" when there is nothing to do."""
+        if all(one.damage.what == "" or one.part != "marker" for one in found.found.damages) or found.marker:
+            return ""
+        ids = found.journal.stores
+        named = found.there.snapshot.store or max(ids, key=lambda one: ids[one], default="")
+        self._say("write", "wrote", f"{MARKER} with the id {named or 'of a new store'}")
+        return named or new_id()
+
+    async def _mend_marker(self, found: Verification) -> None:
+        store_id = self._plan_marker(found)
+        if not store_id:
+            return
+        await self._quarantine(MARKER)
+        marker = new_marker(store_id, f"logsink/{__version__}", await self.store.now())
+        await self.store.put(MARKER, encode_marker(marker))
+
+    # The table
+
+    def _say_table(self, plan: TablePlan) -> None:
+        for key, rows in sorted(plan.lost.items()):
+            self._say("record as lost:", "recorded as lost:", key + (f" ({rows:,} rows)" if rows else ""))
+        for file in plan.take:
+            self._say("take into the table:", "took into the table:", file.key)
+        for file, groups in plan.salvage:
+            what = f"{file.key} but for {len(groups)} damaged row groups, in a new file"
+            self._say("keep the rows of", "kept the rows of", what)
+        for one in plan.restore:
+            self._say(
+                "make again from the journal:", "made again from the journal:", f"{one.names[0].key} to {one.last}"
+            )
+        for file in plan.drop:
+            self._say("take out of the table:", "took out of the table:", file.key)
+        if plan.rebuild:
+            files = len(plan.keep) + len(plan.take)
+            self._say("write the log anew,", "wrote the log anew,", f"as version {plan.last + 1}, with {files:,} files")
+
+    async def _mend_table(self, found: Verification) -> None:
+        plan = await Planner(found).plan()
+        if not plan.needed:
+            return
+        steps = list(self._steps)
+        self._say_table(plan)
+        try:
+            made = [new for one in plan.restore for new in await self._restore(one)]
+            for file, groups in plan.salvage:
+                made += await self._salvage(file, groups)
+            for file in plan.drop:
+                if file.path in found.checked and found.checked[file.path].what:
+                    await self._quarantine(file.key)
+            await self._commit(found, plan, made)
+        except (Conflict, NotFound):
+            self._steps = steps
+            raise
+
+    async def _restore(self, one: Restore) -> list[DataFile]:
+        """Make data files of segments, and return them, stored."""
+        made = []
+        for start in range(0, len(one.names), _PARTS):
+            segments: list[Segment] = [
+                await read_segment(self.store, name) for name in one.names[start : start + _PARTS]
+            ]
+            made += await asyncio.to_thread(restore_rows, segments, one.date)
+        for new in made:
+            await self.store.put(new.file.key, memoryview(new.body))
+        return [new.file for new in made]
+
+    async def _salvage(self, file: DataFile, groups: frozenset[int]) -> list[DataFile]:
+        body = await self.store.get(file.key)
+        new = await asyncio.to_thread(salvage_file, file, body, groups, held(file) or {})
+        if new is None:
+            return []
+        await self.store.put(new.file.key, memoryview(new.body))
+        return [new.file]
+
+    async def _commit(self, found: Verification, plan: TablePlan, made: Sequence[DataFile]) -> None:
+        snapshot = found.there.snapshot
+        if plan.rebuild:
+            files = {one.path: one for one in (*plan.keep, *plan.take, *made)}
+            now = await self.store.now()
+            gone = {one.path: int(now * 1000) for one in plan.drop}
+            tombstones = {path: at for path, at in {**snapshot.tombstones, **gone}.items() if path not in files}
+            lost = {**snapshot.lost, **plan.lost}
+            table = Table(files, plan.txn, tombstones, lost, frozenset(lost))
+            await rebuild(self.store, plan.last, table, store_id=found.marker or snapshot.store, now=now)
+            return
+        actions: list[Action] = [Remove(file, data_change=True) for file in plan.drop]
+        actions += [Add(file) for file in (*plan.take, *made)]
+        for key, rows in plan.lost.items():
+            actions += [Lost(key, rows), Accepted(key)]
+        await found.log.commit(snapshot, actions, operation="REPAIR")
+
+    # Checkpoints
+
+    def _say_checkpoints(self, found: Verification) -> None:
+        for version in found.audit.replaceable:
+            self._say("write again:", "wrote again:", checkpoint_key(version))
+        if any(one.damage.key == HINT for one in found.found.damages):
+            self._say("write again:", "wrote again:", HINT)
+
+    async def _mend_checkpoints(self, found: Verification) -> None:
+        self._say_checkpoints(found)
+        for version, snapshot in found.audit.replaceable.items():
+            await self._quarantine(checkpoint_key(version))
+            await write_checkpoint(self.store, snapshot)
+        if any(one.damage.key == HINT for one in found.found.damages):
+            await self._quarantine(HINT)
+            await write_checkpoint(self.store, found.there.snapshot)
+
+    # The journal
+
+    async def _mend_journal(self) -> None:
+        """Have lanes pass what is missing or damaged, and set damaged segments aside."""
+        found = await self._look()
+        before = found.there.snapshot
+        if _blocked(found):
+            await self._wait(found)
+            rounds = Rounds(DeltaLog(self.store))
+            try:
+                found = await self._pass(rounds)
+            finally:
+                rounds.close()
+        for key in sorted(set(found.there.snapshot.lost) - set(before.lost)):
+            self._say("record as lost:", "recorded as lost:", key)
+        snapshot = found.there.snapshot
+        for name, what in sorted(found.journal.damaged.items()):
+            if snapshot.covers(name) and await self._move(name):
+                self._say("move to quarantine/:", "moved to quarantine/:", f"{name.key}, which {what}")
+
+    async def _look(self) -> Verification:
+        """Return what there is to see in the journal."""
+        found = Verification(self.store, deep=False, since=None, progress=Progress())
+        await found.look_at_journal()
+        return found
+
+    async def _pass(self, rounds: Rounds) -> Verification:
+        """Archive the lanes of the journal up to what is missing or damaged, pass that, and go on, until nothing is left."""
+        seen = None
+        while True:
+            found = await self._look()
+            snapshot = found.there.snapshot
+            gaps = [gap for gap in found.gaps if snapshot.txn.get(f"{gap.receiver}.{gap.lane}", 0) == gap.first - 1]
+            now = (snapshot.version, len(found.gaps), len(found.journal.damaged))
+            if not _blocked(found) or now == seen:
+                return found
+            seen = now
+            try:
+                if gaps:
+                    actions: list[Action] = [Txn(f"{gap.receiver}.{gap.lane}", gap.last) for gap in gaps]
+                    for gap in gaps:
+                        actions += [Lost(gap.key, 0), Accepted(gap.key)]
+                    await found.log.commit(snapshot, actions, operation="REPAIR")
+                else:
+                    await adopt(rounds, self._limits, orphan_after=-1.0, delete=False)
+            except Conflict:
+                seen = None  # a running receiver archives its lanes itself
+
+    async def _wait(self, found: Verification) -> None:
+        """Wait until running receivers had the time to archive what they have in memory."""
+        newest = max((one.modified for one in found.there.segments), default=0.0)
+        left = newest + self._settle - await self.store.now()
+        if left > 0:
+            await self._sleep(left)
+
+    async def _move(self, name: SegmentName) -> bool:
+        """Move a damaged segment to quarantine, unless it can be read by now."""
+        try:
+            await read_segment(self.store, name)
+        except NotFound:
+            return False
+        except FormatError:
+            await self._quarantine(name.key)
+            await self.store.delete([name.key])
+            return True
+        return False
+
+    async def _quarantine(self, key: str) -> None:
+        """Copy an object to quarantine, under a name of its own where another copy is there."""
+        body = await get_or_none(self.store, key)
+        if body is None:
+            return
+        place = QUARANTINE + key
+        if not await self.store.put_absent(place, body) and await get_or_none(self.store, place) != body:
+            await self.store.put_absent(f"{place}.{time.time_ns()}", body)
+
+    # Losses
+
+    async def _accept(self) -> None:
+        log = DeltaLog(self.store)
+        for _ in range(_TRIES):
+            snapshot = await log.load()
+            keys = _unaccepted(snapshot)
+            if not keys:
+                return
+            try:
+                await log.commit(snapshot, [Accepted(key) for key in keys], operation="REPAIR")
+            except Conflict:
+                continue
+            for key in keys:
+                self._say("accept the loss of", "accepted the loss of", key)
+            return
+
+
+def _blocked(found: Verification) -> bool:
+    """Return whether a lane has to pass something that is missing or damaged."""
+    snapshot = found.there.snapshot
+    return bool(found.gaps) or any(not snapshot.covers(name) for name in found.journal.damaged)
+
+
+def _unaccepted(snapshot: Snapshot) -> list[str]:
+    return sorted(set(snapshot.lost) - snapshot.accepted)

@@ -1,0 +1,74 @@
+"""``logsink repair`` as its users meet it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from logsink.cli.main import main
+from logsink.store import open_store
+from tests.unit.archive.tables import table_of
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("LOGSINK_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> Path:
+    """A store with three data files."""
+    async with open_store(f"{tmp_path}/store") as store:
+        await table_of(store)
+    return tmp_path / "store"
+
+
+def repair(place: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["repair", "--store", str(place), *arguments])
+
+
+def test_nothing_is_damaged(place: Path) -> None:
+    result = repair(place, "--quiet")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "nothing is damaged\n", "")
+
+
+def test_a_missing_file(place: Path) -> None:
+    path = next(place.glob("logs/date=*/r-1-1-1.parquet"))
+    path.unlink()
+    key = f"logs/{path.parent.name}/{path.name}"
+    planned = repair(place, "--quick")
+    assert planned.exit_code == 2
+    lines = planned.stdout.splitlines()
+    assert f"would record as lost: {key} (5 rows)" in lines
+    assert f"would take out of the table: {key}" in lines
+    assert lines[-1] == "run it with --apply to do this"
+    assert len(list(place.glob("logs/_delta_log/*"))) == 4
+    done = repair(place, "--apply")
+    assert done.exit_code == 0
+    lines = done.stdout.splitlines()
+    assert f"recorded as lost: {key} (5 rows)" in lines
+    assert f"  {key} (5 rows)" in lines
+    assert lines[-1] == "OK: everything is there, but for what is recorded as lost"
+    assert repair(place).exit_code == 0
+
+
+def test_the_log(place: Path) -> None:
+    for path in place.glob("logs/_delta_log/*"):
+        path.unlink()
+    assert "would write the log anew, as version 0, with 3 files" in repair(place).stdout
+    done = repair(place, "--apply")
+    assert done.exit_code == 0
+    assert "wrote the log anew, as version 0, with 3 files" in done.stdout
+    assert done.stdout.endswith("OK: everything is there\n")
+    query = CliRunner().invoke(main, ["query", "--store", str(place), "--count", "--since", "2026-01-01"])
+    assert (query.exit_code, query.stdout.strip()) == (0, "15")
+
+
+def test_no_store(tmp_path: Path) -> None:
+    result = repair(tmp_path / "none")
+    assert result.exit_code == 2
+    assert "cannot find a store" in result.stderr
