@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-newest test-parts test-wholes test-some coverage lint format bench faults soak follow fuzz docs setup system clean
+.PHONY: help install run test test-newest test-parts test-wholes test-some coverage lint format bench faults damage soak follow fuzz docs setup system clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -68,6 +68,9 @@ bench: setup ## every claim about speed, beside what else is installed here; one
 faults: setup ## kill and pause receivers at every named point, try ten times the examples of properties (an hour)
 	$(BIN)/pytest -m slow $(ARGS)
 	EXAMPLES=10 $(BIN)/pytest tests/property
+
+damage: setup ## damage copies of real stores at random, ask everything, repair (some minutes; other damages: ARGS="--seed 2")
+	$(BIN)/python -m tests.damage.machine --damages 3000 $(ARGS)
 
 soak: .venv/.warm system ## kill receivers at random under load for some minutes, then count what is found
 	$(BIN)/python -m benchmarks.soak $(ARGS)
