@@ -10,8 +10,9 @@ Reads are passed on as they are: whoever decides something by a read acts on it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
+from typing import TypeVar
 
 from logsink import telemetry
 from logsink.errors import FormatError, NotFound, Refused, StoreError, Withheld
@@ -19,13 +20,16 @@ from logsink.platform.clocks import awake
 from logsink.store.base import MARKER, Bytes, Entry, Store
 from logsink.store.marker import decode_marker
 
-FRESH = 5.0
-"""Seconds for which a look at the marker counts."""
+FRESH = 4.0
+"""Seconds for which a look at the marker counts: acknowledging stops within five."""
 
 EVERY = 2.0
 """Seconds between two looks of ``watch``: less than ``FRESH``, so that writes need not wait for one."""
 
 _BACK = "put it back, or mount or restore the store: work goes on by itself; what else is there now is left alone"
+
+
+_T = TypeVar("_T")
 
 
 class GuardedStore(Store):
@@ -73,15 +77,10 @@ class GuardedStore(Store):
                     await self.look()
 
     async def put(self, key: str, body: Bytes) -> None:
-        await self._confirm()
-        await self.inner.put(key, body)
-        await self._confirm()
+        await self._write(lambda: self.inner.put(key, body))
 
     async def put_absent(self, key: str, body: Bytes) -> bool:
-        await self._confirm()
-        placed = await self.inner.put_absent(key, body)
-        await self._confirm()
-        return placed
+        return await self._write(lambda: self.inner.put_absent(key, body))
 
     async def put_locked(self, key: str, body: Bytes, *, until: float) -> bool:
         await self._confirm()
@@ -97,8 +96,7 @@ class GuardedStore(Store):
             yield entry
 
     async def delete(self, keys: Iterable[str]) -> None:
-        await self._confirm()
-        await self.inner.delete(keys)
+        await self._write(lambda: self.inner.delete(keys))
 
     async def exists(self) -> bool:
         return await self.inner.exists()
@@ -110,11 +108,22 @@ class GuardedStore(Store):
         await self.inner.hold()
 
     async def probe(self) -> None:
-        await self._confirm()
-        await self.inner.probe()
+        await self._write(self.inner.probe)
 
     async def aclose(self) -> None:
         await self.inner.aclose()
+
+    async def _write(self, call: Callable[[], Awaitable[_T]]) -> _T:
+        """Return what ``call``, a write, returns. Raises what ``look`` raises when the store is another before or after it."""
+        await self._confirm()
+        try:
+            done = await call()
+        except Withheld:
+            self._seen = float("-inf")  # perhaps because the store is gone
+            await self._confirm()
+            raise
+        await self._confirm()
+        return done
 
     async def _confirm(self) -> None:
         """Return when the marker was seen lately. Raises what ``look`` raises."""

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from logsink.errors import Refused, Unavailable
+from logsink.errors import Refused, Unavailable, Withheld
 from logsink.store.base import Bytes, Entry, Store
 
 _T = TypeVar("_T")
@@ -47,6 +47,11 @@ class Refuse:
 
 
 @dataclass(frozen=True)
+class Withhold:
+    """``Withheld``, and nothing done."""
+
+
+@dataclass(frozen=True)
 class Lose:
     """Done, and then ``Unavailable``: the reply was lost."""
 
@@ -59,7 +64,7 @@ class Late:
     gate: asyncio.Event | None = None
 
 
-Fate = Pass | Fail | Refuse | Lose | Late
+Fate = Pass | Fail | Refuse | Withhold | Lose | Late
 Schedule = Callable[[Call], Fate]
 
 
@@ -164,6 +169,8 @@ class FaultyStore(Store):
                 return await act()
             case Refuse():
                 raise Refused(f"cannot {verb} {key}: injected")
+            case Withhold():
+                raise Withheld(f"cannot {verb} {key}: injected")
             case Lose():
                 await act()
             case Late():

@@ -14,7 +14,7 @@ from logsink.store.base import MARKER, Bytes
 from logsink.store.guarded import FRESH, GuardedStore
 from logsink.store.marker import Marker, encode_marker
 from logsink.store.memory import MemoryStore
-from tests.support.faulty import Fail, FaultyStore, Pass
+from tests.support.faulty import Fail, FaultyStore, Pass, Withhold
 
 OURS = encode_marker(Marker("ours", "2026-11-29T01:40:00Z", "logsink/1"))
 OTHER = encode_marker(Marker("other", "2026-11-29T01:40:00Z", "logsink/1"))
@@ -131,6 +131,19 @@ async def test_a_store_that_does_not_answer_is_not_another_one(bench: Bench) -> 
     bench.clock.now += FRESH + 1
     with pytest.raises(Unavailable):
         await bench.store.put("b", b"")
+
+
+async def test_a_write_that_is_withheld_has_it_look_at_once(bench: Bench) -> None:
+    """As by a directory that was moved away, long before the next look is due."""
+    await bench.memory.delete([MARKER])
+    bench.faulty.schedule = lambda call: Withhold() if call.verb == "put" else Pass()
+    with pytest.raises(Withheld, match="its marker"):
+        await bench.store.put("a", b"")
+    assert bench.store.error is not None
+    await bench.memory.put(MARKER, OURS)
+    with pytest.raises(Withheld, match="injected"):
+        await bench.store.put("a", b"")
+    assert bench.store.error is None
 
 
 async def test_reading_goes_on(bench: Bench) -> None:
