@@ -9,12 +9,13 @@ inputs'. A row's hash is made of its columns (all of ``parse.FILE_SCHEMA``) in t
     mix(k, h, m)     p = ((h xor m) * F[k]) mod 2**63;  p xor (p >> 31)
     parts(bytes)     each 7 bytes as a little-endian number, the last ones perhaps fewer: parts 0, 1, 2, ...
     name[k]          0, then mix(k, ., m) with m = the number of bytes of the column's name, and each of its parts
-    h[k]             mix(k, name[k], number of bytes of the value), then mix(k, ., part) with parts k, k + 2, k + 4, ...
-    value[0]         mix(0, h[0], h[1])
-    value[1]         mix(1, h[1], h[0])
+    h[j]             for j = 0, 1, 2, 3 with k = j mod 2: mix(k, name[k], 4 * number of bytes of the value + j), then
+                     mix(k, ., part) with parts j, j + 4, j + 8, ... of the value
+    value[0]         mix(0, mix(0, h[0], h[1]), (h[2] + h[3]) mod 2**63)
+    value[1]         mix(1, mix(1, h[2], h[3]), (h[0] + h[1]) mod 2**63)
     s[k]             sum modulo 2**63 of value[k] over the columns that are not null
-    row              x * 2**64 + y   with   x = mix(0, mix(0, mix(0, 0, s[0]), s[1]), s[0])
-                                     and    y = mix(1, mix(1, mix(1, 0, s[1]), s[0]), s[1])
+    row              x * 2**64 + y   with   x = mix(0, mix(0, s[0], s[1]), s[0])
+                                     and    y = mix(1, mix(1, 0, (s[0] + s[1]) mod 2**63), s[1])
 
 The bytes of a string are its UTF-8, those of a number its eight bytes in two's complement, little-endian (instants:
 microseconds since 1970). F[0] = 0x1E3779B97F4A7C15, F[1] = 0x2545F4914F6CDD1D. A column that a later version adds has its own
@@ -52,6 +53,7 @@ _F0 = 0x1E3779B97F4A7C15
 _F1 = 0x2545F4914F6CDD1D
 _FOLD = 31
 _STEP = 7  # bytes taken at once: an eighth one would not fit into 63 bits
+_CHAINS = 4  # parts hashed at the same time: one product does not wait for the one before it
 _GROUP = (1 << 56) - 1
 _HIGH = 56
 _HALF = (1 << 32) - 1
@@ -236,18 +238,24 @@ def _add_texts(data: Bytes, ends: ReadI32, valid: Bytes, bit: int, base0: int, b
         if len(valid) > 0 and valid[(row + bit) >> 3] >> ((row + bit) & 7) & 1 == 0:
             continue
         p, end = ends[row], ends[row + 1]
-        h0, h1 = _mix0(base0, end - p), _mix1(base1, end - p)
+        size = (end - p) * _CHAINS
+        h0, h1, h2, h3 = _mix0(base0, size), _mix1(base1, size + 1), _mix0(base0, size + 2), _mix1(base1, size + 3)
         # eight bytes are loaded and seven taken
-        while p + 2 * _STEP <= end and p + 2 * _STEP < len(data):
+        while p + _CHAINS * _STEP <= end and p + _CHAINS * _STEP < len(data):
             h0, h1 = _mix0(h0, word(data, p) & _GROUP), _mix1(h1, word(data, p + _STEP) & _GROUP)
-            p += 2 * _STEP
+            h2 = _mix0(h2, word(data, p + 2 * _STEP) & _GROUP)
+            h3 = _mix1(h3, word(data, p + 3 * _STEP) & _GROUP)
+            p += _CHAINS * _STEP
         while p < end:
             h0 = _mix0(h0, _part(data, p, end))
-            p += _STEP
-            if p < end:
-                h1 = _mix1(h1, _part(data, p, end))
-                p += _STEP
-        h0, h1 = _mix0(h0, h1), _mix1(h1, h0)
+            if p + _STEP < end:
+                h1 = _mix1(h1, _part(data, p + _STEP, end))
+            if p + 2 * _STEP < end:
+                h2 = _mix0(h2, _part(data, p + 2 * _STEP, end))
+            if p + 3 * _STEP < end:
+                h3 = _mix1(h3, _part(data, p + 3 * _STEP, end))
+            p += _CHAINS * _STEP
+        h0, h1 = _mix0(_mix0(h0, h1), plus(h2, h3)), _mix1(_mix1(h2, h3), plus(h0, h1))
         a[row] = plus(a[row], h0)
         b[row] = plus(b[row], h1)
         count += 1
@@ -260,15 +268,17 @@ def _add_numbers(values: ReadI64, valid: Bytes, bit: int, base0: int, base1: int
 
     A number that equals the one before it is not hashed again, as most of ``flags`` and ``nth`` do.
     """
-    base0, base1 = _mix0(base0, 8), _mix1(base1, 8)
+    size = 8 * _CHAINS
+    start0, start1, h2, h3 = _mix0(base0, size), _mix1(base1, size + 1), _mix0(base0, size + 2), _mix1(base1, size + 3)
+    rest0, rest1 = plus(h2, h3), _mix1(h2, h3)
     before, h0, h1, count = 0, 0, 0, 0
     for row in range(len(a)):
         if len(valid) > 0 and valid[(row + bit) >> 3] >> ((row + bit) & 7) & 1 == 0:
             continue
         value = values[row]
         if count == 0 or value != before:
-            h0, h1 = _mix0(base0, value & _GROUP), _mix1(base1, value >> _HIGH & 0xFF)
-            h0, h1 = _mix0(h0, h1), _mix1(h1, h0)
+            h0, h1 = _mix0(start0, value & _GROUP), _mix1(start1, value >> _HIGH & 0xFF)
+            h0, h1 = _mix0(_mix0(h0, h1), rest0), _mix1(rest1, plus(h0, h1))
             before = value
         a[row] = plus(a[row], h0)
         b[row] = plus(b[row], h1)
@@ -309,8 +319,8 @@ def _sum_hours(a: ReadI64, b: ReadI64, received: ReadI64, first: int, sums: I64)
         if at != place:
             _flush(sums, place, y0, y1, x0, x1, rows)
             place, rows, y0, y1, x0, x1 = at, 0, 0, 0, 0, 0
-        x = _mix0(_mix0(_mix0(0, a[row]), b[row]), a[row])
-        y = _mix1(_mix1(_mix1(0, b[row]), a[row]), b[row])
+        x = _mix0(_mix0(a[row], b[row]), a[row])
+        y = _mix1(_mix1(0, plus(a[row], b[row])), b[row])
         y0 += y & _HALF
         y1 += y >> 32
         x0 += x & _HALF

@@ -179,6 +179,7 @@ class FileWriter:
         self._sink = pa.BufferOutputStream()
         self._footer: list[pq.FileMetaData] = []
         self._writer: pq.ParquetWriter | None = None
+        self._groups = 0
         self._runs: list[int] = []
         self._bounds: dict[str, list[int]] = {"time": [], "received": []}
         self.digests: Digests = {}
@@ -193,6 +194,7 @@ class FileWriter:
             group = _compact(rows.table(run[start : start + GROUP]))
             self.digests = digest.total((self.digests, digest.digests_of(group)))
             writer.write_table(group, row_group_size=GROUP)
+            self._groups += 1
         self._runs.append(len(run))
 
     def _open(self, received: Index) -> pq.ParquetWriter:
@@ -221,8 +223,7 @@ class FileWriter:
         digests = digest.encode(self.digests)
         said = {"logsink.format": str(FORMAT_VERSION), "logsink.runs": orjson.dumps(self._runs)}
         self._writer.add_key_value_metadata(said | dict(metadata) | {digest.TAG: digests, proof.NAMED: "1"})
-        self._writer.close()
-        body, tail = _proved(self._sink.getvalue(), self._footer[0])
+        body, tail = self._prove()
         tags = {
             proof.TAIL_TAG: str(proof.tail_of(tail)),
             proof.SHA256_TAG: hashlib.sha256(body).hexdigest(),
@@ -233,14 +234,22 @@ class FileWriter:
         statistics = statistics_json(sum(self._runs), self._bounds, self._footer[0])
         return NewFile(DataFile(path, date, body.size, statistics, tuple(sorted(tags.items()))), body)
 
+    def _prove(self) -> tuple[pa.Buffer, memoryview]:
+        """Close the file; return it, and its tail, which begins with the proof block.
 
-def _proved(body: pa.Buffer, footer: pq.FileMetaData) -> tuple[pa.Buffer, memoryview]:
-    """Return a Parquet file with a proof block before its footer, and its tail, which begins with that block."""
-    written = memoryview(body)
-    at = len(written) - proof.footer_size(written)
-    block = proof.block(written, proof.chunk_spans(footer), written[at:])
-    proved = pa.py_buffer(b"".join((written[:at], block, written[at:])))
-    return proved, memoryview(proved)[at:]
+        The block's place is kept free before the footer is written: to insert it afterwards would copy the whole file.
+        """
+        assert self._writer is not None
+        chunks_end = self._sink.tell()
+        self._sink.write(bytes(proof.block_size(self._groups * len(ROWS_SCHEMA))))
+        footer_start = self._sink.tell()
+        self._writer.close()
+        body, chunks = self._sink.getvalue(), proof.chunk_spans(self._footer[0])
+        written = memoryview(body).cast("B")
+        if chunks[-1][1] != chunks_end or len(written) - proof.footer_size(written) != footer_start:
+            raise RuntimeError("the Parquet writer has put pages behind the place of the proof block")
+        written[chunks_end:footer_start] = proof.block(written, chunks, written[footer_start:])
+        return body, written[chunks_end:]
 
 
 def _sort_codes(rows: Source) -> list[npt.NDArray[np.int32]]:

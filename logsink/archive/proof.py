@@ -125,6 +125,11 @@ def footer_size(end: bytes | memoryview) -> int:
     return int(length) + _LENGTH.size
 
 
+def block_size(chunks: int) -> int:
+    """Return the size of a proof block for so many column chunks."""
+    return _FIXED + _HASH * chunks
+
+
 def block(body: memoryview, chunks: Sequence[Span], footer: bytes | memoryview) -> bytes:
     """Return the proof block of a file with these column chunks in ``body``, to stand right before ``footer``."""
     hashes = np.array([xxhash.xxh3_64_intdigest(body[start:end]) for start, end in chunks], "<u8")

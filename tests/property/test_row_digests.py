@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -155,7 +156,7 @@ def test_a_digest_is_the_same_for_ever() -> None:
     ]  # fmt: skip
     said = digest.encode(digest.digests_of(pa.Table.from_pylist(rows, schema=FILE_SCHEMA)))
     assert said == (
-        '{"2025-11-28T23":[1,"0247dcb26e5d4c2018a313a33ffd2017"],"2025-11-29T00":[1,"5de63a4827582ad256451d775a6b7a60"]}'
+        '{"2025-11-28T23":[1,"31495b31b4364aab5b538d482fdbf931"],"2025-11-29T00":[1,"36b4f04e78113d6a46e0cfa9c4910f76"]}'
     )
 
 
@@ -165,3 +166,10 @@ def test_a_digest_is_the_same_for_ever() -> None:
 def test_a_tag_that_says_nothing(text: str) -> None:
     with pytest.raises(FormatError, match="cannot read digests"):
         digest.parse(text)
+
+
+def test_the_example_of_the_documentation() -> None:
+    row = {"received": 0, "time": 0, "message": "hello"}
+    found = digest.digests_of(pa.Table.from_pylist([row], schema=FILE_SCHEMA))
+    assert found == {"1970-01-01T00": (1, 0x311BDE521F1A3B456F58D44C6C13F214)}
+    assert f"`{reference_digest.hash_row(row):032x}`" in Path("docs/storage.md").read_text(encoding="utf-8")

@@ -27,18 +27,22 @@ def value_bytes(value: Any) -> bytes:
 
 
 def hash_value(column: str, value: Any) -> tuple[int, int]:
-    h, data = [0, 0], value_bytes(value)
+    name, data, h = [0, 0], value_bytes(value), [0, 0, 0, 0]
     for k in (0, 1):
-        for m in (len(column.encode()), *parts(column.encode()), len(data), *parts(data)[k::2]):
-            h[k] = mix(k, h[k], m)
-    return mix(0, h[0], h[1]), mix(1, h[1], h[0])
+        for m in (len(column.encode()), *parts(column.encode())):
+            name[k] = mix(k, name[k], m)
+    for j in range(4):
+        h[j] = mix(j % 2, name[j % 2], 4 * len(data) + j)
+        for part in parts(data)[j::4]:
+            h[j] = mix(j % 2, h[j], part)
+    one = mix(0, mix(0, h[0], h[1]), (h[2] + h[3]) % MODULUS)
+    return one, mix(1, mix(1, h[2], h[3]), (h[0] + h[1]) % MODULUS)
 
 
 def hash_row(row: Mapping[str, Any]) -> int:
     values = [hash_value(column, value) for column, value in row.items() if value is not None]
     s, t = (sum(value[k] for value in values) % MODULUS for k in (0, 1))
-    x, y = mix(0, mix(0, mix(0, 0, s), t), s), mix(1, mix(1, mix(1, 0, t), s), t)
-    return x * 2**64 + y
+    return mix(0, mix(0, s, t), s) * 2**64 + mix(1, mix(1, 0, (s + t) % MODULUS), t)
 
 
 def digests(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
