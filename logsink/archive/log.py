@@ -158,6 +158,11 @@ class DeltaLog:
         self._known: Snapshot | None = None
         self._reached = -1
 
+    @property
+    def newest(self) -> int:
+        """The newest version that is known to have been there; -1: none."""
+        return self._reached
+
     def expect(self, version: int) -> None:
         """Take note that the log was seen to reach ``version``, as a segment says. A load that ends before it is damaged."""
         self._reached = max(self._reached, version)

@@ -58,6 +58,9 @@ async def _read(store: Store, name: SegmentName, found: Journal) -> None:
             found.damaged[name] = f"cannot be read: {str(error).partition(': ')[2]}"
         return
     found.rows[name] = len(segment.frames)
+    found.newest = max(found.newest, segment.commit)
+    for app_id, sequence in segment.stored.items():
+        found.stored[app_id] = max(found.stored.get(app_id, 0), sequence)
     if segment.store_id:
         found.stores[segment.store_id] = found.stores.get(segment.store_id, 0) + 1
 

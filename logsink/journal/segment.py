@@ -1,21 +1,32 @@
-"""Segments: the frames of one group commit as one object, an Arrow IPC stream (zstd level 1). A persistent format, within
-that of Apache Arrow (https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format).
+"""Segments: the frames of one group commit as one object, an Arrow IPC stream (zstd level 1) with a checksum behind it. A
+persistent format, within that of Apache Arrow (https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format).
 
-Layout, version 1, under the key ``journal/<receiver>/<lane>/<sequence, 20 digits>.arrow``::
+Layout, version 2, under the key ``journal/<receiver>/<lane>/<sequence, 20 digits>.arrow``::
 
-    schema metadata   logsink.format=1  logsink.receiver  logsink.lane  logsink.sequence
+    schema metadata   logsink.format=2  logsink.receiver  logsink.lane  logsink.sequence
                       logsink.default_timezone  logsink.deploy_sd_id  logsink.parser
-                      logsink.ordinal           (since 0.1; place among all segments of the receiver, its lanes together)
-                      logsink.store             (since 0.3; id of the store, from its marker)
+                      logsink.ordinal           place among all segments of the receiver, its lanes together
+                      logsink.store             id of the store, from its marker
+                      logsink.stored            JSON: other lanes of the receiver -> last sequence that is stored in each
+                      logsink.commit            newest version of the table that the receiver knows of
     received   timestamp[us, UTC]            when the bytes were read; equal within a read
     sender     dictionary<int32, string>     peer address without port, or null
     identity   dictionary<int32, string>     subject of the verified client certificate, or null
     transport  dictionary<int32, string>     tcp, tls, udp, relp, relp-tls
     flags      int32                         bits of ``flags.Flag`` that framing set
     frame      binary                        one syslog message as it came, without its framing
+    ---
+    trailer    8 bytes                       LOGSINK2
+               8 bytes, little-endian        bytes of the stream before it
+               8 bytes, little-endian        xxh3_64 of everything before these 8 bytes
+
+Version 1 has no trailer, ends with the stream's own end, and lacks ``logsink.store``, ``stored`` and ``commit``. Every later
+version will have this trailer: so a flipped bit is never taken for a segment of a later version.
 
 Constraints: the metadata names receiver, lane and sequence as the key does; where they differ, the segment is refused. Encoding
 the same segment twice gives the same bytes, so that after a lost reply a PUT can be compared with what is there.
+
+What a segment says of other lanes and of the table lets a reader see that the newest segments or commits are lost.
 
 Write path: ``writer``, by put-if-absent, number n + 1 of a lane only after n is stored. Read path: ``reader``. Deletion:
 ``archive``, some time after the rows are in the table; a segment that cannot be read is copied to ``quarantine/`` first.
@@ -24,18 +35,28 @@ Write path: ``writer``, by put-if-absent, number n + 1 of a lane only after n is
 from __future__ import annotations
 
 import re
+import struct
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
+import orjson
 import pyarrow as pa
+import xxhash
 
 from logsink.errors import FormatError
 from logsink.parse import Frames, Origin, Settings
 
-VERSION = 1
+VERSION = 2
 """Format version of segments; ``decode_segment`` reads every version up to this one."""
 
 PREFIX = "journal/"
+
+_MAGIC = b"LOGSINK2"
+_TRAILER = struct.Struct("<8sQQ")
+_END = b"\xff\xff\xff\xff\0\0\0\0"
+"""How an Arrow IPC stream ends."""
 
 _CODED = pa.dictionary(pa.int32(), pa.string())
 _FIELDS = [
@@ -78,7 +99,9 @@ class Segment(NamedTuple):
     """A segment in memory. ``frames`` may be views of memory that they keep alive.
 
     ``ordinal``: its place among all segments of its receiver, in the order in which frames came, from 1; 0: not known.
-    ``store_id``: the id of the store that it was written for; '': not known.
+    ``store_id``: the id of the store that it was written for; '': not known. ``stored``: ``appId`` of other lanes of the
+    receiver -> the last sequence that was stored in each. ``commit``: the newest version of the table that the receiver knew
+    of; -1: not known.
     """
 
     name: SegmentName
@@ -86,6 +109,8 @@ class Segment(NamedTuple):
     frames: Frames
     ordinal: int = 0
     store_id: str = ""
+    stored: Mapping[str, int] = MappingProxyType({})
+    commit: int = -1
 
 
 def encode_segment(segment: Segment) -> pa.Buffer:
@@ -104,6 +129,11 @@ def encode_segment(segment: Segment) -> pa.Buffer:
         metadata["logsink.ordinal"] = str(segment.ordinal)
     if segment.store_id:
         metadata["logsink.store"] = segment.store_id
+    if segment.stored:
+        lanes = {app_id.rpartition(".")[2]: sequence for app_id, sequence in segment.stored.items()}
+        metadata["logsink.stored"] = orjson.dumps(lanes, option=orjson.OPT_SORT_KEYS).decode()
+    if segment.commit >= 0:
+        metadata["logsink.commit"] = str(segment.commit)
     columns = [
         pa.Array.from_buffers(_FIELDS[0].type, n, [None, pa.py_buffer(frames.received)]),
         *(_coded(frames, k) for k in range(3)),
@@ -114,37 +144,72 @@ def encode_segment(segment: Segment) -> pa.Buffer:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema, options=_OPTIONS) as writer:
         writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
-    return sink.getvalue()
+    return pa.py_buffer(_sealed(sink.getvalue()))
 
 
 def decode_segment(body: bytes | pa.Buffer) -> Segment:
-    """Return the segment whose object holds ``body``. Raises ``FormatError`` when it cannot be read."""
+    """Return the segment whose object is ``body``. Raises ``FormatError`` when it cannot be read, or does not prove itself."""
     try:
+        sealed = _proved(body)
         with pa.ipc.open_stream(body) as reader:
             meta = {k.decode(): v.decode() for k, v in (reader.schema.metadata or {}).items()}
             version = int(meta.get("logsink.format", "0"))
-            if not 1 <= version <= VERSION:
+            if sealed and version > VERSION:
                 raise FormatError(
                     f"cannot read segment of format {version}: this version reads 1 to {VERSION}",
                     hint="upgrade logsink",
                 )
+            if version < 1 or sealed != (version > 1):
+                raise FormatError("cannot read segment: it does not match its checksum")
             table = reader.read_all()
         table.validate(full=True)
         name = SegmentName(meta["logsink.receiver"], int(meta["logsink.lane"]), int(meta["logsink.sequence"]))
         settings = Settings(meta["logsink.default_timezone"], meta["logsink.deploy_sd_id"], int(meta["logsink.parser"]))
-        ordinal, store_id = int(meta.get("logsink.ordinal", "0")), meta.get("logsink.store", "")
-        return Segment(name, settings, _frames(table), ordinal, store_id)
-    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+        lanes = orjson.loads(meta.get("logsink.stored", "{}"))
+        return Segment(
+            name,
+            settings,
+            _frames(table),
+            int(meta.get("logsink.ordinal", "0")),
+            meta.get("logsink.store", ""),
+            {f"{name.receiver}.{int(lane)}": int(sequence) for lane, sequence in lanes.items()},
+            int(meta.get("logsink.commit", "-1")),
+        )
+    except (pa.ArrowException, KeyError, ValueError, AttributeError, TypeError, OSError) as error:
         raise FormatError(f"cannot read segment: {error}") from error
 
 
 def written_by_newer(body: bytes) -> bool:
-    """Return whether ``body`` says that it is a segment of a later format version than this logsink can read."""
+    """Return whether ``body`` proves itself, and is a segment of a later format version than this logsink can read."""
     try:
+        if not _proved(body):
+            return False
         with pa.ipc.open_stream(body) as reader:
             return int((reader.schema.metadata or {})[b"logsink.format"]) > VERSION
-    except (pa.ArrowException, OSError, KeyError, ValueError):
+    except (pa.ArrowException, OSError, KeyError, ValueError, FormatError):
         return False
+
+
+def _sealed(stream: pa.Buffer) -> bytes:
+    """Return the stream with the trailer behind it."""
+    head = _MAGIC + len(stream).to_bytes(8, "little")
+    checksum = xxhash.xxh3_64(stream)
+    checksum.update(head)
+    return b"".join((stream, head, checksum.intdigest().to_bytes(8, "little")))
+
+
+def _proved(body: bytes | pa.Buffer) -> bool:
+    """Return whether ``body`` has a trailer, which then is right; False for version 1. ``FormatError``: it is neither."""
+    view = memoryview(body).cast("B")
+    if len(view) >= _TRAILER.size:
+        magic, length, checksum = _TRAILER.unpack_from(view, len(view) - _TRAILER.size)
+        if magic == _MAGIC:
+            if length != len(view) - _TRAILER.size or xxhash.xxh3_64_intdigest(view[:-8]) != checksum:
+                raise FormatError("cannot read segment: it does not match its checksum")
+            return True
+    if bytes(view[-len(_END) :]) != _END:
+        raise FormatError("cannot read segment: it is cut, or damaged at its end")
+    return False
 
 
 def _coded(frames: Frames, field: int) -> pa.DictionaryArray:

@@ -83,7 +83,8 @@ class Journal:
     changes, each lane starts again with sequence 1. ``on_release`` is called with each segment once it and all before it are
     stored, ``on_pressure(paused)`` when reading has to stop and when it may go on. ``failed`` gets an exception when the
     journal cannot go on at all. ``memory_limit`` and ``largest_batch`` (the receive buffer) are bytes. Every
-    segment names ``store_id``, the id in the store's marker.
+    segment names ``store_id``, the id in the store's marker, and what ``newest_commit`` returns: the newest version of the
+    table that this process knows of, -1 where it knows none.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Journal:
         on_pressure: Callable[[bool], None],
         renew: Callable[[bool], Awaitable[str]] | None = None,
         store_id: str = "",
+        newest_commit: Callable[[], int] = lambda: -1,
     ) -> None:
         self.durable = 0
         """Every fill up to this ordinal is stored."""
@@ -109,7 +111,7 @@ class Journal:
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
         self._store, self._settings, self._limits, self._renew = store, settings, limits, renew
-        self._store_id = store_id
+        self._store_id, self._newest_commit = store_id, newest_commit
         self._doubtful = False
         self._memory_limit = memory_limit
         most = largest_batch // 2 + 2  # frames of a batch, of one byte each (``wire.batch.Scratch``)
@@ -277,7 +279,13 @@ class Journal:
         began = self._last_sent = self._loop.time()
         await self._until_done(f"of lane {lane.number}", lambda: self._settle_id(lane))
         name = SegmentName(lane.receiver, lane.number, lane.sequence + 1)
-        segment = Segment(name, self._settings, fill.frames(), fill.ordinal, self._store_id)
+        stored = {
+            SegmentName(one.receiver, one.number, 1).app_id: one.sequence
+            for one in self._lanes
+            if one is not lane and one.sequence and one.receiver == name.receiver
+        }
+        newest = self._newest_commit()
+        segment = Segment(name, self._settings, fill.frames(), fill.ordinal, self._store_id, stored, newest)
         body = memoryview(await self._loop.run_in_executor(self._threads, encode_segment, segment)).cast("B")
         await self._until_done(name.key, lambda: self._put_once(name, body))
         now = self._loop.time()

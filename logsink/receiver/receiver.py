@@ -216,6 +216,7 @@ class Receiver:
             on_pressure=self._pressure,
             renew=self._receiver_ids.renew,
             store_id=store.id,
+            newest_commit=lambda: log.newest,
         )
         self._intake.attach(self._journal)
 

@@ -93,7 +93,8 @@ async def make_table(directory: Path) -> list[dict[str, Any]]:
 def main() -> None:
     segment, table = HERE / f"segment-{VERSION}.arrow", HERE / "table-1"
     if not segment.exists():
-        segment.write_bytes(encode_segment(golden_segment(1)))
+        said = {"store_id": "9a3f6d0e-5a60-4b59-9d0a-2f8f6f3f8a55", "stored": {"0190c0de.0": 4}, "commit": 17}
+        segment.write_bytes(encode_segment(golden_segment(1)._replace(**said)))
     if not table.exists():
         rows = asyncio.run(make_table(table))
         (HERE / "table-1.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")

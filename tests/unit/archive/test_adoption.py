@@ -17,7 +17,7 @@ from logsink.archive.rounds import QUARANTINE, Rounds
 from logsink.archive.snapshot import commit_key
 from logsink.damage import Damage
 from logsink.errors import Unavailable
-from logsink.journal.segment import SegmentName, encode_segment
+from logsink.journal.segment import SegmentName, _sealed, encode_segment
 from logsink.parse import RULES_VERSION, Settings
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import Fail, FaultyStore, Pass
@@ -220,7 +220,7 @@ async def test_what_only_a_newer_version_reads_is_left_to_it(bench: Bench, newer
             schema = reader.schema.with_metadata((reader.schema.metadata or {}) | {b"logsink.format": b"99"})
         sink = pa.BufferOutputStream()
         pa.ipc.new_stream(sink, schema).close()
-        body = sink.getvalue()
+        body = pa.py_buffer(_sealed(sink.getvalue()))
     await bench.store.put(one.name.key, memoryview(body))
     bench.clock.time += AGE + 1
     assert await bench.adopt() == Adopted(1, 0)

@@ -43,8 +43,11 @@ async def rows(store: Store) -> list[dict[str, Any]]:
     return rows_of([(file.date, await store.get(file.key)) for file in files])
 
 
-def test_segment_format_1() -> None:
-    found, expected = decode_segment((GOLDEN / "segment-1.arrow").read_bytes()), golden_segment(1)
+@pytest.mark.parametrize("version", [1, 2])
+def test_segments_of_each_format(version: int) -> None:
+    found, expected = decode_segment((GOLDEN / f"segment-{version}.arrow").read_bytes()), golden_segment(1)
+    assert found.store_id == ("" if version == 1 else "9a3f6d0e-5a60-4b59-9d0a-2f8f6f3f8a55")
+    assert (found.stored, found.commit) == (({}, -1) if version == 1 else ({"0190c0de.0": 4}, 17))
     assert (found.name, found.settings) == (expected.name, expected.settings)
     assert found.frames.data.tobytes() == b"".join(FRAMES)
     for name in ("offsets", "flags", "received"):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logsink.errors import FormatError
-from logsink.journal.segment import Segment, SegmentName, decode_segment, encode_segment
+from logsink.journal.segment import Segment, SegmentName, _sealed, decode_segment, encode_segment, written_by_newer
 from logsink.parse import Frames, Origin, Settings
 
 NAME = SegmentName("0190-ab", 2, 7)
@@ -33,6 +33,9 @@ def segment_of(rows: list[tuple[bytes, int, int, Origin]]) -> Segment:
         origins,
     )
     return Segment(NAME, Settings("Europe/Berlin", "deploy@1", 1), frames)
+
+
+SMALL = segment_of([(b"hello", 0, 0, Origin("1.1.1.1", None, "tcp"))] * 3)
 
 
 def rows_of(segment: Segment) -> list[tuple[bytes, int, int, Origin]]:
@@ -72,16 +75,69 @@ def test_names_and_keys() -> None:
         assert SegmentName.from_key(key) is None
 
 
-def test_newer_format_is_refused_with_a_remedy() -> None:
-    with pa.ipc.open_stream(encode_segment(segment_of([(b"a", 0, 0, Origin(None, None, "udp"))]))) as reader:
+def of_format(number: int, *, trailer: bool) -> bytes:
+    """A segment of another format number, with or without the trailer that format 2 brought."""
+    with pa.ipc.open_stream(encode_segment(SMALL)) as reader:
         table = reader.read_all()
-    table = table.replace_schema_metadata({**table.schema.metadata, b"logsink.format": b"2"})
+    table = table.replace_schema_metadata({**table.schema.metadata, b"logsink.format": b"%d" % number})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    with pytest.raises(FormatError, match="format 2: this version reads 1 to 1") as caught:
-        decode_segment(sink.getvalue())
+    return _sealed(sink.getvalue()) if trailer else sink.getvalue().to_pybytes()
+
+
+def test_newer_format_is_refused_with_a_remedy() -> None:
+    body = of_format(3, trailer=True)
+    with pytest.raises(FormatError, match="format 3: this version reads 1 to 2") as caught:
+        decode_segment(body)
     assert caught.value.hint == "upgrade logsink"
+    assert written_by_newer(body)
+    assert not written_by_newer(body[:-1] + b"x")
+
+
+def test_a_format_and_its_trailer_belong_together() -> None:
+    assert rows_of(decode_segment(of_format(1, trailer=False))) == rows_of(SMALL)
+    for number, trailer in ((1, True), (2, False), (3, False), (0, False)):
+        body = of_format(number, trailer=trailer)
+        with pytest.raises(FormatError, match="does not match its checksum"):
+            decode_segment(body)
+        assert not written_by_newer(body)
+
+
+def test_what_a_segment_says_of_others() -> None:
+    said = SMALL._replace(stored={"0190-ab.0": 4, "0190-ab.3": 9}, commit=17)
+    back = decode_segment(encode_segment(said))
+    assert (back.stored, back.commit) == (said.stored, 17)
+    back = decode_segment(encode_segment(SMALL))
+    assert (back.stored, back.commit) == ({}, -1)
+
+
+def test_every_flipped_bit_and_every_cut_is_found() -> None:
+    body = bytes(encode_segment(SMALL._replace(store_id="5a", stored={"0190-ab.0": 4}, commit=17)))
+    for bit in range(8 * len(body)):
+        flipped = bytearray(body)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(FormatError):
+            decode_segment(bytes(flipped))
+        assert not written_by_newer(bytes(flipped))
+    for size in range(len(body)):
+        with pytest.raises(FormatError):
+            decode_segment(body[:size])
+
+
+@settings(deadline=None)
+@given(data=st.data())
+def test_damage_of_any_kind_gives_the_original_or_an_error(data: st.DataObject) -> None:
+    body = bytearray(encode_segment(SMALL))
+    for _ in range(data.draw(st.integers(1, 8))):
+        where = data.draw(st.integers(0, len(body) - 1))
+        body[where] ^= 1 << data.draw(st.integers(0, 7))
+    cut = data.draw(st.integers(0, len(body)))
+    for damaged in (bytes(body), bytes(body[:cut]), bytes(body) + bytes(cut)):
+        try:
+            assert rows_of(decode_segment(damaged)) == rows_of(SMALL)
+        except FormatError:
+            continue
 
 
 @settings(deadline=None)

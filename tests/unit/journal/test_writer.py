@@ -16,7 +16,7 @@ from logsink.config import Journal as Limits
 from logsink.errors import LogsinkError, Unavailable
 from logsink.journal import writer
 from logsink.journal.reader import list_segments, read_segment
-from logsink.journal.segment import Segment, SegmentName
+from logsink.journal.segment import Segment, SegmentName, decode_segment
 from logsink.journal.writer import Journal
 from logsink.parse import Origin, Settings
 from logsink.store.base import Bytes, Store
@@ -160,6 +160,32 @@ async def test_acknowledgements_leave_in_order_across_lanes() -> None:
     await bench.journal.flush()
     assert bench.acked == [first, second]
     assert [s.name.key for s in bench.released] == [key(0, 1), key(1, 1)]
+    await bench.journal.aclose()
+
+
+async def test_segments_say_what_other_lanes_have_stored() -> None:
+    """So the loss of the newest segment of a lane is noticed as soon as any other lane goes on."""
+    store = Gated()
+    bench = Bench(store, SOON)
+    bench.append(b"<13>a")
+    await store.under_way(key(0, 1))
+    bench.append(b"<13>b")
+    await store.under_way(key(1, 1))
+    store.let(key(0, 1))
+    await store.finished(key(0, 1))
+    await turns()
+    bench.append(b"<13>c")
+    await store.under_way(key(0, 2))
+    store.let(key(1, 1))
+    store.let(key(0, 2))
+    await bench.journal.flush()
+    bench.append(b"<13>d")
+    store.let(key(0, 3))
+    await bench.journal.flush()
+    said = {number: decode_segment(await store.get(key(*number))).stored for number in ((0, 1), (1, 1), (0, 2), (0, 3))}
+    app = "r.1"
+    assert said[0, 1] == said[1, 1] == said[0, 2] == {}
+    assert said[0, 3] == {app: 1}
     await bench.journal.aclose()
 
 
