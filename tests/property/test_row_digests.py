@@ -172,4 +172,6 @@ def test_the_example_of_the_documentation() -> None:
     row = {"received": 0, "time": 0, "message": "hello"}
     found = digest.digests_of(pa.Table.from_pylist([row], schema=FILE_SCHEMA))
     assert found == {"1970-01-01T00": (1, 0x311BDE521F1A3B456F58D44C6C13F214)}
-    assert f"`{reference_digest.hash_row(row):032x}`" in Path("docs/storage.md").read_text(encoding="utf-8")
+    assert f"`{reference_digest.hash_row(row):032x}`" in (Path(__file__).parents[2] / "docs" / "storage.md").read_text(
+        encoding="utf-8"
+    )

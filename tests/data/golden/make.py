@@ -18,12 +18,13 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, ".")  # as a script, not a module
 
+from logsink.archive.file import write_files
 from logsink.archive.log import DeltaLog
 from logsink.archive.maintenance import checkpoint
 from logsink.archive.rounds import Rounds
 from logsink.flags import Flag
 from logsink.journal.segment import VERSION, Segment, SegmentName, encode_segment
-from logsink.parse import Frames, Origin, Settings
+from logsink.parse import Frames, Origin, Settings, parse
 from logsink.store.local import LocalStore
 
 HERE = Path(__file__).parent
@@ -90,11 +91,24 @@ async def make_table(directory: Path) -> list[dict[str, Any]]:
         return rows_of([(file.date, await store.get(file.key)) for file in files])
 
 
+def make_file() -> tuple[bytes, dict[str, Any]]:
+    """A data file with a proof block, and what the table's log says of it: of the rows of a segment, those after midnight."""
+    one = golden_segment(1)
+    rows = parse(one.frames, one.settings, one.name.receiver)
+    *_, new = write_files(rows, {one.name.app_id: (1, 1)}, one.name.receiver, "golden")
+    said = {"path": new.file.path, "statistics": new.file.statistics, "tags": dict(new.file.tags)}
+    return bytes(new.body), said
+
+
 def main() -> None:
     segment, table = HERE / f"segment-{VERSION}.arrow", HERE / "table-1"
     if not segment.exists():
         said = {"store_id": "9a3f6d0e-5a60-4b59-9d0a-2f8f6f3f8a55", "stored": {"0190c0de.0": 4}, "commit": 17}
         segment.write_bytes(encode_segment(golden_segment(1)._replace(**said)))
+    if not (file := HERE / "proved-1.parquet").exists():
+        body, said = make_file()
+        file.write_bytes(body)
+        file.with_suffix(".json").write_text(json.dumps(said, indent=1) + "\n")
     if not table.exists():
         rows = asyncio.run(make_table(table))
         (HERE / "table-1.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")

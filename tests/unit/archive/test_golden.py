@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import shutil
 from collections import Counter
@@ -16,14 +17,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from logsink.archive import digest, tail_tag
 from logsink.archive.log import Txn
+from logsink.archive.merge import Input
 from logsink.archive.rounds import Rounds
 from logsink.journal.reader import read_segment
 from logsink.journal.segment import SegmentName, decode_segment
-from logsink.parse import raw_frames
+from logsink.parse import FILE_SCHEMA, raw_frames
+from logsink.query.read.datafile import Chunks, open_file
 from logsink.store import Store
 from logsink.store.local import LocalStore
 from tests.data.golden.make import FRAMES, golden_segment, rows_of
+from tests.support import reference_digest
 from tests.unit.archive.tables import fresh, log_of
 
 GOLDEN = Path(__file__).parents[2] / "data" / "golden"
@@ -54,6 +59,31 @@ def test_segments_of_each_format(version: int) -> None:
         np.testing.assert_array_equal(getattr(found.frames, name), getattr(expected.frames, name))
     origins = [[frames.origins[k] for k in frames.origin] for frames in (found.frames, expected.frames)]
     assert origins[0] == origins[1]
+
+
+async def test_a_data_file_that_proves_itself() -> None:
+    """Its tail, its column chunks, its lanes and its digests are what its tags say, read as queries and merges read it."""
+    body, said = (GOLDEN / "proved-1.parquet").read_bytes(), json.loads((GOLDEN / "proved-1.json").read_text())
+    tags = tuple(said["tags"].items())
+
+    async def fetch(key: str, start: int, end: int) -> bytes:
+        return body[start:end]
+
+    opened = await open_file(fetch, said["path"], len(body), tail_tag(tags))
+    chunks = Chunks(opened.row_groups(())[0])
+    await chunks.fetch(fetch, FILE_SCHEMA.names)
+    found = chunks.read(FILE_SCHEMA.names)
+    one = Input(said["path"], body, found.num_rows, tags)
+    one.check_digests()
+    assert (
+        found["message"].combine_chunks().cast(pa.string()).equals(one.read(0, ["message"])["message"].combine_chunks())
+    )
+    assert one.lanes == {"0190c0de.1": ((1, 1),)}
+    assert digest.digests_of(found) == digest.digests_tag(tags)
+    rows = [row for row in rows_of([(datetime.date(2026, 11, 22), body)]) if row.pop("date")]
+    reference = reference_digest.digests(row | {"raw": row["raw"] and bytes.fromhex(row["raw"])} for row in rows)
+    assert reference == digest.digests_tag(tags)
+    assert [row["message"] for row in rows] == [row["message"] for row in ROWS if row["date"] == "2026-11-22"][:4]
 
 
 async def test_table_format_1(store: Store) -> None:
