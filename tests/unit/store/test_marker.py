@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import xxhash
@@ -11,10 +12,7 @@ from logsink.errors import FormatError
 from logsink.store.marker import Marker, decode_marker, encode_marker, new_id, new_marker
 
 MARKER = Marker("6f1c2a9e-4a0f-4a53-9d3e-0d6a4b8f7c21", "2026-11-29T01:40:00Z", "logsink/0.2.0")
-STORED = (
-    b'{"format":1,"id":"6f1c2a9e-4a0f-4a53-9d3e-0d6a4b8f7c21","created":"2026-11-29T01:40:00Z","by":"logsink/0.2.0",'
-    b'"check":"e845b3d2e6fa79be"}\n'
-)
+STORED = (Path(__file__).parents[2] / "data" / "golden" / "store-1.json").read_bytes()
 
 
 def sealed(members: dict[str, object]) -> bytes:
