@@ -29,7 +29,7 @@ from logsink.archive.lanes import missing as lanes_missing
 from logsink.archive.lanes import union as lanes_union
 from logsink.archive.log import DeltaLog
 from logsink.archive.proof import Proof, ProvedTail, Tail, chunk_span, read_tail, tail_size, tail_tag
-from logsink.archive.snapshot import HINT, ROOT, DataFile, Snapshot, checkpoint_key
+from logsink.archive.snapshot import HINT, ROOT, DataFile, Snapshot, checkpoint_key, commit_key
 from logsink.platform.lazy import exports
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ __all__ = [
     "check_file",
     "checkpoint_key",
     "chunk_span",
+    "commit_key",
     "committable",
     "describe",
     "describe_body",

@@ -37,8 +37,12 @@ class Gap(NamedTuple):
     @property
     def damage(self) -> Damage:
         """What to say about it."""
-        verb = "is" if self.first == self.last else "are"
-        return Damage(self.key, f"{verb} missing from the journal, and later segments of the lane are there")
+        return Damage(self.key, f"{self.verb} missing from the journal, and later segments of the lane are there")
+
+    @property
+    def verb(self) -> str:
+        """``is`` or ``are``, to follow its key."""
+        return "is" if self.first == self.last else "are"
 
 
 def find_gaps(stored: Iterable[SegmentName], txn: Mapping[str, int]) -> list[Gap]:

@@ -7,7 +7,7 @@ enter the store. Nothing here prints, and nothing knows what becomes of the rows
   return is iterated over, tells its ``plan`` and ``report``, and ends early by ``stop()`` or ``aclose()``.
 - ``plan`` lists the segments and files that can hold an answer. ``scan`` reads them: ``units`` decides what is read next and
   ``newest`` which rows a limit can let through, both without any input or output; ``prefetch`` runs several reads at once;
-  ``losses`` tells what is missing from what was removed on purpose.
+  ``losses`` tells what is missing from what was removed on purpose, ``claims`` what segments say of others.
 - ``reader`` reads one thing: ``tail`` segments of the journal; ``datafile`` footers and column chunks of a Parquet file;
   ``pages`` searches column chunks as they are; ``selection`` narrows a row group down column by column.
 - ``tuning`` bounds memory and concurrency, ``report`` is what a query tells about itself.
@@ -23,6 +23,7 @@ from logsink.platform import lazy
 
 if TYPE_CHECKING:
     from logsink.query.read.answer import Answer, Fold, Search, Unordered, fold, search, unordered
+    from logsink.query.read.claims import Claims
     from logsink.query.read.losses import Losses, of_error, of_snapshot
     from logsink.query.read.plan import Plan, file_bounds, make_plan
     from logsink.query.read.prefetch import prefetched
@@ -34,6 +35,7 @@ __getattr__ = lazy.exports(
     __name__,
     {
         "answer": ("Answer", "Fold", "Search", "Unordered", "fold", "search", "unordered"),
+        "claims": ("Claims",),
         "losses": ("Losses", "of_error", "of_snapshot"),
         "plan": ("Plan", "file_bounds", "make_plan"),
         "prefetch": ("prefetched",),
@@ -45,6 +47,7 @@ __getattr__ = lazy.exports(
 
 __all__ = [
     "Answer",
+    "Claims",
     "Fold",
     "Losses",
     "Plan",

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from logsink.archive import DataFile, DeltaLog, Snapshot
 from logsink.damage import Damage
 from logsink.errors import FormatError, LogsinkError, NotFound
-from logsink.journal import SegmentName
+from logsink.journal import SegmentName, list_segments
+from logsink.query.read.claims import Claims
 
 
 class Losses:
@@ -42,6 +43,11 @@ class Losses:
     async def of_segment(self, name: SegmentName, error: FormatError | NotFound) -> Damage:
         """Return the damage of a segment that was planned to be read; raise ``error`` again when it has been archived."""
         return await self._of(name.key, error, None, lambda now: not now.covers(name))
+
+    async def of_claims(self, claims: Claims) -> list[Damage]:
+        """Return the damage that what segments say is not there. Where it came meanwhile, there is none."""
+        names = [stored.name for stored in await list_segments(self._log.store)]
+        return list(claims.damage(names, await self.snapshot()))
 
     async def _of(
         self, key: str, error: FormatError | NotFound, rows: int | None, needed: Callable[[Snapshot], bool]

@@ -10,11 +10,11 @@ segment that was stored while it went on, and not the one before. So a gap count
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-from logsink.archive import ROOT, DataFile, DeltaLog, Snapshot
+from logsink.archive import DataFile, DeltaLog, Snapshot
 from logsink.damage import Damage
 from logsink.errors import FormatError, NotFound
 from logsink.journal import Gap, StoredSegment, find_gaps, list_segments
@@ -38,23 +38,6 @@ class Plan(NamedTuple):
         """Return the plan of a query with another filter, for the same snapshot and segments."""
         files = self.snapshot.files.values()
         return self._replace(files=[file for file in files if filter.within(partial(file_bounds, file)) is not None])
-
-    def contradictions(self, stored: Mapping[str, int], newest_commit: int) -> Iterator[Damage]:
-        """Yield the damage that segments of the plan tell of: what they say was there when they were written, and is not.
-
-        ``stored``: ``appId`` -> last sequence; ``newest_commit``: version of the table.
-        """
-        listed: dict[str, int] = {}
-        for segment in self.segments:
-            listed[segment.name.app_id] = max(listed.get(segment.name.app_id, 0), segment.name.sequence)
-        for app_id, last in sorted(stored.items()):
-            known = max(listed.get(app_id, 0), self.snapshot.txn.get(app_id, 0))
-            if last > known and self.snapshot.intact:
-                receiver, _, lane = app_id.rpartition(".")
-                yield Gap(receiver, int(lane), known + 1, last).damage
-        if newest_commit > self.snapshot.version and self.snapshot.intact:
-            end = f"version {self.snapshot.version}" if self.snapshot.version >= 0 else "nothing"
-            yield Damage(f"{ROOT}_delta_log/", f"ends with {end}, where a receiver has seen version {newest_commit}")
 
 
 async def make_plan(store: Store, filter: Filter, log: DeltaLog | None = None) -> Plan:

@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from logsink.archive import DataFile, tail_tag
 from logsink.errors import FormatError, NotFound
-from logsink.journal import Segment, SegmentName, StoredSegment, list_segments
+from logsink.journal import Segment, SegmentName, StoredSegment
 from logsink.query.read import tail
+from logsink.query.read.claims import Claims
 from logsink.query.read.datafile import Chunks, OpenFile, RowGroup, open_file
 from logsink.query.read.losses import rows_of
 from logsink.query.read.newest import Newest
@@ -52,10 +53,8 @@ class Reader:
     ) -> None:
         self._store, self._pool, self._columns, self._part = store, pool, columns, part
         self._slots = asyncio.Semaphore(FETCHES)
-        self.stored: dict[str, int] = {}
-        """``appId`` -> the last sequence of that lane that was stored, as segments say that were read."""
-        self.newest_commit = -1
-        """The newest version of the table that was there, as segments say that were read."""
+        self.claims = Claims()
+        """What the segments that were read say of others."""
 
     async def segments(self, group: Sequence[StoredSegment], filter: Filter) -> tuple[Found, list[Failed]]:
         """Return the rows of some segments that meet the filter, and which segments could not be read."""
@@ -72,18 +71,12 @@ class Reader:
             segment = await self._threaded(tail.decode, body, name, filter)
         except (FormatError, NotFound) as error:
             return name, error
-        self.newest_commit = max(self.newest_commit, segment.commit)
-        for app_id, sequence in segment.stored.items():
-            self.stored[app_id] = max(self.stored.get(app_id, 0), sequence)
+        self.claims.add(segment)
         return segment
 
     def _found_in_segments(self, segments: Sequence[Segment], filter: Filter) -> tuple[Found, Sequence[Failed]]:
         rows, failed = tail.parse_readable(segments, filter, self._columns)
         return Found(rows.num_rows, rows if self._part is None else self._part(rows)), failed
-
-    async def list_segments(self) -> list[StoredSegment]:
-        """Return the segments that are in the journal now."""
-        return await list_segments(self._store)
 
     async def footer(self, file: DataFile) -> OpenFile:
         """Read a file's footer. ``FormatError`` when it is damaged, or none of ours."""

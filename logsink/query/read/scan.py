@@ -20,7 +20,6 @@ from typing import Any, Final
 import pyarrow as pa
 
 from logsink.archive import DataFile
-from logsink.damage import Damage
 from logsink.errors import FormatError, NotFound
 from logsink.journal import StoredSegment
 from logsink.query.columns import joined
@@ -116,17 +115,10 @@ class Scan:
             async for found in results:
                 if found is not None:
                     yield found
-        if not self._report.interrupted:
-            for damage in await self._contradictions():
+        claims, plan = self._reader.claims, self._plan
+        if not self._report.interrupted and not claims.hold((one.name for one in plan.segments), plan.snapshot):
+            for damage in await self._losses.of_claims(claims):
                 self._report.note(damage)
-
-    async def _contradictions(self) -> list[Damage]:
-        """Return what segments say was there and is not, by the plan's listing and by another one."""
-        said, plan = (self._reader.stored, self._reader.newest_commit), self._plan
-        if any(plan.contradictions(*said)):
-            segments, snapshot = await self._reader.list_segments(), await self._losses.snapshot()
-            return list(plan._replace(segments=segments, snapshot=snapshot).contradictions(*said))
-        return []
 
     async def _segments(self, group: Sequence[StoredSegment]) -> Found | None:
         found, failed = await self._reader.segments(group, self._query.filter)

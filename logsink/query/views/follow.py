@@ -30,7 +30,18 @@ from logsink.errors import FormatError, NotFound
 from logsink.journal import Segment, SegmentName, StoredSegment, find_gaps, list_segments, read_segment
 from logsink.parse import Frames
 from logsink.query.columns import as_array, as_integers
-from logsink.query.read import Losses, Plan, Report, of_error, of_snapshot, parse_readable, prefetched, search, sift
+from logsink.query.read import (
+    Claims,
+    Losses,
+    Plan,
+    Report,
+    of_error,
+    of_snapshot,
+    parse_readable,
+    prefetched,
+    search,
+    sift,
+)
 from logsink.query.request import Between, Filter, OneOf, Query
 from logsink.query.views.cursor import Cursor, receiver_of
 from logsink.store import CountingStore, Store
@@ -76,6 +87,8 @@ class Follower:
         """Segments that cannot be read; they are tried once."""
         self._skipped: list[tuple[str, int, int]] = []
         """Lane, first and last sequence of segments that the cursor has passed, to be looked for in the archive."""
+        self._claims, self._checked = Claims(), Claims()
+        """What segments have said that were read since the last check, and what was checked."""
         self._log = DeltaLog(self._store)
         self._losses = Losses(self._log)
 
@@ -102,6 +115,7 @@ class Follower:
             yield rows
         if self._skipped:
             await self._name_missing()
+        await self._check_claims(stored.name for stored in fresh)
 
     # Segments of the journal
 
@@ -119,12 +133,14 @@ class Follower:
 
     async def _read(self, stored: StoredSegment) -> Segment | None:
         try:
-            return await read_segment(self._store, stored.name)
+            segment = await read_segment(self._store, stored.name)
         except (FormatError, NotFound) as error:
             with suppress(NotFound):  # it was archived
                 self.report.note(await self._losses.of_segment(stored.name, error))
                 self._damaged.add(stored.name)
             return None
+        self._claims.add(segment)
+        return segment
 
     def _seen(self, stored: StoredSegment) -> int:
         """Return the last sequence of the segment's lane that was read."""
@@ -216,6 +232,15 @@ class Follower:
             covered = max(first - 1, snapshot.txn.get(app_id, 0))
             gaps = find_gaps([*there, SegmentName(receiver, int(lane), last + 1)], {app_id: covered})
             self._note(gap.damage for gap in gaps)
+
+    async def _check_claims(self, fresh: Iterable[SegmentName]) -> None:
+        """Note what segments have named, and is not there."""
+        claims, checked, self._claims = self._claims, self._checked, Claims()
+        known = {lane: max(self.cursor.lanes.get(lane, 0), checked.lanes.get(lane, 0)) for lane in claims.lanes}
+        if not claims.hold(fresh, Snapshot(checked.version, txn=known)):
+            self._note(await self._losses.of_claims(claims))
+            checked.version = max(checked.version, claims.version)
+            checked.lanes.update(claims.lanes)
 
     # Rows of the archive
 

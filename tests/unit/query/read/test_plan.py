@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from logsink.archive import DataFile, Snapshot
+from logsink.archive import DataFile
 from logsink.archive.log import Txn
-from logsink.damage import Damage
 from logsink.errors import NotFound
-from logsink.journal import Gap, SegmentName, StoredSegment
+from logsink.journal import Gap, SegmentName
 from logsink.query import Between, Filter
-from logsink.query.read import Plan, file_bounds, make_plan
+from logsink.query.read import file_bounds, make_plan
 from logsink.query.request import UNKNOWN, Bounds
 from logsink.store.base import Entry
 from logsink.store.memory import MemoryStore
@@ -98,20 +97,3 @@ async def test_a_damaged_log_says_nothing_of_what_may_be_archived() -> None:
 async def test_statistics_that_cannot_be_read_exclude_nothing() -> None:
     file = DataFile("p", datetime.date(2026, 11, 22), 1, "{}")
     assert file_bounds(file, "time") == UNKNOWN
-
-
-def test_what_segments_say_was_there_and_is_not() -> None:
-    """The newest segment of another lane, and the newest commits, are missed by what later segments say of them."""
-    segments = [StoredSegment(SegmentName("r", lane, sequence), 1, 0.0) for lane, sequence in ((0, 4), (1, 2))]
-    plan = Plan(Snapshot(version=7, txn={"r.2": 5}), segments, ())
-    assert list(plan.contradictions({"r.0": 4, "r.1": 1, "r.2": 5}, 7)) == []
-    found = list(plan.contradictions({"r.0": 6, "r.2": 6, "r.3": 1}, 9))
-    assert [damage.key for damage in found] == [
-        "journal/r/0/00000000000000000005-00000000000000000006",
-        "journal/r/2/00000000000000000006.arrow",
-        "journal/r/3/00000000000000000001.arrow",
-        "logs/_delta_log/",
-    ]
-    assert "version 9" in str(found[-1])
-    damaged = plan._replace(snapshot=plan.snapshot._replace(damage=(Damage("x", "is missing"),)))
-    assert list(damaged.contradictions({"r.0": 6}, 9)) == []
