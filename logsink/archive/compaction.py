@@ -256,14 +256,18 @@ def _merged(group: Group, bodies: list[bytes], pause: Callable[[float], None]) -
     inputs, writer = list[Input](), FileWriter()
     for file in group:
         inputs.append(Input(file.path, bodies.pop(0), file.rows, file.tags))
-    lanes, digests = union(*(one.lanes for one in inputs)), [one.digests for one in inputs if one.digests is not None]
+    lanes = [one.lanes for one in inputs if one.lanes is not None]
+    held = union(*lanes) if len(lanes) == len(inputs) else {}  # a part of them would look like all
+    digests = [one.digests for one in inputs if one.digests is not None]
     proved = len(digests) == len(inputs)
     merge(inputs, writer, pause)
     if proved and writer.digests != digest.total(digests):
         raise _Unequal("merged other rows than the digests of the inputs say")
     path = f"date={group[0].date}/compacted-{uuid.uuid4().hex[:16]}.parquet"
-    said = {INPUTS: orjson.dumps([file.path for file in group]), HELD: lanes_json(lanes).encode()}
-    new = writer.finish(path, group[0].date, said, lanes)
+    said = {INPUTS: orjson.dumps([file.path for file in group])}
+    if held:
+        said[HELD] = lanes_json(held).encode()
+    new = writer.finish(path, group[0].date, said, held)
     if new.file.rows != (expected := sum(file.rows for file in group)):
         raise RuntimeError(f"merged {new.file.rows} rows of {expected}")  # an error in logsink; nothing was stored
     pa.default_memory_pool().release_unused()

@@ -122,8 +122,8 @@ class Input:
             )
             if version > FORMAT_VERSION or not known or not self._names.issuperset(_KEY) or metadata.num_rows != rows:
                 raise ValueError(f"format {version}, {metadata.num_rows} of {rows} rows, columns {sorted(self._names)}")
-            self.lanes: Lanes = lanes_of(tags) or _lanes_in(said)
-            """The lanes whose rows it holds, as far as its tags and its footer say."""
+            self.lanes: Lanes | None = lanes_of(tags) or _lanes_in(said)
+            """The lanes whose rows it holds; None where nothing says them, as of a file that an older version merged."""
             self.digests: digest.Digests | None = digest.digests_tag(tags)
             """The digests of its rows; None for a file of an older version."""
         self.groups: int = metadata.num_row_groups
@@ -188,10 +188,10 @@ def _prove_chunks(body: memoryview, metadata: pq.FileMetaData, proved: proof.Pro
             raise ValueError(f"column chunk {number} does not match its checksum")
 
 
-def _lanes_in(metadata: Mapping[bytes, bytes]) -> Lanes:
+def _lanes_in(metadata: Mapping[bytes, bytes]) -> Lanes | None:
     """Return the lanes that a file's own footer says: those of its commit. A merged file's says none."""
     said = orjson.loads(metadata.get(file.LANES, b"{}"))
-    return union({lane: [(int(first), int(last))] for lane, (first, last) in said.items()})
+    return union({lane: [(int(first), int(last))] for lane, (first, last) in said.items()}) or None
 
 
 def merge(inputs: list[Input], writer: FileWriter, pause: Callable[[float], None] = lambda worked: None) -> None:

@@ -17,7 +17,7 @@ from logsink.archive import compaction, digest
 from logsink.archive.chain import parse
 from logsink.archive.compaction import Compacted, Compactor, plan
 from logsink.archive.digest import Digests, digests_of, digests_tag, total
-from logsink.archive.file import INPUTS, write_files
+from logsink.archive.file import INPUTS, FileWriter, runs, write_files
 from logsink.archive.lanes import Lanes, lanes_of
 from logsink.archive.lanes import parse as parse_lanes
 from logsink.archive.log import Add, Remove, Txn
@@ -29,7 +29,16 @@ from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import Call, Fail, Fate, FaultyStore, Late, Lose, Pass, Refuse
 from tests.unit.archive.rows import TableRows, row
-from tests.unit.archive.tables import MIDNIGHT, Limits, archived, fresh, log_of, rows_of, table_of
+from tests.unit.archive.tables import (
+    MIDNIGHT,
+    Limits,
+    archived,
+    as_by_an_older_version,
+    fresh,
+    log_of,
+    rows_of,
+    table_of,
+)
 
 MB = 1 << 20
 AGES = 1e9
@@ -243,6 +252,30 @@ async def test_a_merged_file_says_what_its_inputs_did(tagged: bool) -> None:
     assert digests == {"2026-11-22T00": (15, digests_of(TableRows(rows).table())["2026-11-22T00"][1])}
     if tagged:
         assert digests == total(digests_tag(file.tags) or {} for file in files)
+
+
+async def test_lanes_are_not_said_where_an_input_does_not_say_all_of_them() -> None:
+    """A file that an older version merged says no lanes: those of the others alone would look like all there are."""
+    store = MemoryStore()
+    log = log_of(store)
+    await table_of(store)
+    rows, writer = TableRows(rows_of(7)), FileWriter()
+    for run in runs(rows):
+        writer.add(rows, run)
+    new = writer.finish("date=2026-11-22/compacted-aa.parquet", datetime.date(2026, 11, 22), {INPUTS: b'["x"]'})
+    body = as_by_an_older_version(new)
+    file = dataclasses.replace(new.file, size=len(body), tags=())
+    await store.put(file.key, body)
+    await log.commit(await log.load(), [Add(file)])
+    done = await step(store)
+    assert done is not None
+    assert done.files == 4
+    lanes, digests = said(await fresh(store), done.path)
+    footer = pq.read_metadata(pa.BufferReader(await store.get(ROOT + done.path))).metadata
+    assert lanes is None
+    assert b"logsink.held" not in footer
+    assert digests is not None
+    assert [count for count, _ in digests.values()] == [20]
 
 
 @pytest.mark.parametrize("place", [4, 300, -400, -40])
