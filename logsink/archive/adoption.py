@@ -17,7 +17,7 @@ from typing import NamedTuple
 from logsink import telemetry
 from logsink.archive.archiver import LINGER
 from logsink.archive.coverage import UNPROVED, Coverage
-from logsink.archive.missing import Unsure, prove_missing
+from logsink.archive.missing import Unsure, expect_commits, prove_missing
 from logsink.archive.rounds import Limits, Rounds, committable, most_rows
 from logsink.archive.snapshot import Snapshot
 from logsink.damage import Damage
@@ -46,6 +46,7 @@ async def adopt(
     old = [one for one in stored if one.modified < before and one.name.receiver not in own]
     if not old:
         return Adopted()
+    await expect_commits(log, old)
     snapshot = await log.create()
     log.refuse_damage(snapshot, "archive what other receivers have left")
     archived, damage = 0, list[Damage]()
@@ -75,17 +76,24 @@ async def _archive(
     """
     # Lanes fill at about the same pace: by sequence first, a round holds rows of about the same time.
     left = sorted((name for name in names if not snapshot.covers(name)), key=lambda name: (name.sequence, name.lane))
+    said: dict[str, int] = {}
     archived = 0
-    while left:
+    while left or (gone and any(last > snapshot.txn.get(lane, 0) for lane, last in said.items())):
         gaps: Sequence[Gap] = ()
         chosen = committable(snapshot, left)
         if not chosen and gone:
-            snapshot, gaps = await prove_missing(rounds.log, left)
+            ends = [SegmentName(names[0].receiver, int(lane.rpartition(".")[2]), last) for lane, last in said.items()]
+            snapshot, gaps = await prove_missing(rounds.log, left + ends)
             chosen = committable(snapshot, left, gaps)
         try:
             segments = await _read(rounds, limits, chosen)
             if not segments:
+                segments = dict.fromkeys(_ends(gaps, snapshot, left))
+            if not segments:
                 return archived
+            for segment in segments.values():
+                for lane, last in (segment.stored if segment is not None else {}).items():
+                    said[lane] = max(last, said.get(lane, 0))
             losses = _losses(segments, gaps)
             committed = await rounds.archive(snapshot, segments, losses)
             snapshot = await rounds.log.load()
@@ -97,17 +105,28 @@ async def _archive(
         damage += [Damage(key, "is lost") for key in losses]
         committed.report()
         telemetry.ADOPTED.inc(committed.segments)
-        telemetry.ADOPTION.log(segments=committed.segments, receiver=chosen[0].receiver)
+        telemetry.ADOPTION.log(segments=committed.segments, receiver=names[0].receiver)
         archived += committed.segments
         left = [name for name in left if not snapshot.covers(name)]
     return archived
+
+
+def _ends(gaps: Sequence[Gap], snapshot: Snapshot, left: Sequence[SegmentName]) -> list[SegmentName]:
+    """Return the last number of each gap with which a lane ends: another lane's segment says that it was stored."""
+    lanes = {name.app_id for name in left}
+    return [
+        SegmentName(gap.receiver, gap.lane, gap.last)
+        for gap in gaps
+        if gap.app_id not in lanes and gap.first == snapshot.txn.get(gap.app_id, 0) + 1
+    ]
 
 
 def _losses(segments: Mapping[SegmentName, Segment | None], gaps: Sequence[Gap]) -> dict[str, int]:
     """Return what the commit of ``segments`` records as lost: those in quarantine, and gaps before one of its segments."""
     reached = {(name.receiver, name.lane): name.sequence for name in segments}
     losses = {gap.key: 0 for gap in gaps if gap.first <= reached.get((gap.receiver, gap.lane), 0)}
-    return losses | {name.key: 0 for name, segment in segments.items() if segment is None}
+    ends = {(gap.receiver, gap.lane, gap.last) for gap in gaps}
+    return losses | {name.key: 0 for name, segment in segments.items() if segment is None and name not in ends}
 
 
 async def _read(rounds: Rounds, limits: Limits, names: Sequence[SegmentName]) -> dict[SegmentName, Segment | None]:

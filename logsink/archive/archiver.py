@@ -31,11 +31,11 @@ from typing import NamedTuple
 from logsink import telemetry
 from logsink.archive.concurrency import run_concurrently
 from logsink.archive.coverage import UNPROVED, UNPROVED_HINT, Coverage
-from logsink.archive.missing import prove_missing
+from logsink.archive.missing import expect_commits, prove_missing
 from logsink.archive.rounds import Committed, Limits, Rounds, committable, most_rows
 from logsink.archive.snapshot import Snapshot
 from logsink.errors import Conflict, Damaged, FormatError, NotFound
-from logsink.journal import Gap, Segment, SegmentName, memory_use
+from logsink.journal import Gap, Segment, SegmentName, list_segments, memory_use
 
 LINGER = 60.0
 """Seconds between seeing a segment's rows in the table and deleting it: a reader that has listed it may still read it."""
@@ -108,7 +108,7 @@ class Archiver:
         self._reached: dict[str, int] = {}
         """``appId`` -> the last sequence that was found in the table: a snapshot that holds all of these has lost nothing."""
         self._nbytes = self._rows = self._weight = self._failures = 0
-        self._error = ""
+        self._error, self._looked = "", False
         self._committed: float | None = None
         self._changed = asyncio.Event()
         self._round = asyncio.Lock()
@@ -133,10 +133,15 @@ class Archiver:
         self._set_gauges()
 
     async def run(self) -> None:
-        """Archive whenever a limit is reached, and delete archived segments, until cancelled. Cancelling is safe."""
+        """Archive whenever a limit is reached, and delete archived segments, until cancelled. Cancelling is safe.
+
+        It begins with a round, and tries again while one fails even if nothing waits, so that ``health`` says what is wrong
+        with the archive now.
+        """
         while True:
-            await self._due()
-            if not await self._try():
+            if await self._try():
+                await self._due()
+            else:
                 await self._back_off()
 
     async def drain(self, deadline: float) -> bool:
@@ -156,6 +161,9 @@ class Archiver:
     async def step(self) -> None:
         """Do one round: load, commit the oldest waiting segments, load again, delete what is due. Raises what went wrong."""
         async with self._round:
+            if not self._looked:
+                await expect_commits(self._log, await list_segments(self._log.store))
+                self._looked = True
             snapshot = await self._log.load()
             if snapshot.version < 0:
                 snapshot = await self._log.create()

@@ -30,6 +30,7 @@ from logsink.archive.closing import Evidence, close_dates
 from logsink.archive.compaction import Compacted, Compactor, Group, Sizes
 from logsink.archive.loading import read_checkpoint
 from logsink.archive.log import DeltaLog
+from logsink.archive.missing import expect_commits
 from logsink.archive.retention import Removed, Retired, expired_files, removable_files, remove_files, retire
 from logsink.archive.rounds import QUARANTINE, Limits, Rounds
 from logsink.archive.snapshot import HINT, ROOT, Snapshot, checkpoint_key
@@ -105,6 +106,7 @@ class Maintenance:
         self.compactor = Compactor(rounds.log, upkeep, rest=rest)
         self._evidence, self._ledgers_looked_at = evidence or Evidence(), float("-inf")
         self._rounds, self._log, self._limits, self._upkeep = rounds, rounds.log, limits, upkeep
+        self._looked = False
 
     def close(self) -> None:
         """End the threads, without waiting for computations that cancelling left behind. No method may be called afterwards."""
@@ -129,6 +131,7 @@ class Maintenance:
                 failed.append(error)
                 return otherwise
 
+        await self._look()
         snapshot = await log.load()
         if not snapshot.intact:
             return _standing_still(log, snapshot)
@@ -151,6 +154,7 @@ class Maintenance:
     async def due(self) -> Due:
         """Return what a thorough round would do, without work that only other work makes due. Changes nothing."""
         upkeep, log = self._upkeep, self._log
+        await self._look()
         before = await log.store.now() - upkeep.orphan_after
         segments = sum(one.modified < before for one in await list_segments(log.store))
         snapshot = await log.load()
@@ -179,6 +183,12 @@ class Maintenance:
         )
         self._ledgers_looked_at = now
         return closed
+
+    async def _look(self) -> None:
+        """Before anything else, see which commits the journal knows of: those that are lost must not be made anew."""
+        if not self._looked:
+            await expect_commits(self._log, await list_segments(self._log.store))
+            self._looked = True
 
     async def _compact(self) -> Compacted | None:
         """Merge one group; return None when none is due, or when another process is found to merge the same files."""

@@ -6,22 +6,35 @@ listed first and the table's log is read then, a number that is not listed altho
 There is one other cause: the log has lost its newest commits, and with them the txn that covered the gap. Then the rows are in
 data files that no commit names any more, and a commit that passed over the gap would make garbage of them. So nothing passes
 over a gap while there is a data file that holds it and whose commit could be made now: ``logsink repair`` does that.
+
+Segments also say which commit their receiver knew of (``Segment.commit``). A process that begins looks at the newest ones
+(``expect_commits``), so that it finds out that commits are lost before it writes others in their place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
+from functools import partial
 
+from logsink.archive.concurrency import run_concurrently
 from logsink.archive.file import NAME
 from logsink.archive.log import DeltaLog
 from logsink.archive.retention import commit_needs
 from logsink.archive.snapshot import ROOT, Snapshot
 from logsink.damage import Damage
 from logsink.errors import Damaged, FormatError, NotFound
-from logsink.journal import Gap, SegmentName, find_gaps, list_segments
+from logsink.journal import Gap, SegmentName, StoredSegment, find_gaps, list_segments, read_segment
 
 MOST = 1 << 20
 """Most numbers that may be missing in one place. More are no lost segments: this is not the log that these lanes belong to."""
+
+
+LOOKED_AT = 32
+"""Most segments that are read for the commits that they know of, one of each lane."""
+
+_READS = 4
+"""Most segments read at the same time."""
 
 
 class Unsure(Damaged):
@@ -30,6 +43,18 @@ class Unsure(Damaged):
     def __init__(self, damage: Damage, *, hint: str = "") -> None:
         super().__init__(f"cannot archive beyond {damage}", hint=hint)
         self.damage = damage
+
+
+async def expect_commits(log: DeltaLog, stored: Sequence[StoredSegment]) -> None:
+    """Read the newest of the journal's segments, and have ``log`` expect the commits that they know of."""
+    ends = {one.name.app_id: one for one in stored}
+    newest = sorted(ends.values(), key=lambda one: one.modified)[-LOOKED_AT:]
+
+    async def look(name: SegmentName) -> None:
+        with suppress(NotFound, FormatError):  # damaged ones are found when their turn comes
+            log.expect((await read_segment(log.store, name)).commit)
+
+    await run_concurrently([partial(look, one.name) for one in newest], _READS)
 
 
 async def prove_missing(

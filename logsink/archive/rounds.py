@@ -145,6 +145,7 @@ class Rounds:
                 telemetry.QUARANTINED.inc()
                 telemetry.QUARANTINE.log(key=name.key, error=error)
             return None
+        self.log.expect(segment.commit)
         if segment.settings.parser > RULES_VERSION:
             raise FormatError(
                 f"cannot archive segment {name.key}: it is to be parsed by version {segment.settings.parser} of the rules",
@@ -160,13 +161,19 @@ class Rounds:
         ``losses``: what the commit records as lost, keys and numbers of rows (0: not known); it must have an entry for each
         segment that is None, and for each gap that ``committable`` passed over.
         ``segments`` is emptied, so that the memory of each segment is free as soon as its frames are gathered.
-        Raises what ``DeltaLog.commit`` raises; after an error, and when cancelled, load a fresh snapshot and plan again.
+        Raises ``Damaged`` when a segment knows of a commit that the log has lost, and what ``DeltaLog.commit`` raises; after an
+        error, and when cancelled, load a fresh snapshot and plan again.
         """
         lanes: dict[str, tuple[int, int]] = {}
         for name in segments:
             lanes[name.app_id] = snapshot.txn.get(name.app_id, 0) + 1, name.sequence
         (receiver,) = {name.receiver for name in segments}
         count = len(segments)
+        if snapshot.version < max((one.commit for one in segments.values() if one is not None), default=-1):
+            self.log.refuse_damage(await self.log.load(), f"archive segments of receiver {receiver}")
+            raise Conflict(
+                f"cannot archive on version {snapshot.version}: segments were stored when there was a later one"
+            )
         readable = [segment for segment in segments.values() if segment is not None]
         segments.clear()
         async with self._lock:

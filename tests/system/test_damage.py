@@ -9,7 +9,7 @@ import pytest
 
 from logsink.archive.log import DeltaLog, Txn
 from logsink.archive.maintenance import checkpoint
-from logsink.archive.snapshot import LOG, checkpoint_key
+from logsink.archive.snapshot import LOG, checkpoint_key, commit_key
 from logsink.store.local import LocalStore
 from tests.support.receiver import Receiver, found_once, run
 from tests.support.relp_client import RelpClient
@@ -74,3 +74,37 @@ async def test_a_log_that_is_gone_is_no_new_store(tmp_path: Path) -> None:
     assert b"stored in the journal, but not archived" in receiver.log.encode()
     assert list((store / "journal").rglob("*.arrow"))
     assert not (store / LOG).exists()
+
+
+@pytest.mark.parametrize("damage", ["gone", "newest commit empty", "commit flipped"])
+async def test_a_receiver_goes_on_while_the_log_is_damaged_and_archives_once_it_is_mended(
+    damage: str, tmp_path: Path
+) -> None:
+    store, url = tmp_path / "store", f"file://{tmp_path}/store"
+    await filled(store)
+    shutil.copytree(store / LOG, tmp_path / "kept")
+    if damage == "gone":
+        shutil.rmtree(store / LOG)
+    elif damage == "newest commit empty":
+        (store / commit_key(13)).write_bytes(b"")
+    else:
+        body = (store / commit_key(12)).read_bytes()
+        (store / commit_key(12)).write_bytes(body.replace(b'"version":12', b'"version":13', 1))
+    before = sorted(path for path in store.rglob("*") if path.is_file())
+    said = [b"<13>1 2026-11-24T03:12:05Z web app - - - later %d" % n for n in range(20)]
+    with Receiver(url, tmp_path / "again", archive__max_age="1s", maintain__every="1s") as receiver:
+        client = RelpClient(receiver.port("relp"), window=100)
+        await client.send(*said)
+        await client.settle()
+        status, detail = receiver.readiness()
+        assert status == 200
+        assert "_delta_log" in str(detail["archive_error"])
+        assert detail["archive_backlog_segments"]
+        receiver.wait_for("logsink_archive_failures_total", 2)
+        assert set(before) <= {path for path in store.rglob("*") if path.is_file()}
+        shutil.copytree(tmp_path / "kept", store / LOG, dirs_exist_ok=True)
+        receiver.wait_for("logsink_archived_rows_total", len(said))
+        assert receiver.readiness()[1]["archive_error"] is None
+        await client.close()
+    assert receiver.exit_code == 0, receiver.log
+    found_once(url, [*FRAMES, *said])

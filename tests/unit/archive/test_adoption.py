@@ -16,7 +16,7 @@ from logsink.archive.log import Add, DeltaLog, Txn
 from logsink.archive.rounds import QUARANTINE, Rounds
 from logsink.archive.snapshot import commit_key
 from logsink.damage import Damage
-from logsink.errors import Unavailable
+from logsink.errors import Damaged, Unavailable
 from logsink.journal.segment import SegmentName, _sealed, encode_segment
 from logsink.parse import RULES_VERSION, Settings
 from logsink.store.memory import MemoryStore
@@ -151,6 +151,45 @@ async def test_nothing_passes_a_gap_that_a_data_file_without_a_commit_holds(benc
         assert "which no commit names, holds it" in str(adopted.damage[0])
     assert SegmentName("r", 0, 3) in await journal(bench.store)
     assert await archived(bench.store) == others
+
+
+async def test_what_another_lane_says_was_stored_is_lost_when_it_is_not_there(bench: Bench) -> None:
+    messages = await bench.leave("r", 0, 1)
+    last = segment(SegmentName("r", 1, 1), ["r-1-1"])._replace(stored={"r.0": 3, "r.2": 1})
+    await store_segment(bench.store, last)
+    bench.clock.time += AGE + 1
+    await bench.leave("r", 1, 2)
+    assert await bench.adopt() == Adopted(2, 0)
+    bench.clock.time += AGE + 1
+    await bench.leave("s", 0, 1)
+    keys = [f"journal/r/0/{2:020d}-{3:020d}", SegmentName("r", 2, 1).key]
+    assert (await bench.adopt()).damage == ()  # what said so is archived, and nothing refers to the lost ones any more
+    bench.clock.time += AGE + 1
+    await store_segment(bench.store, last._replace(name=SegmentName("r", 1, 3)))
+    bench.clock.time += AGE + 1
+    adopted = await bench.adopt()
+    assert sorted(one.key for one in adopted.damage) == keys
+    snapshot = await fresh(bench.store)
+    assert (snapshot.txn["r.0"], snapshot.txn["r.1"], snapshot.txn["r.2"]) == (3, 3, 1)
+    assert sorted(snapshot.lost) == keys
+    assert set(messages) < set(await archived(bench.store))
+    assert (await bench.adopt()).damage == ()
+
+
+async def test_commits_that_a_segment_knows_of_are_not_made_anew(bench: Bench) -> None:
+    await bench.leave("r", 0, 1)
+    bench.clock.time += AGE + 1
+    await bench.adopt()
+    await store_segment(bench.store, segment(SegmentName("s", 0, 1), ["s-0-1"])._replace(commit=1))
+    lost = await bench.store.get(commit_key(1))
+    await bench.store.delete([commit_key(1)])
+    bench.clock.time += AGE + 1
+    for _ in range(2):
+        with pytest.raises(Damaged, match=r"1\.json is missing: the log ends with version 0"):
+            await bench.adopt()
+    await bench.store.put(commit_key(1), lost)
+    assert await bench.adopt() == Adopted(1, 1)
+    assert await archived(bench.store) == ["r-0-1", "s-0-1"]
 
 
 async def test_far_too_many_missing_numbers_are_no_gap(bench: Bench) -> None:

@@ -391,6 +391,39 @@ async def test_a_log_that_lost_its_newest_commit_is_left_alone_until_that_is_bac
     assert await journal(bench.store) == [SegmentName("s", 0, 1)]
 
 
+async def test_a_process_that_begins_looks_at_what_the_journal_knows_of_the_log(bench: Bench) -> None:
+    old = segment(SegmentName("gone", 0, 1), ["old"])._replace(commit=7)
+    await store_segment(bench.store, old)
+    archiver = bench.archiver()
+    messages = await bench.fill(archiver, 1)
+    assert not await archiver._try()
+    assert "7.json is missing" in archiver.health.error
+    await bench.store.delete([old.name.key])
+    other = bench.archiver()
+    await bench.fill(other, 1)
+    assert await other._try()
+    assert await archived(bench.store) == messages
+
+
+async def test_health_says_at_once_what_is_wrong_with_the_archive_and_that_it_is_mended(bench: Bench) -> None:
+    archiver = bench.archiver()
+    await log_of(bench.store).create()
+    body = await bench.store.get(commit_key(0))
+    await bench.store.put(commit_key(0), b"")
+    running = asyncio.create_task(archiver.run())
+
+    async def wrong() -> bool:
+        return "0.json" in archiver.health.error
+
+    async def right() -> bool:
+        return not archiver.health.error
+
+    await until(wrong)
+    await bench.store.put(commit_key(0), body)
+    await until(right)
+    running.cancel()
+
+
 async def test_a_segment_is_kept_while_no_file_is_known_to_hold_it(bench: Bench) -> None:
     archiver = bench.archiver()
     await bench.fill(archiver, 2, lanes=1)
