@@ -38,8 +38,27 @@ if TYPE_CHECKING:
     from logsink.archive.audit import Audit, audit_log
     from logsink.archive.closing import Evidence, evidence
     from logsink.archive.concurrency import run_concurrently
+    from logsink.archive.digest import Digests
     from logsink.archive.identity import identify, require, settle
-    from logsink.archive.inspection import Checked, Described, check_file, describe, describe_body, rows_of
+    from logsink.archive.inspection import (
+        Checked,
+        Described,
+        check_file,
+        describe,
+        describe_body,
+        digests_of_body,
+        rows_of,
+    )
+    from logsink.archive.ledger import (
+        LEDGERS,
+        Difference,
+        Ledger,
+        decode_ledger,
+        differences,
+        hours_of,
+        ledger_date,
+        names_commit,
+    )
     from logsink.archive.log import Accepted, Action, Add, Lost, Remove, Txn
     from logsink.archive.maintenance import Due, Maintained, Maintenance
     from logsink.archive.preparation import Preparation
@@ -47,6 +66,7 @@ if TYPE_CHECKING:
     from logsink.archive.retention import Retired
     from logsink.archive.rounds import QUARANTINE, Limits, Rounds, committable
     from logsink.archive.salvage import restore_rows, salvage_file
+    from logsink.archive.signing import check_signature
 else:
     __getattr__ = exports(
         __name__,
@@ -56,7 +76,27 @@ else:
             "audit": ("Audit", "audit_log"),
             "closing": ("Evidence", "evidence"),
             "concurrency": ("run_concurrently",),
-            "inspection": ("Checked", "Described", "check_file", "describe", "describe_body", "rows_of"),
+            "digest": ("Digests",),
+            "inspection": (
+                "Checked",
+                "Described",
+                "check_file",
+                "describe",
+                "describe_body",
+                "digests_of_body",
+                "rows_of",
+            ),
+            "ledger": (
+                "LEDGERS",
+                "Difference",
+                "Ledger",
+                "decode_ledger",
+                "differences",
+                "hours_of",
+                "ledger_date",
+                "names_commit",
+            ),
+            "signing": ("check_signature",),
             "log": ("Accepted", "Action", "Add", "Lost", "Remove", "Txn"),
             "identity": ("identify", "require", "settle"),
             "maintenance": ("Due", "Maintained", "Maintenance"),
@@ -71,6 +111,7 @@ else:
 __all__ = [
     "HINT",
     "LANES_TAG",
+    "LEDGERS",
     "QUARANTINE",
     "ROOT",
     "Accepted",
@@ -83,11 +124,14 @@ __all__ = [
     "DataFile",
     "DeltaLog",
     "Described",
+    "Difference",
+    "Digests",
     "Due",
     "Evidence",
     "Health",
     "Interval",
     "Lanes",
+    "Ledger",
     "Limits",
     "Lost",
     "Maintained",
@@ -105,18 +149,25 @@ __all__ = [
     "adopt",
     "audit_log",
     "check_file",
+    "check_signature",
     "checkpoint_key",
     "chunk_span",
     "commit_key",
     "committable",
+    "decode_ledger",
     "describe",
     "describe_body",
+    "differences",
+    "digests_of_body",
     "evidence",
+    "hours_of",
     "identify",
     "lanes_inside",
     "lanes_missing",
     "lanes_of",
     "lanes_union",
+    "ledger_date",
+    "names_commit",
     "read_tail",
     "rebuild",
     "require",

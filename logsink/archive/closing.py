@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 from logsink import __version__, telemetry
 from logsink.archive.compaction import end_of_date, plan
-from logsink.archive.ledger import PREFIX, Sign, date_of, digest_of, encode, key_of, make
+from logsink.archive.ledger import LEDGERS, Sign, digest_of, encode_ledger, key_of, ledger_date, make
 from logsink.archive.log import DeltaLog
 from logsink.archive.signing import signer
 from logsink.archive.snapshot import Snapshot
@@ -60,7 +60,7 @@ async def close_dates(log: DeltaLog, evidence: Evidence, *, compact_after: float
     segments = await list_segments(log.store)
     snapshot = await log.load()
     log.refuse_damage(snapshot, "write a ledger")
-    ledgers = [date async for entry in log.store.list(PREFIX) if (date := date_of(entry.key)) is not None]
+    ledgers = [date async for entry in log.store.list(LEDGERS) if (date := ledger_date(entry.key)) is not None]
     closed = []
     for date in over(snapshot, segments, now=now, compact_after=compact_after, target=target):
         if date not in ledgers and await _close(log, snapshot, date, evidence, ledgers, now):
@@ -105,7 +105,7 @@ async def _close(
         written=written,
         previous=previous,
     )
-    body = encode(ledger, evidence.sign)
+    body = encode_ledger(ledger, evidence.sign)
     if evidence.object_lock is None:
         done = await log.store.put_absent(key_of(date), body)
     else:

@@ -133,6 +133,16 @@ def _read_groups(
     return bad, digest.total(digests)
 
 
+def digests_of_body(key: str, body: bytes) -> digest.Digests:
+    """Return the digests of the rows of a file that was read whole, by its rows alone. Blocks. ``FormatError``: damage."""
+    try:
+        parquet = pq.ParquetFile(pa.BufferReader(body), pre_buffer=False, page_checksum_verification=True)
+        groups = (parquet.read_row_group(group, use_threads=False) for group in range(parquet.num_row_groups))
+        return digest.total([digest.digests_of(group) for group in groups])
+    except (pa.ArrowException, OSError) as error:
+        raise proof.damaged(key, str(error)) from error
+
+
 def _metadata(file: DataFile, tail: proof.ProvedTail) -> pq.FileMetaData:
     """Return the footer. Raises ``FormatError`` unless it can be read, and has as many rows as the log says."""
     try:

@@ -13,7 +13,8 @@ A persistent format, JSON, put if absent and never changed::
     objects     path, size and SHA-256 of each data file of the date
     unproved    rows of files of older versions, which have no digest: they are in ``rows``, and not in ``hours``
     previous    date and SHA-256 of the ledger before this one, where there is one: ledgers are a chain too
-    signature   key: Ed25519 public key, 64 hex digits; value: signature of everything else (``payload``), 128 hex digits
+    check       SHA-256 of everything but ``check`` and ``signature`` (``payload``)
+    signature   key: Ed25519 public key, 64 hex digits; value: signature of the same, 128 hex digits
 
 Whoever has a copy of a ledger can prove later that these rows are still there and no others: by the SHA-256 of files that were
 not merged since, and by the digests of the rows, which add up through merging. Who has write access to the store can replace
@@ -31,12 +32,14 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from logsink.archive import digest
+from logsink.archive import chain, digest
 from logsink.archive.digest import Digests
 from logsink.archive.snapshot import DataFile, Snapshot
 from logsink.errors import FormatError
 
-PREFIX = "ledger/"
+LEDGERS = "ledger/"
+"""Prefix of ledgers in the store."""
+
 FORMAT = 1
 
 SHA256 = "logsink.sha256"
@@ -80,13 +83,13 @@ Sign = Callable[[bytes], Signature]
 
 def key_of(date: datetime.date) -> str:
     """Return the key of the ledger of a date."""
-    return f"{PREFIX}{date.isoformat()}.json"
+    return f"{LEDGERS}{date.isoformat()}.json"
 
 
-def date_of(key: str) -> datetime.date | None:
+def ledger_date(key: str) -> datetime.date | None:
     """Return the date whose ledger has this key; None for other keys."""
     try:
-        return datetime.date.fromisoformat(key.removeprefix(PREFIX).removesuffix(".json"))
+        return datetime.date.fromisoformat(key.removeprefix(LEDGERS).removesuffix(".json"))
     except ValueError:
         return None
 
@@ -125,7 +128,7 @@ def sums(files: Iterable[DataFile]) -> tuple[Digests, int]:
 
 
 def payload(ledger: Ledger) -> bytes:
-    """Return what a signature signs: all members but ``signature``, sorted by name, without spaces."""
+    """Return what is checked and signed: all members but ``check`` and ``signature``, sorted by name, without spaces."""
     members = {
         "format": FORMAT,
         "store": ledger.store,
@@ -142,16 +145,16 @@ def payload(ledger: Ledger) -> bytes:
     return orjson.dumps(members, option=orjson.OPT_SORT_KEYS)
 
 
-def encode(ledger: Ledger, sign: Sign | None = None) -> bytes:
+def encode_ledger(ledger: Ledger, sign: Sign | None = None) -> bytes:
     """Return the ledger's object, signed by ``sign``."""
     said = payload(ledger)
-    if sign is None:
-        return said + b"\n"
-    signature = sign(said)
-    return orjson.dumps(orjson.loads(said) | {"signature": signature._asdict()}, option=orjson.OPT_SORT_KEYS) + b"\n"
+    members = orjson.loads(said) | {"check": digest_of(said)}
+    if sign is not None:
+        members["signature"] = sign(said)._asdict()
+    return orjson.dumps(members, option=orjson.OPT_SORT_KEYS) + b"\n"
 
 
-def parse(body: bytes) -> Ledger:
+def decode_ledger(body: bytes) -> Ledger:
     """Return the ledger in ``body``. Raises ``FormatError`` when it is none, or one of a later format."""
     try:
         said = orjson.loads(body)
@@ -160,7 +163,7 @@ def parse(body: bytes) -> Ledger:
                 f"cannot read a ledger of format {said['format']}: this version reads 1", hint="upgrade logsink"
             )
         version, commit = said["chain"]
-        return Ledger(
+        ledger = Ledger(
             str(said["store"]),
             datetime.date.fromisoformat(said["date"]),
             str(said["written"]),
@@ -174,8 +177,13 @@ def parse(body: bytes) -> Ledger:
             _previous(said["previous"]),
             Signature(**said["signature"]) if said.get("signature") else None,
         )
+        checked = {name: value for name, value in said.items() if name not in ("check", "signature")}
+        proved = digest_of(orjson.dumps(checked, option=orjson.OPT_SORT_KEYS)) == said["check"]
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise FormatError(f"cannot read a ledger: {error!r}") from error
+    if not proved:
+        raise FormatError("cannot read a ledger: it does not match its checksum")
+    return ledger
 
 
 def _previous(said: Any) -> tuple[str, str] | None:
@@ -188,6 +196,16 @@ def _previous(said: Any) -> tuple[str, str] | None:
 def digest_of(body: bytes) -> str:
     """Return what the next ledger says as ``previous``: the SHA-256 of the whole object."""
     return hashlib.sha256(body).hexdigest()
+
+
+def hours_of(parts: Iterable[Digests]) -> Digests:
+    """Return the digests by hour of all rows of which these are some."""
+    return digest.total(parts)
+
+
+def names_commit(ledger: Ledger, commit: bytes) -> bool:
+    """Return whether the commit of the ledger's version that it names has this body; True where it names none."""
+    return not ledger.commit or chain.digest(commit) == ledger.commit
 
 
 class Difference(NamedTuple):

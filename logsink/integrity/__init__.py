@@ -4,6 +4,7 @@ A store enters; damages, each with its remedy, and the steps of a repair leave. 
 that finds, and deletes nothing that it has not copied. Printing, receiving and searching never enter.
 
 - ``findings`` has what is found, ``survey`` what there is: listings and one snapshot.
+- ``ledgers`` compares a ledger that was kept elsewhere with the rows of its date.
 - ``verification`` checks everything: ``journal`` the segments, ``coverage`` the lanes of all data files.
 - ``repair`` plans and does a repair: ``tables`` plans what becomes of the table, ``choice`` decides which data files count.
 """
@@ -11,7 +12,8 @@ that finds, and deletes nothing that it has not copied. Printing, receiving and 
 from __future__ import annotations
 
 from logsink.integrity.findings import Finding, Loss, Progress, Verified
+from logsink.integrity.ledgers import Proved, verify_ledger
 from logsink.integrity.repair import Repair, Step
 from logsink.integrity.verification import verify
 
-__all__ = ["Finding", "Loss", "Progress", "Repair", "Step", "Verified", "verify"]
+__all__ = ["Finding", "Loss", "Progress", "Proved", "Repair", "Step", "Verified", "verify", "verify_ledger"]

@@ -1,8 +1,8 @@
 """The repair of a store: what a verification finds is mended where that is possible, and else recorded as lost.
 
-Nothing is deleted but what was copied to ``quarantine/`` first, and only damaged segments are. Each step leaves a store that is
-no worse than before, so a repair may be killed anywhere and run again. It may run beside receivers: these stand still where
-the log is damaged, and turn a repair back where both write, as any two writers do; then it plans again.
+Nothing is deleted but what was copied to ``quarantine/`` first, and only damaged segments and ledgers are. Each step leaves a
+store that is no worse than before, so a repair may be killed anywhere and run again. It may run beside receivers: these stand
+still where the log is damaged, and turn a repair back where both write, as any two writers do; then it plans again.
 
 The steps: the marker; the table (``tables``), by one commit, or by a log that begins anew; checkpoints; segments that are
 missing or damaged, which their lanes pass; and the acceptance of what is lost.
@@ -98,6 +98,7 @@ class Repair:
             self._say("move to quarantine/:", "moved to quarantine/:", f"{name.key}, which {what}")
         for key in _unaccepted(found.there.snapshot):
             self._say("accept the loss of", "accepted the loss of", key)
+        self._say_ledgers(found)
         return self._steps
 
     async def apply(self) -> list[Step]:
@@ -111,6 +112,7 @@ class Repair:
                 await self._mend_table(found)
                 found = await self._verify(deep=False)
                 await self._mend_checkpoints(found)
+                await self._mend_ledgers(found)
                 break
             except (Conflict, NotFound):
                 if attempt == _TRIES - 1:
@@ -238,6 +240,19 @@ class Repair:
         if any(one.damage.key == HINT for one in found.found.damages):
             await self._quarantine(HINT)
             await write_checkpoint(self.store, found.there.snapshot)
+
+    # Ledgers
+
+    def _say_ledgers(self, found: Verification) -> list[str]:
+        keys = [one.damage.key for one in found.found.damages if one.part == "ledgers"]
+        for key in keys:
+            self._say("move to quarantine/:", "moved to quarantine/:", key)
+        return keys
+
+    async def _mend_ledgers(self, found: Verification) -> None:
+        for key in self._say_ledgers(found):
+            await self._quarantine(key)
+            await self.store.delete([key])
 
     # The journal
 

@@ -32,6 +32,7 @@ from logsink.errors import FormatError, NotFound
 from logsink.integrity.coverage import held, holes, overlaps, range_key, recorded
 from logsink.integrity.findings import REPAIR, RESTORE, Loss, Progress, Verified
 from logsink.integrity.journal import Journal, gaps, read_journal, uncovered
+from logsink.integrity.ledgers import damaged_ledgers
 from logsink.integrity.survey import Survey, get_or_none, survey
 from logsink.journal import Gap, SegmentName
 from logsink.store import MARKER, Store, decode_marker
@@ -88,6 +89,7 @@ class Verification:
         await self._check_files(files)
         self._check_lanes()
         await self._check_strangers()
+        await self._check_ledgers()
         self._check_losses()
         return self.found
 
@@ -267,6 +269,12 @@ class Verification:
     async def _committed_meanwhile(self, path: str) -> bool:
         fresh = await self.log.load()
         return path in fresh.files or path in fresh.tombstones
+
+    async def _check_ledgers(self) -> None:
+        """Check that each ledger in the store proves itself."""
+        remedy = f"put your copy of it back, else {REPAIR} sets it aside, and a receiver writes a new one"
+        for key, what in await damaged_ledgers(self.store):
+            self.found.add("ledgers", key, what, rows=0, remedy=remedy)
 
     def _check_losses(self) -> None:
         """Name what the log records as lost; what no operator has accepted is damage."""

@@ -71,7 +71,7 @@ def harmless(template: Template, changed: Mapping[str, bytes | None]) -> bool:
 
     def may_be(key: str, body: bytes | None) -> bool:
         kind = kind_of(template, key)
-        if kind in ("hint", "file, removed", "ledger"):  # a ledger is proved by who has a copy of it, elsewhere
+        if kind in ("hint", "file, removed"):
             return True
         if key not in template.objects:  # it was there once: nothing refers to it any more
             return kind != "commit"

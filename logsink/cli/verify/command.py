@@ -20,6 +20,11 @@ from logsink.cli.startup import without_pandas
     metavar="DATE",
     help="Leave out data files of rows received before DATE (UTC).",
 )
+@click.option(
+    "--ledger",
+    metavar="FILE",
+    help="Compare the ledger in FILE, or at s3://bucket/key, with the rows of its date, and nothing else.",
+)
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress on stderr.")
 def command(
@@ -27,6 +32,7 @@ def command(
     store: str | None,
     deep: bool,
     since: datetime.datetime | None,
+    ledger: str | None,
     output: str,
     quiet: bool,
 ) -> int:
@@ -39,6 +45,9 @@ def command(
     Without --deep, one or two small reads are made for each data file. They find a file that is missing, cut or replaced, and
     not a changed byte in its middle, which --deep and every query that reads it find.
 
+    With --ledger, reads the data files of one date whole and computes the digests of their rows anew: a ledger that you kept
+    elsewhere proves that no row of that date was changed, taken or added since (docs/evidence.md).
+
     Exit code 0: everything is there; 2: something is damaged, or an error.
 
     \b
@@ -46,9 +55,16 @@ def command(
       logsink verify --store s3://my-logs/prod
       logsink verify --deep --since 2026-11-01
       logsink verify -o json | jq '.damages[].key'
+      logsink verify --ledger 2026-11-01.json
     """
     config = effective(config_file, {"store": store})
     without_pandas()
+    if ledger is not None:
+        if deep or since:
+            raise click.UsageError("--ledger goes without --deep and --since: it reads all of its date")
+        from logsink.cli.verify.ledger import run as compare
+
+        return compare(config, ledger, json=output == "json", quiet=quiet)
     from logsink.cli.verify.run import run
 
     return run(config, deep=deep, since=since.date() if since else None, json=output == "json", quiet=quiet)

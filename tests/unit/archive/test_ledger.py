@@ -14,7 +14,17 @@ import pytest
 from logsink.archive import digest
 from logsink.archive.closing import AFTER, AT_LATEST, Evidence, close_dates, over
 from logsink.archive.compaction import end_of_date
-from logsink.archive.ledger import SHA256, Difference, Ledger, Signature, differences, encode, key_of, make, parse
+from logsink.archive.ledger import (
+    SHA256,
+    Difference,
+    Ledger,
+    Signature,
+    decode_ledger,
+    differences,
+    encode_ledger,
+    key_of,
+    make,
+)
 from logsink.archive.log import Add, Txn
 from logsink.archive.signing import check_signature, signer
 from logsink.archive.snapshot import DataFile, Snapshot, commit_key
@@ -53,7 +63,7 @@ def test_what_a_ledger_says() -> None:
     assert made.hours == {"2026-11-22T03": (2, 5), "2026-11-22T04": (4, 6)}
     assert [one.path for one in made.objects] == sorted(file.path for file in (ONE, TWO, OLD))
     assert (made.version, made.commit) == (7, "ab" * 32)
-    assert parse(encode(made)) == made
+    assert decode_ledger(encode_ledger(made)) == made
 
 
 def test_a_merge_changes_no_sum() -> None:
@@ -85,12 +95,12 @@ def test_what_a_difference_says() -> None:
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"format":1}', b'{"format":1,"chain":[1]}'])
 def test_bytes_that_are_no_ledger(body: bytes) -> None:
     with pytest.raises(FormatError):
-        parse(body)
+        decode_ledger(body)
 
 
 def test_a_ledger_of_a_later_format() -> None:
     with pytest.raises(FormatError, match="format 2") as caught:
-        parse(orjson.dumps(orjson.loads(encode(ledger(ONE))) | {"format": 2}))
+        decode_ledger(orjson.dumps(orjson.loads(encode_ledger(ledger(ONE))) | {"format": 2}))
     assert caught.value.hint == "upgrade logsink"
 
 
@@ -100,13 +110,13 @@ def private_key(path: Path, kind: str = "ed25519") -> Path:
 
 
 def test_a_signature_proves_every_bit(tmp_path: Path) -> None:
-    body = encode(ledger(ONE, TWO), signer(private_key(tmp_path / "key.pem")))
-    signed = parse(body)
+    body = encode_ledger(ledger(ONE, TWO), signer(private_key(tmp_path / "key.pem")))
+    signed = decode_ledger(body)
     assert check_signature(signed)
     assert not check_signature(signed._replace(rows=signed.rows + 1))
     assert not check_signature(signed._replace(hours={"2026-11-22T03": (2, 6)}))
     assert not check_signature(signed._replace(objects=signed.objects[:1]))
-    other = parse(encode(ledger(ONE, TWO), signer(private_key(tmp_path / "other.pem"))))
+    other = decode_ledger(encode_ledger(ledger(ONE, TWO), signer(private_key(tmp_path / "other.pem"))))
     assert other.signature is not None
     assert signed.signature is not None
     assert not check_signature(signed._replace(signature=signed.signature._replace(key=other.signature.key)))
@@ -168,11 +178,11 @@ async def test_dates_are_closed_once_and_in_order() -> None:
     before = await store.get(key_of(DAY))
     following = DAY + datetime.timedelta(1)
     assert await closed(store, END + 86_400 + AFTER) == [following]
-    second = parse(await store.get(key_of(following)))
+    second = decode_ledger(await store.get(key_of(following)))
     assert second.previous is not None
     assert second.previous[0] == "2026-11-22"
     assert await store.get(key_of(DAY)) == before
-    assert parse(before).version == (await fresh(store)).version == 2
+    assert decode_ledger(before).version == (await fresh(store)).version == 2
 
 
 async def test_no_ledger_on_a_damaged_log() -> None:

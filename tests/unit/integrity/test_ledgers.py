@@ -1,0 +1,183 @@
+"""A ledger that was kept elsewhere proves its date, against somebody who can rewrite everything in the store consistently."""
+
+from __future__ import annotations
+
+import datetime
+import random
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from logsink.archive.compaction import Compactor
+from logsink.archive.ledger import Ledger, decode_ledger, encode_ledger, key_of, make
+from logsink.archive.log import DeltaLog
+from logsink.archive.rounds import Rounds
+from logsink.archive.snapshot import commit_key
+from logsink.config import Maintain
+from logsink.integrity import verify, verify_ledger
+from logsink.journal.segment import Segment, SegmentName
+from logsink.parse import Frames, Origin, Settings
+from logsink.store.base import Store
+from logsink.store.marker import MARKER, encode_marker, new_marker
+from logsink.store.memory import MemoryStore
+from tests.unit.archive.tables import fresh
+
+DAY = datetime.date(2026, 11, 22)
+BEGIN = int(datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC).timestamp() * 1e6)
+HOUR = 3_600_000_000
+ID = "7f9b0a52-6a0e-4f0e-8a55-0b6c7b6f4e11"
+
+
+class Message(NamedTuple):
+    """A frame, and when it was received: microseconds since the epoch."""
+
+    received: int
+    frame: bytes
+
+
+MESSAGES = [
+    Message(BEGIN + n * HOUR // 3, b"<%d>1 2026-11-22T%02d:00:00Z web-%d app - - - request %d" % (n, n // 3, n % 4, n))
+    for n in range(60)
+]
+
+
+async def store_of(messages: Sequence[Message], parts: int = 3) -> Store:
+    """A consistent store of these messages, in some files, as a receiver makes it."""
+    store = MemoryStore()
+    log = DeltaLog(store, store_id=ID)
+    await log.create()
+    await store.put(MARKER, encode_marker(new_marker(ID, "a test", 0.0)))
+    rounds = Rounds(log)
+    try:
+        for number, some in enumerate(np.array_split(np.arange(len(messages)), parts), 1):
+            chosen = [messages[n] for n in some]
+            frames = Frames(
+                np.frombuffer(b"".join(one.frame for one in chosen), np.uint8),
+                np.cumsum([0, *(len(one.frame) for one in chosen)]).astype(np.int32),
+                np.zeros(len(chosen), np.int32),
+                np.array([one.received for one in chosen], np.int64),
+                np.zeros(len(chosen), np.int32),
+                (Origin("10.0.0.1", None, "relp"),),
+            )
+            name = SegmentName("r", 0, number)
+            await rounds.archive(await log.load(), {name: Segment(name, Settings(), frames, number, ID)})
+    finally:
+        rounds.close()
+    return store
+
+
+async def ledger_of(store: Store) -> Ledger:
+    snapshot = await fresh(store)
+    made = make(snapshot, DAY, store=ID, by="logsink/x", written="2026-11-23T02:00:00+00:00", previous=None)
+    assert made.rows == len(MESSAGES)
+    return decode_ledger(encode_ledger(made))
+
+
+async def test_a_date_that_nobody_touched() -> None:
+    store = await store_of(MESSAGES)
+    found = await verify_ledger(store, await ledger_of(store))
+    assert found.holds
+    assert (found.rows, found.files, found.unchanged) == (60, 3, 3)
+
+
+async def test_a_ledger_holds_through_merging_and_clean_up_of_the_log() -> None:
+    store = await store_of(MESSAGES)
+    ledger = await ledger_of(store)
+    compactor = Compactor(DeltaLog(store), Maintain(retention=None))
+    try:
+        assert await compactor.step() is not None
+    finally:
+        compactor.close()
+    await store.delete([commit_key(ledger.version)])
+    found = await verify_ledger(store, ledger._replace(version=99))
+    assert found.holds == (not found.damages)
+    assert found.differences == []
+    assert (found.rows, found.files, found.unchanged) == (60, 1, 0)
+
+
+def changed(messages: list[Message], at: int) -> list[Message]:
+    frame = messages[at].frame.replace(b"request", b"rebuest")
+    return [*messages[:at], messages[at]._replace(frame=frame), *messages[at + 1 :]]
+
+
+def taken(messages: list[Message], at: int) -> list[Message]:
+    return [*messages[:at], *messages[at + 1 :]]
+
+
+def added(messages: list[Message], at: int) -> list[Message]:
+    return [*messages[:at], messages[at], *messages[at:]]
+
+
+def moved(messages: list[Message], at: int) -> list[Message]:
+    later = messages[at]._replace(received=messages[at].received + 1 + at)
+    return [*messages[:at], later, *messages[at + 1 :]]
+
+
+def exchanged(messages: list[Message], at: int) -> list[Message]:
+    """Two messages of one hour change places in time."""
+    other = at + 1 if at % 3 < 2 else at - 1
+    swapped = list(messages)
+    swapped[at] = Message(messages[at].received, messages[other].frame)
+    swapped[other] = Message(messages[other].received, messages[at].frame)
+    return swapped
+
+
+TAMPERINGS: list[Callable[[list[Message], int], list[Message]]] = [changed, taken, added, moved, exchanged]
+
+
+@pytest.mark.parametrize("tamper", TAMPERINGS)
+async def test_tampering_is_found_whatever_was_rewritten_with_it(
+    tamper: Callable[[list[Message], int], list[Message]],
+) -> None:
+    """The whole store is made anew, by the same code: nothing in it contradicts anything else. 200 attempts in all."""
+    ledger = await ledger_of(await store_of(MESSAGES))
+    chance = random.Random(tamper.__name__)
+    for _ in range(40):
+        at = chance.randrange(len(MESSAGES))
+        store = await store_of(tamper(list(MESSAGES), at), chance.choice([1, 2, 5]))
+        assert (await verify(store)).intact
+        found = await verify_ledger(store, ledger._replace(commit=""))  # as if the log had been cleaned up
+        hour = f"2026-11-22T{at // 3:02d}"
+        assert [one.hour for one in found.differences] == [hour], (tamper, at)
+        assert not found.holds
+
+
+async def test_a_forged_digest_in_the_log_does_not_help() -> None:
+    """Rows are read, not believed: a store whose tags say the ledger's digests, and whose file has other rows."""
+    store, other = await store_of(MESSAGES, 1), await store_of(changed(list(MESSAGES), 7), 1)
+    ledger = await ledger_of(store)
+    (mine,) = (await fresh(store)).files.values()
+    (theirs,) = (await fresh(other)).files.values()
+    await store.put(mine.key, await other.get(theirs.key))
+    found = await verify_ledger(store, ledger)
+    assert [one.hour for one in found.differences] == ["2026-11-22T02"]
+
+
+async def test_what_else_contradicts_a_ledger() -> None:
+    store = await store_of(MESSAGES)
+    ledger = await ledger_of(store)
+    assert "is of store other" in (await verify_ledger(store, ledger._replace(store="other"))).damages[0]
+    assert "is not the one" in (await verify_ledger(store, ledger._replace(commit="00" * 32))).damages[0]
+    gone = next(iter((await fresh(store)).files.values()))
+    await store.delete([gone.key])
+    found = await verify_ledger(store, ledger)
+    assert found.damages == [f"{gone.key} is missing"]
+    assert not found.holds
+
+
+async def test_ledgers_in_the_store_prove_themselves() -> None:
+    store = await store_of(MESSAGES)
+    body = encode_ledger(await ledger_of(store))
+    await store.put(key_of(DAY), body)
+    assert (await verify(store)).intact
+    for bit in range(0, 8 * len(body), 7):
+        flipped = bytearray(body)
+        flipped[bit // 8] ^= 1 << bit % 8
+        await store.put(key_of(DAY), bytes(flipped))
+        assert [one.damage.key for one in (await verify(store)).damages] == [key_of(DAY)], bit
+    await store.put(key_of(DAY + datetime.timedelta(1)), body)
+    await store.put(key_of(DAY), body)
+    (damage,) = (await verify(store)).damages
+    assert damage.damage.what == "is the ledger of 2026-11-22"
