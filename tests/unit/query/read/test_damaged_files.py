@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -16,6 +18,8 @@ from logsink.errors import FormatError
 from logsink.parse import FILE_SCHEMA
 from logsink.query.read import datafile
 from logsink.query.read.datafile import Chunks, OpenFile, open_file
+from logsink.query.read.reader import Reader
+from logsink.store.memory import MemoryStore
 from tests.unit.archive.rows import TableRows, row
 
 KEY = "logs/x.parquet"
@@ -159,3 +163,18 @@ async def test_another_file_of_the_same_size_in_its_place() -> None:
     assert tail is not None
     with pytest.raises(FormatError, match="do not match their checksum in the table's log"):
         await open_file(Remote(bytes(other.body)).fetch, KEY, other.file.size, tail)
+
+
+async def test_a_query_reads_the_tail_that_the_log_says() -> None:
+    """A file that proves itself is another one, unless the log has a tag for just this."""
+    (other,) = write_files(TableRows([row(message="another")]), {"r.0": (1, 2)}, "r", "abc")
+    store, file = MemoryStore(), written().file
+    await store.put(file.key, bytes(written().body))
+    with ThreadPoolExecutor(1) as pool:
+        reader = Reader(store, pool, ("time",))
+        assert (await reader.footer(file)).proof is not None
+        swapped = replace(other.file, tags=file.tags)
+        await store.put(swapped.key, bytes(other.body))
+        assert (await reader.footer(other.file)).proof is not None
+        with pytest.raises(FormatError, match="cannot read data file"):
+            await reader.footer(swapped)
