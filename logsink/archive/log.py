@@ -230,6 +230,8 @@ class DeltaLog:
         if self.monotonic() - snapshot.loaded > MAX_AGE:
             raise Conflict(f"cannot commit on version {snapshot.version}: it was loaded more than {MAX_AGE:g} s ago")
         self.refuse_damage(snapshot, "commit")
+        if self.store_id and snapshot.store not in ("", self.store_id):
+            raise Conflict(f"cannot commit: the table that was read is of store {snapshot.store}, not {self.store_id}")
         now = self._now()
         fold, version, troubles = Fold(snapshot), snapshot.version + 1, 0
         body = self._body(claim, operation, now, fold, version)

@@ -4,7 +4,7 @@ A directory may be moved away, a file system unmounted, a bucket emptied or made
 in the store that messages are acknowledged for. So nothing is written unless the marker, with the right id, was seen at most
 ``FRESH`` seconds ago, and a write that took longer counts only once the marker has been seen again.
 
-Reads are passed on as they are: whoever decides something by a read acts on it by a write.
+While the store is known to be gone, it is not read either: nobody plans from another store what is written once it is back.
 """
 
 from __future__ import annotations
@@ -89,9 +89,11 @@ class GuardedStore(Store):
         return placed
 
     async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        await self._present()
         return await self.inner.get(key, start, end)
 
     async def list(self, prefix: str = "", after: str = "") -> AsyncIterator[Entry]:
+        await self._present()
         async for entry in self.inner.list(prefix, after):
             yield entry
 
@@ -112,6 +114,11 @@ class GuardedStore(Store):
 
     async def aclose(self) -> None:
         await self.inner.aclose()
+
+    async def _present(self) -> None:
+        """Return unless the store is known to be gone, and still is."""
+        if self.error is not None:
+            await self._confirm()
 
     async def _write(self, call: Callable[[], Awaitable[_T]]) -> _T:
         """Return what ``call``, a write, returns. Raises what ``look`` raises when the store is another before or after it."""

@@ -10,7 +10,7 @@ import pytest
 from logsink.archive.identity import identify, require, settle
 from logsink.archive.log import DeltaLog, Txn
 from logsink.archive.snapshot import LOG, commit_key
-from logsink.errors import FormatError, Withheld
+from logsink.errors import Conflict, FormatError, Withheld
 from logsink.journal.segment import SegmentName
 from logsink.store.base import MARKER, Store
 from logsink.store.local import LocalStore
@@ -169,3 +169,13 @@ async def test_a_marker_of_a_newer_version_asks_for_an_upgrade(monkeypatch: pyte
     await store.put(MARKER, body)
     with pytest.raises(FormatError, match="its format is 2"):
         await settle(log_of(store), create=True)
+
+
+async def test_nothing_is_committed_that_was_planned_from_another_store() -> None:
+    ours, other = MemoryStore(), MemoryStore()
+    log = log_of(ours)
+    await settle(log, create=True)
+    await settle(log_of(other), create=True)
+    with pytest.raises(Conflict, match="the table that was read is of store"):
+        await log.commit(await log_of(other).load(), [add("a"), Txn("r.0", 1)])
+    assert (await log.load()).version == 0

@@ -146,16 +146,27 @@ async def test_a_write_that_is_withheld_has_it_look_at_once(bench: Bench) -> Non
     assert bench.store.error is None
 
 
-async def test_reading_goes_on(bench: Bench) -> None:
+async def test_it_is_read_until_it_is_known_to_be_gone(bench: Bench) -> None:
+    async def keys() -> list[str]:
+        return [entry.key async for entry in bench.store.list()]
+
     await bench.store.put("a", b"1")
     await bench.memory.delete([MARKER])
     bench.clock.now += FRESH + 1
     assert await bench.store.get("a") == b"1"
-    assert [entry.key async for entry in bench.store.list()] == ["a"]
+    assert await keys() == ["a"]
     assert await bench.store.exists()
     assert await bench.store.now() > 0
     with pytest.raises(NotFound):
         await bench.store.get("b")
+    with pytest.raises(Withheld):
+        await bench.store.look()
+    for read in (lambda: bench.store.get("a"), keys):
+        with pytest.raises(Withheld):
+            await read()
+    await bench.memory.put(MARKER, OURS)
+    assert await bench.store.get("a") == b"1"
+    assert await keys() == ["a", MARKER]
 
 
 async def test_it_is_watched_and_comes_back_by_itself(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
