@@ -26,6 +26,20 @@ from logsink.store.base import Bytes, Entry, Store
 
 T = TypeVar("T")
 
+NOTHING = json.dumps(
+    {
+        "commitInfo": {
+            "timestamp": 0,
+            "operation": "WRITE",
+            "operationParameters": {},
+            "isBlindAppend": True,
+            "engineInfo": "logsink/0.2.0",
+            "txnId": "00000000-0000-0000-0000-000000000000",
+        }
+    }
+).encode()
+"""A commit that changes nothing, as logsink 0.2 wrote it: of no other program's is anything believed."""
+
 
 @dataclass
 class Point:
@@ -135,7 +149,7 @@ class Crashing(Store):
                     raise Unavailable(f"cannot {verb} {keys[0]}: injected")
                 _die()
             case "taken":
-                await self.inner.put_absent(keys[0], b'{"commitInfo":{"operation":"NOTHING"}}\n')
+                await self.inner.put_absent(keys[0], NOTHING)
             case "part":
                 await self._traced(verb, keys[: point.keep], lambda: self.inner.delete(keys[: point.keep]))
                 _die()
