@@ -156,10 +156,11 @@ class Fold:
             self._refuse_foreign()
         except FormatError as error:
             self._refused = error
+        tagged = any(file.tags for file in self._files.values())  # by a version of logsink that seals its commits
+        if self._refused is not None and tagged:
+            raise DamagedCheckpoint(str(self._refused))
         if body is None:
-            if any(
-                file.tags for file in self._files.values()
-            ):  # of a version that seals commits; clean-up leaves this one
+            if tagged:  # clean-up leaves this commit
                 self._doubt = Damage(commit_key(version), "is missing, which proves the checkpoint of its version")
             return
         try:

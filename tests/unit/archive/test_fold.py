@@ -126,8 +126,10 @@ async def test_a_checkpoint_of_other_metadata_than_its_commits_is_damaged(
         found = await fresh(store)
         assert (found.files, found.txn, found.checkpoint) == (whole.files, whole.txn, -1)
         assert found.intact
+        await store.put(commit_key(3), b"{}")
+        assert {one.key for one in (await fresh(store)).damage} == {commit_key(3), checkpoint_key(3)}
         await store.delete([commit_key(0)])
-        assert {one.key for one in (await fresh(store)).damage} == {commit_key(0), checkpoint_key(3)}
+        assert {one.key for one in (await fresh(store)).damage} == {commit_key(0), commit_key(3), checkpoint_key(3)}
 
 
 @pytest.mark.parametrize("tags", [True, False])
