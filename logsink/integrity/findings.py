@@ -68,6 +68,7 @@ class Verified:
     nbytes: int = 0
     unproved: int = 0
     deep: bool = False
+    _named: set[tuple[str, str]] = field(default_factory=set, repr=False)
 
     @property
     def intact(self) -> bool:
@@ -75,6 +76,6 @@ class Verified:
 
     def add(self, part: str, key: str, what: str, *, rows: int | None = None, remedy: str = REPAIR) -> None:
         """Add a damage, once."""
-        finding = Finding(part, Damage(key, what, rows), remedy)
-        if all(one.damage.key != key or one.damage.what != what for one in self.damages):
-            self.damages.append(finding)
+        if (key, what) not in self._named:
+            self._named.add((key, what))
+            self.damages.append(Finding(part, Damage(key, what, rows), remedy))

@@ -206,7 +206,7 @@ async def test_the_marker(damage: Damage) -> None:
     assert (await store.get(MARKER)).find(ID.encode()) > 0
 
 
-@pytest.mark.parametrize("damage", [cut, empty, delete])
+@DAMAGES
 @pytest.mark.parametrize("sequence", [9, 10])
 async def test_a_segment(damage: Damage, sequence: int) -> None:
     store = await Place.made()
@@ -216,7 +216,7 @@ async def test_a_segment(damage: Damage, sequence: int) -> None:
     assert await visible(store) == sorted(messages(*(n for n in range(1, 12) if n != sequence)))
 
 
-@pytest.mark.parametrize("damage", [cut, empty])
+@pytest.mark.parametrize("damage", [flip, cut, empty])
 async def test_an_archived_segment(damage: Damage) -> None:
     store = await Place.made()
     await damage(store, name(7).key)
@@ -384,3 +384,25 @@ async def archive_in_vain(store: Store, first: int) -> str:
     (new,) = restore_rows(segments, None)
     await store.put(new.file.key, memoryview(new.body))
     return new.file.path
+
+
+async def test_a_rebuilt_log_that_has_lost_its_checkpoint() -> None:
+    store = await Place.made()
+    await cut(store, commit_key(2))
+    await repaired(store)
+    await store.delete([checkpoint_key(5)])
+    found = await verify(store)
+    assert checkpoint_key(5) in [one.damage.key for one in found.damages]
+    await repaired(store)
+    assert await store.get(checkpoint_key(5))
+    assert await visible(store) == sorted(ALL)
+
+
+async def test_a_newest_commit_that_only_segments_know_of() -> None:
+    store = await Place.made()
+    await store_segment(store, (await put_segment(store, name(1, 1)))._replace(name=name(2, 1), commit=4))
+    await store.delete([commit_key(4)])
+    assert not (await verify(store)).intact
+    await repaired(store)
+    shown = await visible(store)
+    assert sorted(set(shown)) == sorted({*ALL, *messages(1, lane=1)})
