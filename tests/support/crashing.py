@@ -316,10 +316,10 @@ def _wrap_disk(where: str) -> None:
                     _die()
             os.fsync(fd)
 
-        def link(self, source: str, to: str, *, dst_dir_fd: int) -> None:
+        def link(self, source: str, to: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
             if getattr(here, "armed", False) and where == "link":
                 _die()
-            os.link(source, to, dst_dir_fd=dst_dir_fd)
+            os.link(source, to, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
             here.linked = os.path.join(os.readlink(f"/proc/self/fd/{dst_dir_fd}"), to)
 
     disk.Disk.write = armed_write  # type: ignore[method-assign]
