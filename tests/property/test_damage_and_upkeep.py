@@ -159,7 +159,7 @@ async def test_a_log_that_is_gone_and_comes_back(seed: int) -> None:
     world.close()
 
 
-@pytest.mark.parametrize("how", DAMAGES[1:])
+@pytest.mark.parametrize("how", DAMAGES)
 @pytest.mark.parametrize("seed", range(2))
 async def test_a_damaged_segment_costs_its_own_rows_and_the_table_says_so(seed: int, how: str) -> None:
     world = Damaging(seed)
