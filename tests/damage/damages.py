@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
+from logsink.archive.chain import MEMBER, parse, seal
 from tests.damage.kinds import kind_of, lane_of, version_of
 from tests.damage.stores import Template
 
@@ -93,6 +94,24 @@ def lose_lane(rng: random.Random, template: Template, key: str) -> Mapping[str, 
     return dict.fromkeys(keys[first : first + rng.randint(1, len(keys))])
 
 
+def forge(rng: random.Random, template: Template, key: str) -> Mapping[str, bytes | None]:
+    """Write a commit again, sealed as it should be: with another time, or without one of its data files."""
+    keys = sorted(one for one in template.objects if kind_of(template, one) == "commit")
+    if len(keys) < 3:
+        return {}
+    chosen = rng.choice(keys[1:-1])  # nothing could know that the newest one was another
+    actions = parse(template.objects[chosen])
+    seal_of = actions[0]["commitInfo"].pop(MEMBER)
+    adds = [action for action in actions if "add" in action]
+    if adds and rng.random() < 0.7:
+        actions.remove(rng.choice(adds))
+    else:
+        actions[0]["commitInfo"]["timestamp"] += 1000
+    state = seal_of["state"]
+    made = seal(actions, version=seal_of["version"], store=seal_of["store"], previous=seal_of["previous"], state=state)
+    return {chosen: made}
+
+
 OF_OBJECTS: Mapping[str, Callable[[random.Random, Template, str], Mapping[str, bytes | None]]] = {
     "flip": flip,
     "truncate": truncate,
@@ -101,21 +120,24 @@ OF_OBJECTS: Mapping[str, Callable[[random.Random, Template, str], Mapping[str, b
     "swap": swap,
     "old": old,
 }
-WIDER = {"restore": restore, "roll back": roll_back, "lose log": lose_log, "lose lane": lose_lane}
+WIDER = {"restore": restore, "roll back": roll_back, "lose log": lose_log, "lose lane": lose_lane, "forge": forge}
 
 
-def draw(rng: random.Random, template: Template) -> Change:
-    """A damage of a kind of object drawn first, so that rare kinds get as many as frequent ones."""
+def draw(rng: random.Random, template: Template, wanted: Collection[str] = ()) -> Change:
+    """A damage of a kind of object drawn first, so that rare kinds get as many as frequent ones.
+
+    ``wanted``: only these damages.
+    """
     while True:
-        if rng.random() < 0.12:
-            name = rng.choice(list(WIDER))
-            kind, bodies = "several", WIDER[name](rng, template, "")
+        if rng.random() < (0.12 if not wanted else len(WIDER.keys() & wanted) / len(wanted)):
+            name = rng.choice([one for one in WIDER if not wanted or one in wanted])
+            kind, bodies = "commit" if name == "forge" else "several", WIDER[name](rng, template, "")
         else:
             kinds: dict[str, list[str]] = {}
             for key in template.objects:
                 kinds.setdefault(kind_of(template, key), []).append(key)
             kind = rng.choice(sorted(kinds))
-            name = rng.choice(list(OF_OBJECTS))
+            name = rng.choice([one for one in OF_OBJECTS if not wanted or one in wanted])
             bodies = OF_OBJECTS[name](rng, template, rng.choice(kinds[kind]))
         if any(body != template.objects.get(key) for key, body in bodies.items()):
             return Change(name, kind, {k: b for k, b in bodies.items() if b != template.objects.get(k)})

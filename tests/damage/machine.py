@@ -15,15 +15,16 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.damage import asks, damages, stores
 from tests.damage.kinds import kind_of
-from tests.damage.oracle import FAULTS, Fault, Judge
+from tests.damage.oracle import FAULTS, Fault, Found, Judge
 from tests.damage.stores import Frames, Template
+from tests.damage.without import known, without
 
 NEW = 10**6
 """Number of the first frame that is sent after a damage."""
@@ -74,21 +75,39 @@ class Local:
 
 
 class Machine:
-    """Damages copies of stores, one after the other."""
+    """Damages copies of stores, one after the other; only objects of ``kinds`` and by ``wanted`` damages, where given.
 
-    def __init__(self, templates: list[Template], place: Local, seed: int, *, often: int = 1) -> None:
-        self.templates, self.place, self.seed, self.often = templates, place, seed, often
+    ``eager``: no more is asked about a damage once there is a fault.
+    """
+
+    def __init__(
+        self,
+        templates: list[Template],
+        place: Local,
+        seed: int,
+        *,
+        kinds: Iterable[str] = (),
+        wanted: Iterable[str] = (),
+        eager: bool = False,
+    ) -> None:
+        self.eager = eager
+        self.templates, self.place, self.seed = templates, place, seed
+        self.kinds, self.damages = frozenset(kinds), frozenset(wanted)
 
     def case(self, number: int, *, keep: bool = False) -> Case:
         """Damage number ``number``."""
         rng = random.Random(f"{self.seed}.{number}")
-        template = rng.choice(self.templates)
-        change = damages.draw(rng, template)
-        judge = Judge(template, change.bodies)
+        while True:
+            template = rng.choice(self.templates)
+            change = damages.draw(rng, template, self.damages)
+            if not self.kinds or change.kind in self.kinds:
+                break
+        judge = Judge(template, change.bodies, eager=self.eager)
         with self.place.copy(template, change, keep=keep) as url:
             if keep:
                 print(url)
-            self._ask(judge, url, rng)
+            with suppress(Found):
+                self._ask(judge, url, rng)
         return Case(number, template.name, change, judge.faults, judge.exempt, judge.unseen)
 
     def _ask(self, judge: Judge, url: str, rng: random.Random) -> None:
@@ -151,19 +170,49 @@ def report(cases: list[Case], seconds: float) -> str:
     return "\n".join(lines)
 
 
+def found_without(name: str, templates: list[Template], place: Local, seed: int, most: int) -> tuple[int, Case | None]:
+    """Take out a check, and damage until a fault is found; return after how many damages, and the case."""
+    with without(name) as check:
+        machine = Machine(templates, place, seed, kinds=check.kinds, wanted=check.damages, eager=True)
+        for number in range(most):
+            case = machine.case(number)
+            if case.faults:
+                return number + 1, case
+    return most, None
+
+
+def prove(templates: list[Template], place: Local, seed: int, most: int, name: str) -> int:
+    """Take out one check, or each in turn (``all``); return 1 when the machine does not notice it."""
+    missed = 0
+    for one in known() if name == "all" else [name]:
+        tried, case = found_without(one, templates, place, seed, most)
+        missed += case is None
+        fault = (
+            f"{case.change.damage} {case.change.kind}: {case.faults[0].ask}: {case.faults[0].what}"
+            if case
+            else "NOT FOUND"
+        )
+        print(f"{one:<32} {tried:>5} damages  {fault}", flush=True)
+    return 1 if missed else 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--damages", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, action="append")
     parser.add_argument("--store", choices=["file", "s3"], default="file")
-    parser.add_argument("--without", metavar="CHECK")
+    parser.add_argument(
+        "--without", metavar="CHECK", choices=[*known(), "all"], help=f"all, or one of: {', '.join(known())}"
+    )
     parser.add_argument("--show", type=int, default=10, help="faulty cases that are shown whole")
     options = parser.parse_args(arguments)
     memory = Path("/dev/shm")  # forcing files to a disk is not what is tested here
     directory = Path(tempfile.mkdtemp(prefix="logsink-damage-", dir=memory if memory.is_dir() else None))
     began = time.monotonic()
     templates = asyncio.run(stores.make_all(directory))
+    if options.without:
+        return prove(templates, Local(directory), options.seed, options.damages, options.without)
     machine = Machine(templates, Local(directory), options.seed)
     cases: list[Case] = []
     began = time.monotonic()

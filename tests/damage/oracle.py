@@ -32,10 +32,18 @@ FAULTS = {
 }
 
 
-class Judge:
-    """Judges the answers about one damaged store. ``exempt`` counts answers that nothing could have known to be wrong."""
+class Found(Exception):
+    """A fault was found, and no more is asked."""
 
-    def __init__(self, template: Template, changed: Mapping[str, bytes | None]) -> None:
+
+class Judge:
+    """Judges the answers about one damaged store. ``exempt`` counts answers that nothing could have known to be wrong.
+
+    ``eager``: raise ``Found`` at the first fault.
+    """
+
+    def __init__(self, template: Template, changed: Mapping[str, bytes | None], *, eager: bool = False) -> None:
+        self.eager = eager
         self.template, self.changed = template, changed
         self.expected = Counter(template.sent)
         self.faults: list[Fault] = []
@@ -62,6 +70,8 @@ class Judge:
 
     def fault(self, ask: str, what: str, detail: str) -> None:
         self.faults.append(Fault(ask, what, detail))
+        if self.eager:
+            raise Found
 
     def bug(self, ask: str, error: str) -> bool:
         if error:

@@ -277,7 +277,21 @@ async def aged(directory: Path) -> Template:
     return await build.finish()
 
 
-TEMPLATES: dict[str, Callable[[Path], Awaitable[Template]]] = {"running": running, "merged": merged, "aged": aged}
+async def quiet(directory: Path) -> Template:
+    """Nothing is in the journal: receivers are gone, and all is archived and merged."""
+    build = Builder("quiet", directory)
+    await build.day(2, 5)
+    await build.upkeep(orphan_after=-1.0)
+    await build.upkeep(orphan_after=-1.0, compact_after=0.0, keep_removed=-AGES)
+    return await build.finish()
+
+
+TEMPLATES: dict[str, Callable[[Path], Awaitable[Template]]] = {
+    "running": running,
+    "merged": merged,
+    "aged": aged,
+    "quiet": quiet,
+}
 
 
 async def make_all(directory: Path) -> list[Template]:
