@@ -58,6 +58,9 @@ _TRAILER = struct.Struct("<8sQQ")
 _END = b"\xff\xff\xff\xff\0\0\0\0"
 """How an Arrow IPC stream ends."""
 
+_RULES_1 = (1, 2)
+"""Versions of the parsing rules that a segment of format 1 can name. Another one is a flipped bit, not a newer logsink."""
+
 _CODED = pa.dictionary(pa.int32(), pa.string())
 _FIELDS = [
     pa.field("received", pa.timestamp("us", tz="UTC"), nullable=False),
@@ -165,6 +168,8 @@ def decode_segment(body: bytes | pa.Buffer) -> Segment:
         table.validate(full=True)
         name = SegmentName(meta["logsink.receiver"], int(meta["logsink.lane"]), int(meta["logsink.sequence"]))
         settings = Settings(meta["logsink.default_timezone"], meta["logsink.deploy_sd_id"], int(meta["logsink.parser"]))
+        if not sealed and settings.parser not in _RULES_1:
+            raise FormatError(f"cannot read segment: format 1 has no version {settings.parser} of the parsing rules")
         lanes = orjson.loads(meta.get("logsink.stored", "{}"))
         return Segment(
             name,
@@ -175,7 +180,7 @@ def decode_segment(body: bytes | pa.Buffer) -> Segment:
             {f"{name.receiver}.{int(lane)}": int(sequence) for lane, sequence in lanes.items()},
             int(meta.get("logsink.commit", "-1")),
         )
-    except (pa.ArrowException, KeyError, ValueError, AttributeError, TypeError, OSError) as error:
+    except (pa.ArrowException, LookupError, ValueError, ArithmeticError, AttributeError, TypeError, OSError) as error:
         raise FormatError(f"cannot read segment: {error}") from error
 
 
