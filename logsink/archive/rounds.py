@@ -136,7 +136,7 @@ class Rounds:
         """
         store = self.log.store
         try:
-            segment = await read_segment(store, name)
+            segment = await self._read(name)
         except FormatError as error:
             body = await store.get(name.key)
             if written_by_newer(body):
@@ -152,6 +152,13 @@ class Rounds:
                 hint="upgrade logsink",
             )
         return segment
+
+    async def _read(self, name: SegmentName) -> Segment:
+        """Read a segment, twice if need be: what is stored decides about a loss, not what one request brought."""
+        try:
+            return await read_segment(self.log.store, name)
+        except FormatError:
+            return await read_segment(self.log.store, name)
 
     async def archive(
         self, snapshot: Snapshot, segments: dict[SegmentName, Segment | None], losses: Mapping[str, int] = NO_LOSSES

@@ -308,6 +308,33 @@ async def test_a_segment_that_cannot_be_read_goes_to_quarantine_and_its_lane_goe
     assert await bench.store.get(QUARANTINE + broken) == b"ruined"
 
 
+class BadTransfer(MemoryStore):
+    """The first request for each segment brings one wrong bit; what is stored is intact."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: set[str] = set()
+
+    async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        body = bytearray(await super().get(key, start, end))
+        if key.startswith("journal/") and key not in self.asked:
+            self.asked.add(key)
+            body[len(body) // 2] ^= 1
+        return bytes(body)
+
+
+async def test_a_segment_is_not_lost_because_a_request_brought_other_bytes(bench: Bench) -> None:
+    bench.store = FaultyStore(stored := BadTransfer())
+    archiver = bench.archiver(hold=0)
+    messages = await bench.fill(archiver, 3)
+    stored.asked.clear()
+    await archiver.step()
+    assert len(stored.asked) == 3
+    assert await archived(bench.store) == messages
+    assert (await fresh(bench.store)).lost == {}
+    assert [entry async for entry in bench.store.list(QUARANTINE)] == []
+
+
 async def test_a_round_of_unreadable_segments_only_moves_the_lane(bench: Bench) -> None:
     archiver = bench.archiver(hold=0)
     await bench.fill(archiver, 1)
