@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,11 @@ def either_form(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _own_log() -> None:
-    """No test is told less because another one was told it before."""
+def _own_log() -> Iterator[None]:
+    """No test is told less because another one was told it before, or ran a command that logs errors only."""
     telemetry.reset()
+    logger = logging.getLogger("logsink")
+    handlers, level = logger.handlers[:], logger.level
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
