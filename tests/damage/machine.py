@@ -20,11 +20,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
+from logsink.store import open_store
 from tests.damage import asks, damages, stores
 from tests.damage.kinds import kind_of
 from tests.damage.oracle import FAULTS, Fault, Found, Judge
 from tests.damage.stores import Frames, Template
 from tests.damage.without import known, without
+from tests.support import s3
 
 NEW = 10**6
 """Number of the first frame that is sent after a damage."""
@@ -74,6 +78,38 @@ class Local:
                 shutil.rmtree(root, ignore_errors=True)
 
 
+class Remote:
+    """Copies of templates below prefixes of a bucket of a real S3 server."""
+
+    def __init__(self, server: s3.Server) -> None:
+        self.server = server
+
+    @contextmanager
+    def copy(self, template: Template, change: damages.Change, *, keep: bool = False) -> Iterator[str]:
+        """A damaged copy of a store, by its URL. It stays until the server ends."""
+        url = self.server.fresh_url()
+
+        async def fill() -> None:
+            async with open_store(url) as store:
+                for key, body in {**template.objects, **change.bodies}.items():
+                    if body is not None:
+                        await store.put(key, body)
+
+        asyncio.run(fill())
+        yield url
+
+
+@contextmanager
+def place_of(store: str, directory: Path) -> Iterator[Local | Remote]:
+    """Where copies are made: ``file`` or ``s3``."""
+    if store == "file":
+        yield Local(directory)
+        return
+    with s3.versitygw() as server, pytest.MonkeyPatch.context() as patch:
+        s3.enter(patch, server)
+        yield Remote(server)
+
+
 class Machine:
     """Damages copies of stores, one after the other; only objects of ``kinds`` and by ``wanted`` damages, where given.
 
@@ -83,7 +119,7 @@ class Machine:
     def __init__(
         self,
         templates: list[Template],
-        place: Local,
+        place: Local | Remote,
         seed: int,
         *,
         kinds: Iterable[str] = (),
@@ -170,7 +206,9 @@ def report(cases: list[Case], seconds: float) -> str:
     return "\n".join(lines)
 
 
-def found_without(name: str, templates: list[Template], place: Local, seed: int, most: int) -> tuple[int, Case | None]:
+def found_without(
+    name: str, templates: list[Template], place: Local | Remote, seed: int, most: int
+) -> tuple[int, Case | None]:
     """Take out a check, and damage until a fault is found; return after how many damages, and the case."""
     with without(name) as check:
         machine = Machine(templates, place, seed, kinds=check.kinds, wanted=check.damages, eager=True)
@@ -181,7 +219,7 @@ def found_without(name: str, templates: list[Template], place: Local, seed: int,
     return most, None
 
 
-def prove(templates: list[Template], place: Local, seed: int, most: int, name: str) -> int:
+def prove(templates: list[Template], place: Local | Remote, seed: int, most: int, name: str) -> int:
     """Take out one check, or each in turn (``all``); return 1 when the machine does not notice it."""
     missed = 0
     for one in known() if name == "all" else [name]:
@@ -209,11 +247,19 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     memory = Path("/dev/shm")  # forcing files to a disk is not what is tested here
     directory = Path(tempfile.mkdtemp(prefix="logsink-damage-", dir=memory if memory.is_dir() else None))
-    began = time.monotonic()
     templates = asyncio.run(stores.make_all(directory))
+    with place_of(options.store, directory) as place:
+        code = run(templates, place, options)
+    if not options.only:
+        shutil.rmtree(directory, ignore_errors=True)
+    return code
+
+
+def run(templates: list[Template], place: Local | Remote, options: argparse.Namespace) -> int:
+    """Damage as the options say, print what comes of it, and return the exit code."""
     if options.without:
-        return prove(templates, Local(directory), options.seed, options.damages, options.without)
-    machine = Machine(templates, Local(directory), options.seed)
+        return prove(templates, place, options.seed, options.damages, options.without)
+    machine = Machine(templates, place, options.seed)
     cases: list[Case] = []
     began = time.monotonic()
     for number in options.only or range(options.damages):
@@ -222,8 +268,6 @@ def main(arguments: list[str] | None = None) -> int:
         if case.faults and sum(bool(one.faults) for one in cases) <= options.show:
             print(case, flush=True)
     print(report(cases, time.monotonic() - began))
-    if not options.only:
-        shutil.rmtree(directory, ignore_errors=True)
     return 1 if any(case.faults for case in cases) else 0
 
 
