@@ -9,7 +9,7 @@ import pytest
 from tests.damage.machine import Local, Machine, report
 from tests.damage.stores import Template, make_all
 
-DAMAGES, SEED = 40, 28
+DAMAGES, SEED = 15, 28
 
 
 @pytest.fixture(scope="module")
