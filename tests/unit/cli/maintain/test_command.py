@@ -148,6 +148,7 @@ def test_it_goes_on_until_it_is_told_to_stop(url: str) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ) as process:
         assert process.stdout
         assert process.stdout.readline().startswith("merged 3 files, ")
+        assert process.stdout.readline() == "wrote the ledger of 2020-09-13\n"
         process.send_signal(signal.SIGTERM)
         out, error = process.communicate(timeout=60)
     assert (process.returncode, out, error) == (0, "", "")
