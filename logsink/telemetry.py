@@ -247,7 +247,7 @@ STORE_CREATED = Event("store_created", _I, "there was no store at {store}: creat
 MARKER_RESTORED = Event(
     "marker_restored",
     _W,
-    "the store's marker, store.json, was missing: written again with the id that {by} names, {id}",
+    "the store's marker, store.json, was missing: wrote one with the id that {by} names, {id}",
 )
 STORE_ABSENT = Event("store_absent", _E, "nothing is stored or acknowledged: {error}")
 STORE_BACK = Event("store_back", _I, "the store is back, {id}: storing and acknowledging go on")

@@ -106,7 +106,7 @@ async def test_a_lost_marker_comes_back_with_the_id_that_the_table_names(caplog:
     log.store_id = lost
     await log.commit(await log.load(), [add("a"), Txn("r.0", 1)])
     assert (await settle(log_of(store), create=False)).id == lost == (await stored(store)).id
-    assert f"written again with the id that the table names, {lost}" in caplog.text
+    assert f"wrote one with the id that the table names, {lost}" in caplog.text
 
 
 async def test_a_lost_marker_and_a_lost_log(caplog: pytest.LogCaptureFixture) -> None:
