@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -130,6 +131,19 @@ def test_keys_that_cannot_sign(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"ledger\.sign_key") as caught:
             signer(path)
         assert "openssl genpkey" in caught.value.hint
+
+
+def test_signatures_need_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    signed = parse_signed(tmp_path)
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric.ed25519", None)
+    for act in (lambda: signer(tmp_path / "key.pem"), lambda: check_signature(signed)):
+        with pytest.raises(ConfigError, match="cryptography is not installed") as caught:
+            act()
+        assert caught.value.hint == "install logsink[sign]"
+
+
+def parse_signed(tmp_path: Path) -> Ledger:
+    return decode_ledger(encode_ledger(ledger(ONE), signer(private_key(tmp_path / "key.pem"))))
 
 
 def stored(modified: float, sequence: int = 9) -> StoredSegment:
