@@ -336,9 +336,12 @@ class _Claim:
                 raise Conflict(f"cannot commit: version {version} removed {remove['path']}")
 
 
-def _version_0(url: str, store_id: str, now: int) -> bytes:
-    """Return version 0: protocol (1, 2), which every reader knows, and the table's columns."""
-    metadata = {
+def table_metadata(url: str, now: int) -> Json:
+    """Return the ``metaData`` of the table in the store at ``url``: its columns, partition and settings.
+
+    ``now``: milliseconds since the epoch.
+    """
+    return {
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{url}/{ROOT}")),
         "format": {"provider": "parquet", "options": {}},
         "schemaString": orjson.dumps({"type": "struct", "fields": schema_fields()}).decode(),
@@ -346,6 +349,11 @@ def _version_0(url: str, store_id: str, now: int) -> bytes:
         "configuration": CONFIGURATION,
         "createdTime": now,
     }
+
+
+def _version_0(url: str, store_id: str, now: int) -> bytes:
+    """Return version 0: protocol (1, 2), which every reader knows, and the table's columns."""
+    metadata = table_metadata(url, now)
     info = {"timestamp": now, "operation": "CREATE TABLE", "engineInfo": f"logsink/{__version__}"}
     protocol = {"minReaderVersion": 1, "minWriterVersion": 2}
     lines: list[Json] = [{"commitInfo": info}, {"protocol": protocol}, {"metaData": metadata}]

@@ -26,9 +26,8 @@ import pyarrow.parquet as pq
 from logsink import __version__
 from logsink.archive.chain import seal
 from logsink.archive.fold import Fold
-from logsink.archive.foreign import schema_fields
-from logsink.archive.log import CONFIGURATION
-from logsink.archive.snapshot import ACCEPTED, HINT, LOST, ROOT, DataFile, Json, Snapshot, checkpoint_key, commit_key
+from logsink.archive.log import table_metadata
+from logsink.archive.snapshot import ACCEPTED, HINT, LOST, DataFile, Json, Snapshot, checkpoint_key, commit_key
 from logsink.errors import Conflict
 from logsink.store import Store
 
@@ -53,7 +52,7 @@ async def rebuild(store: Store, last: int, table: Table, *, store_id: str, now: 
     when somebody has written that version: plan again. Cancelling is safe.
     """
     version, milliseconds = last + 1, int(now * 1000)
-    metadata = _metadata(store.url, milliseconds)
+    metadata = table_metadata(store.url, milliseconds)
     protocol = {"minReaderVersion": 1, "minWriterVersion": 2}
     info = {
         "timestamp": milliseconds,
@@ -86,7 +85,7 @@ async def write_checkpoint(
     table = Table(snapshot.files, snapshot.txn, snapshot.tombstones, snapshot.lost, snapshot.accepted)
     rows: list[Json] = [
         {"protocol": protocol or {"minReaderVersion": 1, "minWriterVersion": 2}},
-        {"metaData": metadata or _metadata(store.url, now)},
+        {"metaData": metadata or table_metadata(store.url, now)},
         *({"txn": txn} for txn in _txns(table, now, snapshot.moved)),
         *({"add": _add(file, now)} for file in table.files.values()),
         *({"remove": _remove(path, deleted)} for path, deleted in table.tombstones.items()),
@@ -96,17 +95,6 @@ async def write_checkpoint(
     body = sink.getvalue()
     await store.put(checkpoint_key(snapshot.version), memoryview(body))
     await store.put(HINT, orjson.dumps({"version": snapshot.version, "size": len(rows)}))
-
-
-def _metadata(url: str, now: int) -> Json:
-    return {
-        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{url}/{ROOT}")),
-        "format": {"provider": "parquet", "options": {}},
-        "schemaString": orjson.dumps({"type": "struct", "fields": schema_fields()}).decode(),
-        "partitionColumns": ["date"],
-        "configuration": CONFIGURATION,
-        "createdTime": now,
-    }
 
 
 def _txns(table: Table, now: int, moved: Mapping[str, int] | None = None) -> list[Json]:

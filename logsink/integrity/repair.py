@@ -160,9 +160,7 @@ class Repair:
             what = f"{file.key} but for {len(groups)} damaged row groups, in a new file"
             self._say("keep the rows of", "kept the rows of", what)
         for one in plan.restore:
-            self._say(
-                "make again from the journal:", "made again from the journal:", f"{one.names[0].key} to {one.last}"
-            )
+            self._say("make again from the journal:", "made again from the journal:", _those(one))
         for file in plan.drop:
             self._say("take out of the table:", "took out of the table:", file.key)
         if plan.rebuild:
@@ -356,3 +354,8 @@ def _blocked(found: Verification) -> bool:
 
 def _unaccepted(snapshot: Snapshot) -> list[str]:
     return sorted(set(snapshot.lost) - snapshot.accepted)
+
+
+def _those(one: Restore) -> str:
+    key = one.names[0].key
+    return key if len(one.names) == 1 else f"{key} to {one.last}"
