@@ -63,6 +63,12 @@ CLAIMS = {
     "stages": Claim("Each step by itself", "stages", ("steps", "step", "cpu_s_per_million", _CPU[3])),
     "merge": Claim("Small files merged", "compact", ("tables", "table", "cpu_s_per_million", _CPU[3])),
     "query": Claim("Questions", "query", ("questions", "question", "s", "s")),
+    "growth": Claim(
+        "Questions as the archive grows",
+        "growth --s3",
+        ("questions", "question", "s", "s"),
+        "--rounds 1 --rows 100000 --days 2 --linked 2",
+    ),
     "start": Claim("Until something happens", "start", ("commands", "command", "seconds", "s"), "--rounds 1"),
 }
 

@@ -14,6 +14,7 @@ from a line in the middle of the corpus.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import multiprocessing
 import os
@@ -35,6 +36,11 @@ from benchmarks.corpus import corpus
 from benchmarks.peers import installed
 from benchmarks.report import report
 from benchmarks.server import Server
+from logsink.archive import DeltaLog
+from logsink.archive.compaction import Compactor
+from logsink.config import Maintain
+from logsink.query import Report
+from logsink.store import CountingStore, open_store
 
 ABSENT = "no message says this"
 REGEX = "port 8[0-9]{3} ssh2"
@@ -150,8 +156,7 @@ def material(directory: Path, source: Path | int, tail: int, merged: bool) -> Ma
     if not full.exists():
         with _made(full) as draft:
             shutil.copytree(fresh, draft, copy_function=os.link)
-            maintain = [sys.executable, "-m", "logsink", "maintain", "--once", "--store", f"file://{draft}"]
-            subprocess.run(maintain, check=True, stdout=sys.stderr)
+            asyncio.run(merge_all(f"file://{draft}"))
     if not tailed.exists():
         with _made(tailed) as draft:
             shutil.copytree(full, draft, copy_function=os.link)
@@ -165,6 +170,22 @@ def material(directory: Path, source: Path | int, tail: int, merged: bool) -> Ma
             subprocess.run(["zstd", "-q", "-3", "-o", str(draft)], input=data, check=True)
     line = data[begin : data.index(b"\n", begin)].decode()
     return Material(f"file://{full}", f"file://{tailed}", packed, line, len(data), count)
+
+
+class _Tomorrow(CountingStore):
+    """A store whose clock is a day ahead: the hours and the date in which rows were received are over."""
+
+    async def now(self) -> float:
+        return await super().now() + 86_400
+
+
+async def merge_all(url: str) -> None:
+    """Merge everything that is due a day later."""
+    async with open_store(url) as store:
+        compactor = Compactor(DeltaLog(_Tomorrow(store, Report())), Maintain())
+        while done := await compactor.step():
+            print(f"merged {done.files} files, {done.rows:,} rows", file=sys.stderr)
+        compactor.close()
 
 
 @contextlib.contextmanager

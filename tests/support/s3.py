@@ -42,6 +42,8 @@ class Server:
 
     name: str
     endpoint: str
+    data: Path | None = None
+    """The directory that it keeps its buckets in, where it does: an object is a file."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -102,7 +104,7 @@ def versitygw(arguments: Iterable[str] = ()) -> Iterator[Server]:
             process = subprocess.Popen(command, env=os.environ | keys, stdout=log, stderr=subprocess.STDOUT)
             try:
                 _wait_for(port, process, Path(work, "log"))
-                yield Server("versitygw", f"http://127.0.0.1:{port}")
+                yield Server("versitygw", f"http://127.0.0.1:{port}", data)
             finally:
                 process.send_signal(signal.SIGTERM)
                 try:
