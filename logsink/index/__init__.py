@@ -1,0 +1,50 @@
+"""The index: facts about named data files, by which a question passes over those that cannot answer it.
+
+Tables of rows go in and bytes come out; bytes go in and answers come out. There is no store, clock or setting in here:
+``logsink.archive`` puts objects, and ``logsink.query`` reads them. The law of this room is that no answer depends on it: where
+an object is missing, cut, damaged, or about files that no longer exist, a question is answered by reading more.
+
+- ``words``: tokens of a text, and the keys of tokens and values.
+- ``section``: which row groups of one data file may have a key.
+- ``objects``: index objects, which hold the sections of many data files; their head, and which row groups may have a key.
+
+Everything is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from logsink.platform.lazy import exports
+
+if TYPE_CHECKING:
+    from logsink.index.objects import HEAD_READ, INDEX, Head, Section, head_size, index_date, read_head
+    from logsink.index.words import ESCAPE, VALUE_COLUMNS, Token, is_token_character, token_key, tokens, value_key
+else:
+    __getattr__ = exports(
+        __name__,
+        {
+            "objects": ("HEAD_READ", "INDEX", "Head", "Section", "head_size", "index_date", "read_head"),
+            "words": (
+                *("ESCAPE", "VALUE_COLUMNS", "Token", "is_token_character"),
+                *("token_key", "tokens", "value_key"),
+            ),
+        },
+    )
+
+__all__ = [
+    "ESCAPE",
+    "HEAD_READ",
+    "INDEX",
+    "VALUE_COLUMNS",
+    "Head",
+    "Section",
+    "Token",
+    "head_size",
+    "index_date",
+    "is_token_character",
+    "read_head",
+    "token_key",
+    "tokens",
+    "value_key",
+]
