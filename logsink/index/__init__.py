@@ -19,14 +19,23 @@ from logsink.platform.lazy import exports
 
 if TYPE_CHECKING:
     from logsink.index.objects import HEAD_READ, INDEX, Head, Section, head_size, index_date, read_head
-    from logsink.index.words import ESCAPE, VALUE_COLUMNS, Token, is_token_character, token_key, tokens, value_key
+    from logsink.index.words import (
+        ESCAPE,
+        TEXT_COLUMNS,
+        VALUE_COLUMNS,
+        Token,
+        is_token_character,
+        token_key,
+        tokens,
+        value_key,
+    )
 else:
     __getattr__ = exports(
         __name__,
         {
             "objects": ("HEAD_READ", "INDEX", "Head", "Section", "head_size", "index_date", "read_head"),
             "words": (
-                *("ESCAPE", "VALUE_COLUMNS", "Token", "is_token_character"),
+                *("ESCAPE", "TEXT_COLUMNS", "VALUE_COLUMNS", "Token", "is_token_character"),
                 *("token_key", "tokens", "value_key"),
             ),
         },
@@ -36,6 +45,7 @@ __all__ = [
     "ESCAPE",
     "HEAD_READ",
     "INDEX",
+    "TEXT_COLUMNS",
     "VALUE_COLUMNS",
     "Head",
     "Section",

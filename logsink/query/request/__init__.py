@@ -4,9 +4,9 @@
 conditions on single columns. ``Query`` adds which columns of the rows are returned, in which order, and how many.
 
 Text, numbers and Arrow arrays enter. Nothing here reads a store, a file, the clock or the environment, and nothing knows how
-rows are found: the rooms that read ask a condition which values meet it, what bounds of a column say about it, and which bytes
-every value that meets it contains. A new condition on rows is a class in ``conditions``; a new search term is a field in
-``terms`` and a few lines in ``interpret``.
+rows are found: the rooms that read ask a condition which values meet it, what bounds of a column say about it, which bytes
+every value that meets it contains, and which keys it has in the index. A new condition on rows is a class in ``conditions``; a
+new search term is a field in ``terms`` and a few lines in ``interpret``.
 
 Exports are imported at first use: ``terms``, ``times`` and ``severities`` do not load pyarrow, so that a command can show its
 ``--help`` and a shell can complete its options without it.
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from logsink.query.request.filters import EVERYTHING, UNKNOWN, Bounds, Condition, Filter, Needles, Verdict
     from logsink.query.request.interpret import to_filter
+    from logsink.query.request.keys import Key, Keys, Requirement
     from logsink.query.request.members import (
         Members,
         MemberTest,
@@ -72,6 +73,7 @@ __getattr__ = lazy.exports(
             "Verdict",
         ),
         "interpret": ("to_filter",),
+        "keys": ("Key", "Keys", "Requirement"),
         "members": (
             "Members",
             "MemberTest",
@@ -114,6 +116,8 @@ __all__ = [
     "Flagged",
     "Holds",
     "InSpans",
+    "Key",
+    "Keys",
     "MemberTest",
     "Members",
     "Needles",
@@ -123,6 +127,7 @@ __all__ = [
     "Parameter",
     "Path",
     "Query",
+    "Requirement",
     "SearchTerms",
     "Verdict",
     "add_member_columns",

@@ -15,10 +15,12 @@ import pyarrow.compute as pc
 
 from logsink.errors import ArgumentError
 from logsink.flags import names
+from logsink.index import TEXT_COLUMNS
 from logsink.query.columns import Int64, Mask, as_mask, mapped
 from logsink.query.request.filters import Bounds, Condition, Needles, Verdict
-from logsink.query.request.globs import can_match_between, escape, glob_to_regex, literal_prefix
-from logsink.query.request.literals import literals
+from logsink.query.request.globs import can_match_between, escape, glob_to_regex, literal_prefix, literal_texts
+from logsink.query.request.keys import Keys, Requirement, edged, one_of, required, words
+from logsink.query.request.literals import Runs, literals, runs
 
 
 class Between(NamedTuple):
@@ -65,6 +67,9 @@ class Between(NamedTuple):
     def needles(self) -> Sequence[Needles]:
         return ()
 
+    def index_keys(self) -> Sequence[Requirement]:
+        return ()
+
 
 class InSpans(NamedTuple):
     """The value is a number or instant in one of several spans ``[lows[i], highs[i]]``.
@@ -103,6 +108,9 @@ class InSpans(NamedTuple):
     def needles(self) -> Sequence[Needles]:
         return ()
 
+    def index_keys(self) -> Sequence[Requirement]:
+        return ()
+
 
 class ExactlyOneOf(NamedTuple):
     """The value is one of ``values``, which are no globs; None stands for null."""
@@ -125,6 +133,10 @@ class ExactlyOneOf(NamedTuple):
 
     def needles(self) -> Sequence[Needles]:
         return () if None in self.values else _as_needles([value for value in self.values if value is not None])
+
+    def index_keys(self) -> Sequence[Requirement]:
+        known = [value for value in self.values if value is not None]
+        return one_of(self.column, known) if len(known) == len(self.values) else ()
 
 
 class OneOf:
@@ -155,6 +167,9 @@ class OneOf:
 
     def needles(self) -> Sequence[Needles]:
         return _as_needles(self.globs) if self._literals is not None else ()
+
+    def index_keys(self) -> Sequence[Requirement]:
+        return one_of(self.column, self.globs) if self._literals is not None else ()
 
     def _matches(self, values: pa.Array) -> pa.Array:
         if self._literals is not None:
@@ -220,6 +235,20 @@ class Holds:
             return [needles for text in held[0] for needles in _as_needles([text])]
         return _as_needles([max(texts, key=len, default="") for texts in held])
 
+    def index_keys(self) -> Sequence[Requirement]:
+        if self.column not in TEXT_COLUMNS:
+            return ()
+        found = [
+            alternative
+            for pattern in self.patterns
+            for alternative in (runs(pattern) if self.regex else [Runs([pattern], False)])
+        ]
+        return required([self._words(alternative) for alternative in found])
+
+    def _words(self, found: Runs) -> Keys:
+        texts = edged(found.texts) if self.words else found.texts
+        return words(texts, ignore_case=self.ignore_case or found.ignore_case)
+
 
 class OneOfNumbers(NamedTuple):
     """The value is one of ``numbers``."""
@@ -244,6 +273,9 @@ class OneOfNumbers(NamedTuple):
     def needles(self) -> Sequence[Needles]:
         return ()
 
+    def index_keys(self) -> Sequence[Requirement]:
+        return ()
+
 
 class Flagged(NamedTuple):
     """The value is a number that has all of these ``bits``: flags (``logsink.flags``)."""
@@ -263,6 +295,9 @@ class Flagged(NamedTuple):
         return Verdict.NONE if bounds.high is not None and bounds.high < self.bits else Verdict.SOME
 
     def needles(self) -> Sequence[Needles]:
+        return ()
+
+    def index_keys(self) -> Sequence[Requirement]:
         return ()
 
 
@@ -286,6 +321,9 @@ class Not(NamedTuple):
         return opposite[self.condition.verdict(bounds)]
 
     def needles(self) -> Sequence[Needles]:
+        return ()
+
+    def index_keys(self) -> Sequence[Requirement]:
         return ()
 
 
@@ -326,6 +364,12 @@ class Parameter:
 
     def needles(self) -> Sequence[Needles]:
         return ()
+
+    def index_keys(self) -> Sequence[Requirement]:
+        if self.column not in TEXT_COLUMNS:
+            return ()
+        texts = [*edged([self.name]), *edged(literal_texts(self.value))]
+        return required([words(texts)])
 
 
 _NAME = r'[^ =\]"]+'

@@ -1,8 +1,9 @@
 """Filters: conditions on single columns, all of which a row must meet.
 
-A condition answers three questions. ``mask``: which of these values meet it? ``verdict``: given bounds of a column from the
+A condition answers four questions. ``mask``: which of these values meet it? ``verdict``: given bounds of a column from the
 table's log or a file's footer, can any row meet it, or do all rows? So files and row groups are passed over unread.
 ``needles``: which bytes does every value that meets it contain? So values and frames are passed over undecoded.
+``index_keys``: which keys does every value that meets it have in the index? So files are passed over without being opened.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 from logsink.parse import ESCAPED_BYTES, UNESCAPED_COLUMNS, VERBATIM_COLUMNS
 from logsink.query.columns import Mask, as_array, as_mask, one_chunk
 from logsink.query.request.globs import escape
+from logsink.query.request.keys import Requirement
 
 
 class Verdict(enum.Enum):
@@ -65,6 +67,12 @@ class Condition(Protocol):
         Empty when nothing is known. A value may contain them and not meet the condition.
         """
 
+    def index_keys(self) -> Sequence[Requirement]:
+        """Return which keys of the index a row has that meets it: those of one alternative of each element.
+
+        Empty when nothing is certain.
+        """
+
 
 class Filter(NamedTuple):
     """The conditions that a row must meet, all of them."""
@@ -94,6 +102,10 @@ class Filter(NamedTuple):
     def needles(self) -> Sequence[Needles]:
         """Return what every row that meets the filter contains, in any of the columns: see ``Condition.needles``."""
         return [needles for condition in self.conditions for needles in condition.needles()]
+
+    def index_keys(self) -> Sequence[Requirement]:
+        """Return which keys of the index every row has that meets the filter: see ``Condition.index_keys``."""
+        return [requirement for condition in self.conditions for requirement in condition.index_keys()]
 
     def in_frames(self) -> Sequence[Needles]:
         """Return what the frame of every row that meets the filter contains.

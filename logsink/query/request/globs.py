@@ -57,6 +57,15 @@ def literal_prefix(glob: str) -> str:
     return glob[: match.start()] if match else glob
 
 
+def literal_texts(glob: str) -> list[str]:
+    """Return the texts around the wildcards of a glob, in order; a match begins with the first and ends with the last."""
+    texts, at = [], 0
+    for match in _WILDCARD.finditer(glob):
+        texts.append(glob[at : match.start()])
+        at = match.end()
+    return [*texts, glob[at:]]
+
+
 def can_match_between(glob: str, low: str, high: str) -> bool:
     """Return whether a value that ``glob`` matches may lie in ``[low, high]``, by code points (which is UTF-8's order, too)."""
     prefix = literal_prefix(glob)

@@ -27,6 +27,7 @@ from logsink.errors import ArgumentError
 from logsink.query.columns import Mask, as_array, as_mask, one_chunk
 from logsink.query.request.conditions import check_pattern
 from logsink.query.request.filters import Bounds, Needles, Verdict, any_needle
+from logsink.query.request.keys import Requirement, in_member
 
 HINT = "write PATH, PATH=VALUE or one of != < <= > >= ~ !~, such as 'status>=500', user.name=ada, 'items[0].id~^x'"
 
@@ -63,7 +64,9 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,
 _PLAIN = re.compile(r"[A-Za-z0-9_ -]+")
 """Characters that JSON writes as they are, or as an escape with ``\\u``."""
 
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPE = re.compile(r"\\([ntr]|\W)", re.DOTALL)
+"""An escape in quotes. A backslash before another letter, a digit or ``_`` is one: ``C:\\users``."""
+
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r"}
 
 _DECODER = json.JSONDecoder()
@@ -91,6 +94,10 @@ class Path:
             for part in step.split(".") if isinstance(step, str) else ():
                 found += _needles(part)
         return found
+
+    def names(self) -> Sequence[str]:
+        """Return the names of the path that every message with this member has as keys; a number may be an index instead."""
+        return [step for step in self.steps if isinstance(step, str) and not step.isdigit()]
 
     def values(self, message: str) -> list[Any]:
         """Return the values of the member in a message; none when the message does not have it."""
@@ -141,6 +148,18 @@ class MemberTest(NamedTuple):
             return ()
         exact = self.operator == "=" and _number(self.value) is None
         return [*self.path.needles(), *(_needles(self.value) if exact else ())]
+
+    def index_keys(self) -> Sequence[Requirement]:
+        """Return which keys of the index every message has that passes the test: see ``Condition.index_keys``.
+
+        Only a string is certain to stand in the message as it is: JSON has many ways to write a number, an object or an array,
+        and JSON inside of a string may have ``\\n`` right before ``true``.
+        """
+        if self.operator == "!":
+            return ()
+        exact = self.operator == "=" and _number(self.value) is None
+        text = exact and self.value not in ("null", "true", "false") and self.value[:1] not in ("{", "[")
+        return in_member([*self.path.names(), *([self.value] if text else [])])
 
     def mask(self, members: Sequence[list[Any]]) -> Mask:
         """Return which rows pass the test, by the values that each row has of the member: bool[n]."""
@@ -208,6 +227,9 @@ class Members:
 
     def needles(self) -> Sequence[Needles]:
         return [needles for test in self.tests for needles in test.needles()]
+
+    def index_keys(self) -> Sequence[Requirement]:
+        return [requirement for test in self.tests for requirement in test.index_keys()]
 
 
 def is_member(name: str) -> bool:

@@ -96,6 +96,14 @@ def test_text_in_quotes_is_no_number() -> None:
     assert found('a>"10"', messages=messages) == [1, 2]
 
 
+def test_a_backslash_before_a_letter_is_one() -> None:
+    """Else a word in the value would be another one in the message."""
+    messages: list[str | None] = [r'path="C:\users\ada x" a=1', r'path="\"C:\" x"', r'path="a\nb"']
+    assert found(r"path~^C:\\users\\ada", messages=messages) == [0]
+    assert found(r'path="\"C:\\\" x"', messages=messages) == []
+    assert found("path~^a\nb$", messages=messages) == [2]
+
+
 @pytest.mark.parametrize("text", ["", "=3", ">3", "a..b=1", "a.=1", "a[x]=1", "a~(", "!a=1", '"a=1'])
 def test_what_is_no_condition_is_refused(text: str) -> None:
     with pytest.raises(ArgumentError):
