@@ -44,15 +44,15 @@ import orjson
 import xxhash
 
 from logsink.errors import FormatError
-from logsink.index.section import FEWEST, KEY_BITS, blocks_of, possible_blocks
+from logsink.index.section import FEWEST, KEY_BITS, MOST_MICRO, Filter, blocks_of, join, possible_blocks
 
 if TYPE_CHECKING:
-    from backports.zstd import ZstdDecompressor, ZstdError
+    from backports.zstd import ZstdDecompressor, ZstdError, compress
 else:
     try:
-        from compression.zstd import ZstdDecompressor, ZstdError
+        from compression.zstd import ZstdDecompressor, ZstdError, compress
     except ImportError:  # before Python 3.14
-        from backports.zstd import ZstdDecompressor, ZstdError
+        from backports.zstd import ZstdDecompressor, ZstdError, compress
 
 INDEX: Final = "index/"
 """Prefix of everything about the index in a store."""
@@ -63,7 +63,6 @@ HEAD_READ: Final = 1 << 16
 """Bytes at the end of an index object that usually hold its whole head."""
 
 MOST_COARSE: Final = 1024
-MOST_MICRO: Final = 1 << 23
 
 _NAME: Final = re.compile(r"index/date=([0-9]{4}-[0-9]{2}-[0-9]{2})/[0-9a-f]{16}\.index")
 _MAGIC: Final = b"LSINDEX1"
@@ -71,6 +70,11 @@ _TRAILER: Final = Struct("<QQ8s")
 _LENGTH: Final = Struct("<Q")
 _SLICE: Final = Struct("<I")
 _HASH: Final = Struct("<Q")
+
+_COARSE_BYTES: Final = 16 << 10
+"""Bytes of a coarse bucket, about, as long as there are not too many of them."""
+
+_LEVEL: Final = 3
 
 _MOST_HEAD: Final = 64 << 20
 """Most bytes of a head uncompressed: a million data files have less."""
@@ -174,6 +178,68 @@ class Head:
 
     def _damaged(self, what: str) -> FormatError:
         return damaged(self.key, what)
+
+
+class NewSection(NamedTuple):
+    """A section to be put into an object: what the head says of it, ``at`` aside; its filter; and its data file's tail,
+    compressed (``compressed_tail``), which is empty where there is none.
+    """
+
+    said: Section
+    filter: Filter
+    tail: bytes = b""
+
+
+def new_section(path: str, size: int, tag: str, rows: int, found: Filter, tail: bytes | memoryview = b"") -> NewSection:
+    """Return the section of a data file: its path, bytes, tag of its tail, number of rows, filter and tail.
+
+    Without a tag the tail is left out: a reader could not prove it.
+    """
+    kept = tail if tag else b""
+    said = Section(path, size, tag, rows, found.groups, found.micro, found.keys, found.unindexed, (0, 0, len(kept)))
+    return NewSection(said, found, compress(bytes(kept), _LEVEL) if kept else b"")
+
+
+def encode_object(date: datetime.date, store: str, sections: Sequence[NewSection]) -> bytes:
+    """Return an index object of these sections, of which there is at least one, all of data files of ``date``."""
+    data = sum(len(one.filter.data) for one in sections)
+    coarse = 1
+    while coarse < min([MOST_COARSE, *(one.said.micro for one in sections)]) and data > coarse * _COARSE_BYTES:
+        coarse *= 2
+    parts, buckets, p = list[bytes](), [0], 0
+    for slices in zip(*(one.filter.slices(coarse) for one in sections), strict=True):
+        bucket = b"".join(part for one in slices for part in (_SLICE.pack(len(one)), one))
+        parts += [bucket, _HASH.pack(xxhash.xxh3_64_intdigest(bucket))]
+        p += len(bucket) + _HASH.size
+        buckets.append(p)
+    said = []
+    for one in sections:
+        said.append(one.said._replace(at=(p, len(one.tail), one.said.at[2]) if one.tail else (0, 0, 0))._asdict())
+        parts.append(one.tail)
+        p += len(one.tail)
+    head = compress(
+        orjson.dumps({"format": FORMAT, "date": str(date), "store": store, "buckets": buckets, "sections": said}),
+        _LEVEL,
+    )
+    sealed = head + _LENGTH.pack(len(head))
+    return b"".join([*parts, sealed, _HASH.pack(xxhash.xxh3_64_intdigest(sealed)), _MAGIC])
+
+
+def decode_object(key: str, body: bytes) -> list[NewSection]:
+    """Return all sections of a whole index object, to be put into another. ``FormatError`` when any byte does not prove itself.
+
+    Tails are no part of that: what they must be stands in the table's log.
+    """
+    head = read_head(key, body, len(body))
+    count = len(head.buckets) - 1
+    slices = [head.slices(body[slice(*head.span(bucket))]) for bucket in range(count)]
+    found = []
+    for number, one in enumerate(head.sections):
+        data = join([bucket[number] for bucket in slices], one.micro)
+        offset, length, _ = one.at
+        kept = Filter(one.groups, one.micro, one.keys, one.unindexed, data)
+        found.append(NewSection(one, kept, body[offset : offset + length]))
+    return found
 
 
 def index_date(key: str) -> datetime.date | None:

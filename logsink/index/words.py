@@ -20,7 +20,7 @@ The *key* of some bytes is a number of 63 bits. All of its arithmetic is modulo 
 
 ``token_key`` has the folded bytes of a token, ``value_key`` those of a column's name, a zero byte, and the value as it is. No
 token has a zero byte, so that the two never are keys of the same bytes. The bytes ``\\u`` (``ESCAPE``) count as a token of each
-message that has them, with other characters beside them or not: JSON may write any character that way.
+text that has them, whatever stands beside them: JSON may write any character that way.
 """
 
 from __future__ import annotations
