@@ -294,6 +294,11 @@ class Maintain(NamedTuple):
         "much memory.",
         "128MiB",
     )
+    index: bool = _setting(  # type: ignore[assignment]  # a tuple's method, which nobody calls
+        SWITCH,
+        "Whether merged files are indexed, so that queries read less of them; `logsink maintain --index` indexes older ones.",
+        True,
+    )
     retention: float | None = _setting(
         duration("1d", "36500d"),
         "Time after the end of a date (UTC, of `received`) at which its rows are deleted.",

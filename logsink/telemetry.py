@@ -132,6 +132,7 @@ COMPACTIONS = _counter("compactions", "Committed merges of small data files into
 LEDGERS = _counter("ledgers", "Ledgers of dates that are over.")
 COMPACTED_FILES = _counter("compacted_files", "Data files that were merged.")
 COMPACTED_BYTES = _counter("compacted_bytes", "Bytes of data files before and after merging.", "when")
+INDEX_OBJECTS = _counter("index_objects", "Objects of the index that were stored.")
 COMPACTION_CONFLICTS = _counter("compaction_conflicts", "Merges given up because another process changed the table.")
 RETIRED_FILES = _counter("retired_files", "Data files removed from the table by maintain.retention.")
 REMOVED_FILES = _counter(
@@ -350,6 +351,9 @@ COMPACTION = Event(
 LOSS = Event("segment_lost", _E, "recorded as lost, so that what came after it can be archived: {damage}")
 DAMAGE = Event("damage", _E, "damaged or missing in the store: {damage}", ("damage",), again=3600.0)
 COMPACTION_PASSED = Event("compaction_passed", _W, "passed over a data file in merging: {error}", ("error",))
+INDEX_FAILED = Event(
+    "index_failed", _W, "cannot index data files, so that questions read more of them: {error}", ("error",), again=60.0
+)
 CLOSED = Event("closed", _I, "wrote the ledger of {date}: {rows} rows in {files} files")
 RETIRED = Event("retired", _I, "removed {files} files of {first} to {last}, {bytes} bytes, from the table")
 REMOVED = Event("removed", _I, "deleted {files} data files that are no longer needed, {bytes} bytes")

@@ -2,7 +2,8 @@
 
 ::
 
-    snapshot -> plan -> GET the inputs -> merge (thread) -> inputs still live? -> PUT the output -> one commit: remove, add
+    snapshot -> plan -> GET the inputs -> merge (thread) -> inputs still live? -> PUT the output, and facts about it
+             -> one commit: remove, add
 
 Every row is rewritten about twice: when its hour is over, with the other files of that hour, and when its date (UTC, of
 ``received``) is over. A merge only takes place when it makes the file of each row half as large again, so that a few late rows
@@ -34,6 +35,7 @@ import pyarrow as pa
 from logsink import telemetry
 from logsink.archive import digest
 from logsink.archive.concurrency import run_concurrently
+from logsink.archive.facts import Facts, NewObject, put_objects
 from logsink.archive.file import HELD, INPUTS, NAME, FileWriter, NewFile
 from logsink.archive.lanes import encode as lanes_json
 from logsink.archive.lanes import union
@@ -67,6 +69,9 @@ class Sizes(Protocol):
     def compact_after(self) -> float: ...
     @property
     def target_file(self) -> int: ...
+    @property
+    def index(self) -> bool:
+        """Whether merged files are indexed (``facts``)."""
 
 
 class Compacted(NamedTuple):
@@ -144,6 +149,13 @@ def _worthwhile(group: Sequence[DataFile]) -> Group:
     return tuple(file for file in group if file in kept)
 
 
+class _Merged(NamedTuple):
+    """A merged file, and objects with facts about it."""
+
+    new: NewFile
+    objects: Sequence[NewObject]
+
+
 class _Unequal(RuntimeError):
     """Raised when the rows of a merged file are not those of its inputs' digests: one of these is wrong, or logsink is."""
 
@@ -185,19 +197,21 @@ class Compactor:
         Raises ``Conflict`` when others have changed the table so that this merge cannot count: plan again. After an error of
         the store the outcome is unknown. Cancelling is safe.
         """
-        new = None
-        while new is None:  # None: a file cannot be read, so plan again without it
+        merged = None
+        while merged is None:  # None: a file cannot be read, so plan again without it
             snapshot = await self._log.load()
             self._log.refuse_damage(snapshot, "merge files")
             groups = await self.due(snapshot)
             if not groups:
                 return None
             group = self._choice(groups)
-            new = await self._merge(group)
+            merged = await self._merge(group)
+        new = merged.new
         snapshot = await self._log.load()
         if gone := next((file for file in group if file.path not in snapshot.files), None):
             raise Conflict(f"cannot merge files: {gone.path} has left the table meanwhile")
         await self._log.store.put(new.file.key, memoryview(new.body))
+        await put_objects(self._log.store, merged.objects)
         actions: list[Action] = [Remove(file, data_change=False) for file in group]
         version = await self._log.commit(snapshot, [*actions, Add(new.file, data_change=False)], operation="OPTIMIZE")
         if new.file.path not in (await self._log.load()).files:
@@ -208,7 +222,7 @@ class Compactor:
         _report(done)
         return done
 
-    async def _merge(self, group: Group) -> NewFile | None:
+    async def _merge(self, group: Group) -> _Merged | None:
         """Return one file with the rows of the group; None when an input cannot be read, which is left alone from now on."""
         try:
             bodies = await run_concurrently([partial(self._log.store.get, file.key) for file in group], _READS)
@@ -216,10 +230,11 @@ class Compactor:
             if not await self._pass_over_missing(group):
                 raise Conflict(f"cannot merge files: {error}") from error
             return None
+        facts = Facts(self._log.store_id) if self._sizes.index else None
         stop, run = threading.Event(), partial(asyncio.get_running_loop().run_in_executor, self._thread)
         try:
             try:
-                return await run(_merged, group, bodies, partial(self._pause, stop))
+                return await run(_merged, group, bodies, partial(self._pause, stop), facts)
             except _Unequal:
                 for file in group:
                     await run(_check_digests, file, await self._log.store.get(file.key))
@@ -251,9 +266,9 @@ class Compactor:
             raise Conflict("cannot merge files: the process is stopping")
 
 
-def _merged(group: Group, bodies: list[bytes], pause: Callable[[float], None]) -> NewFile:
+def _merged(group: Group, bodies: list[bytes], pause: Callable[[float], None], facts: Facts | None = None) -> _Merged:
     """Return one file with the rows of the group. Empties ``bodies``: each is freed as soon as it is merged."""
-    inputs, writer = list[Input](), FileWriter()
+    inputs, writer = list[Input](), FileWriter(facts)
     for file in group:
         inputs.append(Input(file.path, bodies.pop(0), file.rows, file.tags))
     lanes = [one.lanes for one in inputs if one.lanes is not None]
@@ -270,8 +285,9 @@ def _merged(group: Group, bodies: list[bytes], pause: Callable[[float], None]) -
     new = writer.finish(path, group[0].date, said, held)
     if new.file.rows != (expected := sum(file.rows for file in group)):
         raise RuntimeError(f"merged {new.file.rows} rows of {expected}")  # an error in logsink; nothing was stored
+    objects = facts.objects(new) if facts is not None else []
     pa.default_memory_pool().release_unused()
-    return new
+    return _Merged(new, objects)
 
 
 def _check_digests(file: DataFile, body: bytes) -> None:

@@ -134,6 +134,13 @@ class Source(Protocol):
         """Return these rows in this order, by schema ``ROWS_SCHEMA``, each column in one chunk. Valid until the next call."""
 
 
+class Observer(Protocol):
+    """Gathers something about a data file while it is written."""
+
+    def add(self, group: pa.Table) -> None:
+        """Take the next row group: by schema ``ROWS_SCHEMA``, each column in one chunk, no value unused in a dictionary."""
+
+
 def write_files(
     rows: Source, lanes: Mapping[str, tuple[int, int]], receiver: str, attempt: str, held: Lanes | None = None
 ) -> Iterator[NewFile]:
@@ -173,9 +180,13 @@ def runs(rows: Source) -> Iterator[Index]:
 
 
 class FileWriter:
-    """Writes a data file in memory: ``add`` its runs in order of time, then ``finish`` it."""
+    """Writes a data file in memory: ``add`` its runs in order of time, then ``finish`` it.
 
-    def __init__(self) -> None:
+    ``observer`` is shown each row group.
+    """
+
+    def __init__(self, observer: Observer | None = None) -> None:
+        self._observer = observer
         self._sink = pa.BufferOutputStream()
         self._footer: list[pq.FileMetaData] = []
         self._writer: pq.ParquetWriter | None = None
@@ -194,6 +205,8 @@ class FileWriter:
             group = _compact(rows.table(run[start : start + GROUP]))
             self.digests = digest.total((self.digests, digest.digests_of(group)))
             writer.write_table(group, row_group_size=GROUP)
+            if self._observer is not None:
+                self._observer.add(group)
             self._groups += 1
         self._runs.append(len(run))
 

@@ -5,6 +5,7 @@ Tables of rows go in and bytes come out; bytes go in and answers come out. There
 an object is missing, cut, damaged, or about files that no longer exist, a question is answered by reading more.
 
 - ``words``: tokens of a text, and the keys of tokens and values.
+- ``keys``: the keys of a data file's row groups, found while it is written.
 - ``section``: which row groups of one data file may have a key.
 - ``objects``: index objects, which hold the sections of many data files; their head, and which row groups may have a key.
 
@@ -18,7 +19,21 @@ from typing import TYPE_CHECKING
 from logsink.platform.lazy import exports
 
 if TYPE_CHECKING:
-    from logsink.index.objects import HEAD_READ, INDEX, Head, Section, head_size, index_date, read_head
+    from logsink.index.keys import SectionBuilder
+    from logsink.index.objects import (
+        HEAD_READ,
+        INDEX,
+        Head,
+        NewSection,
+        Section,
+        decode_object,
+        encode_object,
+        head_size,
+        index_date,
+        index_key,
+        new_section,
+        read_head,
+    )
     from logsink.index.words import (
         ESCAPE,
         TEXT_COLUMNS,
@@ -33,7 +48,11 @@ else:
     __getattr__ = exports(
         __name__,
         {
-            "objects": ("HEAD_READ", "INDEX", "Head", "Section", "head_size", "index_date", "read_head"),
+            "keys": ("SectionBuilder",),
+            "objects": (
+                *("HEAD_READ", "INDEX", "Head", "NewSection", "Section", "decode_object", "encode_object"),
+                *("head_size", "index_date", "index_key", "new_section", "read_head"),
+            ),
             "words": (
                 *("ESCAPE", "TEXT_COLUMNS", "VALUE_COLUMNS", "Token", "is_token_character"),
                 *("token_key", "tokens", "value_key"),
@@ -48,11 +67,17 @@ __all__ = [
     "TEXT_COLUMNS",
     "VALUE_COLUMNS",
     "Head",
+    "NewSection",
     "Section",
+    "SectionBuilder",
     "Token",
+    "decode_object",
+    "encode_object",
     "head_size",
     "index_date",
+    "index_key",
     "is_token_character",
+    "new_section",
     "read_head",
     "token_key",
     "tokens",

@@ -242,6 +242,11 @@ def decode_object(key: str, body: bytes) -> list[NewSection]:
     return found
 
 
+def index_key(date: datetime.date, name: str) -> str:
+    """Return the key of an index object; ``name``: 16 hexadecimal digits that were never used."""
+    return f"{INDEX}date={date}/{name}.index"
+
+
 def index_date(key: str) -> datetime.date | None:
     """Return the date of the index object under this key; None when the key is none of an index object."""
     named = _NAME.fullmatch(key)

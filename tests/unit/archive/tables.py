@@ -164,6 +164,7 @@ class Limits(NamedTuple):
     target_file: int = 128 << 20
     retention: float | None = None
     keep_removed: float = 86_400.0
+    index: bool = True  # type: ignore[assignment]
 
 
 def segment(

@@ -25,6 +25,7 @@ from logsink.archive.retention import remove_files
 from logsink.archive.snapshot import ROOT, DataFile, Snapshot, commit_key
 from logsink.damage import Damage
 from logsink.errors import Conflict, Unavailable
+from logsink.index import INDEX, SectionBuilder, index_date, read_head, token_key, value_key
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import Call, Fail, Fate, FaultyStore, Late, Lose, Pass, Refuse
@@ -560,3 +561,78 @@ async def test_memory_is_bounded_by_rows_held_not_by_files(monkeypatch: pytest.M
     assert peak(0) < decoded / 4
     assert peak(decoded // 4) < decoded / 2
     assert peak(decoded * 2) > decoded / 2
+
+
+# --- facts about the merged file
+
+
+async def index_of(store: Store) -> list[str]:
+    return [entry.key async for entry in store.list(INDEX)]
+
+
+async def test_a_merged_file_is_indexed() -> None:
+    store = MemoryStore()
+    await table_of(store)
+    done = await step(store)
+    assert done is not None
+    (key,) = [key for key in await index_of(store) if index_date(key)]
+    body = await store.get(key)
+    head = read_head(key, body, len(body))
+    (section,) = head.sections
+    file = (await fresh(store)).files[done.path]
+    assert (head.date, section.path, section.size, section.rows) == (file.date, file.path, file.size, file.rows)
+    assert section.tail == dict(file.tags)["logsink.tail"]
+    tail = section.tail_of(body[section.at[0] : section.at[0] + section.at[1]])
+    assert tail == (await store.get(file.key))[-len(tail) :]
+    there = [value_key(*one) for one in (("host", "h0"), ("host", "h1"), ("app", "a"))]
+    for wanted, expected in [*((one, 1) for one in there), (token_key(b"absent"), 0)]:
+        start, end = head.span(head.bucket(wanted))
+        assert head.find(wanted, body[start:end]) == [expected]
+
+
+async def test_facts_are_put_before_the_commit_of_their_file() -> None:
+    calls: list[Call] = []
+
+    def watch(call: Call) -> Fate:
+        calls.append(call)
+        return Pass()
+
+    store = MemoryStore()
+    await table_of(store)
+    assert await step(FaultyStore(store, watch)) is not None
+    keys = [call.key for call in calls if call.verb in ("put", "put_absent")]
+    assert [key.partition("/")[0] for key in keys[:1]] == ["logs"]
+    assert keys[-1].startswith(COMMIT)
+    assert all(key.startswith(INDEX) for key in keys[1:-1])
+    assert len(keys) > 2
+
+
+async def test_files_are_not_indexed_where_settings_say_so() -> None:
+    store = MemoryStore()
+    await table_of(store)
+    assert await step(store, index=False) is not None
+    assert await index_of(store) == []
+
+
+@pytest.mark.parametrize("fate", [Fail(), Refuse(), Lose()])
+async def test_a_file_is_merged_whatever_becomes_of_its_facts(fate: Fate) -> None:
+    store = MemoryStore()
+    await table_of(store)
+    before = await archived(store)
+    done = await step(FaultyStore(store, lambda call: fate if call.key.startswith(INDEX) else Pass()))
+    assert done is not None
+    assert await archived(store) == before
+    assert len((await fresh(store)).files) == 1
+
+
+async def test_an_error_in_gathering_facts_is_logged_and_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Any, *_: Any) -> Any:
+        raise RuntimeError("no such thing")
+
+    for verb in ("add", "finish"):
+        store = MemoryStore()
+        await table_of(store)
+        with monkeypatch.context() as patch:
+            patch.setattr(SectionBuilder, verb, broken)
+            assert await step(store) is not None
+        assert await index_of(store) == []
