@@ -354,6 +354,8 @@ COMPACTION_PASSED = Event("compaction_passed", _W, "passed over a data file in m
 INDEX_FAILED = Event(
     "index_failed", _W, "cannot index data files, so that questions read more of them: {error}", ("error",), again=60.0
 )
+INDEXED = Event("indexed", _I, "joined the index of {date}: {objects} objects about {files} files, {bytes} bytes now")
+INDEX_REMOVED = Event("index_removed", _I, "deleted {objects} objects of the index that are no longer needed")
 CLOSED = Event("closed", _I, "wrote the ledger of {date}: {rows} rows in {files} files")
 RETIRED = Event("retired", _I, "removed {files} files of {first} to {last}, {bytes} bytes, from the table")
 REMOVED = Event("removed", _I, "deleted {files} data files that are no longer needed, {bytes} bytes")

@@ -11,6 +11,7 @@ table are read back. Its upkeep happens here too. Sockets, queries and the comma
   what receivers that are gone have left.
 - Upkeep: ``maintenance`` does all of it, by ``compaction`` and ``merge`` (small files become few), ``retention`` (old dates and
   files that nobody needs) and checkpoints of the log.
+- Index: ``facts`` gathers what is known of a data file while it is written, ``indexing`` keeps objects with facts few.
 - Evidence: ``closing`` writes the ledger of each date that is over, ``ledger`` says what is in one, ``signing`` signs them.
 - Beginning: ``identity`` settles which store this is, ``preparation`` waits until it can be used.
 - ``concurrency``: several store calls at the same time.
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from logsink.archive.concurrency import run_concurrently
     from logsink.archive.digest import Digests
     from logsink.archive.identity import identify, require, settle
+    from logsink.archive.indexing import Indexed, IndexProgress, Tended
     from logsink.archive.inspection import (
         Checked,
         Described,
@@ -77,6 +79,7 @@ else:
             "closing": ("Evidence", "evidence"),
             "concurrency": ("run_concurrently",),
             "digest": ("Digests",),
+            "indexing": ("Indexed", "IndexProgress", "Tended"),
             "inspection": (
                 "Checked",
                 "Described",
@@ -129,6 +132,8 @@ __all__ = [
     "Due",
     "Evidence",
     "Health",
+    "IndexProgress",
+    "Indexed",
     "Interval",
     "Lanes",
     "Ledger",
@@ -145,6 +150,7 @@ __all__ = [
     "Snapshot",
     "Table",
     "Tail",
+    "Tended",
     "Txn",
     "adopt",
     "audit_log",

@@ -1,5 +1,5 @@
 """Maintenance of the store, which any receiver does again and again: adoption, retention, checkpoints and log clean-up,
-deletion of data files that nobody needs, compaction.
+deletion of data files that nobody needs, compaction, ledgers, the index.
 
 Several processes may do all of this at once, be stopped anywhere, and do it again. ``deltalake`` writes checkpoints and cleans
 the log; it is imported when the first one is due, and nothing else of it is ever used: its ``optimize.*`` doubles rows when
@@ -28,6 +28,7 @@ from logsink.archive.adoption import Adopted, adopt
 from logsink.archive.chain import digest
 from logsink.archive.closing import Evidence, close_dates
 from logsink.archive.compaction import Compacted, Compactor, Group, Sizes
+from logsink.archive.indexing import Indexing, Tended
 from logsink.archive.loading import read_checkpoint
 from logsink.archive.log import DeltaLog
 from logsink.archive.missing import expect_commits
@@ -44,6 +45,9 @@ _T = TypeVar("_T")
 
 LEDGERS_EVERY = 3600.0
 """Seconds between two looks at whether a ledger is due."""
+
+INDEX_EVERY = 3600.0
+"""Seconds between two looks at the objects of the index."""
 
 
 class Upkeep(Sizes, Protocol):
@@ -65,7 +69,7 @@ class Maintained(NamedTuple):
     """What one round of maintenance did, the errors of the duties that failed, and what is damaged, lost or missing.
 
     ``compacted``: one entry for each merge. ``checkpoint``: version of the checkpoint written, -1 when none was due.
-    ``closed``: dates whose ledger was written.
+    ``closed``: dates whose ledger was written. ``tended``: what was done to the index.
     """
 
     adopted: Adopted = Adopted()
@@ -76,6 +80,7 @@ class Maintained(NamedTuple):
     failed: Sequence[LogsinkError] = ()
     damage: Sequence[Damage] = ()
     closed: Sequence[datetime.date] = ()
+    tended: Tended = Tended()
 
 
 class Due(NamedTuple):
@@ -104,6 +109,7 @@ class Maintenance:
         self, rounds: Rounds, limits: Limits, upkeep: Upkeep, evidence: Evidence | None = None, *, rest: float = 0.0
     ) -> None:
         self.compactor = Compactor(rounds.log, upkeep, rest=rest)
+        self.indexing, self._index_looked_at = Indexing(rounds.log, upkeep), float("-inf")
         self._evidence, self._ledgers_looked_at = evidence or Evidence(), float("-inf")
         self._rounds, self._log, self._limits, self._upkeep = rounds, rounds.log, limits, upkeep
         self._looked = False
@@ -111,6 +117,7 @@ class Maintenance:
     def close(self) -> None:
         """End the threads, without waiting for computations that cancelling left behind. No method may be called afterwards."""
         self.compactor.close()
+        self.indexing.close()
 
     async def once(self, *, own: Collection[str] = (), thorough: bool = False) -> Maintained:
         """Do what is due now, and return what was done.
@@ -147,9 +154,12 @@ class Maintenance:
         while log.monotonic() < until and (merged := await attempt(self._compact(), None)):
             compacted.append(merged)
         closed = await attempt(self._close_dates(), ())
+        tended = await attempt(self._tend_index(), Tended())
         found = (*adopted.damage, *removed.damage, *self.compactor.damage)
         damage = _named(snapshot, log, found)
-        return Maintained(adopted, dates, tuple(compacted), checkpointed, removed, tuple(failed), damage, tuple(closed))
+        return Maintained(
+            adopted, dates, tuple(compacted), checkpointed, removed, tuple(failed), damage, tuple(closed), tended
+        )
 
     async def due(self) -> Due:
         """Return what a thorough round would do, without work that only other work makes due. Changes nothing."""
@@ -183,6 +193,15 @@ class Maintenance:
         )
         self._ledgers_looked_at = now
         return closed
+
+    async def _tend_index(self) -> Tended:
+        """Look after the index, where there is to be one, at most every ``INDEX_EVERY`` seconds."""
+        now = self._log.monotonic()
+        if not self._upkeep.index or now - self._index_looked_at < INDEX_EVERY:
+            return Tended()
+        tended = await self.indexing.tend()
+        self._index_looked_at = now
+        return tended
 
     async def _look(self) -> None:
         """Before anything else, see which commits the journal knows of: those that are lost must not be made anew."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from logsink.index.objects import (
         HEAD_READ,
         INDEX,
+        INDEX_REMEDY,
         Head,
         NewSection,
         Section,
@@ -50,7 +51,16 @@ else:
         {
             "keys": ("SectionBuilder",),
             "objects": (
-                *("HEAD_READ", "INDEX", "Head", "NewSection", "Section", "decode_object", "encode_object"),
+                *(
+                    "HEAD_READ",
+                    "INDEX",
+                    "INDEX_REMEDY",
+                    "Head",
+                    "NewSection",
+                    "Section",
+                    "decode_object",
+                    "encode_object",
+                ),
                 *("head_size", "index_date", "index_key", "new_section", "read_head"),
             ),
             "words": (
@@ -64,6 +74,7 @@ __all__ = [
     "ESCAPE",
     "HEAD_READ",
     "INDEX",
+    "INDEX_REMEDY",
     "TEXT_COLUMNS",
     "VALUE_COLUMNS",
     "Head",

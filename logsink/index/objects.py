@@ -59,6 +59,9 @@ INDEX: Final = "index/"
 
 FORMAT: Final = 1
 
+INDEX_REMEDY: Final = "delete it: `logsink maintain --index` makes another, and no answer depends on it"
+"""What to do about a damaged object."""
+
 HEAD_READ: Final = 1 << 16
 """Bytes at the end of an index object that usually hold its whole head."""
 
@@ -284,7 +287,8 @@ def read_head(key: str, end: bytes | memoryview, size: int) -> Head:
     try:
         parsed = orjson.loads(_decompressed(head, None))
         if parsed["format"] != FORMAT:
-            raise FormatError(f"cannot read index object {key}: it has format {parsed['format']!r}, not {FORMAT}")
+            what = f"it has format {parsed['format']!r}, and this version reads {FORMAT}"
+            raise FormatError(f"cannot read index object {key}: {what}", hint="upgrade logsink")
         date = datetime.date.fromisoformat(parsed["date"])
         sections = tuple(map(_section, parsed["sections"]))
         buckets = tuple(map(int, parsed["buckets"]))
@@ -296,9 +300,7 @@ def read_head(key: str, end: bytes | memoryview, size: int) -> Head:
 
 def damaged(key: str, what: str) -> FormatError:
     """Return the error that says that an index object is damaged."""
-    return FormatError(
-        f"cannot read index object {key}: {what}", hint="delete it: logsink maintain --index makes another"
-    )
+    return FormatError(f"cannot read index object {key}: {what}", hint=INDEX_REMEDY)
 
 
 def _section(said: Mapping[str, Any]) -> Section:

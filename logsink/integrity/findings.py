@@ -17,7 +17,7 @@ RESTORE: Final = f"put it back from a backup or an earlier version, else {REPAIR
 class Finding(NamedTuple):
     """One damage, and what to do about it.
 
-    ``part``: ``marker``, ``journal``, ``log``, ``files``, ``lanes`` or ``ledgers``.
+    ``part``: ``marker``, ``journal``, ``log``, ``files``, ``lanes``, ``ledgers`` or ``index``.
     """
 
     part: str

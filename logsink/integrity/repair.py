@@ -1,8 +1,8 @@
 """The repair of a store: what a verification finds is mended where that is possible, and else recorded as lost.
 
-Nothing is deleted but what was copied to ``quarantine/`` first, and only damaged segments and ledgers are. Each step leaves a
-store that is no worse than before, so a repair may be killed anywhere and run again. It may run beside receivers: these stand
-still where the log is damaged, and turn a repair back where both write, as any two writers do; then it plans again.
+Nothing is deleted but what was copied to ``quarantine/`` first, and only damaged segments, ledgers and index objects are. Each
+step leaves a store that is no worse than before, so a repair may be killed anywhere and run again. It may run beside receivers:
+these stand still where the log is damaged, and turn a repair back where both write, as any two writers do; then it plans again.
 
 The steps: the marker; the table (``tables``), by one commit, or by a log that begins anew; checkpoints; segments that are
 missing or damaged, which their lanes pass; and the acceptance of what is lost.
@@ -98,7 +98,7 @@ class Repair:
             self._say("move to quarantine/:", "moved to quarantine/:", f"{name.key}, which {what}")
         for key in _unaccepted(found.there.snapshot):
             self._say("accept the loss of", "accepted the loss of", key)
-        self._say_ledgers(found)
+        self._say_set_aside(found)
         return self._steps
 
     async def apply(self) -> list[Step]:
@@ -112,7 +112,7 @@ class Repair:
                 await self._mend_table(found)
                 found = await self._verify(deep=False)
                 await self._mend_checkpoints(found)
-                await self._mend_ledgers(found)
+                await self._set_aside(found)
                 break
             except (Conflict, NotFound):
                 if attempt == _TRIES - 1:
@@ -239,16 +239,16 @@ class Repair:
             await self._quarantine(HINT)
             await write_checkpoint(self.store, found.there.snapshot)
 
-    # Ledgers
+    # Ledgers and the index
 
-    def _say_ledgers(self, found: Verification) -> list[str]:
-        keys = [one.damage.key for one in found.found.damages if one.part == "ledgers"]
+    def _say_set_aside(self, found: Verification) -> list[str]:
+        keys = [one.damage.key for one in found.found.damages if one.part in ("ledgers", "index")]
         for key in keys:
             self._say("move to quarantine/:", "moved to quarantine/:", key)
         return keys
 
-    async def _mend_ledgers(self, found: Verification) -> None:
-        for key in self._say_ledgers(found):
+    async def _set_aside(self, found: Verification) -> None:
+        for key in self._say_set_aside(found):
             await self._quarantine(key)
             await self.store.delete([key])
 

@@ -29,8 +29,10 @@ from logsink.archive import (
     run_concurrently,
 )
 from logsink.errors import FormatError, NotFound
+from logsink.index import INDEX_REMEDY
 from logsink.integrity.coverage import held, holes, overlaps, range_key, recorded
 from logsink.integrity.findings import REPAIR, RESTORE, Loss, Progress, Verified
+from logsink.integrity.index import check_index
 from logsink.integrity.journal import Journal, gaps, read_journal, uncovered
 from logsink.integrity.ledgers import damaged_ledgers
 from logsink.integrity.survey import Survey, get_or_none, survey
@@ -90,6 +92,7 @@ class Verification:
         self._check_lanes()
         await self._check_strangers()
         await self._check_ledgers()
+        await self._check_index()
         self._check_losses()
         return self.found
 
@@ -275,6 +278,14 @@ class Verification:
         remedy = f"put your copy of it back, else {REPAIR} sets it aside, and a receiver writes a new one"
         for key, what in await damaged_ledgers(self.store):
             self.found.add("ledgers", key, what, rows=0, remedy=remedy)
+
+    async def _check_index(self) -> None:
+        """Check that the objects of the index prove themselves. What was deleted of it is no damage."""
+        for key, what, damaged in await check_index(self.store, deep=self._deep):
+            if damaged:
+                self.found.add("index", key, what, rows=0, remedy=INDEX_REMEDY)
+            else:
+                self.found.notes.append(f"{key} is not read: {what}")
 
     def _check_losses(self) -> None:
         """Name what the log records as lost; what no operator has accepted is damage."""

@@ -14,14 +14,18 @@ from logsink.cli.startup import without_pandas
 @options("store")
 @click.option("--once", is_flag=True, help="Do everything that is due now, and exit.")
 @click.option("--dry-run", is_flag=True, help="Print what is due now, and do nothing.")
-def command(config_file: Path | None, store: str | None, once: bool, dry_run: bool) -> int:
+@click.option("--index", is_flag=True, help="Index all data files that have no index yet, and exit.")
+def command(config_file: Path | None, store: str | None, once: bool, dry_run: bool, index: bool) -> int:
     """Compact, expire and clean up a store.
 
     Archives the journal of receivers that are gone, removes dates older than maintain.retention, writes checkpoints, deletes
-    data files that are no longer needed, and merges small ones. Prints a line for everything done.
+    data files that are no longer needed, merges small ones and indexes what it merges. Prints a line for everything done.
 
     Receivers do the same while they run. Run this for a store without receivers, to take the work off receivers, or to see
     what is due. Several may run at the same time. Without --once it runs until SIGTERM or SIGINT.
+
+    --index is for archives from before maintain.index: it reads every data file that has no index, the newest first. You may
+    interrupt it and start it again: it goes on where it was.
 
     What is damaged or missing is named; while that is the table's log, nothing is done. `logsink verify` finds everything.
 
@@ -31,9 +35,12 @@ def command(config_file: Path | None, store: str | None, once: bool, dry_run: bo
     Examples:
       logsink maintain --once --store s3://my-logs/prod
       logsink maintain --dry-run
+      logsink maintain --index
     """
+    if index and (once or dry_run):
+        raise click.UsageError(f"--index goes without {'--once' if once else '--dry-run'}: it does nothing else")
     config = effective(config_file, {"store": store})
     without_pandas()
     from logsink.cli.maintain.run import run
 
-    return run(config, once=once, dry_run=dry_run)
+    return run(config, once=once, dry_run=dry_run, index=index)

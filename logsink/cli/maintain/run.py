@@ -9,20 +9,32 @@ from collections.abc import Iterator, Sequence
 import click
 
 from logsink import telemetry
-from logsink.archive import DeltaLog, Due, Maintained, Maintenance, Retired, Rounds, evidence, settle
-from logsink.cli.report import size
+from logsink.archive import (
+    DeltaLog,
+    Due,
+    IndexProgress,
+    Maintained,
+    Maintenance,
+    Retired,
+    Rounds,
+    Tended,
+    evidence,
+    settle,
+)
+from logsink.cli.report import count_of, size
+from logsink.cli.terminal.progress import showing
 from logsink.config import Config
 from logsink.errors import NotFound
 from logsink.store import GuardedStore, open_store
 
 
-def run(config: Config, *, once: bool, dry_run: bool) -> int:
+def run(config: Config, *, once: bool, dry_run: bool, index: bool) -> int:
     """Maintain the store until it is done or told to stop. Return the exit code."""
     telemetry.setup(level="warning")
-    return asyncio.run(_run(config, once=once, dry_run=dry_run))
+    return asyncio.run(_run(config, once=once, dry_run=dry_run, index=index))
 
 
-async def _run(config: Config, *, once: bool, dry_run: bool) -> int:
+async def _run(config: Config, *, once: bool, dry_run: bool, index: bool) -> int:
     async with GuardedStore(open_store(config.store)) as store:
         if not await store.exists():
             raise NotFound(f"cannot maintain {store.url}: there is no store", hint="name another one with --store")
@@ -36,6 +48,8 @@ async def _run(config: Config, *, once: bool, dry_run: bool) -> int:
                 found = await maintenance.due()
                 _print(list(due(found)) or ["nothing is due"])
                 return 2 if found.damage else 0
+            if index:
+                return await _index(maintenance)
             if once:
                 return await _run_until_done(maintenance)
             return await _run_until_stopped(maintenance, config.maintain.every)
@@ -59,6 +73,18 @@ async def _run_until_done(maintenance: Maintenance) -> int:
         if not (done.retired or done.compacted):
             _print([] if printed else ["nothing was due"])
             return 2 if damaged else 0
+
+
+async def _index(maintenance: Maintenance) -> int:
+    """Index all data files that are not, and join what is to be joined."""
+    progress = IndexProgress()
+    async with showing("indexing", progress, enabled=True):
+        done = await maintenance.indexing.index_missing(progress)
+    lines = [f"indexed {count_of(done.files, 'data file')} with {count_of(done.rows, 'row')}"] if done.files else []
+    _print([*lines, *tended(await maintenance.indexing.tend())] or ["every data file that is worth it is indexed"])
+    for one in done.damage:
+        telemetry.DAMAGE.log(damage=one)
+    return 2 if done.damage else 0
 
 
 async def _run_until_stopped(maintenance: Maintenance, every: float) -> int:
@@ -103,6 +129,15 @@ def report(done: Maintained) -> Iterator[str]:
         yield f"merged {one.files:,} files, {size(one.before)}, into {one.path}, {one.rows:,} rows, {size(one.after)}"
     for date in done.closed:
         yield f"wrote the ledger of {date}"
+    yield from tended(done.tended)
+
+
+def tended(done: Tended) -> Iterator[str]:
+    """Yield a line for everything that was done to the index."""
+    for one in done.joined:
+        yield f"joined the index of {one.date}: {one.objects:,} objects are one of {one.files:,} files, {size(one.nbytes)}"
+    if done.removed:
+        yield f"deleted {done.removed:,} objects of the index that are no longer needed"
 
 
 def due(found: Due) -> Iterator[str]:

@@ -243,7 +243,7 @@ async def merge(store: Place, *numbers: int, gone: bool = False) -> str:
     log = DeltaLog(store)
     snapshot = await log.load()
     group = tuple(snapshot.files[store.paths[number]] for number in numbers)
-    new = _merged(group, [await store.get(one.key) for one in group], lambda seconds: None)
+    new, _ = _merged(group, [await store.get(one.key) for one in group], lambda seconds: None)
     await store.put(new.file.key, memoryview(new.body))
     await log.commit(snapshot, [*(Remove(one, data_change=False) for one in group), Add(new.file)])
     if gone:

@@ -7,17 +7,19 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from logsink.archive.indexing import Indexing, IndexProgress
 from logsink.archive.lanes import TAG
 from logsink.archive.log import Accepted, Add, Lost, Remove, Txn
 from logsink.archive.rebuilding import write_checkpoint
 from logsink.archive.snapshot import HINT, DataFile, checkpoint_key, commit_key
 from logsink.errors import NotFound
+from logsink.index import INDEX, index_date, objects
 from logsink.integrity import Verified, verify
 from logsink.journal import SegmentName
 from logsink.store.base import Store
 from logsink.store.marker import MARKER, encode_marker, new_marker
 from logsink.store.memory import MemoryStore
-from tests.unit.archive.tables import data_file, fresh, log_of, put_file, segment, store_segment, table_of
+from tests.unit.archive.tables import Limits, data_file, fresh, log_of, put_file, segment, store_segment, table_of
 
 MARKED = new_marker("a-store", "a test", 0.0)
 
@@ -245,3 +247,51 @@ async def test_at_most_three_requests_a_data_file() -> None:
     await verify(store)
     assert store.asked <= 3 * len(files)
     assert data_file("x").key not in named(await verify(store))
+
+
+# --- the index
+
+
+async def indexed(store: Store) -> list[str]:
+    """Index the store's files; return the keys of index objects."""
+    indexing = Indexing(log_of(store), Limits(target_file=1))
+    assert (await indexing.index_missing(IndexProgress())).files == 3
+    indexing.close()
+    return [entry.key async for entry in store.list(INDEX) if index_date(entry.key)]
+
+
+@pytest.mark.parametrize("deep", [False, True])
+async def test_an_intact_index_and_one_that_was_deleted(deep: bool) -> None:
+    store, _ = await a_store()
+    keys = await indexed(store)
+    assert named(await verify(store, deep=deep)) == []
+    await store.delete(keys[:1])
+    assert named(await verify(store, deep=deep)) == []
+
+
+@pytest.mark.parametrize("damage", [flip, cut])
+async def test_a_damaged_object_of_the_index(damage: Callable[[Store, str], Awaitable[None]]) -> None:
+    store, _ = await a_store()
+    keys = await indexed(store)
+    await damage(store, keys[1])
+    (found,) = (await verify(store)).damages
+    assert (found.part, found.damage.key, found.damage.rows) == ("index", keys[1], 0)
+    assert "maintain --index" in found.remedy
+
+
+async def test_a_byte_within_an_object_of_the_index_is_found_by_reading_all_of_it() -> None:
+    store, _ = await a_store()
+    keys = await indexed(store)
+    await flip(store, keys[0], 100)
+    assert named(await verify(store)) == []
+    assert named(await verify(store, deep=True)) == [keys[0]]
+
+
+async def test_an_object_of_the_index_of_a_newer_version_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, _ = await a_store()
+    with monkeypatch.context() as patch:
+        patch.setattr(objects, "FORMAT", 2)
+        keys = await indexed(store)
+    found = await verify(store)
+    assert named(found) == []
+    assert found.notes == [f"{key} is not read: it has format 2, and this version reads 1" for key in keys]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import os
 import re
 import signal
@@ -16,8 +17,11 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
+from logsink.archive.indexing import Joined, Tended
+from logsink.archive.maintenance import Maintained
 from logsink.archive.snapshot import ROOT
 from logsink.cli.main import main
+from logsink.cli.maintain.run import report
 from logsink.parse import FILE_SCHEMA
 from logsink.store import Store, open_store
 from tests.unit.archive.tables import fresh, put_file, table_of
@@ -173,3 +177,45 @@ def test_other_engines_read_the_same_rows_as_before(url: str, engine: str) -> No
     assert len(before) == 15
     assert "merged" in maintain(url, "--once").stdout
     assert rows(url, engine) == before
+
+
+async def index_objects(store: Store) -> list[str]:
+    return [entry.key async for entry in store.list("index/")]
+
+
+def test_files_without_an_index_get_one_and_it_is_joined(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGSINK_MAINTAIN__TARGET_FILE", "1MiB")
+    assert within(url, index_objects) == []
+    result = maintain(url, "--index")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "indexed 3 data files with 15 rows\n"  # they are to be merged, so nothing is joined
+    assert maintain(url, "--index").stdout == "every data file that is worth it is indexed\n"
+    assert maintain(url, "--once").exit_code == 0
+    assert (
+        len([key for key in within(url, index_objects) if key.endswith(".index")]) == 4
+    )  # and that of the merged file
+    assert maintain(url, "--index").stdout == "every data file that is worth it is indexed\n"
+
+
+def test_a_file_that_cannot_be_indexed_is_named(url: str) -> None:
+    path = next(iter(within(url, fresh).files))
+    within(url, lambda store: store.delete([ROOT + path]))
+    result = maintain(url, "--index")
+    assert result.exit_code == 2
+    assert result.stdout == "indexed 2 data files with 10 rows\n"
+    assert path in result.stderr
+
+
+@pytest.mark.parametrize("other", ["--once", "--dry-run"])
+def test_indexing_goes_alone(url: str, other: str) -> None:
+    result = maintain(url, "--index", other)
+    assert result.exit_code == 2
+    assert f"--index goes without {other}" in result.stderr
+
+
+def test_what_was_done_to_the_index_is_said() -> None:
+    joined = Joined(datetime.date(2026, 11, 22), 24, 3, 1 << 20)
+    assert list(report(Maintained(tended=Tended((joined,), 25)))) == [
+        "joined the index of 2026-11-22: 24 objects are one of 3 files, 1.0 MiB",
+        "deleted 25 objects of the index that are no longer needed",
+    ]

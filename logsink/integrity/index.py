@@ -1,0 +1,57 @@
+"""Objects of the index, checked. No answer depends on them; but damage to one means that a disk or somebody changes objects."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import NamedTuple
+
+from logsink.archive import run_concurrently
+from logsink.errors import FormatError, NotFound
+from logsink.index import HEAD_READ, INDEX, INDEX_REMEDY, decode_object, head_size, index_date, read_head
+from logsink.store import Entry, Store
+
+_AT_ONCE = 16
+"""Most heads read at the same time."""
+
+_WHOLE_AT_ONCE = 3
+"""Most objects read whole at the same time."""
+
+
+class Objection(NamedTuple):
+    """What is wrong with an object; ``damaged``: it does not prove itself. Otherwise it is one of a newer logsink."""
+
+    key: str
+    what: str
+    damaged: bool
+
+
+async def check_index(store: Store, *, deep: bool) -> list[Objection]:
+    """Return what is wrong with the objects of the index, by key; with ``deep`` each byte of them is read."""
+    listed = [entry async for entry in store.list(INDEX) if index_date(entry.key) is not None]
+    check = partial(_check, store, _whole if deep else _head)
+    found = await run_concurrently([partial(check, entry) for entry in listed], _WHOLE_AT_ONCE if deep else _AT_ONCE)
+    return [one for one in found if one is not None]
+
+
+async def _check(store: Store, read: Callable[[Store, Entry], Awaitable[None]], entry: Entry) -> Objection | None:
+    try:
+        await read(store, entry)
+    except FormatError as error:
+        return Objection(entry.key, str(error).partition(": ")[2], error.hint == INDEX_REMEDY)
+    except NotFound:  # upkeep has deleted it
+        return None
+    return None
+
+
+async def _head(store: Store, entry: Entry) -> None:
+    end = await store.get(entry.key, max(0, entry.size - HEAD_READ))
+    if (size := head_size(entry.key, end)) > len(end):
+        end = await store.get(entry.key, max(0, entry.size - size))
+    read_head(entry.key, end, entry.size)
+
+
+async def _whole(store: Store, entry: Entry) -> None:
+    body = await store.get(entry.key)
+    await asyncio.to_thread(decode_object, entry.key, body)
