@@ -23,6 +23,7 @@ from logsink.archive.log import DeltaLog
 from logsink.archive.maintenance import checkpoint
 from logsink.archive.rounds import Rounds
 from logsink.flags import Flag
+from logsink.index import SectionBuilder, encode_object, new_section
 from logsink.journal.segment import VERSION, Segment, SegmentName, encode_segment
 from logsink.parse import Frames, Origin, Settings, parse
 from logsink.store.local import LocalStore
@@ -100,6 +101,22 @@ def make_file() -> tuple[bytes, dict[str, Any]]:
     return bytes(new.body), said
 
 
+INDEX_KEY = "index/date=2026-11-22/0123456789abcdef.index"
+
+
+def make_index() -> bytes:
+    """An index object about the golden data file."""
+    body = (HERE / "proved-1.parquet").read_bytes()
+    said = json.loads((HERE / "proved-1.json").read_text())
+    builder, source = SectionBuilder(1), pq.ParquetFile(pa.BufferReader(body))
+    for group in range(source.num_row_groups):
+        builder.add(source.read_row_group(group))
+    tag = said["tags"]["logsink.tail"]
+    tail = body[-int(tag.partition(":")[0]) :]
+    made = new_section(said["path"], len(body), tag, source.metadata.num_rows, builder.finish(), tail)
+    return encode_object(datetime.date(2026, 11, 22), "9a3f6d0e-5a60-4b59-9d0a-2f8f6f3f8a55", [made])
+
+
 def main() -> None:
     segment, table = HERE / f"segment-{VERSION}.arrow", HERE / "table-1"
     if not segment.exists():
@@ -109,6 +126,8 @@ def main() -> None:
         body, said = make_file()
         file.write_bytes(body)
         file.with_suffix(".json").write_text(json.dumps(said, indent=1) + "\n")
+    if not (index := HERE / "index-1.index").exists():
+        index.write_bytes(make_index())
     if not table.exists():
         rows = asyncio.run(make_table(table))
         (HERE / "table-1.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
