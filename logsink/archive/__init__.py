@@ -7,6 +7,7 @@ table are read back. Its upkeep happens here too. Sockets, queries and the comma
 - Integrity: ``audit`` proves all of the log, ``inspection`` a data file, ``rebuilding`` begins the log anew.
 - Proof: ``proof`` has the checksums by which a data file proves itself, ``lanes`` says which segments' rows it holds, and
   ``digest`` which rows these are.
+- Index: ``counts`` has how many rows data files hold for each combination of short values.
 - Archiving: ``rounds`` turns segments into one commit; ``archiver`` does so for what this process receives, ``adoption`` for
   what receivers that are gone have left.
 - Upkeep: ``maintenance`` does all of it, by ``compaction`` and ``merge`` (small files become few), ``retention`` (old dates and
@@ -39,6 +40,18 @@ if TYPE_CHECKING:
     from logsink.archive.audit import Audit, audit_log
     from logsink.archive.closing import Evidence, evidence
     from logsink.archive.concurrency import run_concurrently
+    from logsink.archive.counts import (
+        CountedFile,
+        Counts,
+        CountsHead,
+        check_sums,
+        counts_key,
+        decode_counts,
+        encode_counts,
+        is_counts_key,
+        read_counts_head,
+        union_counts,
+    )
     from logsink.archive.digest import Digests
     from logsink.archive.identity import identify, require, settle
     from logsink.archive.indexing import Indexed, IndexProgress, Tended
@@ -78,6 +91,18 @@ else:
             "audit": ("Audit", "audit_log"),
             "closing": ("Evidence", "evidence"),
             "concurrency": ("run_concurrently",),
+            "counts": (
+                "Counts",
+                "CountsHead",
+                "CountedFile",
+                "check_sums",
+                "counts_key",
+                "decode_counts",
+                "encode_counts",
+                "is_counts_key",
+                "read_counts_head",
+                "union_counts",
+            ),
             "digest": ("Digests",),
             "indexing": ("Indexed", "IndexProgress", "Tended"),
             "inspection": (
@@ -124,6 +149,9 @@ __all__ = [
     "Archiver",
     "Audit",
     "Checked",
+    "CountedFile",
+    "Counts",
+    "CountsHead",
     "DataFile",
     "DeltaLog",
     "Described",
@@ -156,24 +184,30 @@ __all__ = [
     "audit_log",
     "check_file",
     "check_signature",
+    "check_sums",
     "checkpoint_key",
     "chunk_span",
     "commit_key",
     "committable",
+    "counts_key",
+    "decode_counts",
     "decode_ledger",
     "describe",
     "describe_body",
     "differences",
     "digests_of_body",
+    "encode_counts",
     "evidence",
     "hours_of",
     "identify",
+    "is_counts_key",
     "lanes_inside",
     "lanes_missing",
     "lanes_of",
     "lanes_union",
     "ledger_date",
     "names_commit",
+    "read_counts_head",
     "read_tail",
     "rebuild",
     "require",
@@ -184,5 +218,6 @@ __all__ = [
     "settle",
     "tail_size",
     "tail_tag",
+    "union_counts",
     "write_checkpoint",
 ]

@@ -236,7 +236,7 @@ class FileWriter:
         digests = digest.encode(self.digests)
         said = {"logsink.format": str(FORMAT_VERSION), "logsink.runs": orjson.dumps(self._runs)}
         self._writer.add_key_value_metadata(said | dict(metadata) | {digest.TAG: digests, proof.NAMED: "1"})
-        body, tail = self._prove()
+        body, tail = proof.close(self._sink, self._writer, self._footer, self._groups * len(ROWS_SCHEMA))
         tags = {
             proof.TAIL_TAG: str(proof.tail_of(tail)),
             proof.SHA256_TAG: hashlib.sha256(body).hexdigest(),
@@ -246,23 +246,6 @@ class FileWriter:
             tags[intervals.TAG] = intervals.encode(lanes)
         statistics = statistics_json(sum(self._runs), self._bounds, self._footer[0])
         return NewFile(DataFile(path, date, body.size, statistics, tuple(sorted(tags.items()))), body)
-
-    def _prove(self) -> tuple[pa.Buffer, memoryview]:
-        """Close the file; return it, and its tail, which begins with the proof block.
-
-        The block's place is kept free before the footer is written: to insert it afterwards would copy the whole file.
-        """
-        assert self._writer is not None
-        chunks_end = self._sink.tell()
-        self._sink.write(bytes(proof.block_size(self._groups * len(ROWS_SCHEMA))))
-        footer_start = self._sink.tell()
-        self._writer.close()
-        body, chunks = self._sink.getvalue(), proof.chunk_spans(self._footer[0])
-        written = memoryview(body).cast("B")
-        if chunks[-1][1] != chunks_end or len(written) - proof.footer_size(written) != footer_start:
-            raise RuntimeError("the Parquet writer has put pages behind the place of the proof block")
-        written[chunks_end:footer_start] = proof.block(written, chunks, written[footer_start:])
-        return body, written[chunks_end:]
 
 
 def _sort_codes(rows: Source) -> list[npt.NDArray[np.int32]]:

@@ -1,6 +1,6 @@
-"""The proof of a data file: hashes by which it shows that no bit of it has changed. A persistent format.
+"""The proof of a Parquet file: hashes by which it shows that no bit of it has changed. A persistent format.
 
-Layout of a data file, from byte 0 to its last one::
+Data files and objects with counts (``counts``) have one. Layout of such a file, from byte 0 to its last one::
 
     column chunks    PAR1, then pages, as Apache Parquet has them
     proof block      a u64 for each column chunk, row group by row group and in each in order of columns: xxh3_64 of its bytes,
@@ -36,6 +36,7 @@ import xxhash
 from logsink.errors import FormatError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
 TAIL_TAG: Final = "logsink.tail"
@@ -135,6 +136,26 @@ def block(body: memoryview, chunks: Sequence[Span], footer: bytes | memoryview) 
     hashes = np.array([xxhash.xxh3_64_intdigest(body[start:end]) for start, end in chunks], "<u8")
     said = hashes.tobytes() + _COUNT.pack(len(hashes))
     return said + _SEAL.pack(_seal(said, footer), _MAGIC)
+
+
+def close(
+    sink: pa.BufferOutputStream, writer: pq.ParquetWriter, collected: Sequence[pq.FileMetaData], chunks: int
+) -> tuple[pa.Buffer, memoryview]:
+    """Close a Parquet file that ``writer`` has written to ``sink``; return it, and its tail, which begins with the proof block.
+
+    ``collected`` is the writer's ``metadata_collector``, ``chunks`` the number of column chunks. The block's place is kept free
+    before the footer is written: to insert it afterwards would copy the whole file.
+    """
+    chunks_end = sink.tell()
+    sink.write(bytes(block_size(chunks)))
+    footer_start = sink.tell()
+    writer.close()
+    body, spans = sink.getvalue(), chunk_spans(collected[0])
+    written = memoryview(body).cast("B")
+    if spans[-1][1] != chunks_end or len(written) - footer_size(written) != footer_start:
+        raise RuntimeError("the Parquet writer has put pages behind the place of the proof block")
+    written[chunks_end:footer_start] = block(written, spans, written[footer_start:])
+    return body, written[chunks_end:]
 
 
 def _seal(said: bytes | memoryview, footer: bytes | memoryview) -> int:

@@ -4,6 +4,7 @@ Tables of rows go in and bytes come out; bytes go in and answers come out. There
 ``logsink.archive`` puts objects, and ``logsink.query`` reads them. The law of this room is that no answer depends on it: where
 an object is missing, cut, damaged, or about files that no longer exist, a question is answered by reading more.
 
+- ``counts``: how many rows a data file has for each hour and each combination of values of its short columns.
 - ``words``: tokens of a text, and the keys of tokens and values.
 - ``keys``: the keys of a data file's row groups, found while it is written.
 - ``section``: which row groups of one data file may have a key.
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 from logsink.platform.lazy import exports
 
 if TYPE_CHECKING:
+    from logsink.index.counts import COUNTED, COUNTS_SCHEMA, HOUR, CountsBuilder, join_counts
     from logsink.index.keys import SectionBuilder
     from logsink.index.objects import (
         HEAD_READ,
@@ -49,6 +51,7 @@ else:
     __getattr__ = exports(
         __name__,
         {
+            "counts": ("COUNTED", "COUNTS_SCHEMA", "HOUR", "CountsBuilder", "join_counts"),
             "keys": ("SectionBuilder",),
             "objects": (
                 *(
@@ -71,12 +74,16 @@ else:
     )
 
 __all__ = [
+    "COUNTED",
+    "COUNTS_SCHEMA",
     "ESCAPE",
     "HEAD_READ",
+    "HOUR",
     "INDEX",
     "INDEX_REMEDY",
     "TEXT_COLUMNS",
     "VALUE_COLUMNS",
+    "CountsBuilder",
     "Head",
     "NewSection",
     "Section",
@@ -88,6 +95,7 @@ __all__ = [
     "index_date",
     "index_key",
     "is_token_character",
+    "join_counts",
     "new_section",
     "read_head",
     "token_key",

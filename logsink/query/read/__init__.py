@@ -3,11 +3,12 @@
 A store and a ``Query`` enter; tables of rows leave, with the plan that was read and a report of what was done. Only reads
 enter the store. Nothing here prints, and nothing knows what becomes of the rows.
 
-- ``answer`` is the way in: ``search`` (rows in order), ``unordered`` (rows in no order), ``fold`` (sums of rows). What they
-  return is iterated over, tells its ``plan`` and ``report``, and ends early by ``stop()`` or ``aclose()``.
+- ``answer`` is the way in: ``search`` (rows in order), ``unordered`` (rows in no order). What they return is iterated over,
+  tells its ``plan`` and ``report``, and ends early by ``stop()`` or ``aclose()``. ``folding`` is the way to sums: ``fold``.
 - ``plan`` lists the segments and files that can hold an answer. ``scan`` reads them: ``units`` decides what is read next and
   ``newest`` which rows a limit can let through, both without any input or output; ``prefetch`` runs several reads at once;
-  ``losses`` tells what is missing from what was removed on purpose, ``claims`` what segments say of others.
+  ``losses`` tells what is missing from what was removed on purpose, ``claims`` what segments say of others. ``counted`` sums up
+  files by their counts, without reading them.
 - ``reader`` reads one thing: ``tail`` segments of the journal; ``datafile`` footers and column chunks of a Parquet file;
   ``pages`` searches column chunks as they are; ``selection`` narrows a row group down column by column.
 - ``tuning`` bounds memory and concurrency, ``report`` is what a query tells about itself.
@@ -22,8 +23,10 @@ from typing import TYPE_CHECKING
 from logsink.platform import lazy
 
 if TYPE_CHECKING:
-    from logsink.query.read.answer import Answer, Fold, Search, Unordered, fold, search, unordered
+    from logsink.query.read.answer import Answer, Search, Unordered, search, unordered
     from logsink.query.read.claims import Claims
+    from logsink.query.read.counted import Counted, Sums, countable, list_counts
+    from logsink.query.read.folding import Fold, fold
     from logsink.query.read.losses import Losses, of_error, of_snapshot
     from logsink.query.read.plan import Plan, file_bounds, make_plan
     from logsink.query.read.prefetch import prefetched
@@ -34,8 +37,10 @@ if TYPE_CHECKING:
 __getattr__ = lazy.exports(
     __name__,
     {
-        "answer": ("Answer", "Fold", "Search", "Unordered", "fold", "search", "unordered"),
+        "answer": ("Answer", "Search", "Unordered", "search", "unordered"),
         "claims": ("Claims",),
+        "counted": ("Counted", "Sums", "countable", "list_counts"),
+        "folding": ("Fold", "fold"),
         "losses": ("Losses", "of_error", "of_snapshot"),
         "plan": ("Plan", "file_bounds", "make_plan"),
         "prefetch": ("prefetched",),
@@ -48,15 +53,19 @@ __getattr__ = lazy.exports(
 __all__ = [
     "Answer",
     "Claims",
+    "Counted",
     "Fold",
     "Losses",
     "Plan",
     "Report",
     "Search",
+    "Sums",
     "Tuning",
     "Unordered",
+    "countable",
     "file_bounds",
     "fold",
+    "list_counts",
     "make_plan",
     "of_error",
     "of_snapshot",

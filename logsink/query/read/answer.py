@@ -1,11 +1,11 @@
-"""Running a query to its answer: rows in order (``search``), rows in no order (``unordered``), sums of rows (``fold``).
+"""Running a query to its answer: rows in order (``search``), rows in no order (``unordered``).
 
 Each gives an object that runs while somebody takes from it. The object's ``plan`` says what is read, its ``report`` what was
 done so far, ``stop()`` has it end with what was found by then.
 
 When an object of the plan was archived, compacted or retired meanwhile, the query is planned again. A search goes on behind the
-last row that it handed out, so that no row appears twice; a fold begins anew. An object that is damaged, or missing although
-the table needs it, is named in the report, and the query goes on without it.
+last row that it handed out, so that no row appears twice. An object that is damaged, or missing although the table needs it, is
+named in the report, and the query goes on without it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from logsink.errors import Moved, NotFound, Unavailable
 from logsink.query.order import DEDUPE_COLUMNS, ROW_KEY, Backwards, Dedupe, Pending, position_of
 from logsink.query.read.losses import Losses
 from logsink.query.read.plan import Plan, make_plan
-from logsink.query.read.reader import Part, Reader
+from logsink.query.read.reader import Reader
 from logsink.query.read.report import Report
 from logsink.query.read.scan import Scan
 from logsink.query.read.tuning import Tuning
@@ -70,7 +70,7 @@ class Answer(AsyncIterator[pa.Table]):
             await self._running.aclose()
 
 
-class _Run:
+class Run:
     """A query that reads a store: its plan, its report, and whether it was told to stop."""
 
     def __init__(
@@ -98,7 +98,7 @@ class _Run:
         """End soon, with what was found by now."""
         self._report.interrupted |= not self._ended
 
-    async def _planned(self, filter: Filter, known: Plan | None = None) -> Plan:
+    async def planned(self, filter: Filter, known: Plan | None = None) -> Plan:
         """Find out what there is to read, unless that is known. ``NotFound`` when there is no store."""
         began = time.time()
         plan = await make_plan(self._store, filter, self._log) if known is None else known.of(filter)
@@ -113,7 +113,7 @@ class _Run:
             report.note(damage)
         return plan
 
-    def _in_order(self) -> AsyncGenerator[pa.Table, None]:
+    def in_order(self) -> AsyncGenerator[pa.Table, None]:
         """Yield rows in order, each once: the newest first where the query asks for it or has a limit."""
         return self._without_copies() if self._query.dedupe else self._with_copies(self._query)
 
@@ -138,13 +138,13 @@ class _Run:
         """Yield rows in the order of the search; when objects are removed, plan again and go on behind the last row."""
         columns = tuple(dict.fromkeys((*ROW_KEY, *query.columns)))
         after, left = None, query.limit
-        with self._pool() as pool:
+        with self.pool() as pool:
             for _ in range(self._tuning.attempts):
                 pending = Pending(
                     descending=self._descending, limit=left, after=after, memory=self._tuning.memory, sort=query.sort
                 )
                 rest = query if after is None else query._replace(filter=_beyond(query, after.time, self._descending))
-                plan = await self._planned(rest.filter)
+                plan = await self.planned(rest.filter)
                 reader = Reader(self._store, pool, columns)
                 scan = Scan(reader, self._losses, plan, rest, self._report, self._tuning, pending)
                 try:
@@ -157,10 +157,10 @@ class _Run:
                     return
                 except NotFound:
                     self._report.restarts += 1
-            raise self._gives_up()
+            raise self.gives_up()
 
     @contextmanager
-    def _pool(self) -> Iterator[ThreadPoolExecutor]:
+    def pool(self) -> Iterator[ThreadPoolExecutor]:
         """Threads for as long as the query runs."""
         pool = ThreadPoolExecutor(self._tuning.threads, "query")
         try:
@@ -169,7 +169,7 @@ class _Run:
             pool.shutdown(wait=False, cancel_futures=True)
         self._ended = True
 
-    def _gives_up(self) -> Unavailable:
+    def gives_up(self) -> Unavailable:
         """The error after the last attempt."""
         attempts = self._tuning.attempts
         return Unavailable(
@@ -177,13 +177,13 @@ class _Run:
         )
 
 
-class Search(_Run, Answer):
+class Search(Run, Answer):
     """Rows in the order of the query, each once; see ``search``."""
 
     async def _tables(self) -> AsyncGenerator[pa.Table, None]:
         query = self._query
         turned = None if query.limit is None or query.reverse else Backwards(self._tuning.memory)
-        async with aclosing(self._in_order()) as found:
+        async with aclosing(self.in_order()) as found:
             async for rows in found:
                 self._report.rows += rows.num_rows
                 if turned is None:
@@ -194,7 +194,7 @@ class Search(_Run, Answer):
             yield rows
 
 
-class Unordered(_Run, Answer):
+class Unordered(Run, Answer):
     """Rows in no order, each once; see ``unordered``."""
 
     def __init__(
@@ -204,8 +204,8 @@ class Unordered(_Run, Answer):
         self._known = known
 
     async def _tables(self) -> AsyncGenerator[pa.Table, None]:
-        with self._pool() as pool:
-            plan = await self._planned(self._query.filter, self._known)
+        with self.pool() as pool:
+            plan = await self.planned(self._query.filter, self._known)
             reader = Reader(self._store, pool, self._query.columns)
             scan = Scan(reader, self._losses, plan, self._query, self._report, self._tuning)
             try:
@@ -215,44 +215,6 @@ class Unordered(_Run, Answer):
                         yield found.table
             except NotFound as error:
                 raise Moved(f"cannot finish reading {self._store.url}: {error}") from error
-
-
-class Fold(_Run):
-    """Sums of rows; see ``fold``. ``parts`` are those that were made so far: what there is when ``run`` is cancelled."""
-
-    def __init__(self, store: Store, query: Query, part: Part, tuning: Tuning | None) -> None:
-        super().__init__(store, query._replace(limit=None), tuning)
-        self._part = part
-        self.parts: list[pa.Table] = []
-
-    async def run(self) -> list[pa.Table]:
-        """Find the rows and return the parts. Raises the errors of an ``Answer``."""
-        if self._query.dedupe:
-            async with aclosing(self._in_order()) as tables:
-                async for rows in tables:
-                    self.parts.append(self._part(rows))
-                    self._report.rows += rows.num_rows
-            return self.parts
-        with self._pool() as pool:
-            for _ in range(self._tuning.attempts):
-                plan = await self._planned(self._query.filter)
-                reader = Reader(self._store, pool, self._query.columns, self._part)
-                scan = Scan(reader, self._losses, plan, self._query, self._report, self._tuning)
-                try:
-                    async with aclosing(scan.found()) as results:
-                        async for found in results:
-                            self.parts.append(found.table)
-                            self._report.rows += found.rows
-                    return self.parts
-                except NotFound:
-                    self._begin_anew()
-            raise self._gives_up()
-
-    def _begin_anew(self) -> None:
-        self.parts.clear()
-        self._report.restarts += 1
-        self._report.rows = self._report.passed = 0
-        self._report.damaged.clear()
 
 
 def search(store: Store, query: Query, tuning: Tuning | None = None, *, journal: bool = True) -> Search:
@@ -281,11 +243,6 @@ def unordered(
     The iteration raises ``Moved`` when objects were removed meanwhile: the rows so far are worth nothing then, call it again.
     """
     return Unordered(store, query, tuning, known, journal=journal, archive=archive)
-
-
-def fold(store: Store, query: Query, part: Part, tuning: Tuning | None = None) -> Fold:
-    """Sum up the rows of a query without keeping them: ``part`` of some of them at a time. Its limit and order mean nothing."""
-    return Fold(store, query, part, tuning)
 
 
 def _beyond(query: Query, time: int, descending: bool) -> Filter:

@@ -161,7 +161,7 @@ class Chunks:
         if kind.max_definition_level > 1 or kind.max_repetition_level:  # a nested column
             return None
         self._prove((column,))
-        body = _FetchedFile(file.size, self._parts).part(*chunk_span(chunk))
+        body = FetchedFile(file.size, self._parts).part(*chunk_span(chunk))
         return candidates(body, chunk.compression, bool(kind.max_definition_level), mask, needles)
 
     def array(self, column: str) -> pa.Array:
@@ -174,7 +174,7 @@ class Chunks:
         stored = [name for name in columns if name in file.columns]
         coded = [name for name in stored if name in CODED_COLUMNS]
         self._prove(stored)
-        source = pa.PythonFile(_FetchedFile(file.size, self._parts), "r")
+        source = pa.PythonFile(FetchedFile(file.size, self._parts), "r")
         try:
             parquet = pq.ParquetFile(
                 source,
@@ -193,7 +193,7 @@ class Chunks:
         file, number = self._group.file, self._group.number
         if file.proof is None:
             return
-        chunks, fetched = file.metadata.row_group(number), _FetchedFile(file.size, self._parts)
+        chunks, fetched = file.metadata.row_group(number), FetchedFile(file.size, self._parts)
         for name in (name for name in columns if name not in self._proved):
             at = file.columns[name]
             if not file.proof.holds(
@@ -205,7 +205,7 @@ class Chunks:
             self._proved.add(name)
 
 
-class _FetchedFile(io.RawIOBase):
+class FetchedFile(io.RawIOBase):
     """A file of which only some parts were fetched; reading outside of them is an ``OSError``."""
 
     def __init__(self, size: int, parts: Sequence[tuple[int, memoryview]]) -> None:

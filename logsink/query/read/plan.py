@@ -10,8 +10,9 @@ segment that was stored while it went on, and not the one before. So a gap count
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 from logsink.archive import DataFile, DeltaLog, Snapshot
@@ -19,20 +20,22 @@ from logsink.damage import Damage
 from logsink.errors import FormatError, NotFound
 from logsink.journal import Gap, StoredSegment, find_gaps, list_segments
 from logsink.query.read.losses import of_snapshot
-from logsink.query.request import UNKNOWN, Bounds, Filter
+from logsink.query.request import UNKNOWN, Bounds, Condition, Filter
 from logsink.store import Store
 
 
 class Plan(NamedTuple):
     """What a query reads: segments that ``snapshot`` does not cover, and the files of it that can hold a matching row.
 
-    ``damage`` is what is known to be missing before anything is read.
+    ``damage`` is what is known to be missing before anything is read. ``left``: path of a file -> the condition of those rows
+    of it that are still to be read, where others need not be.
     """
 
     snapshot: Snapshot
     segments: Sequence[StoredSegment]
     files: Sequence[DataFile]
     damage: Sequence[Damage] = ()
+    left: Mapping[str, Condition] = MappingProxyType({})
 
     def of(self, filter: Filter) -> Plan:
         """Return the plan of a query with another filter, for the same snapshot and segments."""

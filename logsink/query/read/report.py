@@ -24,6 +24,8 @@ class Report:
     """Data files in the archive."""
     files_read: int = 0
     """Data files whose footer was read."""
+    counted: int = 0
+    """Data files whose rows were summed up by their counts, if not all of them."""
     segments: int = 0
     """Segments in the journal's tail."""
     bytes: int = 0

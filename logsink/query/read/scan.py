@@ -67,7 +67,7 @@ class Scan:
         self._query, self._report, self._tuning = query, report, tuning
         self._pending = Pending() if pending is None else pending
         self._newest = None if query.limit is None else Newest(self._pending)
-        self._units = Units(plan.files, query.filter, query.sort, descending=self._pending.descending)
+        self._units = Units(plan.files, query.filter, query.sort, descending=self._pending.descending, left=plan.left)
         self._turns = asyncio.Condition()  # notified when a unit is finished
 
     async def rows(self) -> AsyncGenerator[pa.Table, None]:

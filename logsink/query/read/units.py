@@ -10,15 +10,16 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import islice
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from logsink.archive import DataFile
 from logsink.query.read.datafile import OpenFile, RowGroup
 from logsink.query.read.plan import file_bounds
-from logsink.query.request import UNKNOWN, Bounds, Filter
+from logsink.query.request import UNKNOWN, Bounds, Condition, Filter
 
 EARLIEST: Final = -(1 << 62)
 """Microseconds since the epoch: before every time."""
@@ -42,16 +43,26 @@ class Unit(NamedTuple):
 class Units:
     """Units to be read, nearest first, and those being read, in the order in which they were begun.
 
-    ``sort`` is the column of the order; ``descending``: the newest rows come first.
+    ``sort`` is the column of the order; ``descending``: the newest rows come first. ``left``: path of a file -> a further
+    condition of its rows.
     """
 
-    def __init__(self, files: Iterable[DataFile], filter: Filter, sort: str, *, descending: bool) -> None:
+    def __init__(
+        self,
+        files: Iterable[DataFile],
+        filter: Filter,
+        sort: str,
+        *,
+        descending: bool,
+        left: Mapping[str, Condition] = MappingProxyType({}),
+    ) -> None:
         self._sort, self._descending = sort, descending
         self._waiting: list[Unit] = []  # a heap
         self._begun: deque[Unit] = deque()
         self._count = 0
         for file in files:
-            self._add(file, filter, file_bounds(file, sort))
+            more = (left[file.path],) if left and file.path in left else ()
+            self._add(file, Filter((*more, *filter.conditions)) if more else filter, file_bounds(file, sort))
 
     def __bool__(self) -> bool:
         """Whether any unit is not finished."""

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from logsink.query.columns import Int64, as_array, as_integers, decoded, one_chunk
 from logsink.query.output import local
+from logsink.query.read import Sums
 from logsink.query.request import add_member_columns, source_columns
 from logsink.query.views.patterns import to_patterns
 
@@ -52,6 +54,9 @@ class Summary(Protocol):
     def whole(self, parts: Sequence[pa.Table]) -> pa.Table:
         """Return the sum of all parts, of which there is at least one."""
 
+    def sums(self) -> Sums | None:
+        """Return how parts are made of rows of counts, each of which stands for many rows; None where they cannot be."""
+
 
 class Counts:
     """How many rows have each combination of values of ``fields``, the most frequent first; without fields, of all rows."""
@@ -62,7 +67,7 @@ class Counts:
 
     def part(self, rows: pa.Table) -> pa.Table:
         rows = add_member_columns(rows, self.fields)
-        return _count({name: one_chunk(rows.column(name)) for name in self.fields}, rows.num_rows)
+        return _count(_keys(rows, self.fields), rows.num_rows)
 
     def whole(self, parts: Sequence[pa.Table]) -> pa.Table:
         total = _sum(parts, self.fields)
@@ -72,6 +77,9 @@ class Counts:
         last = total.num_columns - 1
         order = pc.sort_indices(numbered, [(str(last), "descending"), *((str(k), "ascending") for k in range(last))])
         return total.take(order)
+
+    def sums(self) -> Sums:
+        return Sums(self.fields, lambda rows, each: _count(_keys(rows, self.fields), rows.num_rows, each))
 
 
 class Histogram:
@@ -99,8 +107,7 @@ class Histogram:
         self.shortened = False
 
     def part(self, rows: pa.Table) -> pa.Table:
-        times: Int64 = one_chunk(rows.column("time")).cast(pa.int64()).to_numpy(zero_copy_only=False)
-        keys = {"time": as_array(self._begin(times)).cast(_INSTANT)}
+        keys = {"time": as_array(self._begin(as_integers(rows.column("time")))).cast(_INSTANT)}
         if self.field is not None:
             keys[self.field] = one_chunk(add_member_columns(rows, self._keys).column(self.field))
         return _count(keys, rows.num_rows)
@@ -121,6 +128,26 @@ class Histogram:
         if values is not None:
             columns[str(self.field)] = values.take(as_array(group[kept]))
         return pa.table({**columns, COUNT: as_array(counts[kept])})
+
+    def sums(self) -> Sums | None:
+        if self.step % _HOUR:  # most hours would lie in several steps
+            return None
+        return Sums(self._keys[1:], self._part_of_counts, self._in_one)
+
+    def _part_of_counts(self, rows: pa.Table, each: Int64) -> pa.Table:
+        rows = _count(_keys(rows, self._keys), rows.num_rows, each)  # many have the same hour
+        begun = as_array(self._begin(as_integers(rows.column("time")))).cast(_INSTANT)
+        keys = {**_keys(rows, self._keys), "time": begun}
+        return _count(keys, rows.num_rows, as_integers(rows.column(COUNT)))
+
+    def _in_one(self, first: Int64, last: Int64) -> npt.NDArray[np.bool_]:
+        """Return which spans of time, of less than an hour, lie in one step each: bool[n]."""
+        walls = local(first, self._zone), local(last, self._zone)
+        origin = _MONDAY if self.step % _WEEK == 0 else 0
+        same_offset = walls[0] - first == walls[1] - last
+        same_step = (walls[0] - origin) // self.step == (walls[1] - origin) // self.step
+        found: npt.NDArray[np.bool_] = same_offset & same_step & (self._begin(first) == self._begin(last))
+        return found
 
     def _groups(self, found: pa.Table) -> tuple[pa.Array | None, Int64]:
         """Return the values of the field in order (None without a field), and which of them each row has."""
@@ -185,6 +212,9 @@ class Patterns:
     def whole(self, parts: Sequence[pa.Table]) -> pa.Table:
         return _sum(parts, ("pattern",)).sort_by([(COUNT, "descending"), ("pattern", "ascending")])
 
+    def sums(self) -> None:
+        """Return None: counts know no messages."""
+
 
 def _count(keys: dict[str, pa.Array], rows: int, each: Int64 | None = None) -> pa.Table:
     """Return the distinct combinations of the keys' values with the number of rows that have each.
@@ -218,5 +248,8 @@ def _count(keys: dict[str, pa.Array], rows: int, each: Int64 | None = None) -> p
 def _sum(parts: Sequence[pa.Table], fields: Sequence[str]) -> pa.Table:
     """Return the sum of parts that ``_count`` made. Arrow's ``group_by`` would first load its query planner, for 30 ms."""
     together = pa.concat_tables(parts)
-    keys = {name: one_chunk(together.column(name)) for name in fields}
-    return _count(keys, together.num_rows, one_chunk(together.column(COUNT)).to_numpy(zero_copy_only=False))
+    return _count(_keys(together, fields), together.num_rows, as_integers(together.column(COUNT)))
+
+
+def _keys(rows: pa.Table, fields: Sequence[str]) -> dict[str, pa.Array]:
+    return {name: one_chunk(rows.column(name)) for name in fields}

@@ -17,8 +17,7 @@ from logsink.errors import NotFound
 from logsink.journal.segment import SegmentName
 from logsink.query import Filter, OneOf, Query
 from logsink.query.columns import SCHEMA, as_rows
-from logsink.query.read import tail
-from logsink.query.read.answer import fold
+from logsink.query.read import fold, tail
 from logsink.query.views.summary import Counts, Histogram, Patterns, Summary
 from logsink.store.memory import MemoryStore
 from tests.unit.query.archives import START, archive, journal, json_parse, row, table

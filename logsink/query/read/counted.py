@@ -1,0 +1,299 @@
+"""Sums from counts: of the data files of a plan, those are summed up unread whose rows the archive has counted.
+
+Counts (``index.counts``, stored by ``archive.counts``) say how many rows a file has for each hour and each combination of its
+short columns. A row of counts takes part in a sum as its rows would, if all of them meet the filter's conditions on time and
+fall into one step of the sum. Where only some of them do, all rows of that hour are read from their files: those files remain
+in the plan, for these hours. So do files without counts, and the journal's tail. Either way each row counts once.
+
+Objects that are missing, damaged, foreign or stale are as if they were not there (invariant I13): a file's counts count only
+where size, tail and number of rows are those that the table's log says. What the store refuses here is read from the files.
+
+::
+
+    LIST index/ -> objects of each planned date -> their ends -> a file's counts from one of them -> columns -> sums
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from typing import Any, Final, NamedTuple, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from logsink.archive import (
+    CountedFile,
+    CountsHead,
+    DataFile,
+    check_sums,
+    chunk_span,
+    is_counts_key,
+    read_counts_head,
+    tail_size,
+)
+from logsink.errors import FormatError, StoreError
+from logsink.index import COUNTED, COUNTS_SCHEMA, HOUR, INDEX
+from logsink.query.columns import Int64, Mask, as_array, as_integers, joined, one_chunk
+from logsink.query.read.datafile import FetchedFile
+from logsink.query.read.plan import Plan, file_bounds
+from logsink.query.read.prefetch import prefetched
+from logsink.query.read.reader import FETCHES, Found
+from logsink.query.read.report import Report
+from logsink.query.request import Between, Condition, Filter, InSpans, Verdict
+from logsink.store import Entry, Store
+
+T = TypeVar("T")
+
+END: Final = 128 << 10
+"""Bytes that are read from an object's end: the head, and the columns that most sums need, of 300,000 rows of counts."""
+
+_TEXTS: Final = [field.name for field in COUNTS_SCHEMA if pa.types.is_dictionary(field.type)]
+
+
+class Sums(NamedTuple):
+    """How a sum is made of rows of counts.
+
+    columns  the columns of ``COUNTED`` that it needs
+    part     returns the sum of some rows, each of which stands for so many: it has ``columns``, and ``time`` if ``steps``
+    steps    returns which spans of time, from first to last, lie in one step each; None where time has no part in the sum
+    """
+
+    columns: Sequence[str]
+    part: Callable[[pa.Table, Int64], pa.Table]
+    steps: Callable[[Int64, Int64], Mask] | None = None
+
+
+def countable(filter: Filter, sums: Sums | None) -> bool:
+    """Return whether counts can answer: the sum and all conditions ask for nothing that they do not have."""
+    if sums is None or not set(sums.columns) <= set(COUNTED):
+        return False
+    return all(condition.column in COUNTED or _is_range(condition) for condition in filter.conditions)
+
+
+def _is_range(condition: Condition) -> bool:
+    return isinstance(condition, Between) and condition.column == "time"
+
+
+async def list_counts(store: Store) -> list[Entry]:
+    """Return the objects with counts that are in the store; none where the store does not list them."""
+    try:
+        return [entry async for entry in store.list(INDEX) if is_counts_key(entry.key)]
+    except StoreError:
+        return []
+
+
+class _Taken(NamedTuple):
+    """What the counts of one date gave: sums, the paths of the files that were counted, and what is left of some of them."""
+
+    found: Sequence[Found]
+    counted: Sequence[str]
+    left: Mapping[str, Condition]
+
+
+class Counted:
+    """Sums up the files of a plan that have counts: iterate over ``found`` once, then read ``rest``."""
+
+    def __init__(
+        self,
+        store: Store,
+        pool: ThreadPoolExecutor,
+        listed: Sequence[Entry],
+        plan: Plan,
+        filter: Filter,
+        sums: Sums,
+        report: Report,
+    ) -> None:
+        self._store, self._pool, self._plan, self._report = store, pool, plan, report
+        self._sums = sums
+        self._ranges = [
+            condition for condition in filter.conditions if isinstance(condition, Between) and _is_range(condition)
+        ]
+        self._filter = Filter(tuple(condition for condition in filter.conditions if not _is_range(condition)))
+        self._slots = asyncio.Semaphore(FETCHES)
+        self._listed = defaultdict[str, list[Entry]](list)
+        for entry in listed:
+            self._listed[entry.key.split("/")[1]].append(entry)
+        self.rest = plan
+        """The plan of what must be read to complete the sums; complete when ``found`` has come to its end."""
+
+    async def found(self) -> AsyncGenerator[Found, None]:
+        """Yield the sums, and take what they are of out of ``rest``."""
+        by_date = defaultdict[str, list[DataFile]](list)
+        for file in self._plan.files:
+            if (date := file.path.partition("/")[0]) in self._listed:
+                by_date[date].append(file)
+        dates = iter(by_date.items())
+
+        def next_job() -> Coroutine[Any, Any, _Taken] | None:
+            date = None if self._report.interrupted else next(dates, None)
+            return None if date is None else self._date(self._listed[date[0]], date[1])
+
+        counted, left = set[str](), dict[str, Condition]()
+        async with aclosing(prefetched(next_job, lambda _: FETCHES)) as results:
+            async for taken in results:
+                counted.update(taken.counted)
+                left.update(taken.left)
+                for found in taken.found:
+                    yield found
+        files = [file for file in self._plan.files if file.path not in counted or file.path in left]
+        self._report.counted += len(counted)
+        self._report.passed += sum(file.size for file in self._plan.files if file.path in counted.difference(left))
+        self.rest = self._plan._replace(files=files, left=left)
+
+    async def _date(self, entries: Sequence[Entry], files: Sequence[DataFile]) -> _Taken:
+        """Return the sums of those files of a date that have counts."""
+        opened = [each for each in await asyncio.gather(*map(self._open, entries)) if each is not None]
+        wanted = {file.path: file for file in files}
+        use = {
+            each.key: [path for path, said in each.head.files.items() if _is_of(said, wanted.get(path))]
+            for each in opened
+        }
+        found, counted, left = list[Found](), list[str](), dict[str, Condition]()
+        for each in sorted(opened, key=lambda each: -len(use[each.key])):
+            paths = [path for path in use[each.key] if path in wanted]
+            taken = await self._sum(each, [wanted[path] for path in paths]) if paths else None
+            if taken is not None:
+                found += taken.found
+                counted += paths
+                left |= taken.left
+                for path in paths:
+                    del wanted[path]
+        return _Taken(found, counted, left)
+
+    async def _open(self, entry: Entry) -> _Object | None:
+        """Return an object whose end was read; None where it cannot be read."""
+        try:
+            end = await self._get(entry.key, max(0, entry.size - END), entry.size)
+            while len(end) < min(entry.size, needed := tail_size(end)):
+                end = await self._get(entry.key, entry.size - needed, entry.size - len(end)) + end
+            head = read_counts_head(entry.key, end)
+        except (FormatError, StoreError, ValueError):
+            return None
+        return _Object(entry.key, entry.size, head, [(entry.size - len(end), memoryview(end))])
+
+    async def _sum(self, object: _Object, files: Sequence[DataFile]) -> _Taken | None:
+        """Return the sums of these files by the counts of an object; None where it cannot be read."""
+        ranges = [r for r in self._ranges if any(r.verdict(file_bounds(f, "time")) is not Verdict.ALL for f in files)]
+        names = {"file", "rows", *self._sums.columns, *self._filter.columns()}
+        names.update(["hour"] if self._sums.steps else [])
+        try:
+            if not ranges:
+                await object.fetch(self._get, names)
+                if await self._threaded(self._in_one_step, object):
+                    return await self._threaded(self._take, object, names, files, ranges)
+            await object.fetch(self._get, names := names | {"hour", "first", "last"})
+            return await self._threaded(self._take, object, names, files, ranges)
+        except (FormatError, StoreError):
+            return None
+
+    def _in_one_step(self, object: _Object) -> bool:
+        """Return whether each hour of an object lies in one step of the sum, whatever its rows' times are."""
+        if self._sums.steps is None:
+            return True
+        hours = as_integers(object.read(("hour",)).column("hour"))
+        hours = HOUR * np.unique(hours // HOUR) if len(hours) else hours
+        return bool(self._sums.steps(hours, hours + (HOUR - 1)).all())
+
+    def _take(
+        self, object: _Object, names: Sequence[str], files: Sequence[DataFile], ranges: Sequence[Between]
+    ) -> _Taken:
+        """Return the sums of these files by the fetched columns of an object."""
+        table = object.read([name for name in COUNTS_SCHEMA.names if name in names])
+        check_sums(object.key, object.head.files, table)
+        chosen = one_chunk(table.column("file"))
+        mask = np.isin(chosen.dictionary.to_pylist(), [file.path for file in files])[chosen.indices.to_numpy()]
+        if mask.any() and self._filter.conditions:
+            mask[mask] = self._filter.mask(table if mask.all() else table.filter(as_array(mask)))
+        left, spans = np.zeros(len(mask), np.bool_), None
+        if "first" in names:
+            mask, left, spans = self._divide(table, mask, ranges)
+        rows = table if mask.all() else table.filter(as_array(mask))
+        each = as_integers(rows.column("rows"))
+        found = [Found(int(each.sum()), self._sums.part(_with_time(rows), each))] if len(each) else []
+        partly = dict.fromkeys(chosen.filter(as_array(left)).unique().to_pylist(), spans) if spans else {}
+        return _Taken(found, (), partly)
+
+    def _divide(self, table: pa.Table, mask: Mask, ranges: Sequence[Between]) -> tuple[Mask, Mask, Condition | None]:
+        """Return which rows of counts in ``mask`` count, which do not though some of their rows may, and the hours of those."""
+        first, last, hours = (as_integers(table.column(name)) for name in ("first", "last", "hour"))
+        some, whole = mask.copy(), mask.copy()
+        for condition in ranges:
+            if condition.low is not None:
+                some &= last >= condition.low
+                whole &= first >= condition.low
+            if condition.high is not None:
+                some &= first < condition.high
+                whole &= last < condition.high
+        if self._sums.steps is not None:
+            whole &= self._sums.steps(first, last)
+        split = np.unique(hours[some & ~whole])
+        if not len(split):
+            return whole, some & ~whole, None
+        left = some & np.isin(hours, split)
+        return whole & ~left, left, InSpans.of("time", split, split + (HOUR - 1))
+
+    async def _get(self, key: str, start: int, end: int) -> bytes:
+        async with self._slots:
+            return await self._store.get(key, start, end)
+
+    async def _threaded(self, function: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
+
+
+class _Object:
+    """An object with counts, of which the end and perhaps more was read."""
+
+    def __init__(self, key: str, size: int, head: CountsHead, parts: list[tuple[int, memoryview]]) -> None:
+        self.key, self.head = key, head
+        self._size, self._parts = size, parts
+        self._proved: set[str] = set()
+
+    async def fetch(self, get: Callable[[str, int, int], Coroutine[Any, Any, bytes]], names: set[str]) -> None:
+        """Fetch what is missing of these columns, in one read. ``StoreError``; ``FormatError`` where it is cut."""
+        spans = [chunk_span(self._chunk(name)) for name in names]
+        begins, end = min(start for start, _ in spans), self._parts[0][0]
+        if begins >= end:
+            return
+        body = await get(self.key, begins, end)
+        if len(body) != end - begins:
+            raise FormatError(f"cannot read counts {self.key}: it ends at byte {begins + len(body)} of {self._size}")
+        self._parts[0] = begins, memoryview(body + self._parts[0][1])
+
+    def read(self, names: Sequence[str]) -> pa.Table:
+        """Return fetched columns, one chunk each. ``FormatError`` where they do not prove themselves."""
+        fetched = FetchedFile(self._size, self._parts)
+        for name in names:
+            number = COUNTS_SCHEMA.get_field_index(name)
+            if not self.head.proof.holds(number, fetched.part(*chunk_span(self._chunk(name)))):
+                raise FormatError(f"cannot read counts {self.key}: column {name} does not match its checksum")
+        source = pa.PythonFile(fetched, "r")
+        try:
+            parquet = pq.ParquetFile(source, metadata=self.head.metadata, read_dictionary=_TEXTS, pre_buffer=False)
+            table = parquet.read_row_group(0, columns=list(names), use_threads=False)
+            return joined([table.select(names).cast(pa.schema([COUNTS_SCHEMA.field(name) for name in names]))])
+        except (pa.ArrowException, OSError) as error:
+            raise FormatError(f"cannot read counts {self.key}: {error}") from error
+
+    def _chunk(self, name: str) -> pq.ColumnChunkMetaData:
+        return self.head.metadata.row_group(0).column(COUNTS_SCHEMA.get_field_index(name))
+
+
+def _is_of(said: CountedFile, file: DataFile | None) -> bool:
+    """Return whether counts are those of a live file."""
+    try:
+        return file is not None and said == CountedFile.of(file)
+    except FormatError:
+        return False
+
+
+def _with_time(rows: pa.Table) -> pa.Table:
+    """Return rows of counts with a column ``time``: a time of theirs, or the beginning of their hour where that says enough."""
+    for name in ("first", "hour"):
+        if name in rows.column_names:
+            return rows.append_column("time", rows.column(name))
+    return rows

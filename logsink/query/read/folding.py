@@ -1,0 +1,88 @@
+"""Sums of the rows that a query finds: ``fold``.
+
+A ``Fold`` runs once. Files whose rows the archive has counted are summed up from their counts (``counted``), the rest is read.
+When an object of the plan was archived, compacted or retired meanwhile, the sum begins anew. An object that is damaged, or
+missing although the table needs it, is named in the report, and the sum goes on without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+
+import pyarrow as pa
+
+from logsink.errors import NotFound
+from logsink.query.read.answer import Run
+from logsink.query.read.counted import Counted, Sums, countable, list_counts
+from logsink.query.read.plan import Plan
+from logsink.query.read.reader import Found, Part, Reader
+from logsink.query.read.scan import Scan
+from logsink.query.read.tuning import Tuning
+from logsink.query.request import Query
+from logsink.store import Store
+
+
+class Fold(Run):
+    """Sums of rows; see ``fold``. ``parts`` are those that were made so far: what there is when ``run`` is cancelled."""
+
+    def __init__(self, store: Store, query: Query, part: Part, tuning: Tuning | None, sums: Sums | None) -> None:
+        super().__init__(store, query._replace(limit=None), tuning)
+        self._part, self._sums = part, sums if countable(query.filter, sums) else None
+        self.parts: list[pa.Table] = []
+
+    async def run(self) -> list[pa.Table]:
+        """Find the rows and return the parts. Raises the errors of an ``Answer``."""
+        if self._query.dedupe:
+            async with aclosing(self.in_order()) as tables:
+                async for rows in tables:
+                    self.parts.append(self._part(rows))
+                    self._report.rows += rows.num_rows
+            return self.parts
+        with self.pool() as pool:
+            for _ in range(self._tuning.attempts):
+                plan = await self._counted(pool)
+                reader = Reader(self._store, pool, self._query.columns, self._part)
+                scan = Scan(reader, self._losses, plan, self._query, self._report, self._tuning)
+                try:
+                    await self._add(scan.found())
+                    return self.parts
+                except NotFound:
+                    self._begin_anew()
+            raise self.gives_up()
+
+    async def _counted(self, pool: ThreadPoolExecutor) -> Plan:
+        """Plan the query, sum up what has counts, and return the plan of what is to be read besides."""
+        if self._sums is None:
+            return await self.planned(self._query.filter)
+        listing = asyncio.create_task(list_counts(self._store))  # meanwhile
+        try:
+            plan = await self.planned(self._query.filter)
+            listed = await listing
+        finally:
+            listing.cancel()
+        counted = Counted(self._store, pool, listed, plan, self._query.filter, self._sums, self._report)
+        await self._add(counted.found())
+        return counted.rest
+
+    async def _add(self, results: AsyncGenerator[Found, None]) -> None:
+        async with aclosing(results):
+            async for found in results:
+                self.parts.append(found.table)
+                self._report.rows += found.rows
+
+    def _begin_anew(self) -> None:
+        self.parts.clear()
+        self._report.restarts += 1
+        self._report.rows = self._report.passed = self._report.counted = 0
+        self._report.damaged.clear()
+
+
+def fold(store: Store, query: Query, part: Part, tuning: Tuning | None = None, sums: Sums | None = None) -> Fold:
+    """Sum up the rows of a query without keeping them: ``part`` of some of them at a time. Its limit and order mean nothing.
+
+    ``sums``: how the same sum is made of counts, so that files are not read whose rows the archive has counted.
+    """
+    return Fold(store, query, part, tuning, sums)
