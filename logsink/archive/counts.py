@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
@@ -33,14 +33,17 @@ import pyarrow.parquet as pq
 from logsink.archive import proof
 from logsink.archive.snapshot import DataFile
 from logsink.errors import FormatError
-from logsink.index import COUNTS_SCHEMA, INDEX, join_counts
+from logsink.index import COUNTS_SCHEMA, INDEX, INDEX_REMEDY, join_counts
 
 FORMAT_VERSION: Final = 1
 
 SAID: Final = b"logsink.counts"
 """Key in the footer under which the data files stand."""
 
-_KEY = re.compile(r"index/date=[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9a-f]{16}\.counts\.parquet")
+_KEY = re.compile(r"index/date=([0-9]{4}-[0-9]{2}-[0-9]{2})/[0-9a-f]{16}\.counts\.parquet")
+
+_END = 128 << 10
+"""Bytes that are read from an object's end: the head, and the columns that most sums need, of 300,000 rows of counts."""
 
 _CODED = [name for name in COUNTS_SCHEMA.names if name not in ("first", "last", "bytes")]
 _DIFFERENCES = "DELTA_BINARY_PACKED"
@@ -92,9 +95,13 @@ def counts_key(date: datetime.date, name: str) -> str:
     return f"{INDEX}date={date}/{name}.counts.parquet"
 
 
-def is_counts_key(key: str) -> bool:
-    """Return whether an object with counts may stand under ``key``."""
-    return _KEY.fullmatch(key) is not None
+def counts_date(key: str) -> datetime.date | None:
+    """Return the date of an object with counts by its key; None for any other key."""
+    match = _KEY.fullmatch(key)
+    try:
+        return datetime.date.fromisoformat(match[1]) if match else None
+    except ValueError:
+        return None
 
 
 def union_counts(parts: Iterable[Counts]) -> Counts:
@@ -109,7 +116,7 @@ def union_counts(parts: Iterable[Counts]) -> Counts:
 
 
 def encode_counts(counts: Counts) -> pa.Buffer:
-    """Return the object with these counts."""
+    """Return the object with these counts, of one file at least."""
     sink, footer = pa.BufferOutputStream(), list[pq.FileMetaData]()
     writer = pq.ParquetWriter(sink, COUNTS_SCHEMA, metadata_collector=footer, **_OPTIONS)
     writer.write_table(counts.table, row_group_size=max(1, counts.table.num_rows))
@@ -125,12 +132,12 @@ def decode_counts(key: str, body: bytes | memoryview) -> Counts:
     spans = proof.chunk_spans(head.metadata)
     whole = memoryview(body).cast("B")
     if not all(head.proof.holds(number, whole[start:end]) for number, (start, end) in enumerate(spans)):
-        raise FormatError(f"cannot read counts {key}: a column does not match its checksum")
+        raise _damaged(key, "a column does not match its checksum")
     try:
         read = pq.ParquetFile(pa.BufferReader(pa.py_buffer(body)), read_dictionary=_CODED, pre_buffer=False)
         table = read.read(COUNTS_SCHEMA.names, use_threads=False).cast(COUNTS_SCHEMA).combine_chunks()
     except (pa.ArrowException, OSError) as error:
-        raise FormatError(f"cannot read counts {key}: {error}") from error
+        raise _damaged(key, str(error)) from error
     check_sums(key, head.files, table)
     return Counts(head.files, table)
 
@@ -143,28 +150,53 @@ class CountsHead(NamedTuple):
     files: Mapping[str, CountedFile]
 
 
+async def fetch_counts_end(get: Callable[[str, int, int], Awaitable[bytes]], key: str, size: int) -> bytes:
+    """Return the last bytes of an object of ``size`` bytes, by ``get(key, start, end)``: all that its head is read from.
+
+    ``FormatError`` for an object that does not end as it must, and the errors of ``get``.
+    """
+    end, needed = b"", min(size, _END)
+    try:
+        while len(end) < needed:
+            start, stop = size - needed, size - len(end)
+            end = await get(key, start, stop) + end
+            if len(end) != needed:
+                raise ValueError(f"it has not the {size:,} bytes that it had")
+            needed = min(size, proof.tail_size(end))
+    except ValueError as error:
+        raise _damaged(key, str(error)) from error
+    return end
+
+
 def read_counts_head(key: str, end: bytes | memoryview) -> CountsHead:
-    """Return what stands at the end of an object: ``end`` has its whole tail (``proof.tail_size``), perhaps more before it.
+    """Return what stands at the end of an object: ``end`` has its whole tail, perhaps more before it.
 
     ``FormatError`` for an object that does not prove itself, or of a later version.
     """
-    if not is_counts_key(key):
-        raise FormatError(f"cannot read counts {key}: that is no name of theirs")
+    if counts_date(key) is None:
+        raise _damaged(key, "that is no name of counts")
     try:
-        footer, proved = proof.read_tail(key, end, None)
+        footer, proved = _proved_tail(key, end)
         metadata = pq.read_metadata(pa.BufferReader(pa.py_buffer(footer)))
         said = orjson.loads((metadata.metadata or {}).get(SAID, b""))
         if said["format"] != FORMAT_VERSION:
-            raise FormatError(f"cannot read counts {key} of format {said['format']}", hint="upgrade logsink")
+            raise FormatError(f"cannot read counts {key}: of format {said['format']}", hint="upgrade logsink")
         files = {path: CountedFile(*described) for path, described in said["files"].items()}
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FormatError(f"cannot read counts {key}: {error}") from error
+        raise _damaged(key, str(error)) from error
     columns = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
     if columns != COUNTS_SCHEMA.names or metadata.num_row_groups != 1:
-        raise FormatError(f"cannot read counts {key}: it has other columns or row groups")
+        raise _damaged(key, "it has other columns or row groups")
     if proved is None or len(proved.hashes) != len(columns):
-        raise FormatError(f"cannot read counts {key}: it has not one checksum for each column chunk")
+        raise _damaged(key, "it has not one checksum for each column chunk")
     return CountsHead(metadata, proved, files)
+
+
+def _proved_tail(key: str, end: bytes | memoryview) -> proof.ProvedTail:
+    try:
+        return proof.read_tail(key, end, None)
+    except FormatError as error:
+        raise ValueError(str(error).partition(": ")[2]) from error
 
 
 def check_sums(key: str, files: Mapping[str, CountedFile], table: pa.Table) -> None:
@@ -177,8 +209,12 @@ def check_sums(key: str, files: Mapping[str, CountedFile], table: pa.Table) -> N
     rows = table.column("rows").to_numpy()
     paths = column.dictionary.to_pylist()
     if column.null_count or (len(rows) and rows.min() < 1):
-        raise FormatError(f"cannot read counts {key}: a row has no file, or counts nothing")
+        raise _damaged(key, "a row has no file, or counts nothing")
     found = np.bincount(column.indices.to_numpy(zero_copy_only=False), rows, len(paths)).astype(np.int64).tolist()
     sums = {path: total for path, total in zip(paths, found, strict=True) if total}
     if sums != {path: described.rows for path, described in files.items()}:
-        raise FormatError(f"cannot read counts {key}: its rows do not add up")
+        raise _damaged(key, "its rows do not add up")
+
+
+def _damaged(key: str, what: str) -> FormatError:
+    return FormatError(f"cannot read counts {key}: {what}", hint=INDEX_REMEDY)

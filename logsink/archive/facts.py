@@ -19,10 +19,11 @@ import pyarrow as pa
 
 from logsink import telemetry
 from logsink.archive import proof
+from logsink.archive.counts import CountedFile, Counts, counts_key, encode_counts
 from logsink.archive.file import NewFile
 from logsink.archive.snapshot import DataFile
 from logsink.errors import StoreError
-from logsink.index import SectionBuilder, encode_object, index_key, new_section
+from logsink.index import CountsBuilder, SectionBuilder, encode_object, index_key, new_section
 from logsink.store import Store
 
 
@@ -42,21 +43,25 @@ class Facts:
     def __init__(self, store: str) -> None:
         self._store = store
         self._section: SectionBuilder | None = SectionBuilder(random.getrandbits(62))
+        self._counts: CountsBuilder | None = CountsBuilder()
 
     def add(self, group: pa.Table) -> None:
         """Take the next row group."""
-        if self._section is not None:
-            try:
+        try:
+            if self._section is not None:
                 self._section.add(group)
-            except Exception as error:  # noqa: BLE001  whatever is wrong, the file is written
-                self._give_up(error)
+            if self._counts is not None:
+                self._counts.add(group)
+        except Exception as error:  # noqa: BLE001  whatever is wrong, the file is written
+            self._give_up(error)
 
     def objects(self, new: NewFile) -> list[NewObject]:
         """Return the objects about the file, to be stored; none when something failed. Takes CPU: run it in a thread."""
-        if self._section is None:
+        if self._section is None or self._counts is None:
             return []
         try:
-            return [self._filter(self._section, new.file, memoryview(new.body).cast("B"))]
+            filter = self._filter(self._section, new.file, memoryview(new.body).cast("B"))
+            return [*_counted(self._counts, new.file), filter]  # a file that has a filter needs no more
         except Exception as error:  # noqa: BLE001  as above
             self._give_up(error)
             return []
@@ -68,8 +73,17 @@ class Facts:
         return NewObject(index_key(file.date, new_name()), encode_object(file.date, self._store, [made]))
 
     def _give_up(self, error: Exception) -> None:
-        self._section = None
+        self._section = self._counts = None
         telemetry.INDEX_FAILED.log(error=repr(error))
+
+
+def _counted(builder: CountsBuilder, file: DataFile) -> list[NewObject]:
+    """Return the object with the counts of the file, where it has counts."""
+    table = builder.finish(file.path)
+    if table is None:
+        return []
+    counts = Counts({file.path: CountedFile.of(file)}, table)
+    return [NewObject(counts_key(file.date, new_name()), encode_counts(counts))]
 
 
 def new_name() -> str:

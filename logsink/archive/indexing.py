@@ -30,6 +30,15 @@ from logsink import telemetry
 from logsink.archive import proof
 from logsink.archive.compaction import Sizes, end_of_date, plan
 from logsink.archive.concurrency import run_concurrently
+from logsink.archive.counts import (
+    counts_date,
+    counts_key,
+    decode_counts,
+    encode_counts,
+    fetch_counts_end,
+    read_counts_head,
+    union_counts,
+)
 from logsink.archive.facts import Facts, NewObject, new_name, put_objects
 from logsink.archive.file import NewFile
 from logsink.archive.log import DeltaLog
@@ -112,7 +121,27 @@ class Filters(Kind):
         )
 
 
-KINDS: Sequence[Kind] = (Filters(),)
+class CountsOfFiles(Kind):
+    """Objects with counts of data files."""
+
+    def date(self, key: str) -> datetime.date | None:
+        return counts_date(key)
+
+    async def files(self, store: Store, entry: Entry) -> Mapping[str, Described]:
+        head = read_counts_head(entry.key, await fetch_counts_end(store.get, entry.key, entry.size))
+        return {path: Described(counted.size, counted.tail) for path, counted in head.files.items()}
+
+    def join(
+        self, date: datetime.date, store: str, bodies: Mapping[str, bytes], chosen: Mapping[str, str]
+    ) -> NewObject:
+        parts = [
+            decode_counts(key, body).only([path for path, of in chosen.items() if of == key])
+            for key, body in bodies.items()
+        ]
+        return NewObject(counts_key(date, new_name()), encode_counts(union_counts(parts)))
+
+
+KINDS: Sequence[Kind] = (Filters(), CountsOfFiles())
 
 
 class Joined(NamedTuple):
@@ -206,8 +235,8 @@ class Indexing:
             try:
                 body = await self._log.store.get(file.key)
                 objects = await self._run(partial(_objects_of, file, body, self._log.store_id))
-                stored = await put_objects(self._log.store, objects)
-                done = done._replace(files=done.files + bool(stored), rows=done.rows + (file.rows if stored else 0))
+                if objects and await put_objects(self._log.store, objects) == len(objects):
+                    done = done._replace(files=done.files + 1, rows=done.rows + file.rows)
             except Unreadable as error:
                 damage.append(Damage(file.key, f"cannot be indexed: {error.cause}", file.rows))
             except NotFound:

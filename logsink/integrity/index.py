@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple
 
-from logsink.archive import run_concurrently
+from logsink.archive import counts_date, decode_counts, fetch_counts_end, read_counts_head, run_concurrently
 from logsink.errors import FormatError, NotFound
 from logsink.index import HEAD_READ, INDEX, INDEX_REMEDY, decode_object, head_size, index_date, read_head
 from logsink.store import Entry, Store
@@ -29,9 +29,15 @@ class Objection(NamedTuple):
 
 async def check_index(store: Store, *, deep: bool) -> list[Objection]:
     """Return what is wrong with the objects of the index, by key; with ``deep`` each byte of them is read."""
-    listed = [entry async for entry in store.list(INDEX) if index_date(entry.key) is not None]
-    check = partial(_check, store, _whole if deep else _head)
-    found = await run_concurrently([partial(check, entry) for entry in listed], _WHOLE_AT_ONCE if deep else _AT_ONCE)
+    listed = [entry async for entry in store.list(INDEX)]
+    filters = [(_whole if deep else _head, entry) for entry in listed if index_date(entry.key) is not None]
+    counts = [
+        (_whole_counts if deep else _head_of_counts, entry) for entry in listed if counts_date(entry.key) is not None
+    ]
+    checks = [
+        partial(_check, store, read, entry) for read, entry in sorted([*filters, *counts], key=lambda one: one[1].key)
+    ]
+    found = await run_concurrently(checks, _WHOLE_AT_ONCE if deep else _AT_ONCE)
     return [one for one in found if one is not None]
 
 
@@ -55,3 +61,12 @@ async def _head(store: Store, entry: Entry) -> None:
 async def _whole(store: Store, entry: Entry) -> None:
     body = await store.get(entry.key)
     await asyncio.to_thread(decode_object, entry.key, body)
+
+
+async def _head_of_counts(store: Store, entry: Entry) -> None:
+    read_counts_head(entry.key, await fetch_counts_end(store.get, entry.key, entry.size))
+
+
+async def _whole_counts(store: Store, entry: Entry) -> None:
+    body = await store.get(entry.key)
+    await asyncio.to_thread(decode_counts, entry.key, body)

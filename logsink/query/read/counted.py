@@ -32,9 +32,9 @@ from logsink.archive import (
     DataFile,
     check_sums,
     chunk_span,
-    is_counts_key,
+    counts_date,
+    fetch_counts_end,
     read_counts_head,
-    tail_size,
 )
 from logsink.errors import FormatError, StoreError
 from logsink.index import COUNTED, COUNTS_SCHEMA, HOUR, INDEX
@@ -48,9 +48,6 @@ from logsink.query.request import Between, Condition, Filter, InSpans, Verdict
 from logsink.store import Entry, Store
 
 T = TypeVar("T")
-
-END: Final = 128 << 10
-"""Bytes that are read from an object's end: the head, and the columns that most sums need, of 300,000 rows of counts."""
 
 _TEXTS: Final = [field.name for field in COUNTS_SCHEMA if pa.types.is_dictionary(field.type)]
 
@@ -82,7 +79,7 @@ def _is_range(condition: Condition) -> bool:
 async def list_counts(store: Store) -> list[Entry]:
     """Return the objects with counts that are in the store; none where the store does not list them."""
     try:
-        return [entry async for entry in store.list(INDEX) if is_counts_key(entry.key)]
+        return [entry async for entry in store.list(INDEX) if counts_date(entry.key) is not None]
     except StoreError:
         return []
 
@@ -168,11 +165,9 @@ class Counted:
     async def _open(self, entry: Entry) -> _Object | None:
         """Return an object whose end was read; None where it cannot be read."""
         try:
-            end = await self._get(entry.key, max(0, entry.size - END), entry.size)
-            while len(end) < min(entry.size, needed := tail_size(end)):
-                end = await self._get(entry.key, entry.size - needed, entry.size - len(end)) + end
+            end = await fetch_counts_end(self._get, entry.key, entry.size)
             head = read_counts_head(entry.key, end)
-        except (FormatError, StoreError, ValueError):
+        except (FormatError, StoreError):
             return None
         return _Object(entry.key, entry.size, head, [(entry.size - len(end), memoryview(end))])
 

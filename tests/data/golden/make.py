@@ -18,14 +18,15 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, ".")  # as a script, not a module
 
+from logsink.archive.counts import CountedFile, Counts, encode_counts
 from logsink.archive.file import write_files
 from logsink.archive.log import DeltaLog
 from logsink.archive.maintenance import checkpoint
 from logsink.archive.rounds import Rounds
 from logsink.flags import Flag
-from logsink.index import SectionBuilder, encode_object, new_section
+from logsink.index import CountsBuilder, SectionBuilder, encode_object, new_section
 from logsink.journal.segment import VERSION, Segment, SegmentName, encode_segment
-from logsink.parse import Frames, Origin, Settings, parse
+from logsink.parse import ROWS_SCHEMA, Frames, Origin, Settings, parse
 from logsink.store.local import LocalStore
 
 HERE = Path(__file__).parent
@@ -117,6 +118,22 @@ def make_index() -> bytes:
     return encode_object(datetime.date(2026, 11, 22), "9a3f6d0e-5a60-4b59-9d0a-2f8f6f3f8a55", [made])
 
 
+COUNTS_KEY = "index/date=2026-11-22/0123456789abcdef.counts.parquet"
+
+
+def make_counts() -> bytes:
+    """An object with the counts of the golden data file."""
+    body = (HERE / "proved-1.parquet").read_bytes()
+    said = json.loads((HERE / "proved-1.json").read_text())
+    builder, source = CountsBuilder(), pq.ParquetFile(pa.BufferReader(body))
+    for group in range(source.num_row_groups):
+        builder.add(source.read_row_group(group).select(ROWS_SCHEMA.names).cast(ROWS_SCHEMA).combine_chunks())
+    counted = CountedFile(len(body), said["tags"]["logsink.tail"], source.metadata.num_rows)
+    table = builder.finish(said["path"])
+    assert table is not None
+    return bytes(memoryview(encode_counts(Counts({said["path"]: counted}, table))))
+
+
 def main() -> None:
     segment, table = HERE / f"segment-{VERSION}.arrow", HERE / "table-1"
     if not segment.exists():
@@ -128,6 +145,8 @@ def main() -> None:
         file.with_suffix(".json").write_text(json.dumps(said, indent=1) + "\n")
     if not (index := HERE / "index-1.index").exists():
         index.write_bytes(make_index())
+    if not (counts := HERE / "counts-1.parquet").exists():
+        counts.write_bytes(make_counts())
     if not table.exists():
         rows = asyncio.run(make_table(table))
         (HERE / "table-1.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from logsink.archive import indexing
+from logsink.archive import counts_date, decode_counts, indexing
 from logsink.archive.indexing import Indexed, Indexing, IndexProgress, Joined, Tended
 from logsink.archive.log import Remove
 from logsink.archive.snapshot import DataFile, commit_key
@@ -97,14 +97,14 @@ async def test_indexing_goes_on_where_it_was_interrupted(work: Work) -> None:
     await table_of(work.store)
     puts = 0
 
-    def second_fails(call: Call) -> Fate:
+    def second_file_fails(call: Call) -> Fate:
         nonlocal puts
         if call.verb == "put" and call.key.startswith(INDEX):
             puts += 1
-            return Fail() if puts > 1 else Pass()
+            return Fail() if puts > 2 else Pass()  # each file has counts and a filter
         return Pass()
 
-    broken = Work(FaultyStore(work.store, second_fails), Clock())
+    broken = Work(FaultyStore(work.store, second_file_fails), Clock())
     assert await broken.index() == Indexed(1, 5, ())
     broken.indexing.close()
     assert await work.index() == Indexed(2, 10, ())
@@ -158,6 +158,34 @@ async def test_objects_of_a_date_that_is_over_become_one(work: Work, clock: Cloc
     for one in parts:
         assert (joined[one.said.path].filter, joined[one.said.path].tail) == (one.filter, one.tail)
     assert await work.indexing.tend() == Tended()
+
+
+async def test_counts_of_a_date_that_is_over_become_one_object(work: Work, clock: Clock) -> None:
+    files = await table_of(work.store)
+    await work.index()
+    before = [key for key in await work.keys() if counts_date(key)]
+    rows = [row for key in before for row in decode_counts(key, await work.store.get(key)).table.to_pylist()]
+    tended = await work.indexing.tend()
+    (new,) = {key for key in await work.keys() if counts_date(key)} - set(before)
+    counts = decode_counts(new, await work.store.get(new))
+    assert Joined(DATE, 3, 3, len(await work.store.get(new))) in tended.joined
+    assert {path: (said.size, said.rows) for path, said in counts.files.items()} == {f.path: (f.size, 5) for f in files}
+    assert sorted(map(repr, counts.table.to_pylist())) == sorted(map(repr, rows))
+    clock.time += 4000
+    assert (await work.indexing.tend()).removed == 6
+    assert [key for key in await work.keys() if counts_date(key)] == [new]
+
+
+async def test_damaged_counts_are_left_alone(work: Work) -> None:
+    await table_of(work.store)
+    await work.index()
+    key = next(key for key in await work.keys() if counts_date(key))
+    body = await work.store.get(key)
+    await work.store.put(key, body[:-1])
+    assert Joined(DATE, 2, 2, 0)[:3] in {one[:3] for one in (await work.indexing.tend()).joined}
+    await work.store.put(key, body[:9] + bytes([body[9] ^ 1]) + body[10:])
+    await work.indexing.tend()
+    assert key in await work.keys()
 
 
 async def test_what_was_joined_is_deleted_when_it_and_its_successor_are_old(work: Work, clock: Clock) -> None:
