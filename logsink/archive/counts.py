@@ -210,9 +210,14 @@ def check_sums(key: str, files: Mapping[str, CountedFile], table: pa.Table) -> N
     paths = column.dictionary.to_pylist()
     if column.null_count or (len(rows) and rows.min() < 1):
         raise _damaged(key, "a row has no file, or counts nothing")
-    found = np.bincount(column.indices.to_numpy(zero_copy_only=False), rows, len(paths)).astype(np.int64).tolist()
-    sums = {path: total for path, total in zip(paths, found, strict=True) if total}
-    if sums != {path: described.rows for path, described in files.items()}:
+    codes = column.indices.to_numpy()
+    begins = np.flatnonzero(np.append(True, codes[1:] != codes[:-1])) if len(codes) else np.zeros(0, np.int64)
+    sums = dict.fromkeys(paths, 0)
+    for code, total in zip(
+        codes[begins].tolist(), np.add.reduceat(rows, begins).tolist() if len(rows) else (), strict=True
+    ):
+        sums[paths[code]] += total
+    if {path: total for path, total in sums.items() if total} != {path: said.rows for path, said in files.items()}:
         raise _damaged(key, "its rows do not add up")
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any, Final, NamedTuple, TypeVar
@@ -48,6 +48,9 @@ from logsink.query.request import Between, Condition, Filter, InSpans, Verdict
 from logsink.store import Entry, Store
 
 T = TypeVar("T")
+
+_HOURS: Final = 1 << 12
+"""Hours from the first to the last of an object up to which all of them are looked at, those without rows, too."""
 
 _TEXTS: Final = [field.name for field in COUNTS_SCHEMA if pa.types.is_dictionary(field.type)]
 
@@ -176,42 +179,55 @@ class Counted:
         ranges = [r for r in self._ranges if any(r.verdict(file_bounds(f, "time")) is not Verdict.ALL for f in files)]
         names = {"file", "rows", *self._sums.columns, *self._filter.columns()}
         names.update(["hour"] if self._sums.steps else [])
+        bounds = {"hour", "first", "last"}
         try:
             if not ranges:
                 await object.fetch(self._get, names)
-                if await self._threaded(self._in_one_step, object):
-                    return await self._threaded(self._take, object, names, files, ranges)
-            await object.fetch(self._get, names := names | {"hour", "first", "last"})
-            return await self._threaded(self._take, object, names, files, ranges)
+                if (taken := await self._threaded(self._take, object, names, files, ranges)) is not None:
+                    return taken
+            await object.fetch(self._get, names | bounds)
+            return await self._threaded(self._take, object, names | bounds, files, ranges)
         except (FormatError, StoreError):
             return None
 
-    def _in_one_step(self, object: _Object) -> bool:
-        """Return whether each hour of an object lies in one step of the sum, whatever its rows' times are."""
-        if self._sums.steps is None:
-            return True
-        hours = as_integers(object.read(("hour",)).column("hour"))
-        hours = HOUR * np.unique(hours // HOUR) if len(hours) else hours
-        return bool(self._sums.steps(hours, hours + (HOUR - 1)).all())
-
     def _take(
-        self, object: _Object, names: Sequence[str], files: Sequence[DataFile], ranges: Sequence[Between]
-    ) -> _Taken:
-        """Return the sums of these files by the fetched columns of an object."""
+        self, object: _Object, names: Collection[str], files: Sequence[DataFile], ranges: Sequence[Between]
+    ) -> _Taken | None:
+        """Return the sums of these files by the fetched columns of an object; None where the times in an hour matter."""
         table = object.read([name for name in COUNTS_SCHEMA.names if name in names])
         check_sums(object.key, object.head.files, table)
-        chosen = one_chunk(table.column("file"))
-        mask = np.isin(chosen.dictionary.to_pylist(), [file.path for file in files])[chosen.indices.to_numpy()]
+        if "first" not in names and not self._in_one_step(table):
+            return None
+        chosen, mask = one_chunk(table.column("file")), np.ones(table.num_rows, np.bool_)
+        if len(files) < len(object.head.files):
+            mask = np.isin(chosen.dictionary.to_pylist(), [file.path for file in files])[chosen.indices.to_numpy()]
         if mask.any() and self._filter.conditions:
             mask[mask] = self._filter.mask(table if mask.all() else table.filter(as_array(mask)))
         left, spans = np.zeros(len(mask), np.bool_), None
         if "first" in names:
             mask, left, spans = self._divide(table, mask, ranges)
-        rows = table if mask.all() else table.filter(as_array(mask))
-        each = as_integers(rows.column("rows"))
-        found = [Found(int(each.sum()), self._sums.part(_with_time(rows), each))] if len(each) else []
+        found = self._found(table if mask.all() else table.filter(as_array(mask)))
         partly = dict.fromkeys(chosen.filter(as_array(left)).unique().to_pylist(), spans) if spans else {}
         return _Taken(found, (), partly)
+
+    def _in_one_step(self, table: pa.Table) -> bool:
+        """Return whether each hour lies in one step of the sum, whatever the times in it are."""
+        if self._sums.steps is None:
+            return True
+        hours = as_integers(table.column("hour"))
+        if len(hours) and hours.max() - hours.min() < _HOURS * HOUR:  # as good as always, and sorting them takes longer
+            hours = np.arange(hours.min(), hours.max() + 1, HOUR)
+        return bool(self._sums.steps(hours, hours + (HOUR - 1)).all())
+
+    def _found(self, rows: pa.Table) -> list[Found]:
+        """Return the sum of rows of counts; none where there are no rows."""
+        if not rows.num_rows:
+            return []
+        names, each = list(self._sums.columns), as_integers(rows.column("rows"))
+        if self._sums.steps is not None:  # a time of theirs, or the beginning of their hour where that says enough
+            rows = rows.append_column("time", rows.column("first" if "first" in rows.column_names else "hour"))
+            names.append("time")
+        return [Found(int(each.sum()), self._sums.part(*_without_repeats(rows, names, each)))]
 
     def _divide(self, table: pa.Table, mask: Mask, ranges: Sequence[Between]) -> tuple[Mask, Mask, Condition | None]:
         """Return which rows of counts in ``mask`` count, which do not though some of their rows may, and the hours of those."""
@@ -286,9 +302,19 @@ def _is_of(said: CountedFile, file: DataFile | None) -> bool:
         return False
 
 
-def _with_time(rows: pa.Table) -> pa.Table:
-    """Return rows of counts with a column ``time``: a time of theirs, or the beginning of their hour where that says enough."""
-    for name in ("first", "hour"):
-        if name in rows.column_names:
-            return rows.append_column("time", rows.column(name))
-    return rows
+def _without_repeats(rows: pa.Table, names: Sequence[str], each: Int64) -> tuple[pa.Table, Int64]:
+    """Return rows of counts, and for how many rows each stands, with one in the place of neighbours that agree in ``names``.
+
+    Rows are sorted by file, app, severity and hour: a sum by these has a hundredth of the rows left.
+    """
+    if not names:
+        return rows, each
+    changed = np.zeros(len(each) - 1, np.bool_)
+    for name in names:
+        column = one_chunk(rows.column(name))
+        values = as_integers(column.indices if pa.types.is_dictionary(column.type) else column, -1)
+        changed |= values[1:] != values[:-1]
+    begins = np.flatnonzero(np.append(True, changed))
+    if 2 * len(begins) > len(each):
+        return rows, each
+    return rows.select(names).take(as_array(begins)), np.add.reduceat(each, begins)

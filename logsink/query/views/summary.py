@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,9 @@ _DENSE = 1 << 20
 
 _MOST_COMBINATIONS = 1 << 62
 """The most combinations of values that are numbered by place: the numbers stay within 64 bits."""
+
+_NUMBERS = 1 << 12
+"""Integers from the least to the greatest up to which they are codes of their own."""
 
 _FILLED_ROWS = 10_000
 """The most rows of a histogram that is filled up with empty steps."""
@@ -135,10 +138,13 @@ class Histogram:
         return Sums(self._keys[1:], self._part_of_counts, self._in_one)
 
     def _part_of_counts(self, rows: pa.Table, each: Int64) -> pa.Table:
-        rows = _count(_keys(rows, self._keys), rows.num_rows, each)  # many have the same hour
-        begun = as_array(self._begin(as_integers(rows.column("time")))).cast(_INSTANT)
-        keys = {**_keys(rows, self._keys), "time": begun}
-        return _count(keys, rows.num_rows, as_integers(rows.column(COUNT)))
+        times = as_integers(rows.column("time"))
+        hours = times // _HOUR
+        if np.array_equal(hours * _HOUR, times):  # many have the same
+            rows = _count({**_keys(rows, self._keys), "time": as_array(hours)}, rows.num_rows, each)
+            times, each = as_integers(rows.column("time")) * _HOUR, as_integers(rows.column(COUNT))
+        begun = as_array(self._begin(times)).cast(_INSTANT)
+        return _count({**_keys(rows, self._keys), "time": begun}, rows.num_rows, each)
 
     def _in_one(self, first: Int64, last: Int64) -> npt.NDArray[np.bool_]:
         """Return which spans of time, of less than an hour, lie in one step each: bool[n]."""
@@ -219,30 +225,50 @@ class Patterns:
 def _count(keys: dict[str, pa.Array], rows: int, each: Int64 | None = None) -> pa.Table:
     """Return the distinct combinations of the keys' values with the number of rows that have each.
 
-    ``each`` is how many rows each row stands for, where that is not one.
+    ``each`` is how many rows each row stands for, at least one, where that is not one.
     """
     if not keys:
         return pa.table({COUNT: pa.array([rows if each is None else int(each.sum())], pa.int64())})
-    place, size = np.zeros(rows, np.int64), 1
-    for values in keys.values():
-        coded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
-        width = len(coded.dictionary) + 1
-        if size * width >= _MOST_COMBINATIONS:  # number only the combinations that there are
+    coded = [_coded(values) for values in keys.values()]
+    place, size = coded[0].codes, len(coded[0].values)
+    for codes, values in coded[1:]:
+        if size * len(values) >= _MOST_COMBINATIONS:  # number only the combinations that there are
             place, size = np.unique(place, return_inverse=True)[1], rows
-        place = place * width + coded.indices.fill_null(width - 1).to_numpy(zero_copy_only=False)
-        size *= width
+        place, size = place * len(values) + codes, size * len(values)
     if size <= _DENSE:
-        found = np.flatnonzero(np.bincount(place, minlength=size))
-        counts = np.bincount(place, each, size)[found]
-        first = np.zeros(size, np.int64)
-        first[place[::-1]] = np.arange(rows - 1, -1, -1)
-        rows_of = first[found]
+        counts = np.bincount(place, each, size)
+        found = np.flatnonzero(counts)
+        counts = counts[found]
+        taken = []
+        for _, values in reversed(coded):
+            found, codes = np.divmod(found, len(values))
+            taken.append(values.take(as_array(codes)))
+        columns = dict(zip(keys, reversed(taken), strict=True))
     else:
         _, rows_of, group = np.unique(place, return_index=True, return_inverse=True)
         counts = np.bincount(group, each)
-    taken = as_array(rows_of)
-    columns = {name: decoded(values.take(taken)) for name, values in keys.items()}
+        columns = {name: decoded(values.take(as_array(rows_of))) for name, values in keys.items()}
     return pa.table({**columns, COUNT: as_array(counts.astype(np.int64))})
+
+
+class _Coded(NamedTuple):
+    """A column as numbers: ``values[codes]``. The last of ``values`` is null."""
+
+    codes: Int64
+    values: pa.Array
+
+
+def _coded(column: pa.Array) -> _Coded:
+    """Return a column as numbers. Small integers are taken as they are: to hash them takes five times as long."""
+    if pa.types.is_integer(column.type) and column.null_count < len(column):
+        bounds = pc.min_max(column)
+        low, high = bounds["min"].as_py(), bounds["max"].as_py()
+        if high - low < _NUMBERS:
+            codes = as_integers(column, high + 1) - low
+            return _Coded(codes, pa.array([*range(low, high + 1), None], column.type))
+    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    values = pa.concat_arrays([coded.dictionary, pa.nulls(1, coded.dictionary.type)])
+    return _Coded(as_integers(coded.indices, len(coded.dictionary)), values)
 
 
 def _sum(parts: Sequence[pa.Table], fields: Sequence[str]) -> pa.Table:

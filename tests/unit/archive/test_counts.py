@@ -63,6 +63,7 @@ def test_a_file_is_in_the_counts_of_several_once() -> None:
     assert union_counts([both, one, other]) == both
     assert both.only(one.files).files == one.files
     assert both.only(one.files).table.to_pylist() == one.table.to_pylist()
+    assert decode_counts(KEY, body_of(both.only(one.files))).files == one.files
     assert both.only(both.files) is both
     assert union_counts([]).table.num_rows == 0
 
