@@ -198,6 +198,8 @@ class Indexing:
         self._thread = background_thread("index")
         self._heads: dict[str, Mapping[str, Described] | None] = {}
         """What objects are about, by key; None for those that cannot be read. Of the last listing."""
+        self._damaged: set[str] = set()
+        """Keys of objects of which one was found damaged when they were joined: that is not tried again."""
 
     def close(self) -> None:
         """End the thread, without waiting for what cancelling left behind. No method may be called afterwards."""
@@ -304,6 +306,8 @@ class Indexing:
     async def _join(self, kind: Kind, date: datetime.date, part: Mapping[Entry, Collection[str]]) -> Joined | None:
         """Put one object in the place of several; return None where that cannot be."""
         store, keys = self._log.store, [entry.key for entry in part]
+        if self._damaged.issuperset(keys):
+            return None
         try:
             bodies = dict(
                 zip(keys, await run_concurrently([partial(store.get, key) for key in keys], _READS), strict=True)
@@ -314,6 +318,7 @@ class Indexing:
             return None
         except FormatError as error:
             telemetry.INDEX_FAILED.log(error=error)
+            self._damaged.update(keys)
             return None
         if not await put_objects(store, [new]):
             return None

@@ -300,6 +300,10 @@ async def test_damage_within_an_object_costs_its_joining_and_nothing_else(work: 
     before = await work.filters()
     await work.indexing.tend()
     assert await work.filters() == before
+    await work.store.put(key, bytes(body[:100]) + bytes([body[100] ^ 1]) + bytes(body[101:]))
+    await work.indexing.tend()
+    assert await work.filters() == before  # what was found damaged once is not tried again
+    assert (await Work(work.store, clock).indexing.tend()).joined
 
 
 async def test_an_object_that_another_process_deletes_meanwhile_is_no_error(store: Store, clock: Clock) -> None:

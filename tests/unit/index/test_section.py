@@ -45,6 +45,7 @@ def test_what_a_block_has_is_found(groups: list[list[int]], slices: int) -> None
     assert made.keys == len(every)
 
 
+@pytest.mark.usefixtures("either_form")
 @pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 63, 64, 65, 126, 127])
 def test_lists_and_bitmaps(count: int) -> None:
     """Key 5 is in all blocks, key 1 << 20 in the last, key 1 << 25 in every second, and key 1 << 28 in the first and last."""
@@ -77,6 +78,7 @@ def test_blocks(groups: int, blocks: int, each: int) -> None:
     assert blocks <= MOST_BLOCKS
 
 
+@pytest.mark.usefixtures("either_form")
 def test_a_file_of_many_row_groups_has_some_in_each_block() -> None:
     groups = groups_of(*([n] for n in range(300)))
     groups[7] = None
