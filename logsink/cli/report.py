@@ -182,8 +182,10 @@ def size(count: float) -> str:
     return f"{count:.1f} {UNITS[-1]}"
 
 
-def explain(plan: Plan, query: Query, rule: Rule | AroundTime | AroundMatches | None, url: str) -> str:
-    """Return the text of ``--explain``: the plan of a query."""
+def explain(
+    plan: Plan, query: Query, rule: Rule | AroundTime | AroundMatches | None, url: str, *, counted: int = 0
+) -> str:
+    """Return the text of ``--explain``: the plan of a query; ``counted``: files whose counts it sums up besides."""
     files = plan.snapshot.files.values()
     conditions = query.filter.conditions
     lines = [
@@ -194,6 +196,7 @@ def explain(plan: Plan, query: Query, rule: Rule | AroundTime | AroundMatches | 
         ),
         ("to read", f"at most {count_of(len(plan.files), 'file')}, {size(sum(f.size for f in plan.files))}"),
         ("", f"{_segments(len(plan.segments))}, {size(sum(s.size for s in plan.segments))}"),
+        *([("counted", _counted(counted, len(plan.left)))] if counted else []),
         *((("where" if n == 0 else ""), str(condition)) for n, condition in enumerate(conditions)),
         ("columns", ", ".join(query.columns)),
         (
@@ -210,6 +213,14 @@ def explain(plan: Plan, query: Query, rule: Rule | AroundTime | AroundMatches | 
         *((("files" if n == 0 else ""), f"{file.path} {size(file.size)}") for n, file in enumerate(plan.files)),
     ]
     return "".join(f"{head:<8} {harmless(text)}\n" for head, text in lines)
+
+
+def _counted(files: int, partly: int) -> str:
+    """Return what ``--explain`` says of files that were counted when they were merged."""
+    whole = (
+        f"{count_of(files - partly, 'file')} {'is' if files - partly == 1 else 'are'} not read: counts have the sums"
+    )
+    return whole if not partly else f"{whole}; {count_of(partly, 'file')} only for hours that the sum divides"
 
 
 @asynccontextmanager

@@ -105,10 +105,10 @@ def summary_of(
     globs    column -> globs that its values must match, as the command line gave them: a histogram by that column also has
              the values that no row has
     """
-    from logsink.query.views import Counts, Patterns
-
     if not any(getattr(options, kind) for kind in KINDS):
         return None
+    from logsink.query.views import Counts, Patterns
+
     if options.hist:
         return _histogram(options.hist, options.by, zone, filter, globs)
     if options.stats:

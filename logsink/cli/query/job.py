@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from logsink.cli import report as reporting
 from logsink.cli.query.cursors import Cursors
@@ -11,8 +12,10 @@ from logsink.cli.query.interrupts import Interrupts
 from logsink.cli.query.request import QueryRequest
 from logsink.cli.terminal.printing import Printer
 from logsink.query import Follower, Query, Report
-from logsink.query.read import Answer, Fold, Plan
-from logsink.query.views import FutureRows
+
+if TYPE_CHECKING:
+    from logsink.query.read import Answer, Fold, Plan
+    from logsink.query.views import FutureRows
 
 
 @dataclass(kw_only=True)

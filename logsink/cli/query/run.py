@@ -7,7 +7,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from logsink.cli import report as reporting
 from logsink.cli.main import INTERRUPTED
@@ -20,23 +20,16 @@ from logsink.cli.query.destination import Destination
 from logsink.cli.query.job import Job
 from logsink.cli.query.request import QueryRequest
 from logsink.cli.query.rows import mention_future_rows, print_rows, print_rows_after
-from logsink.cli.query.summary import print_summary
 from logsink.errors import FormatError, ReaderGone, StoreError, Unavailable
 from logsink.query import Cursor, Query
 from logsink.query.output import FORMATS, RowWriter
 from logsink.query.read import make_plan
 from logsink.query.request import GLOB_COLUMNS
-from logsink.query.views import (
-    AroundMatches,
-    AroundTime,
-    Neighbours,
-    Rule,
-    Summary,
-    archive_times,
-    in_other_case,
-    missing_values,
-)
+from logsink.query.views import AroundMatches, Neighbours
 from logsink.store import CountingStore, Store, open_store
+
+if TYPE_CHECKING:
+    from logsink.query.views import AroundTime, Rule, Summary
 
 CONTACT: Final = 10.0
 """Seconds within which a store must give its first answer."""
@@ -81,10 +74,17 @@ async def _run(
         await _reach(store)
         if request.explain:
             plan = await make_plan(store, job.query.filter)
-            sys.stdout.write(reporting.explain(plan, job.query, rule, job.url))
+            counted = 0
+            if summary is not None:
+                from logsink.query.read import uncounted
+
+                plan, counted = await uncounted(store, plan, job.query, summary.sums())
+            sys.stdout.write(reporting.explain(plan, job.query, rule, job.url, counted=counted))
             return 2 if plan.damage else 0
         with job.interrupts.contained():
             if summary is not None:
+                from logsink.cli.query.summary import print_summary
+
                 await print_summary(job, store, summary)
             elif job.cursors.first is not None:
                 await print_rows_after(job, store, Cursor.parse(job.cursors.first), writer)
@@ -108,6 +108,8 @@ async def _say_why_nothing(job: Job, store: Store) -> None:
     """Say on stderr which values of the request no row has, and which values are there instead."""
     if job.request.quiet or not FORMATS[job.request.output.output].for_people:
         return
+    from logsink.query.views import archive_times, in_other_case, missing_values
+
     with suppress(StoreError, FormatError):  # the answer has been printed, and is right
         missing = await missing_values(store, job.query.filter)
         for each in missing:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from logsink.query.read.answer import Answer, Search, Unordered, search, unordered
     from logsink.query.read.claims import Claims
     from logsink.query.read.counted import Counted, Sums, countable, list_counts
-    from logsink.query.read.folding import Fold, fold
+    from logsink.query.read.folding import Fold, fold, uncounted
     from logsink.query.read.losses import Losses, of_error, of_snapshot
     from logsink.query.read.plan import Plan, file_bounds, make_plan
     from logsink.query.read.prefetch import prefetched
@@ -40,7 +40,7 @@ __getattr__ = lazy.exports(
         "answer": ("Answer", "Search", "Unordered", "search", "unordered"),
         "claims": ("Claims",),
         "counted": ("Counted", "Sums", "countable", "list_counts"),
-        "folding": ("Fold", "fold"),
+        "folding": ("Fold", "fold", "uncounted"),
         "losses": ("Losses", "of_error", "of_snapshot"),
         "plan": ("Plan", "file_bounds", "make_plan"),
         "prefetch": ("prefetched",),
@@ -73,5 +73,6 @@ __all__ = [
     "prefetched",
     "search",
     "sift",
+    "uncounted",
     "unordered",
 ]

@@ -19,6 +19,7 @@ from logsink.query.read.answer import Run
 from logsink.query.read.counted import Counted, Sums, countable, list_counts
 from logsink.query.read.plan import Plan
 from logsink.query.read.reader import Found, Part, Reader
+from logsink.query.read.report import Report
 from logsink.query.read.scan import Scan
 from logsink.query.read.tuning import Tuning
 from logsink.query.request import Query
@@ -86,3 +87,16 @@ def fold(store: Store, query: Query, part: Part, tuning: Tuning | None = None, s
     ``sums``: how the same sum is made of counts, so that files are not read whose rows the archive has counted.
     """
     return Fold(store, query, part, tuning, sums)
+
+
+async def uncounted(store: Store, plan: Plan, query: Query, sums: Sums | None) -> tuple[Plan, int]:
+    """Return what a sum reads of a plan besides counts, and how many files it takes from counts, perhaps some only in part."""
+    if sums is None or query.dedupe or not countable(query.filter, sums):
+        return plan, 0
+    report = Report()
+    with ThreadPoolExecutor(Tuning().threads, "query") as pool:
+        counted = Counted(store, pool, await list_counts(store), plan, query.filter, sums, report)
+        async with aclosing(counted.found()) as found:
+            async for _ in found:
+                pass
+    return counted.rest, report.counted

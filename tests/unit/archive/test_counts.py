@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import pytest
 from logsink.archive import (
     CountedFile,
     Counts,
+    DeltaLog,
+    Remove,
     check_sums,
     counts_date,
     counts_key,
@@ -28,12 +31,15 @@ from logsink.archive import (
 from logsink.archive import counts as module
 from logsink.errors import FormatError
 from logsink.index import COUNTS_SCHEMA, INDEX_REMEDY, CountsBuilder
+from logsink.store.local import LocalStore
 from logsink.store.memory import MemoryStore
 from tests.data.golden.make import COUNTS_KEY, HERE, make_counts
+from tests.support.counted import put_counts
 from tests.unit.index.test_counts import group, plain, reference
-from tests.unit.query.archives import row
+from tests.unit.query.archives import archive, row
 
 DATE = datetime.date(2026, 11, 22)
+STORAGE = Path(__file__).parents[3] / "docs" / "storage.md"
 KEY = counts_key(DATE, "0123456789abcdef")
 
 
@@ -185,3 +191,22 @@ def test_the_golden_file_of_format_1() -> None:
         [r | {"time": t} for r, t in zip(rows.to_pylist(), times, strict=True)], path
     )
     assert decode_counts(COUNTS_KEY, make_counts()).table.equals(found.table)
+
+
+async def test_the_example_in_the_documentation(tmp_path: Path) -> None:
+    """Each live file counts once, though several objects are about it, and files that are no more do not count."""
+    hour = 3_600_000_000
+    async with LocalStore(tmp_path) as store:
+        await archive(store, [[row(n * hour, host=f"h{n % 2}") for n in range(30)], [row(0, host="gone")]])
+        old = await put_counts(store)
+        log = DeltaLog(store)
+        gone = sorted((await log.load()).files.values(), key=lambda file: file.path)[1]
+        await log.commit(await log.load(), [Remove(gone, data_change=True)])
+        await store.put(counts_key(DATE, "f" * 16), await store.get(old[0]))
+    (code,) = (text for text in re.findall(r"```python\n(.*?)```", STORAGE.read_text(), re.DOTALL) if "$counts" in text)
+    code = code.replace("/home/ada/.local/share/logsink", str(tmp_path)).replace("duckdb.sql(", "found = duckdb.sql(")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    rows = names["found"].to_arrow_table().to_pylist()
+    found = [(one["day"].day, one["host"], one["rows"], one["bytes"]) for one in rows]
+    assert sorted(found) == [(22, "h0", 12, 60), (22, "h1", 12, 60), (23, "h0", 3, 15), (23, "h1", 3, 15)]

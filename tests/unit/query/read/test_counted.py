@@ -1,0 +1,300 @@
+"""Sums from counts: what is read for them, what is left to be read, and that no state of the counts changes a sum."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from logsink.archive import Counts as StoredCounts
+from logsink.archive import DeltaLog, counts_date, counts_key, decode_counts, encode_counts
+from logsink.archive import counts as stored
+from logsink.errors import Refused, StoreError
+from logsink.query import Between, Filter, Holds, Not, OneOf, Query, Report
+from logsink.query.read import Fold, countable, fold, make_plan, uncounted
+from logsink.query.read import counted as module
+from logsink.query.request import InSpans
+from logsink.query.views import Counts, Histogram, Patterns, Summary
+from logsink.store import Entry
+from tests.support.counted import put_counts
+from tests.unit.query.archives import START, Meddled, archive, compact, row
+
+MINUTE = 60_000_000
+HOUR = 60 * MINUTE
+FILES = [
+    [row(n * 10 * MINUTE, host=f"web-{n % 2}", app="a", severity=n % 2) for n in range(12)],
+    [row(n * 10 * MINUTE, host="db", app=None, severity=3, message="é") for n in range(12, 24)],
+    [row(5 * HOUR + n, host=f"h{n}") for n in range(5)],
+]
+EVERYTHING = Filter()
+
+
+@pytest.fixture
+async def store() -> Meddled:
+    """A store of three files whose counts stand in three objects."""
+    made = Meddled()
+    await archive(made, FILES)
+    await put_counts(made)
+    made.reads.clear()
+    return made
+
+
+async def run(store: Meddled, summary: Summary, filter: Filter = EVERYTHING) -> tuple[list[Any], Report]:
+    folding = folded(store, summary, filter)
+    parts = await folding.run()
+    return summary.whole(parts).to_pylist() if parts else [], folding.report
+
+
+def folded(store: Meddled, summary: Summary, filter: Filter = EVERYTHING) -> Fold:
+    return fold(store, Query(filter, tuple(summary.columns)), summary.part, sums=summary.sums())
+
+
+async def keys_of(store: Meddled) -> list[str]:
+    return [entry.key async for entry in store.list("index/")]
+
+
+def since(time: int, until: int | None = None) -> Filter:
+    return Filter((Between("time", START + time, None if until is None else START + until),))
+
+
+@pytest.mark.parametrize(
+    "summary", [Counts(), Counts(("host",)), Counts(("app", "severity")), Histogram(24 * HOUR, dt.UTC, "severity")]
+)
+async def test_a_sum_reads_no_data_file(store: Meddled, summary: Summary) -> None:
+    found, report = await run(store, summary)
+    assert sum(each["count"] for each in found) == report.rows == 29
+    assert (report.counted, report.files_read) == (3, 0)
+    assert report.passed == report.bytes
+    assert not any(key.endswith(".parquet") and key.startswith("logs/date=") for key in store.reads)
+
+
+async def test_only_hours_that_a_range_divides_are_read(store: Meddled) -> None:
+    plan, counted = await uncounted(
+        store, await make_plan(store, since(90 * MINUTE)), Query(since(90 * MINUTE)), sums()
+    )
+    assert counted == 3
+    hour = InSpans.of("time", np.array([START + HOUR]), np.array([START + 2 * HOUR - 1]))
+    assert [file.path[-11:] for file in plan.files] == ["0-0.parquet"]
+    assert repr(plan.left[plan.files[0].path]) == repr(hour)
+    found, report = await run(store, Counts(), since(90 * MINUTE))
+    assert (found, report.files_read) == ([{"count": 20}], 1)
+    for divided, expected in (
+        (since(HOUR), 23),
+        (since(0, HOUR), 6),
+        (since(10 * HOUR), 0),
+        (since(-HOUR, 9 * HOUR), 29),
+    ):
+        found, report = await run(store, Counts(), divided)
+        assert (report.rows, report.files_read) == (expected, 0)
+
+
+def sums() -> module.Sums:
+    made = Counts().sums()
+    assert made is not None
+    return made
+
+
+async def test_only_hours_that_a_step_divides_are_read(store: Meddled) -> None:
+    histogram = Histogram(2 * HOUR, ZoneInfo("Asia/Kolkata"))
+    found, report = await run(store, histogram)
+    assert report.rows == sum(each["count"] for each in found) == 29
+    assert (report.counted, report.files_read) == (3, 2)
+    assert (await run(store, Histogram(2 * HOUR, dt.UTC)))[1].files_read == 0
+
+
+async def test_a_file_without_counts_is_read(store: Meddled) -> None:
+    keys = await keys_of(store)
+    await store.delete(keys[:1])
+    found, report = await run(store, Counts(("host",)))
+    assert sum(each["count"] for each in found) == 29
+    assert (report.counted, report.files_read) == (2, 1)
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda body: b"",
+    "cut": lambda body: body[:-1],
+    "beginning missing": lambda body: body[1:],
+    "half": lambda body: body[: len(body) // 2],
+    "longer": lambda body: body + b"x",
+    "zeros": lambda body: bytes(len(body)),
+    "foreign": lambda body: b"PAR1" + 200 * b"x" + b"PAR1",
+    **{f"bit {n}": lambda body, n=n: _flipped(body, n) for n in range(4, 2600, 37)},
+}
+
+
+def _flipped(body: bytes, at: int) -> bytes:
+    at = at * len(body) // 2600
+    return body[:at] + bytes([body[at] ^ 16]) + body[at + 1 :]
+
+
+@pytest.mark.parametrize("end", [64, 1 << 17])
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_damaged_counts_change_no_sum(
+    store: Meddled, damage: str, end: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "_END", end)
+    key = (await keys_of(store))[0]
+    await store.put(key, DAMAGES[damage](await store.get(key)))
+    for summary in (Counts(("host", "severity")), Histogram(HOUR, dt.UTC)):
+        found, report = await run(store, summary)
+        assert sum(each["count"] for each in found) == report.rows == 29
+        assert not report.damaged
+
+
+async def test_counts_of_other_files_are_passed_over(store: Meddled) -> None:
+    files = list((await DeltaLog(store).load()).files.values())
+    keys = await keys_of(store)
+    bodies = [await store.get(key) for key in keys]
+    await compact(
+        store, [FILES[0] + FILES[1], FILES[2]]
+    )  # other files; one has the name of an old one, but another size
+    assert sum(each["count"] for each in (await run(store, Counts(("host",))))[0]) == 29
+    await store.delete(keys)
+    for number, body in enumerate(bodies):
+        await store.put(counts_key(dt.date(2027, 1, 1), f"{number:016x}"), body)
+    assert (await run(store, Counts()))[1].counted == 0
+    assert len(files) == 3
+
+
+@pytest.mark.parametrize("said", [{"size": 1}, {"tail": "1:" + 32 * "0"}])
+async def test_counts_of_a_file_that_the_log_describes_otherwise_are_passed_over(
+    store: Meddled, said: dict[str, Any]
+) -> None:
+    key = (await keys_of(store))[0]
+    counts = decode_counts(key, await store.get(key))
+    files = {path: one._replace(**said) for path, one in counts.files.items()}
+    await store.put(key, memoryview(encode_counts(StoredCounts(files, counts.table))))
+    found, report = await run(store, Counts())
+    assert (found, report.counted) == ([{"count": 29}], 2)
+
+
+async def test_of_objects_with_the_same_files_one_counts(store: Meddled) -> None:
+    bodies = [await store.get(key) for key in await keys_of(store)]
+    await put_counts(store, together=True)
+    for number, body in enumerate(bodies):
+        await store.put(counts_key(dt.date(2026, 11, 22), f"{number + 7:016x}"), body)
+    found, report = await run(store, Counts())
+    assert (found, report.counted) == ([{"count": 29}], 3)
+
+
+class Refusing(Meddled):
+    """Refuses what has to do with the index."""
+
+    def __init__(self, *, listing: bool) -> None:
+        super().__init__()
+        self._listing = listing
+
+    async def _refused(self) -> AsyncIterator[Entry]:
+        raise Refused("cannot list")
+        yield
+
+    def list(self, prefix: str = "", after: str = "") -> AsyncIterator[Entry]:
+        return self._refused() if self._listing and prefix.startswith("index") else super().list(prefix, after)
+
+    async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        if counts_date(key):
+            raise Refused("cannot get")
+        return await super().get(key, start, end)
+
+
+@pytest.mark.parametrize("listing", [True, False])
+async def test_a_store_that_refuses_the_index_gives_the_same_sums(listing: bool) -> None:
+    store = Refusing(listing=listing)
+    await archive(store, FILES)
+    await put_counts(store)
+    found, report = await run(store, Counts())
+    assert (found, report.counted) == ([{"count": 29}], 0)
+
+
+async def test_counts_that_vanish_while_they_are_read(store: Meddled, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored, "_END", 1)
+    gone = 0
+
+    async def vanish(key: str) -> None:
+        nonlocal gone
+        if counts_date(key):
+            gone += 1
+            if gone > 4:
+                await store.delete([key])
+
+    store.before = vanish
+    assert (await run(store, Counts()))[0] == [{"count": 29}]
+
+
+async def test_a_sum_begins_anew_when_a_file_is_merged_meanwhile(store: Meddled) -> None:
+    merged = False
+
+    async def merge(key: str) -> None:
+        nonlocal merged
+        if key.startswith("logs/date=") and not merged:
+            merged = True
+            await compact(store, [FILES[0] + FILES[1] + FILES[2]])
+
+    store.before = merge
+    found, report = await run(store, Counts(("host",)), since(90 * MINUTE))
+    assert sum(each["count"] for each in found) == report.rows == 20
+    assert (report.restarts, report.counted) == (1, 0)
+
+
+async def test_a_file_that_is_missing_is_noticed_where_it_must_be_read(store: Meddled) -> None:
+    (first, *_) = (await DeltaLog(store).load()).files.values()
+    await store.delete([first.key])
+    found, report = await run(store, Counts())
+    assert (found, report.damaged) == ([{"count": 29}], {})
+    _, report = await run(store, Counts(), since(30 * MINUTE))
+    assert [damage.key for damage in report.damage] == [first.key]
+
+
+async def test_a_sum_that_is_stopped_counts_no_further(store: Meddled) -> None:
+    folding = folded(store, Counts())
+    folding.stop()
+    assert await folding.run() == []
+    assert folding.report.interrupted
+
+
+async def test_a_sum_that_is_cancelled_ends_its_listing(store: Meddled) -> None:
+    store.before = lambda key: asyncio.sleep(3600)
+    task = asyncio.create_task(folded(store, Counts()).run())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_an_error_of_the_store_is_raised(store: Meddled) -> None:
+    def fail(key: str) -> None:
+        raise Refused("cannot get anything")
+
+    store.before = fail
+    with pytest.raises(StoreError):
+        await folded(store, Counts()).run()
+
+
+def test_what_counts_can_answer() -> None:
+    assert countable(
+        Filter((Between("severity", 0, 4), OneOf("host", ("a*",)), Between("time", 1, 2))), Counts().sums()
+    )
+    assert countable(EVERYTHING, Histogram(24 * HOUR, dt.UTC, "host").sums())
+    for filter, summary in (
+        (Filter((Holds("message", ("x",)),)), Counts()),
+        (Filter((Between("received", 1, 2),)), Counts()),
+        (Filter((Not(Between("time", 1, 2)),)), Counts()),
+        (EVERYTHING, Counts(("procid",))),
+        (EVERYTHING, Counts(("host", ".user"))),
+        (EVERYTHING, Counts(("time",))),
+        (EVERYTHING, Histogram(90 * MINUTE, dt.UTC)),
+        (EVERYTHING, Histogram(HOUR, dt.UTC, "sender")),
+        (EVERYTHING, Patterns()),
+    ):
+        assert not countable(filter, summary.sums())
+
+
+async def test_copies_are_not_counted(store: Meddled) -> None:
+    query = Query(EVERYTHING, ("severity",), dedupe=True)
+    plan = await make_plan(store, EVERYTHING)
+    assert await uncounted(store, plan, query, sums()) == (plan, 0)
