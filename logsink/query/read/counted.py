@@ -262,7 +262,6 @@ class _Object:
     def __init__(self, key: str, size: int, head: CountsHead, parts: list[tuple[int, memoryview]]) -> None:
         self.key, self.head = key, head
         self._size, self._parts = size, parts
-        self._proved: set[str] = set()
 
     async def fetch(self, get: Callable[[str, int, int], Coroutine[Any, Any, bytes]], names: set[str]) -> None:
         """Fetch what is missing of these columns, in one read. ``StoreError``; ``FormatError`` where it is cut."""
@@ -278,12 +277,12 @@ class _Object:
     def read(self, names: Sequence[str]) -> pa.Table:
         """Return fetched columns, one chunk each. ``FormatError`` where they do not prove themselves."""
         fetched = FetchedFile(self._size, self._parts)
-        for name in names:
-            number = COUNTS_SCHEMA.get_field_index(name)
-            if not self.head.proof.holds(number, fetched.part(*chunk_span(self._chunk(name)))):
-                raise FormatError(f"cannot read counts {self.key}: column {name} does not match its checksum")
         source = pa.PythonFile(fetched, "r")
         try:
+            for name in names:
+                number = COUNTS_SCHEMA.get_field_index(name)
+                if not self.head.proof.holds(number, fetched.part(*chunk_span(self._chunk(name)))):
+                    raise FormatError(f"cannot read counts {self.key}: column {name} does not match its checksum")
             parquet = pq.ParquetFile(source, metadata=self.head.metadata, read_dictionary=_TEXTS, pre_buffer=False)
             table = parquet.read_row_group(0, columns=list(names), use_threads=False)
             return joined([table.select(names).cast(pa.schema([COUNTS_SCHEMA.field(name) for name in names]))])

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from logsink.archive import compaction, digest
+from logsink.archive import CountedFile, compaction, counts_date, decode_counts, digest
 from logsink.archive.chain import parse
 from logsink.archive.compaction import Compacted, Compactor, plan
 from logsink.archive.digest import Digests, digests_of, digests_tag, total
@@ -26,6 +26,9 @@ from logsink.archive.snapshot import ROOT, DataFile, Snapshot, commit_key
 from logsink.damage import Damage
 from logsink.errors import Conflict, Unavailable
 from logsink.index import INDEX, SectionBuilder, index_date, read_head, token_key, value_key
+from logsink.query import Query
+from logsink.query.read import fold
+from logsink.query.views import Counts as SumsOf
 from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import Call, Fail, Fate, FaultyStore, Late, Lose, Pass, Refuse
@@ -588,6 +591,23 @@ async def test_a_merged_file_is_indexed() -> None:
     for wanted, expected in [*((one, 1) for one in there), (token_key(b"absent"), 0)]:
         start, end = head.span(head.bucket(wanted))
         assert head.find(wanted, body[start:end]) == [expected]
+
+
+async def test_a_merged_file_is_counted() -> None:
+    store = MemoryStore()
+    await table_of(store)
+    done = await step(store)
+    assert done is not None
+    (key,) = [key for key in await index_of(store) if counts_date(key)]
+    counts = decode_counts(key, await store.get(key))
+    file = (await fresh(store)).files[done.path]
+    assert counts.files == {file.path: CountedFile.of(file)}
+    found = [(one["host"], one["app"], one["rows"], one["bytes"]) for one in counts.table.to_pylist()]
+    assert found == [("h0", "a", 9, 36), ("h1", "a", 6, 24)]
+    folding = fold(store, Query(columns=("host",)), SumsOf(("host",)).part, sums=SumsOf(("host",)).sums())
+    parts = await folding.run()
+    assert SumsOf(("host",)).whole(parts).to_pylist() == [{"host": "h0", "count": 9}, {"host": "h1", "count": 6}]
+    assert (folding.report.counted, folding.report.files_read) == (1, 0)
 
 
 async def test_facts_are_put_before_the_commit_of_their_file() -> None:

@@ -12,9 +12,19 @@ import numpy as np
 import pytest
 
 from logsink.archive import Counts as StoredCounts
-from logsink.archive import DeltaLog, counts_date, counts_key, decode_counts, encode_counts
+from logsink.archive import (
+    DeltaLog,
+    Remove,
+    chunk_span,
+    counts_date,
+    counts_key,
+    decode_counts,
+    encode_counts,
+    read_counts_head,
+)
 from logsink.archive import counts as stored
 from logsink.errors import Refused, StoreError
+from logsink.index import COUNTS_SCHEMA
 from logsink.query import Between, Filter, Holds, Not, OneOf, Query, Report
 from logsink.query.read import Fold, countable, fold, make_plan, uncounted
 from logsink.query.read import counted as module
@@ -159,6 +169,40 @@ async def test_counts_of_other_files_are_passed_over(store: Meddled) -> None:
         await store.put(counts_key(dt.date(2027, 1, 1), f"{number:016x}"), body)
     assert (await run(store, Counts()))[1].counted == 0
     assert len(files) == 3
+
+
+async def test_conditions_choose_among_counts(store: Meddled) -> None:
+    for condition, expected in (
+        (OneOf("host", ("web-*",)), 12),
+        (Between("severity", 0, 1), 6),
+        (OneOf("app", ("b",)), 0),
+    ):
+        found, report = await run(store, Counts(("app",)), Filter((condition,)))
+        assert sum(each["count"] for each in found) == report.rows == expected
+        assert report.files_read == 0
+
+
+async def test_of_an_object_only_the_files_of_the_plan_count(store: Meddled) -> None:
+    await store.delete(await keys_of(store))
+    await put_counts(store, together=True)
+    for filter, expected in ((since(2 * HOUR, 4 * HOUR), 12), (Filter((OneOf("host", ("h3",)),)), 1)):
+        found, report = await run(store, Counts(), filter)
+        assert (found, report.counted, report.files_read) == ([{"count": expected}], 1, 0)
+    path = next(iter((await DeltaLog(store).load()).files))
+    log = DeltaLog(store)
+    await log.commit(await log.load(), [Remove((await log.load()).files[path], data_change=True)])
+    assert (await run(store, Counts()))[0] == [{"count": 17}]
+
+
+@pytest.mark.parametrize("column", ["rows", "hour", "file"])
+async def test_a_changed_byte_of_a_column_that_is_read_is_found(store: Meddled, column: str) -> None:
+    key = (await keys_of(store))[0]
+    body = bytearray(await store.get(key))
+    at = COUNTS_SCHEMA.get_field_index(column)
+    body[chunk_span(read_counts_head(key, bytes(body)).metadata.row_group(0).column(at))[1] - 1] ^= 1
+    await store.put(key, body)
+    _, report = await run(store, Histogram(HOUR, dt.UTC))
+    assert (report.rows, report.counted) == (29, 2)
 
 
 @pytest.mark.parametrize("said", [{"size": 1}, {"tail": "1:" + 32 * "0"}])
