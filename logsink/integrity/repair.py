@@ -106,13 +106,13 @@ class Repair:
         self._steps = []
         deep = not self._quick
         for attempt in range(_TRIES):
-            found = await self._verify(deep=deep)
+            whole = await self._verify(deep=deep)
             try:
-                await self._mend_marker(found)
-                await self._mend_table(found)
+                await self._mend_marker(whole)
+                await self._mend_table(whole)
                 found = await self._verify(deep=False)
                 await self._mend_checkpoints(found)
-                await self._set_aside(found)
+                await self._set_aside(whole, found)
                 break
             except (Conflict, NotFound):
                 if attempt == _TRIES - 1:
@@ -241,14 +241,15 @@ class Repair:
 
     # Ledgers and the index
 
-    def _say_set_aside(self, found: Verification) -> list[str]:
-        keys = [one.damage.key for one in found.found.damages if one.part in ("ledgers", "index")]
+    def _say_set_aside(self, *found: Verification) -> list[str]:
+        damages = [one for each in found for one in each.found.damages]
+        keys = list(dict.fromkeys(one.damage.key for one in damages if one.part in ("ledgers", "index")))
         for key in keys:
             self._say("move to quarantine/:", "moved to quarantine/:", key)
         return keys
 
-    async def _set_aside(self, found: Verification) -> None:
-        for key in self._say_set_aside(found):
+    async def _set_aside(self, *found: Verification) -> None:
+        for key in self._say_set_aside(*found):
             await self._quarantine(key)
             await self.store.delete([key])
 

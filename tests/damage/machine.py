@@ -150,6 +150,7 @@ class Machine:
         """Ask everything: what only reads, what writes, and what repairs."""
         judge.rows("query", asks.rows(url))
         judge.number("count", asks.count(url))
+        judge.number("sums", asks.sums(url))
         if rng.random() < 0.25:
             judge.rows("query -r", asks.newest(url))
         if rng.random() < 0.15:

@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 import pyarrow as pa
 
-from logsink.query.read import Plan, Report, file_bounds, fold
+from logsink.query.columns import Int64
+from logsink.query.read import Plan, Report, Sums, file_bounds, fold
 from logsink.query.request import Between, Filter, Holds, OneOf, Query
 from logsink.query.views.summary import COUNT, Counts
 from logsink.store import Store
@@ -52,7 +53,8 @@ async def missing_values(store: Store, filter: Filter) -> list[MissingValue]:
         return []
     within = Filter(tuple(c for c in filter.conditions if isinstance(c, Between) and c.column == "time"))
     columns = tuple(dict.fromkeys(condition.column for condition in by_glob))
-    parts, report = await _count_briefly(store, Query(within, columns), lambda rows: _counts(rows, columns))
+    sums = Sums(columns, lambda rows, each: _counts(rows, columns, each))
+    parts, report = await _count_briefly(store, Query(within, columns), lambda rows: _counts(rows, columns), sums)
     counts: dict[str, Counter[str]] = {column: Counter() for column in columns}
     for part in parts:
         for column, value, count in zip(*(part.column(n).to_pylist() for n in part.column_names), strict=True):
@@ -81,10 +83,10 @@ async def in_other_case(store: Store, filter: Filter) -> tuple[tuple[str, ...], 
 
 
 async def _count_briefly(
-    store: Store, query: Query, part: Callable[[pa.Table], pa.Table]
+    store: Store, query: Query, part: Callable[[pa.Table], pa.Table], sums: Sums | None = None
 ) -> tuple[list[pa.Table], Report]:
     """Return the sums of the rows that a query finds in bounded time, and its report."""
-    folding = fold(store, query, part)
+    folding = fold(store, query, part, sums=sums)
     timer = asyncio.get_running_loop().call_later(PATIENCE, folding.stop)
     try:
         return await folding.run(), folding.report
@@ -105,16 +107,20 @@ def archive_times(plan: Plan) -> tuple[int, int] | None:
     return (min(low), max(high)) if low and high else None
 
 
-def _counts(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
-    """Return how many rows have each value of each column, as a table of column, value and count."""
-    each = []
+def _counts(rows: pa.Table, columns: Sequence[str], each: Int64 | None = None) -> pa.Table:
+    """Return how many rows have each value of each column, as a table of column, value and count.
+
+    ``each`` is how many rows each row stands for, where that is not one.
+    """
+    tables = []
     for column in columns:
-        counted = Counts((column,)).part(rows.select([column]))
+        counts = Counts((column,))
+        counted = counts.part(rows.select([column])) if each is None else counts.sums().part(rows, each)
         counted = counted.filter(counted.column(column).is_valid())
         names = pa.array([column] * counted.num_rows, pa.string())
         values = counted.column(column).cast(pa.string())
-        each.append(pa.table({"column": names, "value": values, COUNT: counted.column(COUNT)}))
-    return pa.concat_tables(each)
+        tables.append(pa.table({"column": names, "value": values, COUNT: counted.column(COUNT)}))
+    return pa.concat_tables(tables)
 
 
 def _missing(column: str, glob: str, counts: Counter[str], report: Report) -> MissingValue:

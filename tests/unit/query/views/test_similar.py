@@ -9,6 +9,7 @@ from logsink.query import Filter, Holds, OneOf
 from logsink.query.read import make_plan
 from logsink.query.views.similar import archive_times, in_other_case, missing_values
 from logsink.store.memory import MemoryStore
+from tests.support.counted import put_counts
 from tests.unit.query.archives import START, archive, row
 
 ROWS = [
@@ -36,6 +37,14 @@ async def store() -> MemoryStore:
 async def test_values_that_are_not_there(glob: str, there: list[tuple[str, int]], alike: bool) -> None:
     [value] = await missing_values(await store(), Filter((OneOf("app", (glob,)),)))
     assert (value.column, value.glob, value.there, value.alike, value.whole) == ("app", glob, there, alike, True)
+
+
+async def test_values_that_the_archive_has_counted_need_not_be_read() -> None:
+    made = await store()
+    await put_counts(made)
+    await made.delete([file.key for file in (await DeltaLog(made).load()).files.values()])
+    [value] = await missing_values(made, Filter((OneOf("app", ("??",)),)))
+    assert (value.there, value.whole) == ([("openssh", 5), ("nginx", 3)], True)
 
 
 async def test_a_value_that_is_the_first_part_of_another() -> None:
