@@ -7,10 +7,21 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple
 
-from logsink.archive import counts_date, decode_counts, fetch_counts_end, read_counts_head, run_concurrently
+from logsink.archive import (
+    TAIL_TAG,
+    counts_date,
+    decode_counts,
+    fetch_counts_end,
+    read_counts_head,
+    read_tail,
+    run_concurrently,
+    tail_tag,
+)
 from logsink.errors import FormatError, NotFound
-from logsink.index import HEAD_READ, INDEX, INDEX_REMEDY, decode_object, head_size, index_date, read_head
+from logsink.index import HEAD_READ, INDEX, INDEX_REMEDY, damaged, decode_object, head_size, index_date, read_head
 from logsink.store import Entry, Store
+
+_PARQUET = b"PAR1"
 
 _AT_ONCE = 16
 """Most heads read at the same time."""
@@ -60,7 +71,25 @@ async def _head(store: Store, entry: Entry) -> None:
 
 async def _whole(store: Store, entry: Entry) -> None:
     body = await store.get(entry.key)
-    await asyncio.to_thread(decode_object, entry.key, body)
+    await asyncio.to_thread(_check_whole, entry.key, body)
+
+
+def _check_whole(key: str, body: bytes) -> None:
+    """Check all parts of an index object, and that they are all of it. ``FormatError``."""
+    head = read_head(key, body, len(body))
+    decode_object(key, body)
+    end = head.buckets[-1]
+    for section in head.sections:
+        offset, length, raw = section.at
+        if raw:
+            tag = tail_tag(((TAIL_TAG, section.tail),))
+            try:
+                read_tail(section.path, section.tail_of(body[offset : offset + length]), tag)
+            except FormatError as error:
+                raise damaged(key, f"the tail of {section.path} is another one") from error
+            end += length
+    if head.buckets[0] or end + head_size(key, body) != len(body):
+        raise damaged(key, "it has bytes that belong to nothing")
 
 
 async def _head_of_counts(store: Store, entry: Entry) -> None:
@@ -70,3 +99,5 @@ async def _head_of_counts(store: Store, entry: Entry) -> None:
 async def _whole_counts(store: Store, entry: Entry) -> None:
     body = await store.get(entry.key)
     await asyncio.to_thread(decode_counts, entry.key, body)
+    if body[: len(_PARQUET)] != _PARQUET:
+        raise FormatError(f"cannot read counts {entry.key}: it does not begin as a Parquet file", hint=INDEX_REMEDY)

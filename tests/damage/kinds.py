@@ -75,12 +75,12 @@ def harmless(template: Template, changed: Mapping[str, bytes | None]) -> bool:
             return True
         if key not in template.objects:  # it was there once: nothing refers to it any more
             return kind != "commit"
+        if kind == "index" and body in template.objects.values():
+            return True  # facts about files that are none of its date, or no files any more, count for nothing
         if body is not None:
             return False
-        if kind in (
-            "segment, archived",
-            "ledger",
-        ):  # one that is gone is written again, and kept elsewhere by who needs it
+        # One that is gone is written again, and kept elsewhere by who needs it.
+        if kind in ("segment, archived", "ledger", "index"):
             return True
         if kind == "checkpoint":
             return (

@@ -23,3 +23,10 @@ def test_no_damage_makes_an_answer_wrong_in_silence(templates: list[Template]) -
     faulty = [str(case) for case in cases if case.faults]
     assert not faulty, "\n".join([*faulty, report(cases, 1.0)])
     assert len({case.change.kind for case in cases}) > 6
+
+
+def test_damage_to_the_index_changes_no_answer(templates: list[Template]) -> None:
+    machine = Machine(templates, Local(templates[0].directory.parent), SEED, kinds=["index"])
+    cases = [machine.case(number) for number in range(DAMAGES)]
+    faulty = [str(case) for case in cases if case.faults]
+    assert not faulty, "\n".join([*faulty, report(cases, 1.0)])

@@ -13,7 +13,7 @@ from logsink.archive.log import Accepted, Add, Lost, Remove, Txn
 from logsink.archive.rebuilding import write_checkpoint
 from logsink.archive.snapshot import HINT, DataFile, checkpoint_key, commit_key
 from logsink.errors import NotFound
-from logsink.index import INDEX, index_date, objects
+from logsink.index import INDEX, index_date, objects, read_head
 from logsink.integrity import Verified, verify
 from logsink.journal import SegmentName
 from logsink.store.base import Store
@@ -295,3 +295,17 @@ async def test_an_object_of_the_index_of_a_newer_version_is_no_damage(monkeypatc
     found = await verify(store)
     assert named(found) == []
     assert found.notes == [f"{key} is not read: it has format 2, and this version reads 1" for key in keys]
+
+
+@pytest.mark.parametrize("part", ["tails", "between"])
+async def test_each_byte_of_an_object_of_the_index_is_proved(part: str) -> None:
+    store, _ = await a_store()
+    keys = await indexed(store)
+    body = await store.get(keys[0])
+    at = read_head(keys[0], body, len(body)).sections[0].at
+    if part == "tails":
+        await flip(store, keys[0], at[0] + 5)
+    else:  # bytes that no part of the object names
+        await store.put(keys[0], body[: at[0] + at[1]] + b"more" + body[at[0] + at[1] :])
+    assert named(await verify(store)) == []
+    assert named(await verify(store, deep=True)) == [keys[0]]
