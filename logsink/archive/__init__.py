@@ -30,7 +30,7 @@ from logsink.archive.lanes import inside as lanes_inside
 from logsink.archive.lanes import missing as lanes_missing
 from logsink.archive.lanes import union as lanes_union
 from logsink.archive.log import DeltaLog
-from logsink.archive.proof import TAIL_TAG, Proof, ProvedTail, Tail, chunk_span, read_tail, tail_size, tail_tag
+from logsink.archive.proof import TAIL_TAG, Proof, ProvedTail, Tail, chunk_span, read_tail, tail_of, tail_size, tail_tag
 from logsink.archive.snapshot import HINT, ROOT, DataFile, Snapshot, checkpoint_key, commit_key
 from logsink.platform.lazy import exports
 
@@ -221,6 +221,7 @@ __all__ = [
     "run_concurrently",
     "salvage_file",
     "settle",
+    "tail_of",
     "tail_size",
     "tail_tag",
     "union_counts",

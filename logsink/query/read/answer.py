@@ -10,11 +10,13 @@ named in the report, and the query goes on without it.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -30,6 +32,9 @@ from logsink.query.read.tuning import Tuning
 from logsink.query.read.units import EARLIEST
 from logsink.query.request import Between, Filter, Not, Query
 from logsink.store import CountingStore, Store
+
+if TYPE_CHECKING:
+    from logsink.query.read.index import Index, Objects
 
 
 class Answer(AsyncIterator[pa.Table]):
@@ -78,6 +83,7 @@ class Run:
     ) -> None:
         self._report, self._ended = Report(), False
         self._plan: Plan | None = None
+        self._objects: Objects = {}
         self._store, self._query, self._tuning = CountingStore(store, self._report), query, tuning or Tuning()
         self._log = DeltaLog(self._store)
         self._losses = Losses(self._log)
@@ -101,7 +107,7 @@ class Run:
     async def planned(self, filter: Filter, known: Plan | None = None) -> Plan:
         """Find out what there is to read, unless that is known. ``NotFound`` when there is no store."""
         began = time.time()
-        plan = await make_plan(self._store, filter, self._log) if known is None else known.of(filter)
+        plan = await self._plan_with_index(filter) if known is None else known.of(filter)
         plan = plan if self._journal else plan._replace(segments=())
         plan = self._plan = plan if self._archive else plan._replace(files=())
         report, files = self._report, plan.snapshot.files.values()
@@ -112,6 +118,29 @@ class Run:
         for damage in plan.damage:
             report.note(damage)
         return plan
+
+    async def _plan_with_index(self, filter: Filter) -> Plan:
+        """Make the plan, and list the index meanwhile where the filter has keys."""
+        if not self._archive or not filter.index_keys():
+            return await make_plan(self._store, filter, self._log)
+        from logsink.query.read.index import list_index
+
+        listing = asyncio.ensure_future(list_index(self._store))
+        try:
+            plan = await make_plan(self._store, filter, self._log)
+            self._objects = await listing
+            return plan
+        finally:
+            listing.cancel()
+
+    def index(self, plan: Plan, filter: Filter, *, limited: bool = False) -> Index | None:
+        """Return the index for the files of the plan; None where it does not pay to ask it."""
+        if not self._objects or sum(file.size for file in plan.files) < self._tuning.indexed:
+            return None
+        from logsink.query.read.index import Index
+
+        keys = filter.index_keys()
+        return Index(self._store, self._objects, plan, keys, descending=self._descending, limited=limited)
 
     def in_order(self) -> AsyncGenerator[pa.Table, None]:
         """Yield rows in order, each once: the newest first where the query asks for it or has a limit."""
@@ -146,7 +175,8 @@ class Run:
                 rest = query if after is None else query._replace(filter=_beyond(query, after.time, self._descending))
                 plan = await self.planned(rest.filter)
                 reader = Reader(self._store, pool, columns)
-                scan = Scan(reader, self._losses, plan, rest, self._report, self._tuning, pending)
+                index = self.index(plan, rest.filter, limited=query.limit is not None)
+                scan = Scan(reader, self._losses, plan, rest, self._report, self._tuning, pending, index)
                 try:
                     async with aclosing(scan.rows()) as tables:
                         async for rows in tables:
@@ -207,7 +237,8 @@ class Unordered(Run, Answer):
         with self.pool() as pool:
             plan = await self.planned(self._query.filter, self._known)
             reader = Reader(self._store, pool, self._query.columns)
-            scan = Scan(reader, self._losses, plan, self._query, self._report, self._tuning)
+            index = self.index(plan, self._query.filter)
+            scan = Scan(reader, self._losses, plan, self._query, self._report, self._tuning, index=index)
             try:
                 async with aclosing(scan.found()) as results:
                     async for found in results:

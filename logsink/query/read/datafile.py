@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from logsink.archive import Proof, Tail, chunk_span, read_tail, tail_size
+from logsink.archive import Proof, Tail, chunk_span, read_tail, tail_of, tail_size
 from logsink.errors import FormatError
 from logsink.parse import CODED_COLUMNS, FILE_SCHEMA, FORMAT_VERSION
 from logsink.query.columns import Mask, as_rows
@@ -81,12 +81,16 @@ class OpenFile(NamedTuple):
         return spans
 
 
-async def open_file(fetch: Fetch, key: str, size: int, tail: Tail | None = None) -> OpenFile:
+async def open_file(
+    fetch: Fetch, key: str, size: int, tail: Tail | None = None, known: bytes | None = None
+) -> OpenFile:
     """Read the footer of the file at ``key``, in one request where the log has a tag for its ``tail``.
 
-    ``FormatError`` when it is damaged, not ours, or of a later version.
+    Nothing is fetched where ``known`` are the bytes of that tail. ``FormatError`` when it is damaged, not ours, or of a later
+    version.
     """
-    end = await _fetch_end(fetch, key, size, tail)
+    proved_by_tag = known is not None and tail is not None and tail_of(known) == tail
+    end = known if known is not None and proved_by_tag else await _fetch_end(fetch, key, size, tail)
     proved = read_tail(key, end, tail)
     try:
         metadata = pq.read_metadata(pa.BufferReader(proved.footer))

@@ -46,7 +46,8 @@ class Fold(Run):
             for _ in range(self._tuning.attempts):
                 plan = await self._counted(pool)
                 reader = Reader(self._store, pool, self._query.columns, self._part)
-                scan = Scan(reader, self._losses, plan, self._query, self._report, self._tuning)
+                index = self.index(plan, self._query.filter)
+                scan = Scan(reader, self._losses, plan, self._query, self._report, self._tuning, index=index)
                 try:
                     await self._add(scan.found())
                     return self.parts
@@ -77,7 +78,7 @@ class Fold(Run):
     def _begin_anew(self) -> None:
         self.parts.clear()
         self._report.restarts += 1
-        self._report.rows = self._report.passed = self._report.counted = 0
+        self._report.rows = self._report.passed = self._report.counted = self._report.excluded = 0
         self._report.damaged.clear()
 
 

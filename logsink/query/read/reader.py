@@ -78,9 +78,12 @@ class Reader:
         rows, failed = tail.parse_readable(segments, filter, self._columns)
         return Found(rows.num_rows, rows if self._part is None else self._part(rows)), failed
 
-    async def footer(self, file: DataFile) -> OpenFile:
-        """Read a file's footer. ``FormatError`` when it is damaged, or none of ours."""
-        opened = await open_file(self._fetch, file.key, file.size, tail_tag(file.tags))
+    async def footer(self, file: DataFile, tail: bytes | None = None) -> OpenFile:
+        """Read a file's footer. ``FormatError`` when it is damaged, or none of ours.
+
+        ``tail`` is the file's tail as somebody else has it, which counts if the file's tag in the table's log proves it.
+        """
+        opened = await open_file(self._fetch, file.key, file.size, tail_tag(file.tags), tail)
         rows, logged = opened.metadata.num_rows, rows_of(file)
         if logged not in (None, rows):
             raise FormatError(

@@ -26,6 +26,8 @@ class Report:
     """Data files whose footer was read."""
     counted: int = 0
     """Data files whose rows were summed up by their counts, if not all of them."""
+    excluded: int = 0
+    """Data files that were not opened because of what the index says of them."""
     segments: int = 0
     """Segments in the journal's tail."""
     bytes: int = 0

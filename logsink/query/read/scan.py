@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Sequence
-from contextlib import aclosing
-from typing import Any, Final
+from contextlib import AsyncExitStack, aclosing
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pyarrow as pa
 
@@ -36,6 +36,9 @@ from logsink.query.read.tuning import Tuning
 from logsink.query.read.units import Unit, Units
 from logsink.query.request import Query
 
+if TYPE_CHECKING:
+    from logsink.query.read.index import Index
+
 _FEW_ROWS: Final = 1024
 """Fewer rows than this wait for those of other row groups: to sort, join and print a table costs 3 ms, however small."""
 
@@ -46,11 +49,18 @@ _WAIT: Final = 0.25
 """Seconds that they wait at most."""
 
 
+class _Footer(NamedTuple):
+    """A file whose footer was read, and which of its row groups the index leaves; None: all."""
+
+    file: OpenFile
+    groups: frozenset[int] | None
+
+
 class Scan:
     """Reads the objects of a plan, and tells ``report`` what it has passed, and what is damaged or missing.
 
-    ``rows`` or ``found`` may be iterated over, once. Both raise ``NotFound`` when an object of the plan was removed on purpose,
-    as ``losses`` tells.
+    ``index`` may exclude files and row groups. ``rows`` or ``found`` may be iterated over, once. Both raise ``NotFound`` when
+    an object of the plan was removed on purpose, as ``losses`` tells.
     """
 
     def __init__(
@@ -62,9 +72,10 @@ class Scan:
         report: Report,
         tuning: Tuning,
         pending: Pending | None = None,
+        index: Index | None = None,
     ) -> None:
         self._reader, self._losses, self._plan = reader, losses, plan
-        self._query, self._report, self._tuning = query, report, tuning
+        self._query, self._report, self._tuning, self._index = query, report, tuning, index
         self._pending = Pending() if pending is None else pending
         self._newest = None if query.limit is None else Newest(self._pending)
         self._units = Units(plan.files, query.filter, query.sort, descending=self._pending.descending, left=plan.left)
@@ -146,19 +157,22 @@ class Scan:
 
     async def _files(self) -> AsyncGenerator[Found | None, None]:
         """Yield what is found in each row group; None where that is nothing, and for each footer."""
-        async with aclosing(prefetched(self._next_job, self._width)) as results:
+        async with AsyncExitStack() as stack:
+            if self._index is not None:
+                await stack.enter_async_context(aclosing(self._index))
+            results = await stack.enter_async_context(aclosing(prefetched(self._next_job, self._width)))
             async for result in results:
                 unit = self._units.finish()
                 async with self._turns:
                     self._turns.notify_all()
-                if isinstance(result, OpenFile):
-                    excluded = self._units.add_row_groups(result, unit.filter)
-                    self._report.passed += _share(result, excluded)
+                if isinstance(result, _Footer):
+                    excluded = self._units.add_row_groups(result.file, unit.filter, result.groups)
+                    self._report.passed += _share(result.file, excluded)
                     yield None
                 else:
                     yield result
 
-    def _next_job(self) -> Coroutine[Any, Any, OpenFile | Found | None] | None:
+    def _next_job(self) -> Coroutine[Any, Any, _Footer | Found | None] | None:
         if self._report.interrupted:
             return None
         unit = self._units.begin(None if self._newest is None else self._newest.oldest)
@@ -171,10 +185,18 @@ class Scan:
         prefetch, threads = self._tuning.prefetch, self._tuning.threads
         return prefetch if self._newest is None else min(prefetch, threads + done)
 
-    async def _footer(self, file: DataFile) -> OpenFile | None:
+    async def _footer(self, file: DataFile) -> _Footer | None:
+        seen = None if self._index is None else await self._index.seen(file)
+        if seen is not None and not seen.groups:
+            self._report.excluded += 1
+            self._report.passed += file.size
+            return None
         self._report.files_read += 1
+        tail = None if self._index is None or seen is None else await self._index.tail(file)
         try:
-            return await self._reader.footer(file)
+            opened = await self._reader.footer(file, tail)
+            fits = seen is not None and seen.total == opened.metadata.num_row_groups
+            return _Footer(opened, seen.groups if seen is not None and fits else None)
         except (FormatError, NotFound) as error:
             self._report.note(await self._losses.of_file(file, error))
             self._report.passed += file.size

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from itertools import islice
 from types import MappingProxyType
@@ -87,11 +87,15 @@ class Units:
         """Whether ``unit`` is one of the first ``count`` that are being read."""
         return unit in islice(self._begun, count)
 
-    def add_row_groups(self, file: OpenFile, filter: Filter) -> int:
-        """Add the row groups of a file that can hold a row of ``filter``; return the number of rows in the others."""
+    def add_row_groups(self, file: OpenFile, filter: Filter, groups: Collection[int] | None = None) -> int:
+        """Add the row groups of a file that can hold a row of ``filter``; return the number of rows in the others.
+
+        With ``groups``, only row groups of these numbers can.
+        """
         excluded = 0
         for group in file.row_groups((self._sort, *filter.columns())):
-            left = filter.within(partial(_group_bounds, group))
+            known = groups is None or group.number in groups
+            left = filter.within(partial(_group_bounds, group)) if known else None
             if left is None:
                 excluded += group.rows
             else:
