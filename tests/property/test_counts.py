@@ -28,6 +28,8 @@ ZONES = ("UTC", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "Austral
 FIELDS = ("host", "app", "severity", "environment", "role", "deploy", "instance")
 
 times = st.one_of(
+    st.integers(0, 12).map(lambda n: n * 10 * MINUTE),  # many in one hour
+    st.integers(0, 12).map(lambda n: n * 10 * MINUTE),
     st.integers(-3 * HOUR, 30 * HOUR),
     st.integers(-3, 30).map(lambda hour: hour * HOUR),
     st.sampled_from((-1, 0, 59 * MINUTE + 59_999_999, 30 * MINUTE)),
@@ -35,7 +37,7 @@ times = st.one_of(
     st.just(-START - 1),
     # Clocks are changed in Europe, on Lord Howe Island and in Adelaide.
     st.integers(0, 8).map(lambda n: -28 * 24 * HOUR + n * 20 * MINUTE),
-    st.integers(0, 16).map(lambda n: -49 * 24 * HOUR + 14 * HOUR + n * 20 * MINUTE),
+    st.integers(0, 16).map(lambda n: -50 * 24 * HOUR + 14 * HOUR + n * 20 * MINUTE),
 )
 
 

@@ -82,6 +82,14 @@ def test_counts_say_what_a_look_at_each_row_says(groups: list[list[Row]]) -> Non
     assert plain(found) == reference([row for rows in groups for row in rows])
 
 
+def test_bounds_of_time_whatever_the_order_of_rows() -> None:
+    rows = [row(time, host="a") for time in (5, 9, 1, 7, 2)]
+    (found,) = plain(counted(rows[:3], rows[3:]))
+    assert (found["first"] - START, found["last"] - START, found["rows"]) == (1, 9, 5)
+    (found,) = plain(counted(rows))
+    assert (found["first"] - START, found["last"] - START) == (1, 9)
+
+
 def test_sums_between_and_combinations_beyond_any_array(monkeypatch: pytest.MonkeyPatch) -> None:
     groups = [[row(n * HOUR * 1000, host=f"h{k}", app=f"a{n}", message="x" * k) for k in range(40)] for n in range(10)]
     expected = plain(counted(*groups))

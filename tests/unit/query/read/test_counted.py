@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -101,6 +102,29 @@ async def test_only_hours_that_a_range_divides_are_read(store: Meddled) -> None:
     ):
         found, report = await run(store, Counts(), divided)
         assert (report.rows, report.files_read) == (expected, 0)
+
+
+async def test_rows_of_a_divided_hour_count_once_though_some_need_not_be_read() -> None:
+    store = Meddled()
+    rows = [row(n * MINUTE, host="a") for n in range(60)] + [row(n * MINUTE, host="b") for n in range(40, 60)]
+    await archive(store, [rows])
+    await put_counts(store)
+    for filter, expected in ((since(30 * MINUTE), 50), (since(0, 50 * MINUTE), 60), (since(59 * MINUTE), 2)):
+        found, report = await run(store, Counts(), filter)
+        assert (report.rows, report.counted) == (expected, 1)
+        assert sum(each["count"] for each in found) == expected
+
+
+async def test_neighbours_that_agree_in_all_columns_of_a_sum_are_summed_first() -> None:
+    store = Meddled()
+    rows = [row(n * HOUR, host=f"h{n}", app=app, severity=3) for app in ("a", "b", "c") for n in range(9)]
+    await archive(store, [rows])
+    await put_counts(store)
+    for fields in (("app", "severity"), ("severity", "app"), ("severity",), ("app",), ("host", "severity")):
+        found, report = await run(store, Counts(fields))
+        assert report.counted == 1
+        expected = Counter(tuple(each[field] for field in fields) for each in rows)
+        assert {tuple(each[field] for field in fields): each["count"] for each in found} == expected
 
 
 def sums() -> module.Sums:
