@@ -19,8 +19,8 @@ from logsink.cli.options.zones import local_text
 
 if TYPE_CHECKING:
     from logsink.damage import Damage
-    from logsink.query import Query, Report
-    from logsink.query.read import Answer, Fold, Plan
+    from logsink.query import Filter, Query, Report
+    from logsink.query.read import Answer, Excluded, Fold, Plan
     from logsink.query.views import AroundMatches, AroundTime, FutureRows, MissingValue, Rule
 
 PATIENCE = 1.0
@@ -183,9 +183,17 @@ def size(count: float) -> str:
 
 
 def explain(
-    plan: Plan, query: Query, rule: Rule | AroundTime | AroundMatches | None, url: str, *, counted: int = 0
+    plan: Plan,
+    query: Query,
+    rule: Rule | AroundTime | AroundMatches | None,
+    url: str,
+    *,
+    counted: int = 0,
+    index: Excluded | None = None,
 ) -> str:
-    """Return the text of ``--explain``: the plan of a query; ``counted``: files whose counts it sums up besides."""
+    """Return the text of ``--explain``: the plan of a query, what it leaves out of that by the ``index``, and how many files it
+    sums up by their counts (``counted``) besides.
+    """
     files = plan.snapshot.files.values()
     conditions = query.filter.conditions
     lines = [
@@ -196,6 +204,7 @@ def explain(
         ),
         ("to read", f"at most {count_of(len(plan.files), 'file')}, {size(sum(f.size for f in plan.files))}"),
         ("", f"{_segments(len(plan.segments))}, {size(sum(s.size for s in plan.segments))}"),
+        *([("index", text)] if (text := _indexed(index, plan, query.filter)) else []),
         *([("counted", _counted(counted, len(plan.left)))] if counted else []),
         *((("where" if n == 0 else ""), str(condition)) for n, condition in enumerate(conditions)),
         ("columns", ", ".join(query.columns)),
@@ -213,6 +222,21 @@ def explain(
         *((("files" if n == 0 else ""), f"{file.path} {size(file.size)}") for n, file in enumerate(plan.files)),
     ]
     return "".join(f"{head:<8} {harmless(text)}\n" for head, text in lines)
+
+
+def _indexed(index: Excluded | None, plan: Plan, filter: Filter) -> str:
+    """Return what ``--explain`` says of the index; nothing where the question has nothing to do with it."""
+    from logsink.query import Holds
+
+    if index is not None:
+        groups = f"{index.row_groups:,} of {index.groups:,} row groups of the other {count_of(index.others, 'file')}"
+        return f"{count_of(index.files, 'file')} excluded" + (f", and {groups}" if index.groups else "")
+    texts = [one for one in filter.conditions if isinstance(one, Holds)]
+    if not plan.files or not texts:
+        return ""
+    if filter.index_keys():
+        return "none: `logsink maintain --index` makes one"
+    return "cannot help: no word of the text is certain to be whole; -w seeks whole words"
 
 
 def _counted(files: int, partly: int) -> str:

@@ -8,7 +8,7 @@ enter the store. Nothing here prints, and nothing knows what becomes of the rows
 - ``plan`` lists the segments and files that can hold an answer. ``scan`` reads them: ``units`` decides what is read next and
   ``newest`` which rows a limit can let through, both without any input or output; ``prefetch`` runs several reads at once;
   ``losses`` tells what is missing from what was removed on purpose, ``claims`` what segments say of others. ``counted`` sums up
-  files by their counts, without reading them.
+  files by their counts, without reading them; ``index`` asks, by ``index_object``, which files cannot hold an answer.
 - ``reader`` reads one thing: ``tail`` segments of the journal; ``datafile`` footers and column chunks of a Parquet file;
   ``pages`` searches column chunks as they are; ``selection`` narrows a row group down column by column.
 - ``tuning`` bounds memory and concurrency, ``report`` is what a query tells about itself.
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from logsink.query.read.claims import Claims
     from logsink.query.read.counted import Counted, Sums, countable, list_counts
     from logsink.query.read.folding import Fold, fold, uncounted
+    from logsink.query.read.index import Excluded, excluded
     from logsink.query.read.losses import Losses, of_error, of_snapshot
     from logsink.query.read.plan import Plan, file_bounds, make_plan
     from logsink.query.read.prefetch import prefetched
@@ -41,6 +42,7 @@ __getattr__ = lazy.exports(
         "claims": ("Claims",),
         "counted": ("Counted", "Sums", "countable", "list_counts"),
         "folding": ("Fold", "fold", "uncounted"),
+        "index": ("Excluded", "excluded"),
         "losses": ("Losses", "of_error", "of_snapshot"),
         "plan": ("Plan", "file_bounds", "make_plan"),
         "prefetch": ("prefetched",),
@@ -54,6 +56,7 @@ __all__ = [
     "Answer",
     "Claims",
     "Counted",
+    "Excluded",
     "Fold",
     "Losses",
     "Plan",
@@ -63,6 +66,7 @@ __all__ = [
     "Tuning",
     "Unordered",
     "countable",
+    "excluded",
     "file_bounds",
     "fold",
     "list_counts",

@@ -123,7 +123,7 @@ class Run:
         """Make the plan, and list the index meanwhile where the filter has keys."""
         if not self._archive or not filter.index_keys():
             return await make_plan(self._store, filter, self._log)
-        from logsink.query.read.index import list_index
+        from logsink.query.read.index import list_index  # only where a question has keys
 
         listing = asyncio.ensure_future(list_index(self._store))
         try:
@@ -135,10 +135,12 @@ class Run:
 
     def index(self, plan: Plan, filter: Filter, *, limited: bool = False) -> Index | None:
         """Return the index for the files of the plan; None where it does not pay to ask it."""
-        if not self._objects or sum(file.size for file in plan.files) < self._tuning.indexed:
+        if not self._objects or not plan.files:
             return None
-        from logsink.query.read.index import Index
+        from logsink.query.read.index import Index, bytes_to_read
 
+        if bytes_to_read(plan.files, filter) < self._tuning.indexed:
+            return None
         keys = filter.index_keys()
         return Index(self._store, self._objects, plan, keys, descending=self._descending, limited=limited)
 

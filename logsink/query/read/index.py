@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Final, NamedTuple
 
 from logsink.archive import DataFile, tail_tag
 from logsink.errors import FormatError, StoreError
 from logsink.index import INDEX, Section, index_date
 from logsink.query.read.index_object import IndexObject, Seen, open_object
-from logsink.query.read.plan import Plan
-from logsink.query.request import Requirement
+from logsink.query.read.plan import Plan, file_bounds
+from logsink.query.request import Between, Filter, Requirement
 from logsink.store import Entry, Store
 
 READS: Final = 32
@@ -134,6 +135,49 @@ class Index:
     async def _get(self, key: str, start: int, end: int) -> bytes:
         async with self._slots:
             return await self._store.get(key, start, end)
+
+
+def bytes_to_read(files: Iterable[DataFile], filter: Filter) -> float:
+    """Return about how many bytes of files a query can have to read: of each, the part of its time that the filter leaves."""
+    spans = [one for one in filter.conditions if isinstance(one, Between) and one.column == "time"]
+    total = 0.0
+    for file in files:
+        low, high, _ = file_bounds(file, "time")
+        share = 1.0
+        if isinstance(low, int) and isinstance(high, int) and high > low:
+            first = max([low, *(one.low for one in spans if one.low is not None)])
+            last = min([high, *(one.high for one in spans if one.high is not None)])
+            share = max(0, last - first) / (high - low)
+        total += share * file.size
+    return total
+
+
+class Excluded(NamedTuple):
+    """What the index leaves unread of a plan: files, and row groups of the ``others``, of which it knows ``groups``."""
+
+    files: int
+    others: int
+    row_groups: int
+    groups: int
+
+
+async def excluded(store: Store, plan: Plan, filter: Filter) -> Excluded | None:
+    """Return what the index leaves unread of a plan; None when it has no say: there is none, or the filter has no keys."""
+    keys = filter.index_keys()
+    objects = await list_index(store) if keys else {}
+    if not objects:
+        return None
+    async with aclosing(Index(store, objects, plan, keys)) as index:
+        seen = [await index.seen(file) for file in plan.files]
+    known = [one for one in seen if one is not None]
+    left = [one for one in known if one.groups]
+    groups = sum(one.total for one in left)
+    return Excluded(
+        len(known) - len(left),
+        len(seen) - len(known) + len(left),
+        groups - sum(len(one.groups) for one in left),
+        groups,
+    )
 
 
 def _assigned(objects: Sequence[IndexObject], files: Mapping[str, DataFile]) -> dict[IndexObject, list[int]]:
