@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from logsink.archive.audit import Audit, audit_log
     from logsink.archive.closing import Evidence, evidence
     from logsink.archive.concurrency import run_concurrently
+    from logsink.archive.coverage import lost_lanes
     from logsink.archive.digest import Digests
     from logsink.archive.identity import identify, require, settle
     from logsink.archive.inspection import (
@@ -76,6 +77,7 @@ else:
             "audit": ("Audit", "audit_log"),
             "closing": ("Evidence", "evidence"),
             "concurrency": ("run_concurrently",),
+            "coverage": ("lost_lanes",),
             "digest": ("Digests",),
             "inspection": (
                 "Checked",
@@ -167,6 +169,7 @@ __all__ = [
     "lanes_of",
     "lanes_union",
     "ledger_date",
+    "lost_lanes",
     "names_commit",
     "read_tail",
     "rebuild",

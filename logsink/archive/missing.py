@@ -69,9 +69,9 @@ async def prove_missing(
     there = {one.name for one in await list_segments(log.store) if one.name.receiver == receiver} | set(held)
     snapshot = await log.load()
     log.refuse_damage(snapshot, f"archive what receiver {receiver} has stored")
-    # Every number up to the last of ``names`` was stored before the journal was listed: here they end with one more.
-    ends = {name.lane: name for name in sorted({*there, *names})}
-    gaps = find_gaps(sorted(there | {end._replace(sequence=end.sequence + 1) for end in ends.values()}), snapshot.txn)
+    # Every number up to the last of ``names`` was stored before the journal was listed.
+    ends = {name.app_id: name.sequence for name in sorted(names)}
+    gaps = find_gaps(sorted(there), snapshot.txn, ends)
     if gaps:
         await _refuse_uncommitted(log, snapshot, receiver, gaps)
     return snapshot, gaps
@@ -94,7 +94,7 @@ async def _refuse_uncommitted(log: DeltaLog, snapshot: Snapshot, receiver: str, 
         if any(snapshot.txn.get(lane, 0) >= first for lane, (first, _) in lanes.items()):
             continue  # its commit has lost, and its segments were archived by another one
         for gap in gaps:
-            first, last = lanes.get(f"{gap.receiver}.{gap.lane}", (1, 0))
+            first, last = lanes.get(gap.app_id, (1, 0))
             if first <= gap.last and gap.first <= last:
                 raise Unsure(
                     Damage(

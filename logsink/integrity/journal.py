@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from logsink.archive import Lanes, Snapshot, lanes_missing, lanes_union, run_concurrently
 from logsink.errors import FormatError, NotFound
-from logsink.journal import Gap, SegmentName, StoredSegment, decode_segment, written_by_newer
+from logsink.journal import SegmentName, StoredSegment, decode_segment, written_by_newer
 from logsink.store import Store
 
 _READS = 8
@@ -50,9 +50,7 @@ async def _read(store: Store, name: SegmentName, found: Journal) -> None:
         found.gone.add(name)
         return
     try:
-        segment = await asyncio.to_thread(decode_segment, body)
-        if segment.name != name:
-            raise FormatError(f"cannot read segment: it says it is {segment.name.key}")
+        segment = await asyncio.to_thread(decode_segment, body, name)
     except FormatError as error:
         if not written_by_newer(body):
             found.damaged[name] = f"cannot be read: {str(error).partition(': ')[2]}"
@@ -63,19 +61,6 @@ async def _read(store: Store, name: SegmentName, found: Journal) -> None:
         found.stored[app_id] = max(found.stored.get(app_id, 0), sequence)
     if segment.store_id:
         found.stores[segment.store_id] = found.stores.get(segment.store_id, 0) + 1
-
-
-def gaps(names: Iterable[SegmentName], txn: Mapping[str, int], stored: Mapping[str, int]) -> Iterator[Gap]:
-    """Yield the gaps of lanes above their txn: numbers that are not there although later ones are, or are said to be stored."""
-    there: dict[str, list[tuple[int, int]]] = {}
-    for name in names:
-        there.setdefault(name.app_id, []).append((name.sequence, name.sequence))
-    lanes = lanes_union(there)
-    for app_id in sorted({*lanes, *stored}):
-        last = max(stored.get(app_id, 0), *(end for _, end in lanes.get(app_id, ((0, 0),))))
-        for first, end in lanes_missing(lanes, app_id, txn.get(app_id, 0) + 1, last):
-            receiver, _, lane = app_id.rpartition(".")
-            yield Gap(receiver, int(lane), first, end)
 
 
 def uncovered(names: Iterable[SegmentName], snapshot: Snapshot, held: Lanes, lost: Lanes) -> Iterator[SegmentName]:

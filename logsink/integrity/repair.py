@@ -284,14 +284,14 @@ class Repair:
         while True:
             found = await self._look()
             snapshot = found.there.snapshot
-            gaps = [gap for gap in found.gaps if snapshot.txn.get(f"{gap.receiver}.{gap.lane}", 0) == gap.first - 1]
+            gaps = [gap for gap in found.gaps if snapshot.txn.get(gap.app_id, 0) == gap.first - 1]
             now = (snapshot.version, len(found.gaps), len(found.journal.damaged))
             if not _blocked(found) or now == seen:
                 return found
             seen = now
             try:
                 if gaps:
-                    actions: list[Action] = [Txn(f"{gap.receiver}.{gap.lane}", gap.last) for gap in gaps]
+                    actions: list[Action] = [Txn(gap.app_id, gap.last) for gap in gaps]
                     for gap in gaps:
                         actions += [Lost(gap.key, 0), Accepted(gap.key)]
                     await found.log.commit(snapshot, actions, operation="REPAIR")

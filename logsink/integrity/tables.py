@@ -29,14 +29,15 @@ from logsink.archive import (
     lanes_missing,
     lanes_of,
     lanes_union,
+    lost_lanes,
     rows_of,
     run_concurrently,
 )
 from logsink.errors import FormatError, NotFound
 from logsink.integrity.choice import Candidate, choose
-from logsink.integrity.coverage import held, holes, range_key, recorded
+from logsink.integrity.coverage import held, holes
 from logsink.integrity.verification import Verification
-from logsink.journal import SegmentName
+from logsink.journal import Gap, SegmentName
 
 _WHOLE = 3
 """Most data files read at the same time, of about 128 MiB each."""
@@ -278,7 +279,7 @@ class Planner:
         )
         for app_id, first, last in gone:
             for a, b in lanes_missing(others, app_id, first, last):
-                plan.lost[range_key(app_id, a, b)] = 0
+                plan.lost[Gap.of(app_id, a, b).key] = 0
 
     def _left(
         self, lanes: Lanes, chosen: Sequence[Candidate], *, segments: bool = False
@@ -318,13 +319,13 @@ class Planner:
         tagged = [DataFile(one.path, one.date, one.size, one.statistics, one.tags) for one in files]
         missing = list(holes(tagged, plan.txn, explained))
         if self._snapshot.version < 0:
-            missing += self._prefixes(lanes, recorded(explained))
+            missing += self._prefixes(lanes, lost_lanes(explained))
         restored = lanes_union(*({one.app_id: [(one.first, one.last)]} for one in plan.restore))
         for app_id, first, last in missing:
             for a, b in lanes_missing(restored, app_id, first, last):
                 there = self._journal(app_id, a, b)
                 plan.restore += [Restore(app_id, c, d) for c, d in there.get(app_id, ())]
-                plan.lost |= {range_key(app_id, c, d): 0 for c, d in lanes_missing(there, app_id, a, b)}
+                plan.lost |= {Gap.of(app_id, c, d).key: 0 for c, d in lanes_missing(there, app_id, a, b)}
 
     def _prefixes(self, lanes: Lanes, explained: Lanes) -> Iterator[tuple[str, int, int]]:
         """Yield what is missing at the beginning of lanes of a log that is gone: nothing says that it was retired."""

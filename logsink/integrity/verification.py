@@ -26,15 +26,16 @@ from logsink.archive import (
     lanes_missing,
     lanes_of,
     lanes_union,
+    lost_lanes,
     run_concurrently,
 )
 from logsink.errors import FormatError, NotFound
-from logsink.integrity.coverage import held, holes, overlaps, range_key, recorded
+from logsink.integrity.coverage import held, holes, overlaps
 from logsink.integrity.findings import REPAIR, RESTORE, Loss, Progress, Verified
-from logsink.integrity.journal import Journal, gaps, read_journal, uncovered
+from logsink.integrity.journal import Journal, read_journal, uncovered
 from logsink.integrity.ledgers import damaged_ledgers
 from logsink.integrity.survey import Survey, get_or_none, survey
-from logsink.journal import Gap, SegmentName
+from logsink.journal import Gap, SegmentName, find_gaps
 from logsink.store import MARKER, Store, decode_marker
 
 _TAILS, _WHOLE = 16, 3
@@ -131,9 +132,9 @@ class Verification:
         return found & self._gaps_of(self.there)
 
     def _gaps_of(self, there: Survey) -> set[Gap]:
-        explained = recorded(there.snapshot.lost)
+        explained = lost_lanes(there.snapshot.lost)
         names = [one.name for one in there.segments]
-        found = gaps(names, there.snapshot.txn, self.journal.stored)
+        found = find_gaps(names, there.snapshot.txn, self.journal.stored)
         return {gap for gap in found if not _explained(explained, gap)}
 
     async def _check_marker(self) -> None:
@@ -205,12 +206,12 @@ class Verification:
             self.found.add("lanes", f"logs/{pair.one}", what)
         for app_id, first, last in holes(live, snapshot.txn, snapshot.lost):
             what = "counts as archived, and no data file holds its rows"
-            self.found.add("lanes", range_key(app_id, first, last), what, remedy=RESTORE)
+            self.found.add("lanes", Gap.of(app_id, first, last).key, what, remedy=RESTORE)
         lanes = lanes_union(*(held(one) or {} for one in live))
         if any(held(one) is None for one in live):
             return
         names = [one.name for one in self.there.segments if one.name not in self.journal.gone]
-        for name in uncovered(names, snapshot, lanes, recorded(snapshot.lost)):
+        for name in uncovered(names, snapshot, lanes, lost_lanes(snapshot.lost)):
             self.found.add("lanes", name.key, "counts as archived, and no data file holds its rows")
 
     def _still(self, file: DataFile) -> bool:
@@ -288,7 +289,7 @@ class Verification:
 
 
 def _explained(lost: Lanes, gap: Gap) -> bool:
-    return not any(lanes_missing(lost, f"{gap.receiver}.{gap.lane}", gap.first, gap.last))
+    return not any(lanes_missing(lost, gap.app_id, gap.first, gap.last))
 
 
 def _rows(file: DataFile) -> int:

@@ -150,8 +150,18 @@ def encode_segment(segment: Segment) -> pa.Buffer:
     return pa.py_buffer(_sealed(sink.getvalue()))
 
 
-def decode_segment(body: bytes | pa.Buffer) -> Segment:
-    """Return the segment whose object is ``body``. Raises ``FormatError`` when it cannot be read, or does not prove itself."""
+def decode_segment(body: bytes | pa.Buffer, name: SegmentName | None = None) -> Segment:
+    """Return the segment whose object is ``body``.
+
+    Raises ``FormatError`` when it cannot be read, does not prove itself, or says that it is another segment than ``name``.
+    """
+    segment = _decoded(body)
+    if name is not None and segment.name != name:
+        raise FormatError(f"cannot read segment {name.key}: it says it is {segment.name.key}")
+    return segment
+
+
+def _decoded(body: bytes | pa.Buffer) -> Segment:
     try:
         sealed = _proved(body)
         with pa.ipc.open_stream(body) as reader:
