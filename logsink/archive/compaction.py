@@ -38,7 +38,7 @@ from logsink.archive.file import HELD, INPUTS, NAME, FileWriter, NewFile
 from logsink.archive.lanes import encode as lanes_json
 from logsink.archive.lanes import union
 from logsink.archive.log import Action, Add, DeltaLog, Remove
-from logsink.archive.merge import Input, Unreadable, merge
+from logsink.archive.merge import Input, OfNewer, Unreadable, merge
 from logsink.archive.snapshot import DataFile, Snapshot
 from logsink.damage import Damage
 from logsink.errors import Conflict, FormatError, NotFound
@@ -227,8 +227,9 @@ class Compactor:
         except Unreadable as error:
             telemetry.COMPACTION_PASSED.log(error=error)
             self._passed.add(error.path)
-            what = f"cannot be merged: {error.cause}"
-            self.damage += [Damage(file.key, what, file.rows) for file in group if file.path == error.path]
+            if not isinstance(error, OfNewer):  # which a receiver of that version merges
+                what = f"cannot be merged: {error.cause}"
+                self.damage += [Damage(file.key, what, file.rows) for file in group if file.path == error.path]
             return None
         finally:
             stop.set()
