@@ -55,7 +55,6 @@ _NAMES: Final = frozenset(ROWS_SCHEMA.names)
 _F0, _F1, _F2, _F3 = 0x243F6A8885A308D3, 0x13198A2E03707344, 0x082EFA98EC4E6C89, 0x452821E638D01377
 _WORD = 8  # bytes
 _BLOCK = 32
-_BYTES = 256  # numbers of 8 bits, whose hashes are kept: to look one up takes half of the time of hashing it
 _HALF = (1 << 32) - 1
 _HOUR = 3_600_000_000
 
@@ -112,7 +111,7 @@ def digests_tag(tags: Iterable[tuple[str, str]]) -> Digests | None:
 
 
 def _of_batch(batch: pa.RecordBatch) -> Digests:
-    received = _numbers(batch["received"]).astype(np.int64, copy=False)
+    received = _numbers(batch["received"])
     first, last = int(received.min()) // _HOUR, int(received.max()) // _HOUR
     if last - first >= _HOURS:
         later = pa.array(received >= (first + last + 1) // 2 * _HOUR)
@@ -156,23 +155,13 @@ def _hashes(name: str, values: pa.Array) -> _Hashes:
     return a, b
 
 
-@cache
-def _hashes_of_bytes(name: str) -> _Hashes:
-    """Return the hashes of -128 to 127 in both lanes."""
-    return _hashes(name, pa.array(range(-_BYTES // 2, _BYTES // 2), pa.int64()))
-
-
 def _add_column(name: str, column: pa.Array, a: Int64s, b: Int64s) -> None:
     """Add the hashes of a column's values to ``a`` and ``b``."""
     if not len(column):
         return
     bases, valid = _bases(name), _valid(column)
-    if pa.types.is_int8(column.type):
-        codes = _numbers(column).astype(np.int32) + _BYTES // 2
-        _add_codes.form(len(a))(codes, *valid, *_hashes_of_bytes(name), a, b)
-        return
     if pa.types.is_integer(column.type) or pa.types.is_timestamp(column.type):
-        _add_numbers.form(len(a))(_numbers(column).astype(np.int64, copy=False), *valid, *bases, a, b)
+        _add_numbers.form(len(a))(_numbers(column), *valid, *bases, a, b)
         return
     _, offsets, data = column.buffers()
     ends = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
@@ -188,12 +177,13 @@ def _valid(column: pa.Array) -> tuple[npt.NDArray[np.uint8], int]:
     )
 
 
-def _numbers(column: pa.Array) -> npt.NDArray[np.signedinteger]:
-    """Return numbers and instants as they stand in memory; anything where they are null."""
+def _numbers(column: pa.Array) -> Int64s:
+    """Return numbers and instants as int64; anything where they are null."""
     if pa.types.is_timestamp(column.type) and column.type.unit != "us":
         column = column.cast(_INSTANT)
     width = column.type.bit_width // 8
-    return np.frombuffer(column.buffers()[1], f"i{width}")[column.offset : column.offset + len(column)]
+    values = np.frombuffer(column.buffers()[1], f"i{width}")[column.offset : column.offset + len(column)]
+    return values.astype(np.int64, copy=False)
 
 
 @cache
