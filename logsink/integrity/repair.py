@@ -39,7 +39,7 @@ from logsink.archive import (
     salvage_file,
     write_checkpoint,
 )
-from logsink.errors import Conflict, FormatError, NotFound
+from logsink.errors import Conflict, FormatError, MediumError, NotFound
 from logsink.integrity.coverage import held
 from logsink.integrity.findings import Progress
 from logsink.integrity.survey import get_or_none
@@ -226,9 +226,9 @@ class Repair:
 
     async def _mend_ledgers(self, found: Verification) -> None:
         for key in [one.damage.key for one in found.found.damages if one.part == "ledgers"]:
-            await self._quarantine(key)
-            await self.store.delete([key])
-            self._say("move to quarantine/:", "moved to quarantine/:", key)
+            if await self._quarantine(key):
+                await self.store.delete([key])
+                self._say("move to quarantine/:", "moved to quarantine/:", key)
 
     # The journal
 
@@ -292,19 +292,27 @@ class Repair:
         except NotFound:
             return False
         except FormatError:
-            await self._quarantine(name.key)
-            await self.store.delete([name.key])
-            return True
+            moved = await self._quarantine(name.key)
+            if moved:
+                await self.store.delete([name.key])
+            return moved
         return False
 
-    async def _quarantine(self, key: str) -> None:
-        """Copy an object to quarantine, under a name of its own where another copy is there."""
-        body = await get_or_none(self.store, key)
-        if body is None:
-            return
+    async def _quarantine(self, key: str) -> bool:
+        """Copy an object to quarantine, under a name of its own where another copy is there.
+
+        Return False when the disk cannot read it: it stays where it is.
+        """
+        try:
+            body = await self.store.get(key)
+        except NotFound:
+            return True
+        except MediumError:
+            return False
         place = QUARANTINE + key
         if not await self.store.put_absent(place, body) and await get_or_none(self.store, place) != body:
             await self.store.put_absent(f"{place}.{time.time_ns()}", body)
+        return True
 
     # Losses
 
