@@ -35,7 +35,7 @@ from logsink.archive.file import INPUTS, LANES, NAME
 from logsink.archive.log import DeltaLog, Remove
 from logsink.archive.snapshot import ROOT, DataFile, Snapshot
 from logsink.damage import Damage
-from logsink.errors import FormatError, NotFound
+from logsink.errors import FormatError, MediumError, NotFound
 from logsink.store import Entry, Store
 
 _MOST = 10_000
@@ -153,6 +153,8 @@ async def _damaged_files(store: Store, snapshot: Snapshot, sizes: Mapping[str, i
                 await store.get(file.key, -1)  # it may have been put after the listing
             except NotFound:
                 damage.append(Damage(file.key, "is missing", _rows(file)))
+            except MediumError as error:
+                damage.append(Damage(file.key, f"cannot be read: {error}", _rows(file)))
         elif size != file.size:
             damage.append(Damage(file.key, f"has {size:,} bytes where the log says {file.size:,}", _rows(file)))
     return damage

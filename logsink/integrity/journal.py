@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from logsink.archive import Lanes, Snapshot, lanes_missing, lanes_union, run_concurrently
-from logsink.errors import FormatError, NotFound
+from logsink.errors import FormatError, MediumError, NotFound
+from logsink.integrity.findings import cause
 from logsink.journal import SegmentName, StoredSegment, decode_segment, written_by_newer
 from logsink.store import Store
 
@@ -21,6 +22,7 @@ class Journal:
     """What the segments of a journal say.
 
     damaged   what is wrong with each segment that does not prove itself
+    unread    those among them that the disk cannot read
     gone      segments that were deleted before they were read
     stores    ids of stores that segments name, and how many name each
     newest    the newest version of the table that a segment knows of, -1 when none says one
@@ -29,6 +31,7 @@ class Journal:
     """
 
     damaged: dict[SegmentName, str] = field(default_factory=dict)
+    unread: set[SegmentName] = field(default_factory=set)
     gone: set[SegmentName] = field(default_factory=set)
     stores: dict[str, int] = field(default_factory=dict)
     newest: int = -1
@@ -49,11 +52,15 @@ async def _read(store: Store, name: SegmentName, found: Journal) -> None:
     except NotFound:
         found.gone.add(name)
         return
+    except MediumError as error:
+        found.unread.add(name)
+        found.damaged[name] = f"cannot be read: {cause(error)}"
+        return
     try:
         segment = await asyncio.to_thread(decode_segment, body, name)
     except FormatError as error:
         if not written_by_newer(body):
-            found.damaged[name] = f"cannot be read: {str(error).partition(': ')[2]}"
+            found.damaged[name] = f"cannot be read: {cause(error)}"
         return
     found.rows[name] = len(segment.frames)
     found.newest = max(found.newest, segment.commit)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -30,7 +30,7 @@ from logsink.archive import (
     run_concurrently,
 )
 from logsink.errors import FormatError, NotFound
-from logsink.integrity.findings import Progress
+from logsink.integrity.findings import Progress, cause
 from logsink.integrity.survey import get_or_none
 from logsink.store import MARKER, Store, decode_marker
 
@@ -122,18 +122,16 @@ async def _read(store: Store, file: DataFile, sha256: str | None, found: Proved,
 async def damaged_ledgers(store: Store) -> list[tuple[str, str]]:
     """Return the keys of ledgers in the store that do not prove themselves, and what is wrong with each."""
     keys = [entry.key async for entry in store.list(LEDGERS)]
-    bodies = await run_concurrently([partial(get_or_none, store, key) for key in keys], 16)
-    return list(_damaged(zip(keys, bodies, strict=True)))
+    found = await run_concurrently([partial(_damage, store, key) for key in keys], 16)
+    return [(key, what) for key, what in zip(keys, found, strict=True) if what]
 
 
-def _damaged(found: Iterable[tuple[str, bytes | None]]) -> Iterator[tuple[str, str]]:
-    for key, body in found:
-        if body is None:
-            continue
-        try:
-            ledger = decode_ledger(body)
-        except FormatError as error:
-            yield key, f"cannot be read: {str(error).partition(': ')[2]}"
-            continue
-        if ledger.date != ledger_date(key):
-            yield key, f"is the ledger of {ledger.date}"
+async def _damage(store: Store, key: str) -> str:
+    """Return what is wrong with a ledger, "" for nothing."""
+    try:
+        ledger = decode_ledger(await store.get(key))
+    except NotFound:
+        return ""
+    except FormatError as error:
+        return f"cannot be read: {cause(error)}"
+    return "" if ledger.date == ledger_date(key) else f"is the ledger of {ledger.date}"

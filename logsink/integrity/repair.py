@@ -11,6 +11,7 @@ missing or damaged, which their lanes pass; and the acceptance of what is lost.
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
@@ -38,14 +39,14 @@ from logsink.archive import (
     salvage_file,
     write_checkpoint,
 )
-from logsink.errors import Conflict, FormatError, NotFound
+from logsink.errors import Conflict, FormatError, MediumError, NotFound
 from logsink.integrity.coverage import held
 from logsink.integrity.findings import Progress
 from logsink.integrity.survey import get_or_none
 from logsink.integrity.tables import Planner, Restore, TablePlan
 from logsink.integrity.verification import Verification
 from logsink.journal import Segment, SegmentName, read_segment
-from logsink.store import MARKER, Store, encode_marker, new_id, new_marker
+from logsink.store import MARKER, OverlayStore, Store, encode_marker, new_id, new_marker, open_store
 
 _TRIES = 5
 """Most times that a step is planned again because another process wrote meanwhile."""
@@ -84,22 +85,13 @@ class Repair:
         self._steps: list[Step] = []
 
     async def plan(self) -> list[Step]:
-        """Return what there is to do. Only reads."""
-        found = await self._verify(deep=not self._quick)
-        self._steps = []
-        self._plan_marker(found)
-        if (table := await Planner(found).plan()).needed:
-            self._say_table(table)
-        if not table.rebuild:
-            self._say_checkpoints(found)
-        for gap in sorted(found.gaps):
-            self._say("record as lost, and pass:", "recorded as lost, and passed:", gap.key)
-        for name, what in sorted(found.journal.damaged.items()):
-            self._say("move to quarantine/:", "moved to quarantine/:", f"{name.key}, which {what}")
-        for key in _unaccepted(found.there.snapshot):
-            self._say("accept the loss of", "accepted the loss of", key)
-        self._say_ledgers(found)
-        return self._steps
+        """Return what ``apply`` would do now. It is done, and all that this writes goes to a temporary directory instead.
+
+        Running receivers are not waited for, so that missing segments are named which these may still archive from memory.
+        """
+        with tempfile.TemporaryDirectory(prefix="logsink-repair-") as directory:
+            async with OverlayStore(self.store, open_store(directory)) as trial:
+                return await Repair(trial, self._limits, quick=self._quick, progress=self._progress).apply()
 
     async def apply(self) -> list[Step]:
         """Mend everything, and return what was done. Raises what the store raises, and ``Conflict`` when others are faster."""
@@ -109,8 +101,8 @@ class Repair:
             found = await self._verify(deep=deep)
             try:
                 await self._mend_marker(found)
-                await self._mend_table(found)
-                found = await self._verify(deep=False)
+                if await self._mend_table(found):
+                    found = await self._verify(deep=False)
                 await self._mend_checkpoints(found)
                 await self._mend_ledgers(found)
                 break
@@ -132,22 +124,15 @@ class Repair:
 
     # The marker
 
-    def _plan_marker(self, found: Verification) -> str:
-        """Return the id to write, "" when there is nothing to do."""
-        if all(one.damage.what == "" or one.part != "marker" for one in found.found.damages) or found.marker:
-            return ""
+    async def _mend_marker(self, found: Verification) -> None:
+        if found.marker or not any(one.part == "marker" for one in found.found.damages):
+            return
         ids = found.journal.stores
         named = found.there.snapshot.store or max(ids, key=lambda one: ids[one], default="")
-        self._say("write", "wrote", f"{MARKER} with the id {named or 'of a new store'}")
-        return named or new_id()
-
-    async def _mend_marker(self, found: Verification) -> None:
-        store_id = self._plan_marker(found)
-        if not store_id:
-            return
         await self._quarantine(MARKER)
-        marker = new_marker(store_id, f"logsink/{__version__}", await self.store.now())
+        marker = new_marker(named or new_id(), f"logsink/{__version__}", await self.store.now())
         await self.store.put(MARKER, encode_marker(marker))
+        self._say("write", "wrote", f"{MARKER} with the id {named or 'of a new store'}")
 
     # The table
 
@@ -167,10 +152,11 @@ class Repair:
             files = len(plan.keep) + len(plan.take)
             self._say("write the log anew,", "wrote the log anew,", f"as version {plan.last + 1}, with {files:,} files")
 
-    async def _mend_table(self, found: Verification) -> None:
+    async def _mend_table(self, found: Verification) -> bool:
+        """Mend the table; return whether there was anything to mend."""
         plan = await Planner(found).plan()
         if not plan.needed:
-            return
+            return False
         steps = list(self._steps)
         self._say_table(plan)
         try:
@@ -184,6 +170,7 @@ class Repair:
         except (Conflict, NotFound):
             self._steps = steps
             raise
+        return True
 
     async def _restore(self, one: Restore) -> list[DataFile]:
         """Make data files of segments, and return them, stored."""
@@ -224,33 +211,24 @@ class Repair:
 
     # Checkpoints
 
-    def _say_checkpoints(self, found: Verification) -> None:
-        for version in found.audit.replaceable:
-            self._say("write again:", "wrote again:", checkpoint_key(version))
-        if any(one.damage.key == HINT for one in found.found.damages):
-            self._say("write again:", "wrote again:", HINT)
-
     async def _mend_checkpoints(self, found: Verification) -> None:
-        self._say_checkpoints(found)
         for version, snapshot in found.audit.replaceable.items():
-            await self._quarantine(checkpoint_key(version))
-            await write_checkpoint(self.store, snapshot)
+            await self._rewrite(checkpoint_key(version), snapshot)
         if any(one.damage.key == HINT for one in found.found.damages):
-            await self._quarantine(HINT)
-            await write_checkpoint(self.store, found.there.snapshot)
+            await self._rewrite(HINT, found.there.snapshot)
+
+    async def _rewrite(self, key: str, snapshot: Snapshot) -> None:
+        await self._quarantine(key)
+        await write_checkpoint(self.store, snapshot)
+        self._say("write again:", "wrote again:", key)
 
     # Ledgers
 
-    def _say_ledgers(self, found: Verification) -> list[str]:
-        keys = [one.damage.key for one in found.found.damages if one.part == "ledgers"]
-        for key in keys:
-            self._say("move to quarantine/:", "moved to quarantine/:", key)
-        return keys
-
     async def _mend_ledgers(self, found: Verification) -> None:
-        for key in self._say_ledgers(found):
-            await self._quarantine(key)
-            await self.store.delete([key])
+        for key in [one.damage.key for one in found.found.damages if one.part == "ledgers"]:
+            if await self._quarantine(key):
+                await self.store.delete([key])
+                self._say("move to quarantine/:", "moved to quarantine/:", key)
 
     # The journal
 
@@ -314,19 +292,27 @@ class Repair:
         except NotFound:
             return False
         except FormatError:
-            await self._quarantine(name.key)
-            await self.store.delete([name.key])
-            return True
+            moved = await self._quarantine(name.key)
+            if moved:
+                await self.store.delete([name.key])
+            return moved
         return False
 
-    async def _quarantine(self, key: str) -> None:
-        """Copy an object to quarantine, under a name of its own where another copy is there."""
-        body = await get_or_none(self.store, key)
-        if body is None:
-            return
+    async def _quarantine(self, key: str) -> bool:
+        """Copy an object to quarantine, under a name of its own where another copy is there.
+
+        Return False when the disk cannot read it: it stays where it is.
+        """
+        try:
+            body = await self.store.get(key)
+        except NotFound:
+            return True
+        except MediumError:
+            return False
         place = QUARANTINE + key
         if not await self.store.put_absent(place, body) and await get_or_none(self.store, place) != body:
             await self.store.put_absent(f"{place}.{time.time_ns()}", body)
+        return True
 
     # Losses
 

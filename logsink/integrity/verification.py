@@ -31,10 +31,10 @@ from logsink.archive import (
 )
 from logsink.errors import FormatError, NotFound
 from logsink.integrity.coverage import held, holes, overlaps
-from logsink.integrity.findings import REPAIR, RESTORE, Loss, Progress, Verified
+from logsink.integrity.findings import REPAIR, RESTORE, SAVE, Loss, Progress, Verified, cause
 from logsink.integrity.journal import Journal, read_journal, uncovered
 from logsink.integrity.ledgers import damaged_ledgers
-from logsink.integrity.survey import Survey, get_or_none, survey
+from logsink.integrity.survey import Survey, survey
 from logsink.journal import Gap, SegmentName, find_gaps
 from logsink.store import MARKER, Store, decode_marker
 
@@ -115,7 +115,8 @@ class Verification:
             elif snapshot.covers(name):
                 self.found.add("journal", name.key, f"{what}; its rows are archived", rows=0)
             else:
-                self.found.add("journal", name.key, what, remedy=RESTORE)
+                remedy = SAVE if name in self.journal.unread else RESTORE
+                self.found.add("journal", name.key, what, remedy=remedy)
         self.gaps = await self._gaps()
         for gap in sorted(self.gaps):
             self.found.add("journal", gap.key, gap.damage.what, remedy=RESTORE)
@@ -139,18 +140,18 @@ class Verification:
 
     async def _check_marker(self) -> None:
         """Check the marker, and that segments and commits name the same store."""
-        body = await get_or_none(self.store, MARKER)
         named = {*self.journal.stores, *([self.there.snapshot.store] if self.there.snapshot.store else [])}
-        if body is None:
+        try:
+            self.marker = decode_marker(await self.store.get(MARKER)).id
+        except NotFound:
             if named:
                 self.found.add("marker", MARKER, "is missing", remedy=f"{REPAIR} writes it again, with the store's id")
             else:
                 self.found.notes.append(f"{MARKER} is not there: the store is of an older version of logsink")
             return
-        try:
-            self.marker = decode_marker(body).id
         except FormatError as error:
-            self.found.add("marker", MARKER, _cause(error), remedy=f"{REPAIR} writes it again, with the store's id")
+            what = f"cannot be read: {cause(error)}"
+            self.found.add("marker", MARKER, what, remedy=f"{REPAIR} writes it again, with the store's id")
             return
         for other in sorted(named - {self.marker}):
             remedy = "find out where these objects come from: two stores may have been mixed"
@@ -297,7 +298,3 @@ def _rows(file: DataFile) -> int:
         return file.rows
     except FormatError:
         return 0
-
-
-def _cause(error: FormatError) -> str:
-    return str(error).partition(": ")[2] or str(error)

@@ -17,7 +17,7 @@ from logsink.store import open_store
 
 def run(config: Config, *, apply: bool, quick: bool, quiet: bool) -> int:
     """Plan a repair, or do it, and print the steps. Return the exit code."""
-    telemetry.setup(level="error")
+    telemetry.setup(level="error" if apply else "critical")  # a trial loses and moves nothing
     return asyncio.run(_run(config, apply=apply, quick=quick, quiet=quiet))
 
 

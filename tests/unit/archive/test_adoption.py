@@ -259,7 +259,7 @@ async def test_what_only_a_newer_version_reads_is_left_to_it(bench: Bench, newer
             schema = reader.schema.with_metadata((reader.schema.metadata or {}) | {b"logsink.format": b"99"})
         sink = pa.BufferOutputStream()
         pa.ipc.new_stream(sink, schema).close()
-        body = pa.py_buffer(_sealed(sink.getvalue()))
+        body = _sealed(sink)
     await bench.store.put(one.name.key, memoryview(body))
     bench.clock.time += AGE + 1
     assert await bench.adopt() == Adopted(1, 0)

@@ -211,6 +211,28 @@ async def test_a_file_of_a_newer_version_is_passed(change: str) -> None:
     assert files[0].path in (await fresh(store)).files
 
 
+async def test_a_file_that_only_a_newer_version_can_merge_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Receivers of two versions share a table during an upgrade: `logsink maintain` of the older one does not fail."""
+    store = MemoryStore()
+    log = log_of(store)
+    await log.create()
+    for lane in range(3):
+        with monkeypatch.context() as patch:
+            patch.setattr("logsink.archive.file.FORMAT_VERSION", 2 if lane == 1 else 1)
+            (new,) = write_files(TableRows(rows_of(lane)), {f"r.{lane}": (1, 1)}, "r", f"{lane}")
+        await store.put(new.file.key, memoryview(new.body))
+        await log.commit(await log.load(), [Add(new.file), Txn(f"r.{lane}", 1)])
+    merging = compactor(store)
+    try:
+        done = await merging.step()
+        assert done is not None
+        assert done.files == 2
+        assert await merging.step() is None
+        assert merging.damage == []
+    finally:
+        merging.close()
+
+
 async def test_a_file_without_a_column_of_today_is_merged() -> None:
     store = MemoryStore()
     files = await table_of(store, tagged=False)

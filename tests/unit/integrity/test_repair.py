@@ -84,7 +84,7 @@ async def repaired(store: Store, *, quick: bool = False) -> Verified:
     steps = await Repair(store, Limits(), quick=quick).apply()
     found = await verify(store, deep=True)
     assert found.damages == [], found.damages
-    assert bool(planned) == bool(steps)
+    assert planned == steps
     assert await Repair(store, Limits()).plan() == []
     return found
 
