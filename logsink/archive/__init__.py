@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         hours_of,
         ledger_date,
         names_commit,
+        sums,
     )
     from logsink.archive.log import Accepted, Action, Add, Lost, Remove, Txn
     from logsink.archive.maintenance import Due, Maintained, Maintenance
@@ -97,6 +98,7 @@ else:
                 "hours_of",
                 "ledger_date",
                 "names_commit",
+                "sums",
             ),
             "signing": ("check_signature",),
             "log": ("Accepted", "Action", "Add", "Lost", "Remove", "Txn"),
@@ -179,6 +181,7 @@ __all__ = [
     "run_concurrently",
     "salvage_file",
     "settle",
+    "sums",
     "tail_size",
     "tail_tag",
     "write_checkpoint",

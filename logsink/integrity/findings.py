@@ -26,7 +26,7 @@ def cause(error: FormatError) -> str:
 class Finding(NamedTuple):
     """One damage, and what to do about it.
 
-    ``part``: ``marker``, ``journal``, ``log``, ``files``, ``lanes`` or ``ledgers``.
+    ``part``: ``marker``, ``journal``, ``log``, ``files``, ``lanes``, ``ledgers``, or ``dates`` (a ledger says otherwise).
     """
 
     part: str

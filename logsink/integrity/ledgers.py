@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from logsink.archive import (
     LEDGERS,
@@ -28,6 +29,7 @@ from logsink.archive import (
     ledger_date,
     names_commit,
     run_concurrently,
+    sums,
 )
 from logsink.errors import FormatError, NotFound
 from logsink.integrity.findings import Progress, cause
@@ -119,19 +121,51 @@ async def _read(store: Store, file: DataFile, sha256: str | None, found: Proved,
     return digests
 
 
-async def damaged_ledgers(store: Store) -> list[tuple[str, str]]:
-    """Return the keys of ledgers in the store that do not prove themselves, and what is wrong with each."""
+async def read_ledgers(store: Store) -> tuple[dict[str, Ledger], dict[str, str]]:
+    """Return the ledgers in the store by key, and what is wrong with each of those that do not prove themselves."""
     keys = [entry.key async for entry in store.list(LEDGERS)]
-    found = await run_concurrently([partial(_damage, store, key) for key in keys], 16)
-    return [(key, what) for key, what in zip(keys, found, strict=True) if what]
+    found = await run_concurrently([partial(_ledger, store, key) for key in keys], 16)
+    read = dict(zip(keys, found, strict=True))
+    return (
+        {key: one for key, one in read.items() if isinstance(one, Ledger)},
+        {key: one for key, one in read.items() if isinstance(one, str) and one},
+    )
 
 
-async def _damage(store: Store, key: str) -> str:
-    """Return what is wrong with a ledger, "" for nothing."""
+async def _ledger(store: Store, key: str) -> Ledger | str:
+    """Return a ledger, or what is wrong with it: "" for one that is gone."""
     try:
         ledger = decode_ledger(await store.get(key))
     except NotFound:
         return ""
     except FormatError as error:
         return f"cannot be read: {cause(error)}"
-    return "" if ledger.date == ledger_date(key) else f"is the ledger of {ledger.date}"
+    return ledger if ledger.date == ledger_date(key) else f"is the ledger of {ledger.date}"
+
+
+class Compared(NamedTuple):
+    """A ledger of the store, compared with the digests of the files that the table has of its date.
+
+    missing   rows that the ledger has more than the table, in all hours that do not add up
+    what      the first hour that does not add up, "" when all do
+    doubtful  whether rows are missing or others are there; False where there are more rows in each such hour
+    """
+
+    missing: int = 0
+    what: str = ""
+    doubtful: bool = False
+
+
+def compare(ledger: Ledger, files: Iterable[DataFile]) -> Compared:
+    """Compare a ledger with what the table's log says of the rows of its date, as ``verify_ledger`` does with the rows.
+
+    Files of older versions have no digests; where the table has one that the ledger does not know, nothing can be said.
+    """
+    old = {one.path for one in ledger.objects if not one.sha256}
+    hours, unknown = sums(one for one in files if one.path not in old)
+    found = [] if unknown else differences(ledger, hours)
+    if not found:
+        return Compared()
+    more = f", and {len(found) - 1:,} more hours" if len(found) > 1 else ""
+    missing = sum(max(0, one.said - one.found) for one in found)
+    return Compared(missing, f"{found[0]}{more}", any(one.found <= one.said for one in found))

@@ -41,7 +41,7 @@ from logsink.archive import (
 )
 from logsink.errors import Conflict, FormatError, MediumError, NotFound
 from logsink.integrity.coverage import held
-from logsink.integrity.findings import Progress
+from logsink.integrity.findings import Progress, Verified
 from logsink.integrity.survey import get_or_none
 from logsink.integrity.tables import Planner, Restore, TablePlan
 from logsink.integrity.verification import Verification
@@ -63,7 +63,7 @@ class Step(NamedTuple):
 
 
 class Repair:
-    """One repair of a store. ``plan`` says what there is to do, ``apply`` does it.
+    """One repair of a store. ``plan`` says what there is to do, ``apply`` does it; ``found`` is what was found before.
 
     ``quick``: trust the inside of data files whose ends prove themselves. ``settle``: seconds for which running receivers get
     the chance to archive from memory what is missing or damaged in the journal, before that is recorded as lost.
@@ -83,6 +83,7 @@ class Repair:
         self._limits, self._quick, self._settle, self._sleep = limits, quick, settle, sleep
         self._progress = progress or Progress()
         self._steps: list[Step] = []
+        self.found = Verified()
 
     async def plan(self) -> list[Step]:
         """Return what ``apply`` would do now. It is done, and all that this writes goes to a temporary directory instead.
@@ -91,7 +92,10 @@ class Repair:
         """
         with tempfile.TemporaryDirectory(prefix="logsink-repair-") as directory:
             async with OverlayStore(self.store, open_store(directory)) as trial:
-                return await Repair(trial, self._limits, quick=self._quick, progress=self._progress).apply()
+                repair = Repair(trial, self._limits, quick=self._quick, progress=self._progress)
+                steps = await repair.apply()
+                self.found = repair.found
+                return steps
 
     async def apply(self) -> list[Step]:
         """Mend everything, and return what was done. Raises what the store raises, and ``Conflict`` when others are faster."""
@@ -99,6 +103,7 @@ class Repair:
         deep = not self._quick
         for attempt in range(_TRIES):
             found = await self._verify(deep=deep)
+            self.found = found.found
             try:
                 await self._mend_marker(found)
                 if await self._mend_table(found):

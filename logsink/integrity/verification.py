@@ -19,6 +19,7 @@ from logsink.archive import (
     DeltaLog,
     Described,
     Lanes,
+    Ledger,
     audit_log,
     check_file,
     checkpoint_key,
@@ -33,13 +34,17 @@ from logsink.errors import FormatError, NotFound
 from logsink.integrity.coverage import held, holes, overlaps
 from logsink.integrity.findings import REPAIR, RESTORE, SAVE, Loss, Progress, Verified, cause
 from logsink.integrity.journal import Journal, read_journal, uncovered
-from logsink.integrity.ledgers import damaged_ledgers
+from logsink.integrity.ledgers import compare, read_ledgers
 from logsink.integrity.survey import Survey, survey
 from logsink.journal import Gap, SegmentName, find_gaps
 from logsink.store import MARKER, Store, decode_marker
 
 _TAILS, _WHOLE = 16, 3
 """Most data files read at the same time: their ends, or whole ones, of about 128 MiB each."""
+
+_TAMPERED = (
+    "rows were changed or taken: `logsink verify --ledger`, with your copy, names each hour by the rows themselves"
+)
 
 _LOG_REMEDY = f"{REPAIR} writes the log again from the data files; or restore it from a backup"
 
@@ -273,10 +278,29 @@ class Verification:
         return path in fresh.files or path in fresh.tombstones
 
     async def _check_ledgers(self) -> None:
-        """Check that each ledger in the store proves itself."""
+        """Check that each ledger in the store proves itself, and adds up with the table of today."""
         remedy = f"put your copy of it back, else {REPAIR} sets it aside, and a receiver writes a new one"
-        for key, what in await damaged_ledgers(self.store):
+        ledgers, damaged = await read_ledgers(self.store)
+        for key, what in damaged.items():
             self.found.add("ledgers", key, what, rows=0, remedy=remedy)
+        if self.there.snapshot.intact:
+            for key, ledger in ledgers.items():
+                self._compare(key, ledger)
+
+    def _compare(self, key: str, ledger: Ledger) -> None:
+        """Compare a ledger with the table. It is no damage that rows were retired, are recorded as lost, or came late."""
+        snapshot = self.there.snapshot
+        files = [one for one in self.there.live if one.date == ledger.date]
+        if not files or (self._since is not None and ledger.date < self._since):
+            return
+        found = compare(ledger, files)
+        known = (f"logs/date={ledger.date}/", "journal/")
+        if found.doubtful and not any(lost.startswith(known) for lost in snapshot.lost):
+            what = f"does not add up with the table: {found.what}"
+            self.found.add("dates", key, what, rows=found.missing or None, remedy=_TAMPERED)
+        elif found.what:
+            why = "rows are recorded as lost" if found.doubtful else "rows came after it was written"
+            self.found.notes.append(f"{key} does not add up with the table, {why}: {found.what}")
 
     def _check_losses(self) -> None:
         """Name what the log records as lost; what no operator has accepted is damage."""

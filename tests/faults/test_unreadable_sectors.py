@@ -104,6 +104,8 @@ def test_a_segment_waits_in_the_journal(place: Path, bad: BadSectors, monkeypatc
     assert verified.exit_code == 2
     assert f"{SECOND.key} cannot be read: input/output error" in verified.stdout
     assert "save what the disk can read of it" in verified.stdout
+    planned = ask(place, "repair")
+    assert (planned.exit_code, planned.stdout) == (2, "nothing can be mended: see `logsink verify`\n")
     assert ask(place, "repair", "--apply").exit_code == 2
     assert ask(place, "maintain", "--once").exit_code == 2
     assert path.exists()

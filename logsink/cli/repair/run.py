@@ -30,8 +30,9 @@ async def _run(config: Config, *, apply: bool, quick: bool, quiet: bool) -> int:
         for step in steps:
             click.echo(harmless(step.done if apply else f"would {step.what}"))
         if not apply:
-            click.echo("nothing is damaged" if not steps else "run it with --apply to do this")
-            return 2 if steps else 0
+            nothing = "nothing is damaged" if repair.found.intact else "nothing can be mended: see `logsink verify`"
+            click.echo("run it with --apply to do this" if steps else nothing)
+            return 2 if steps or not repair.found.intact else 0
         found = await verify(store)
         for line in text(found):
             click.echo(harmless(line))

@@ -12,17 +12,17 @@ import pytest
 
 from logsink.archive.compaction import Compactor
 from logsink.archive.ledger import Ledger, decode_ledger, encode_ledger, key_of, make
-from logsink.archive.log import DeltaLog
+from logsink.archive.log import DeltaLog, Remove
 from logsink.archive.rounds import Rounds
 from logsink.archive.snapshot import commit_key
 from logsink.config import Maintain
-from logsink.integrity import verify, verify_ledger
+from logsink.integrity import Repair, verify, verify_ledger
 from logsink.journal.segment import Segment, SegmentName
 from logsink.parse import Frames, Origin, Settings
 from logsink.store.base import Store
 from logsink.store.marker import MARKER, encode_marker, new_marker
 from logsink.store.memory import MemoryStore
-from tests.unit.archive.tables import fresh
+from tests.unit.archive.tables import Limits, fresh
 
 DAY = datetime.date(2026, 11, 22)
 BEGIN = int(datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC).timestamp() * 1e6)
@@ -142,6 +142,45 @@ async def test_tampering_is_found_whatever_was_rewritten_with_it(
         hour = f"2026-11-22T{at // 3:02d}"
         assert [one.hour for one in found.differences] == [hour], (tamper, at)
         assert not found.holds
+
+
+@pytest.mark.parametrize("tamper", TAMPERINGS)
+async def test_verification_compares_the_ledgers_that_are_in_the_store(
+    tamper: Callable[[list[Message], int], list[Message]],
+) -> None:
+    store = await store_of(tamper(list(MESSAGES), 7))
+    await store.put(key_of(DAY), encode_ledger(await ledger_of(await store_of(MESSAGES))))
+    found = await verify(store)
+    if tamper is added:  # as rows that came late
+        (note,) = found.notes
+        assert (found.damages, note.partition(", ")[2]) == (
+            [],
+            "rows came after it was written: 2026-11-22T02: 4 rows, where the ledger says 3",
+        )
+        return
+    (damage,) = found.damages
+    assert (damage.part, damage.damage.key, damage.damage.rows) == (
+        "dates",
+        key_of(DAY),
+        1 if tamper is taken else None,
+    )
+    assert damage.damage.what.startswith("does not add up with the table: 2026-11-22T02: ")
+    assert (await verify(store, since=DAY + datetime.timedelta(1))).intact
+    assert await Repair(store, Limits()).plan() == []
+
+
+async def test_rows_that_are_recorded_as_lost_or_retired_do_not_contradict_a_ledger() -> None:
+    store = await store_of(MESSAGES)
+    await store.put(key_of(DAY), encode_ledger(await ledger_of(store)))
+    gone, *others = (await fresh(store)).files.values()
+    await store.delete([gone.key])
+    await Repair(store, Limits()).apply()
+    found = await verify(store)
+    assert found.intact
+    assert any("rows are recorded as lost" in note for note in found.notes)
+    log = DeltaLog(store)
+    await log.commit(await log.load(), [Remove(one, data_change=True) for one in others])
+    assert (await verify(store)).intact
 
 
 async def test_a_forged_digest_in_the_log_does_not_help() -> None:
