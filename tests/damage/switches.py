@@ -216,6 +216,11 @@ def all_fine() -> Any:
     return Checked()
 
 
+def no_ledgers() -> Any:
+    """A store without ledgers, intact or damaged."""
+    return {}, {}
+
+
 def nothing_found() -> Any:
     """An audit of a log without damage."""
     from logsink.archive import Audit

@@ -282,7 +282,7 @@ OF_VERIFY: Mapping[str, Check] = {
         templates=LANES,
     ),
     "verify: ledgers": Check(
-        (VERIFY, "damaged_ledgers"), switches.later_nothing(list), ("verify",), ("ledger",), ("flip",)
+        (VERIFY, "read_ledgers"), switches.later_nothing(switches.no_ledgers), ("verify",), ("ledger",), ("flip",)
     ),
     "verify: number of rows": Check(
         (INSPECT, "_metadata"), switches.any_count, ("verify notes",), aim=aims.miscounted, templates=("older",)
