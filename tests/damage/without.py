@@ -262,7 +262,12 @@ OF_VERIFY: Mapping[str, Check] = {
         (VERIFY, "overlaps"), switches.nothing(()), ("verify notes",), aim=aims.doubled, templates=RUNS
     ),
     "verify: lanes without rows": Check(
-        (VERIFY, "holes"), switches.nothing(()), ("verify notes",), aim=aims.vanished, templates=("waiting",)
+        (VERIFY, "holes"),
+        switches.nothing(()),
+        ("verify notes",),
+        aim=aims.vanished,
+        templates=("waiting",),
+        besides="verify: ledgers",
     ),
     "verify: segments without rows": Check(
         (VERIFY, "uncovered"), switches.nothing(()), ("verify notes",), aim=aims.vanished_first, templates=("running",)
