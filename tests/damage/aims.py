@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -229,6 +230,28 @@ def thinner(rng: random.Random, template: Template) -> Bodies:
     sink = pa.BufferOutputStream()
     pq.write_table(table.take(left), sink)
     return {key: sink.getvalue().to_pybytes()}
+
+
+def thinner_alone(rng: random.Random, template: Template) -> Bodies:
+    """The newest checkpoint lacks one of its files, and the commit that proves it is gone."""
+    newest = max(version_of(key) for key in template.objects if kind_of(template, key) == "checkpoint")
+    log = {key: body for key, body in template.objects.items() if version_of(key) == newest}
+    return {**thinner(rng, replace(template, objects=log)), commit_key(newest): None}
+
+
+def foreign(rng: random.Random, template: Template) -> Bodies:
+    """Another program takes a file out of the table."""
+    path = rng.choice(live(template)).removeprefix("logs/")
+    version = max(map(version_of, template.objects)) + 1
+    remove = {"path": path, "deletionTimestamp": 1795920000000, "dataChange": True}
+    lines = [{"commitInfo": {"timestamp": 1795920000000, "engineInfo": "delta-rs:py-1.0.0"}}, {"remove": remove}]
+    return {commit_key(version): b"".join(orjson.dumps(line) + b"\n" for line in lines)}
+
+
+def no_log(rng: random.Random, template: Template) -> Bodies:
+    """All of the log is lost."""
+    del rng
+    return {key: None for key in template.objects if key.startswith(LOG)}
 
 
 def miscounted(rng: random.Random, template: Template) -> Bodies:

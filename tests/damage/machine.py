@@ -33,7 +33,7 @@ from tests.damage.kinds import kind_of
 from tests.damage.load import SETTLE, Load
 from tests.damage.oracle import FAULTS, Fault, Found, Judge
 from tests.damage.stores import Frames, Template
-from tests.damage.without import known, without
+from tests.damage.without import CHECKS, MOST, Hunted, hunt, line
 from tests.support import s3
 
 NEW = 10**6
@@ -277,30 +277,12 @@ def report(cases: list[Case], seconds: float) -> str:
     return "\n".join(lines)
 
 
-def found_without(
-    name: str, templates: list[Template], place: Local | Remote, seed: int, most: int
-) -> tuple[int, Case | None]:
-    """Take out a check, and damage until a fault is found; return after how many damages, and the case."""
-    with without(name) as check:
-        machine = Machine(templates, place, seed, kinds=check.kinds, wanted=check.damages, eager=True)
-        for number in range(most):
-            case = machine.case(number)
-            if case.faults:
-                return number + 1, case
-    return most, None
-
-
-def prove(workers: Workers, most: int, name: str) -> int:
-    """Take out one check, or each in turn (``all``); return 1 when the machine does not notice it."""
+def prove(workers: Workers, names: Iterable[str], most: int) -> int:
+    """Take out each of these checks in turn; return 1 when the machine does not notice one."""
     missed = 0
-    for one, tried, case in workers.without(known() if name == "all" else [name], most):
-        missed += case is None
-        fault = (
-            f"{case.change.damage} {case.change.kind}: {case.faults[0].ask}: {case.faults[0].what}"
-            if case
-            else "NOT FOUND"
-        )
-        print(f"{one:<32} {tried:>5} damages  {fault}", flush=True)
+    for name, found in workers.without(names, most):
+        missed += found.fault is None or bool(found.control)
+        print(line(name, found), flush=True)
     return 1 if missed else 0
 
 
@@ -320,10 +302,10 @@ class Workers:
         with self._pool() as pool:
             yield from pool.imap_unordered(_case, numbers)
 
-    def without(self, names: Iterable[str], most: int) -> Iterator[tuple[str, int, Case | None]]:
+    def without(self, names: Iterable[str], most: int) -> Iterator[tuple[str, Hunted]]:
         """Take each of these checks out in turn, and damage until a fault is found."""
         with self._pool() as pool:
-            yield from pool.imap_unordered(_without, [(name, most) for name in names])
+            yield from pool.imap(_without, [(name, most) for name in names])
 
 
 _machine: list[Machine] = []
@@ -338,9 +320,10 @@ def _case(number: int) -> Case:
     return _machine[0].case(number)
 
 
-def _without(wanted: tuple[str, int]) -> tuple[str, int, Case | None]:
+def _without(wanted: tuple[str, int]) -> tuple[str, Hunted]:
     (name, most), machine = wanted, _machine[0]
-    return name, *found_without(name, machine.templates, machine.place, machine.seed, most)
+    templates = {template.name: template for template in reversed(machine.templates)}  # of the first set
+    return name, hunt(name, templates, machine.place, machine.seed, most)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -352,11 +335,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="damages at the same time")
     parser.add_argument("--processes", type=int, default=50, help="ask about each so many-th by real commands; 0: none")
     parser.add_argument("--sets", type=int, default=3, help="sets of stores, of different sizes")
-    parser.add_argument(
-        "--without", metavar="CHECK", choices=[*known(), "all"], help=f"all, or one of: {', '.join(known())}"
-    )
+    parser.add_argument("--without", metavar="CHECK", help="take out a check, or all in turn; list: print their names")
     parser.add_argument("--show", type=int, default=10, help="faulty cases that are shown whole")
     options = parser.parse_args(arguments)
+    if options.without == "list":
+        print(*CHECKS, sep="\n")
+        return 0
+    if options.without not in (None, "all", *CHECKS):
+        parser.error(f"there is no check {options.without!r}: --without list prints the names of all")
     memory = Path("/dev/shm")  # forcing files to a disk is not what is tested here
     directory = Path(tempfile.mkdtemp(prefix="logsink-damage-", dir=memory if memory.is_dir() else None))
     templates = asyncio.run(stores.make_all(directory, options.sets))
@@ -371,7 +357,8 @@ def run(machine: Machine, options: argparse.Namespace) -> int:
     """Damage as the options say, print what comes of it, and return the exit code."""
     workers = Workers(machine, options.jobs)
     if options.without:
-        return prove(workers, options.damages, options.without)
+        names = CHECKS if options.without == "all" else [options.without]
+        return prove(workers, names, min(options.damages, MOST))
     cases: list[Case] = []
     began = time.monotonic()
     asked = (machine.case(number, keep=True) for number in options.only or ())

@@ -22,6 +22,8 @@ import uvloop
 
 from logsink.archive.ledger import decode_ledger, encode_ledger, make
 from logsink.archive.log import DeltaLog
+from logsink.archive.maintenance import Maintenance
+from logsink.archive.rounds import Rounds
 from logsink.archive.signing import signer
 from logsink.archive.snapshot import Snapshot
 from logsink.errors import FormatError, NotFound
@@ -55,7 +57,7 @@ Question = Callable[[Asked], None]
 
 
 def _rows(on: Asked, ask: str, run: Callable[[str], asks.Said] = asks.rows, *, repaired: bool = False) -> None:
-    on.judge.rows(ask, run(on.url), repaired=repaired)
+    on.judge.rows(ask, lambda: run(on.url), repaired=repaired)
 
 
 def _upkeep(on: Asked) -> bool:
@@ -74,6 +76,11 @@ def verify(on: Asked) -> None:
     on.judge.verified(asks.verify(on.url))
 
 
+def verify_ends(on: Asked) -> None:
+    """A check that does not read data files whole."""
+    on.judge.verified(asks.verify(on.url, deep=False))
+
+
 def verify_notes(on: Asked) -> None:
     """A check must find something, whatever it names."""
     said = asks.verify(on.url)
@@ -86,7 +93,7 @@ def maintain(on: Asked) -> None:
     before = copies(on.url)
     if _upkeep(on):
         return
-    lost = (before - copies(on.url)) & on.judge.expected.keys()
+    lost = (before - copies(on.url)) & on.template.sent.keys()
     if lost:
         on.judge.fault("maintain", "lost", f"upkeep has deleted the last copy of {len(lost)} rows: {min(lost)!r}")
 
@@ -140,6 +147,52 @@ def copies(url: str) -> set[bytes]:
         return found
 
     return asyncio.run(read())
+
+
+# --- processes that know what was there before
+
+
+def beneath(on: Asked) -> None:
+    """Upkeep that has seen the log as it was writes nothing once that is damaged."""
+
+    async def run() -> tuple[set[str], set[str]]:
+        async with open_store(on.url) as store:
+            for key in on.judge.changed:
+                await store.put(key, on.template.objects[key])
+            log = DeltaLog(store)
+            await log.load()
+            await store.delete(list(on.judge.changed))
+            before = {entry.key async for entry in store.list()}
+            rounds = Rounds(log)
+            maintenance = Maintenance(rounds, stores.DEFAULTS.archive, stores.EAGER)
+            try:
+                await maintenance.once(thorough=True)
+            finally:
+                maintenance.close()
+                rounds.close()
+            return before, {entry.key async for entry in store.list()}
+
+    before, after = asyncio.run(run())
+    if before != after:
+        on.judge.fault("maintain", "silent", f"upkeep goes on: {min(before ^ after)}")
+
+
+def received(on: Asked) -> None:
+    """A receiver makes no answer right that is wrong."""
+
+    async def run() -> None:
+        async with stores.receiving(on.url, patience=5.0) as port:
+            await stores.send(port, Frames(NEW).take(24))
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
+    _rows_or_damage(on)
+
+
+def _rows_or_damage(on: Asked) -> None:
+    said = asks.rows(on.url)
+    if said.code != 2 and (lost := on.template.sent.keys() - said.frames.keys()):
+        on.judge.fault("query after receiver", "silent", f"{len(lost)} rows are missing; {said.err[-600:]}")
 
 
 # --- a store that is exchanged for another one, and put back, while a receiver runs
@@ -267,12 +320,15 @@ QUESTIONS: Mapping[str, Question] = {
     "query": query,
     "query -r": newest,
     "verify": verify,
+    "verify, not deep": verify_ends,
     "verify notes": verify_notes,
     "maintain": maintain,
     "query after maintain": maintained,
     "verify after maintain": recorded,
     "repair": repaired,
     "exchange": exchanged,
+    "beneath": beneath,
+    "receiver": received,
     "ledger": ledger,
     "ledger of a commit": ledger_of_commit,
     "forged ledger": forged_ledger,

@@ -73,6 +73,47 @@ def any_version(real: Any) -> Any:
     return check
 
 
+def any_program(real: Any) -> Any:
+    """``chain.check`` that takes commits without a seal, whatever was before."""
+
+    def check(body: bytes, actions: Any, version: int, *, sealed: bool) -> Any:
+        del sealed
+        return real(body, actions, version, sealed=False)
+
+    return check
+
+
+def unproved_checkpoint(real: Any) -> Any:
+    """``Fold.checkpointed`` that needs no commit to prove the checkpoint."""
+
+    def checkpointed(self: Any, version: int, body: bytes | None) -> None:
+        real(self, version, body)
+        if body is None:
+            self._doubt = None
+
+    return checkpointed
+
+
+def a_new_table(real: Any) -> Any:
+    """``DeltaLog.refuse_damage`` that lets a table be made."""
+
+    def refuse(self: Any, snapshot: Any, what: str) -> None:
+        if what != "make the table":
+            real(self, snapshot, what)
+
+    return refuse
+
+
+def as_listed(real: Any) -> Any:
+    """``DeltaLog.load`` that does not remember how far the log reached."""
+
+    async def load(self: Any) -> Any:
+        self._reached = -1
+        return await real(self)
+
+    return load
+
+
 def any_state(real: Any) -> Any:
     """``Fold._prove`` that compares no state."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -26,14 +26,16 @@ Bodies = Mapping[str, bytes | None]
 
 def write(template: Template, name: str, bodies: Bodies) -> Template:
     """A store like ``template`` with other contents, which are as they should be, in a directory of its own."""
-    directory = template.directory.with_name(name)
-    shutil.rmtree(directory, ignore_errors=True)
+    directory = Path(tempfile.mkdtemp(prefix="store-", dir=template.directory.parent))
     objects = {key: body for key, body in {**template.objects, **bodies}.items() if body is not None}
     for key, body in objects.items():
         path = directory / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)
-    return Template(name, objects, template.sent, template.frames, template.counting & objects.keys(), {}, directory)
+    counting = template.counting & objects.keys()
+    return Template(
+        name, objects, template.sent, template.frames, counting, {}, *stores.claims(objects), directory=directory
+    )
 
 
 async def waiting(directory: Path) -> Template:
@@ -153,7 +155,8 @@ async def template_of(name: str, known: dict[str, Template]) -> Template:
     """The store of this name: from ``known``, where it is added."""
     if name not in known:
         if name in MADE:
-            known[name] = await MADE[name](next(iter(known.values())).directory.parent)
+            place = tempfile.mkdtemp(prefix="store-", dir=next(iter(known.values())).directory.parent)
+            known[name] = await MADE[name](Path(place))
         else:
             source, make = DERIVED[name]
             known[name] = await make(await template_of(source, known))

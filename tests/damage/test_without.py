@@ -11,10 +11,9 @@ import pytest
 
 from tests.damage.machine import Local
 from tests.damage.stores import Template, make_all
-from tests.damage.without import CHECKS, holder, hunt, line
+from tests.damage.without import CHECKS, MOST, holder, hunt, line
 
-MOST, SEED = 60, 1
-"""Most damages until a missing check is found. Nearly all are found by the first."""
+SEED = 1
 
 QUICK = (
     "proof of a checkpoint",

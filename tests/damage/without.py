@@ -2,26 +2,20 @@
 
 ``CHECKS`` is the list: where each check is, what stands there instead, and the damages and questions that show it is missing. A
 hunt damages until an answer is a fault without the check, and then damages and asks the same with it: that must be no fault.
-
-``python -m tests.damage.without`` hunts for all, or for those that it is given; with ``--list`` it prints their names.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import importlib
 import random
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from tests.damage import aims, damages, stores, switches
+from tests.damage import aims, damages, switches
 from tests.damage.kinds import kind_of
 from tests.damage.oracle import Fault, Found, Judge
 from tests.damage.questions import QUESTIONS, Asked
@@ -30,6 +24,10 @@ from tests.damage.templates import template_of
 
 if TYPE_CHECKING:
     from tests.damage.machine import Local, Remote
+
+
+MOST = 60
+"""Most damages until a missing check is found. Nearly all are found by the first."""
 
 
 class Check(NamedTuple):
@@ -54,9 +52,6 @@ class Check(NamedTuple):
     templates: tuple[str, ...] = ()
     besides: str = ""
 
-
-MEMORY = Path("/dev/shm")
-"""Forcing files to a disk is not what is tested here."""
 
 FILES = ("file", "file, merged")
 SEGMENTS = ("segment",)
@@ -85,6 +80,14 @@ OF_THE_LOG: Mapping[str, Check] = {
         aim=aims.thinner,
         templates=("checkpointed",),
     ),
+    "commit of a checkpoint": Check(
+        (FOLD, "Fold", "checkpointed"),
+        switches.unproved_checkpoint,
+        ("query",),
+        aim=aims.thinner_alone,
+        templates=("checkpointed",),
+    ),
+    "commits of other programs": Check((FOLD, "check"), switches.any_program, ("query",), aim=aims.foreign),
     "missing commit": Check((FOLD, "Fold", "lose"), switches.nothing(), ("query",), ("commit",), ("delete",)),
     "files that were merged": Check(
         (FOLD, "without_merged"),
@@ -96,9 +99,9 @@ OF_THE_LOG: Mapping[str, Check] = {
     "lost log": Check(
         ("logsink.archive.loading", "_without_log"),
         switches.log_as_it_is,
-        ("query", "verify"),
-        ("several",),
-        ("lose log",),
+        ("query",),
+        aim=aims.no_log,
+        templates=("settled",),
     ),
 }
 
@@ -152,6 +155,12 @@ OF_UPKEEP: Mapping[str, Check] = {
         ("query after maintain",),
         aim=aims.newest_commit,
         templates=("waiting",),
+    ),
+    "commits, as a process knows": Check(
+        (LOG, "DeltaLog", "load"), switches.as_listed, ("beneath",), aim=aims.newest_commit, templates=("waiting",)
+    ),
+    "no table in the place of a lost one": Check(
+        (LOG, "DeltaLog", "refuse_damage"), switches.a_new_table, ("receiver",), aim=aims.no_log, templates=("quiet",)
     ),
     "gaps that a file holds": Check(
         ("logsink.archive.missing", "_refuse_uncommitted"),
@@ -292,6 +301,9 @@ OF_VERIFY: Mapping[str, Check] = {
     "verify: number of rows": Check(
         (INSPECT, "_metadata"), switches.any_count, ("verify notes",), aim=aims.miscounted, templates=("older",)
     ),
+    "verify: tail of a file": Check(
+        ("logsink.archive.proof", "read_tail"), switches.any_tail, ("verify, not deep",), aim=aims.bit_of_bounds
+    ),
     "verify: SHA-256 of a file": Check(
         (INSPECT, "check_body"), switches.untagged(["logsink.sha256"]), ("verify notes",), aim=aims.bit_of_magic
     ),
@@ -315,11 +327,6 @@ OF_VERIFY: Mapping[str, Check] = {
 }
 
 CHECKS: Mapping[str, Check] = {**OF_THE_LOG, **OF_QUERIES, **OF_UPKEEP, **OF_VERIFY}
-
-
-def known() -> list[str]:
-    """The names of all checks."""
-    return list(CHECKS)
 
 
 def holder(check: Check) -> Any:
@@ -377,8 +384,9 @@ def _case(
     template, change = _draw(check, templates, rng)
     judge = Judge(template, change.bodies, eager=True)
     if check.aim is not None:  # something refers to what is damaged, which is more than a judge knows
-        judge.newest = judge.harmless = judge.same_state = False
-    with place.copy(template, change) as url, suppress(Found):
+        judge.newest = judge.unknown = judge.harmless = judge.same = False
+    with place.copy(template) as url, suppress(Found):
+        place.damage(url, change)
         for name in check.ask:
             QUESTIONS[name](Asked(judge, url, rng))
     return change, judge.faults
@@ -403,32 +411,3 @@ def line(name: str, found: Hunted) -> str:
         return f"{name:<34} {found.tried:>4}  NOT FOUND"
     what = f"{found.change.damage.replace('_', ' ')}, {found.change.kind}: {found.fault.ask}: {found.fault.what}"
     return f"{name:<34} {found.tried:>4}  {what}" + ("  AND ALSO WITH THE CHECK" if found.control else "")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Take out each of some checks in turn, print what finds it, and return 1 when one was not found."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checks", metavar="CHECK", nargs="*", default=known())
-    parser.add_argument("--list", action="store_true", help="print the names of all checks")
-    parser.add_argument("--damages", type=int, default=60, help="most damages for each")
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args(arguments)
-    if options.list:
-        print(*CHECKS, sep="\n")
-        return 0
-    if unknown := set(options.checks).difference(CHECKS):
-        parser.error(f"no such check: {min(unknown)}")
-    from tests.damage.machine import Local  # which itself takes checks out
-
-    missed = 0
-    with tempfile.TemporaryDirectory(prefix="logsink-damage-", dir=MEMORY if MEMORY.is_dir() else None) as directory:
-        templates = {one.name: one for one in asyncio.run(stores.make_all(Path(directory)))}
-        for name in options.checks:
-            found = hunt(name, templates, Local(Path(directory)), options.seed, options.damages)
-            missed += found.fault is None or bool(found.control)
-            print(line(name, found), flush=True)
-    return 1 if missed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
