@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -13,12 +14,15 @@ from logsink.archive.adoption import Adopted, adopt
 from logsink.archive.archiver import LINGER, Archiver
 from logsink.archive.coverage import UNPROVED
 from logsink.archive.log import Add, DeltaLog, Txn
+from logsink.archive.missing import expect_commits
 from logsink.archive.rounds import QUARANTINE, Rounds
 from logsink.archive.snapshot import commit_key
 from logsink.damage import Damage
 from logsink.errors import Damaged, Unavailable
+from logsink.journal.reader import list_segments
 from logsink.journal.segment import SegmentName, _sealed, encode_segment
 from logsink.parse import RULES_VERSION, Settings
+from logsink.store.counting import CountingStore
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import Fail, FaultyStore, Pass
 from tests.unit.archive.tables import Clock, Limits, archived, data_file, fresh, journal, segment, store_segment
@@ -314,3 +318,22 @@ async def test_moved_by_others_meanwhile_is_no_error(bench: Bench) -> None:
     log.commit = beaten  # type: ignore[method-assign]
     assert await adopt(rounds, LIMITS, orphan_after=AGE) == Adopted(0, 0)
     assert await archived(bench.store) == []
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+async def test_the_newest_segment_of_each_receiver_says_which_commits_there_are(damaged: bool) -> None:
+    """However many receivers there are; of several lanes the newest counts that can be read."""
+    clock = Clock()
+    store = MemoryStore(clock=clock)
+    for number in range(50):
+        for lane in (1, 0):
+            name = SegmentName(f"r{number:02}", lane, 1)
+            await store_segment(store, segment(name, ["a"])._replace(commit=100 - number + lane))
+            clock.time += 1
+    if damaged:
+        await store.put(SegmentName("r00", 0, 1).key, b"")
+    reads = SimpleNamespace(requests=0, listings=0, bytes_read=0)
+    log = DeltaLog(CountingStore(store, reads))
+    await expect_commits(log, await list_segments(store))
+    assert reads.requests == 50 + damaged
+    assert log._reached == 100 + damaged
