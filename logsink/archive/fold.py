@@ -49,7 +49,7 @@ class Fold:
         self._protocol: Json | None = None
         self._metadata: Json | None = None
         self._refused: FormatError | None = None  # what is wrong with the protocol or metadata of a checkpoint
-        self._created = base.created
+        self._created, self._schema = base.created, base.schema
 
     def snapshot(self, version: int, checkpoint: int, loaded: float) -> Snapshot:
         """Return the result. Raises ``FormatError`` when protocol or metadata are not those of a table of logsink."""
@@ -74,6 +74,7 @@ class Fold:
             state="" if self._state is None or damage else str(self._state),
             removed=self._removed,
             created=self._created,
+            schema=self._schema,
         )
 
     def _refuse_foreign(self) -> None:
@@ -213,6 +214,8 @@ class Fold:
         self._refused = None
         if metadata and isinstance(created := metadata.get("createdTime"), int):
             self._created = created
+        if metadata and isinstance(schema := metadata.get("schemaString"), str):
+            self._schema = schema
 
     def _transactions(self) -> Iterator[tuple[str, int]]:
         yield from self._txn.items()

@@ -112,6 +112,7 @@ class Snapshot(NamedTuple):
     sealed       whether any commit that was read is sealed
     state        digest of files and transactions, hexadecimal (``chain.State``); "" where no commit has said one yet
     removed      path -> tags of the files in ``tombstones``, as far as their ``remove`` says them
+    schema       the table's columns, as ``metaData.schemaString`` has them; "" where the log does not say
     created      milliseconds since the epoch when the table was made or its log rebuilt, by the clock of who did it; 0: unknown
     """
 
@@ -131,6 +132,7 @@ class Snapshot(NamedTuple):
     state: str = ""
     removed: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType({})
     created: int = 0
+    schema: str = ""
 
     @property
     def intact(self) -> bool:

@@ -204,8 +204,9 @@ class Repair:
             now = await self.store.now()
             gone = {one.path: int(now * 1000) for one in plan.drop}
             tombstones = {path: at for path, at in {**snapshot.tombstones, **gone}.items() if path not in files}
+            removed = {**snapshot.removed, **{one.path: one.tags for one in plan.drop}}
             lost = {**snapshot.lost, **plan.lost}
-            table = Table(files, plan.txn, tombstones, lost, frozenset(lost))
+            table = Table(files, plan.txn, tombstones, lost, frozenset(lost), removed, snapshot.schema)
             await rebuild(self.store, plan.last, table, store_id=found.marker or snapshot.store, now=now)
             return
         actions: list[Action] = [Remove(file, data_change=True) for file in plan.drop]

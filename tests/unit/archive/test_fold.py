@@ -22,6 +22,7 @@ from logsink.archive.maintenance import checkpoint
 from logsink.archive.rebuilding import Table, rebuild
 from logsink.archive.snapshot import LOG, DataFile, Snapshot, checkpoint_key, commit_key
 from logsink.errors import Conflict, FormatError
+from logsink.parse import TABLE_SCHEMA
 from logsink.store.base import Store
 from logsink.store.local import LocalStore
 from logsink.store.memory import MemoryStore
@@ -199,10 +200,15 @@ async def test_a_merge_known_only_from_what_came_of_it_does_not_double_rows() ->
     assert not found.intact
 
 
+OLD = "date=2026-11-22/old.parquet"
+NEWER = '{"type":"struct","fields":[{"name":"news","type":"string","nullable":true,"metadata":{}}]}'
+
+
 async def rebuilt(store: Store, last: int) -> Table:
     files = [await put_file(store, f"f{number}", {"r.0": (number, number)}) for number in (1, 2)]
     held = {file.path: file for file in files}
-    contents = Table(held, {"r.0": 7}, {"date=2026-11-22/old.parquet": 5}, {"logs/x": 3}, frozenset({"logs/x"}))
+    removed = {OLD: (("logsink.lanes", '{"r.0":[[3,7]]}'),)}
+    contents = Table(held, {"r.0": 7}, {OLD: 5}, {"logs/x": 3}, frozenset({"logs/x"}), removed, NEWER)
     assert await rebuild(store, last, contents, store_id="id", now=1e9) == last + 1
     return contents
 
@@ -228,6 +234,9 @@ async def test_a_rebuilt_log_is_the_whole_table(older: int, lost: str, tmp_path:
         found = await fresh(store)
         assert (found.version, found.files, found.txn) == (last + 1, contents.files, contents.txn)
         assert (found.lost, found.accepted) == (contents.lost, contents.accepted)
+        assert (found.tombstones, found.removed) == (contents.tombstones, contents.removed)
+        names = [field["name"] for field in orjson.loads(found.schema)["fields"]]
+        assert names == [*TABLE_SCHEMA.names, "news"]
         if lost == "the commit":
             assert [one.key for one in found.damage] == [commit_key(last + 1)]  # nothing proves the checkpoint
             return

@@ -406,3 +406,17 @@ async def test_a_newest_commit_that_only_segments_know_of() -> None:
     await repaired(store)
     shown = await visible(store)
     assert sorted(set(shown)) == sorted({*ALL, *messages(1, lane=1)})
+
+
+async def test_what_a_damaged_log_still_says_is_in_the_new_one() -> None:
+    """Which rows retired files held, by which their segments may go, and columns of a newer logsink."""
+    store = await Place.made()
+    log = DeltaLog(store)
+    snapshot = await log.load()
+    retired = snapshot.files[store.paths[0]]
+    await log.commit(snapshot, [Remove(retired, data_change=True)])
+    await cut(store, commit_key(3))
+    await repaired(store)
+    found = await fresh(store)
+    assert found.removed[retired.path] == retired.tags
+    assert found.schema == snapshot.schema
