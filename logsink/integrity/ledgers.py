@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -121,26 +121,57 @@ async def _read(store: Store, file: DataFile, sha256: str | None, found: Proved,
     return digests
 
 
-async def read_ledgers(store: Store) -> tuple[dict[str, Ledger], dict[str, str]]:
-    """Return the ledgers in the store by key, and what is wrong with each of those that do not prove themselves."""
+class Ledgers(NamedTuple):
+    """The ledgers in a store by key, and what is wrong with others.
+
+    found      those that prove themselves
+    damaged    those that do not -> what is wrong
+    unlinked   those that are not there as the next one names them -> what is wrong
+    """
+
+    found: dict[str, Ledger]
+    damaged: dict[str, str]
+    unlinked: dict[str, str]
+
+
+async def read_ledgers(store: Store) -> Ledgers:
+    """Return the ledgers in the store, each of which must prove itself and be the one that the next one names."""
     keys = [entry.key async for entry in store.list(LEDGERS)]
-    found = await run_concurrently([partial(_ledger, store, key) for key in keys], 16)
-    read = dict(zip(keys, found, strict=True))
-    return (
-        {key: one for key, one in read.items() if isinstance(one, Ledger)},
-        {key: one for key, one in read.items() if isinstance(one, str) and one},
-    )
+    bodies = await run_concurrently([partial(_ledger, store, key) for key in keys], 16)
+    read = dict(zip(keys, bodies, strict=True))
+    found = {key: one for key, one in read.items() if isinstance(one, tuple)}
+    damaged = {key: one for key, one in read.items() if isinstance(one, str) and one}
+    ledgers = {key: ledger for key, (ledger, _) in found.items()}
+    sums = {key: sha256 for key, (_, sha256) in found.items()}
+    return Ledgers(ledgers, damaged, _unlinked(ledgers, sums, damaged))
 
 
-async def _ledger(store: Store, key: str) -> Ledger | str:
-    """Return a ledger, or what is wrong with it: "" for one that is gone."""
+def _unlinked(ledgers: Mapping[str, Ledger], sums: Mapping[str, str], damaged: Collection[str]) -> dict[str, str]:
+    """Return what is wrong with ledgers that others name. The oldest one may name one that nobody keeps any more."""
+    wrong = {}
+    oldest = min((*ledgers, *damaged), default="")
+    for key, ledger in ledgers.items():
+        date, sha256 = ledger.previous or ("", "")
+        before = f"{LEDGERS}{date}.json"
+        if before in sums and sums[before] != sha256:
+            wrong[before] = f"is not the one that {key} names"
+        elif before > oldest and date and before not in sums and before not in damaged:
+            wrong[before] = f"is missing, and {key} names it"
+    return wrong
+
+
+async def _ledger(store: Store, key: str) -> tuple[Ledger, str] | str:
+    """Return a ledger and the SHA-256 of its bytes, or what is wrong with it: "" for one that is gone."""
     try:
-        ledger = decode_ledger(await store.get(key))
+        body = await store.get(key)
+        ledger = decode_ledger(body)
     except NotFound:
         return ""
     except FormatError as error:
         return f"cannot be read: {cause(error)}"
-    return ledger if ledger.date == ledger_date(key) else f"is the ledger of {ledger.date}"
+    if ledger.date != ledger_date(key):
+        return f"is the ledger of {ledger.date}"
+    return ledger, hashlib.sha256(body).hexdigest()
 
 
 class Compared(NamedTuple):

@@ -42,6 +42,7 @@ from logsink.archive import (
 from logsink.errors import Conflict, FormatError, MediumError, NotFound
 from logsink.integrity.coverage import held
 from logsink.integrity.findings import Progress, Verified
+from logsink.integrity.ledgers import read_ledgers
 from logsink.integrity.survey import get_or_none
 from logsink.integrity.tables import Planner, Restore, TablePlan
 from logsink.integrity.verification import Verification
@@ -231,10 +232,20 @@ class Repair:
     # Ledgers
 
     async def _mend_ledgers(self, found: Verification) -> None:
-        for key in [one.damage.key for one in found.found.damages if one.part == "ledgers"]:
+        """Set damaged ledgers aside, and record as lost those that others name and that are not there."""
+        if all(one.part != "ledgers" for one in found.found.damages):
+            return
+        for key in (await read_ledgers(self.store)).damaged:
             if await self._quarantine(key):
                 await self.store.delete([key])
                 self._say("move to quarantine/:", "moved to quarantine/:", key)
+        snapshot = await found.log.load()
+        lost = [key for key in (await read_ledgers(self.store)).unlinked if key not in snapshot.lost]
+        actions = [action for key in lost for action in (Lost(key, 0), Accepted(key))]
+        if actions:
+            await found.log.commit(snapshot, actions, operation="REPAIR")
+        for key in lost:
+            self._say("record as lost:", "recorded as lost:", key)
 
     # The journal
 

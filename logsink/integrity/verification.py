@@ -172,7 +172,7 @@ class Verification:
             self.found.add("log", damage.key, damage.what, rows=damage.rows, remedy=_LOG_REMEDY)
         if found.superseded:
             self.found.notes.append(
-                f"{found.superseded:,} objects of the log are older than its last repair, and do not count"
+                f"{found.superseded:,} objects of the log are older than its beginning, and do not count"
             )
         version = self.there.snapshot.version
         if self.journal.newest > version and (await self.log.load()).version < self.journal.newest:
@@ -278,13 +278,17 @@ class Verification:
         return path in fresh.files or path in fresh.tombstones
 
     async def _check_ledgers(self) -> None:
-        """Check that each ledger in the store proves itself, and adds up with the table of today."""
+        """Check that each ledger in the store proves itself, is the one that the next one names, and adds up with the table."""
         remedy = f"put your copy of it back, else {REPAIR} sets it aside, and a receiver writes a new one"
-        ledgers, damaged = await read_ledgers(self.store)
-        for key, what in damaged.items():
+        ledgers = await read_ledgers(self.store)
+        for key, what in ledgers.damaged.items():
             self.found.add("ledgers", key, what, rows=0, remedy=remedy)
+        remedy = f"put your copy of it back, else {REPAIR} records it as lost"
+        for key, what in ledgers.unlinked.items():
+            if key not in self.there.snapshot.lost:
+                self.found.add("ledgers", key, what, rows=0, remedy=remedy)
         if self.there.snapshot.intact:
-            for key, ledger in ledgers.items():
+            for key, ledger in ledgers.found.items():
                 self._compare(key, ledger)
 
     def _compare(self, key: str, ledger: Ledger) -> None:

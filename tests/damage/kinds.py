@@ -96,13 +96,14 @@ def harmless(template: Template, changed: Mapping[str, bytes | None]) -> bool:
         if kind in ("hint", "file, removed"):
             return True
         if key not in template.objects:  # it was there once: nothing refers to it any more
-            return kind != "commit"
+            return kind != "commit" or "logs/_delta_log/" + "0" * 20 + ".json" not in kept
         if body is not None:
             return False
         if kind == "segment, archived":
             return True
-        if kind == "ledger":  # it is written again, unless a later one names it
-            return not any(kind_of(template, other) == "ledger" and other > key for other in kept)
+        if kind == "ledger":  # the oldest ones may go; the newest one is written again
+            others = [other for other in kept if kind_of(template, other) == "ledger"]
+            return min(others, default=key) >= key or max(others, default=key) <= key
         if kind == "checkpoint":
             return (
                 any(kind_of(template, k) == "checkpoint" for k in kept)

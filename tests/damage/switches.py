@@ -259,7 +259,9 @@ def all_fine() -> Any:
 
 def no_ledgers() -> Any:
     """A store without ledgers, intact or damaged."""
-    return {}, {}
+    from logsink.integrity.ledgers import Ledgers
+
+    return Ledgers({}, {}, {})
 
 
 def nothing_found() -> Any:

@@ -298,6 +298,9 @@ OF_VERIFY: Mapping[str, Check] = {
     "verify: ledgers": Check(
         (VERIFY, "read_ledgers"), switches.later_nothing(switches.no_ledgers), ("verify",), ("ledger",), ("flip",)
     ),
+    "verify: links of ledgers": Check(
+        (LEDGERS, "_unlinked"), switches.nothing({}), ("verify",), ("ledger",), ("delete",), templates=("aged",)
+    ),
     "verify: number of rows": Check(
         (INSPECT, "_metadata"), switches.any_count, ("verify notes",), aim=aims.miscounted, templates=("older",)
     ),

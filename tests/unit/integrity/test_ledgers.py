@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import random
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -220,3 +221,36 @@ async def test_ledgers_in_the_store_prove_themselves() -> None:
     await store.put(key_of(DAY), body)
     (damage,) = (await verify(store)).damages
     assert damage.damage.what == "is the ledger of 2026-11-22"
+
+
+@pytest.mark.parametrize("how", ["delete", "replace", "flip"])
+async def test_a_ledger_that_is_not_the_one_that_the_next_one_names(how: str) -> None:
+    """It is named, a repair records that the one that was named is lost, and a receiver may write another."""
+    store = await store_of(MESSAGES)
+    snapshot, days, previous = await fresh(store), [DAY + datetime.timedelta(n) for n in range(3)], None
+    for day in days:
+        made = make(snapshot, day, store=ID, by="a test", written="2026-11-24T00:00:00+00:00", previous=previous)
+        body = encode_ledger(made)
+        await store.put(key_of(day), body)
+        previous = (day.isoformat(), hashlib.sha256(body).hexdigest())
+    assert (await verify(store)).intact
+    other = encode_ledger(decode_ledger(await store.get(key_of(days[1])))._replace(by="another"))
+    if how == "delete":
+        await store.delete([key_of(days[1])])
+    else:
+        await store.put(key_of(days[1]), other if how == "replace" else other[:-1])
+    (damage,) = (await verify(store)).damages
+    assert damage.damage.key == key_of(days[1])
+    assert how == "flip" or damage.damage.what.endswith(f"{key_of(days[2])} names" + " it" * (how == "delete"))
+    await Repair(store, Limits()).apply()
+    found = await verify(store)
+    assert found.intact
+    assert [(loss.key, loss.accepted) for loss in found.losses] == [(key_of(days[1]), True)]
+    await store.put(key_of(days[1]), other)
+    assert (await verify(store)).intact
+
+
+async def test_the_oldest_ledger_may_name_one_that_is_gone() -> None:
+    store = await store_of(MESSAGES)
+    await store.put(key_of(DAY), encode_ledger((await ledger_of(store))._replace(previous=("2026-11-21", "00" * 32))))
+    assert (await verify(store)).intact
