@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from logsink.archive.maintenance import Due, Maintained, Maintenance
     from logsink.archive.preparation import Preparation
     from logsink.archive.rebuilding import Table, rebuild, write_checkpoint
-    from logsink.archive.retention import Retired
+    from logsink.archive.retention import Retired, damaged_files
     from logsink.archive.rounds import QUARANTINE, Limits, Rounds, committable
     from logsink.archive.salvage import restore_rows, salvage_file
     from logsink.archive.signing import check_signature
@@ -106,7 +106,7 @@ else:
             "maintenance": ("Due", "Maintained", "Maintenance"),
             "preparation": ("Preparation",),
             "rebuilding": ("Table", "rebuild", "write_checkpoint"),
-            "retention": ("Retired",),
+            "retention": ("Retired", "damaged_files"),
             "rounds": ("QUARANTINE", "Limits", "Rounds", "committable"),
             "salvage": ("restore_rows", "salvage_file"),
         },
@@ -158,6 +158,7 @@ __all__ = [
     "chunk_span",
     "commit_key",
     "committable",
+    "damaged_files",
     "decode_ledger",
     "describe",
     "describe_body",

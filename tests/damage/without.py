@@ -191,7 +191,7 @@ OF_UPKEEP: Mapping[str, Check] = {
         templates=("merged alone",),
     ),
     "files of a damaged date stay": Check(
-        (RETENTION, "_damaged_files"),
+        (RETENTION, "damaged_files"),
         switches.later_nothing(list),
         ("maintain",),
         aim=aims.merged_file,
