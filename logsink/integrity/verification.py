@@ -294,9 +294,12 @@ class Verification:
     def _compare(self, key: str, ledger: Ledger) -> None:
         """Compare a ledger with the table. It is no damage that rows were retired, are recorded as lost, or came late."""
         snapshot = self.there.snapshot
-        files = [one for one in self.there.live if one.date == ledger.date]
-        if not files or (self._since is not None and ledger.date < self._since):
+        oldest = min(
+            (one.date for one in self.there.live), default=datetime.date.max
+        )  # retention takes the oldest dates
+        if ledger.date < oldest or (self._since is not None and ledger.date < self._since):
             return
+        files = [one for one in self.there.live if one.date == ledger.date]
         found = compare(ledger, files)
         known = (f"logs/date={ledger.date}/", "journal/")
         if found.doubtful and not any(lost.startswith(known) for lost in snapshot.lost):

@@ -184,6 +184,17 @@ async def test_rows_that_are_recorded_as_lost_or_retired_do_not_contradict_a_led
     assert (await verify(store)).intact
 
 
+@pytest.mark.parametrize("older", [True, False])
+async def test_a_date_that_is_gone_contradicts_its_ledger_where_an_older_one_is_there(older: bool) -> None:
+    """Retention takes the oldest dates."""
+    ledger = encode_ledger(await ledger_of(await store_of(MESSAGES)))
+    day = -24 * HOUR if older else 24 * HOUR
+    store = await store_of([one._replace(received=one.received + day) for one in MESSAGES])
+    await store.put(key_of(DAY), ledger)
+    found = await verify(store)
+    assert [one.damage.rows for one in found.damages] == ([60] if older else [])
+
+
 async def test_a_forged_digest_in_the_log_does_not_help() -> None:
     """Rows are read, not believed: a store whose tags say the ledger's digests, and whose file has other rows."""
     store, other = await store_of(MESSAGES, 1), await store_of(changed(list(MESSAGES), 7), 1)
