@@ -189,6 +189,21 @@ async def test_a_data_file_is_made_again_from_its_segments(damage: Damage) -> No
     assert await visible(store) == sorted(ALL)
 
 
+@pytest.mark.parametrize("before", [True, False], ids=["others before it", "alone in its lane"])
+async def test_a_lost_log_and_a_damaged_file_at_the_end_of_its_lane(before: bool) -> None:
+    store = await Place.made()
+    if before:
+        await archive(store, name(1, 5), name(2, 5))
+    path = await archive(store, *(name(n, 5) for n in ((3, 4) if before else (1, 2))))
+    await flip(store, f"logs/{path}", 40)
+    await store.delete([entry.key async for entry in store.list(LOG)])
+    found = await repaired(store)
+    assert {one.key: one.rows for one in found.losses}[f"logs/{path}"] == 6
+    assert await visible(store) == sorted(ALL + (messages(1, 2, lane=5) if before else []))
+    await put_segment(store, name(5 if before else 3, 5))
+    assert (await verify(store)).intact
+
+
 async def test_rows_within_a_data_file() -> None:
     store = await Place.made()
     await flip(store, f"logs/{store.paths[1]}", 40)
