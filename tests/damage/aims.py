@@ -254,6 +254,17 @@ def no_log(rng: random.Random, template: Template) -> Bodies:
     return {key: None for key in template.objects if key.startswith(LOG)}
 
 
+def no_log_and_a_bit(rng: random.Random, template: Template) -> Bodies:
+    """All of the log is lost, and a bit of the rows of a data file is flipped."""
+    return {**no_log(rng, template), **bit_of_rows(rng, template)}
+
+
+def vanished_merged(rng: random.Random, template: Template) -> Bodies:
+    """The log never knew a merged file, the only one that holds its lanes, which is gone. Its date is not the oldest."""
+    merged = [key for key in live(template) if kind_of(template, key) == "file, merged"]
+    return _vanished(template, rng.choice(merged[1:])) if merged[1:] else {}
+
+
 def miscounted(rng: random.Random, template: Template) -> Bodies:
     """A commit of an older version says another number of rows of a file."""
     keys = [key for key in template.objects if kind_of(template, key) == "commit"]

@@ -103,6 +103,22 @@ def maintained(on: Asked) -> None:
     _rows(on, "query after maintain")
 
 
+def adopted(on: Asked) -> None:
+    """Nothing is archived into a log that is not what segments know."""
+    before = _commits(on.url)
+    asyncio.run(stores.maintain(on.url, stores.LATER._replace(orphan_after=-1.0)))
+    if more := _commits(on.url) - before:
+        on.judge.fault("maintain", "silent", f"a commit in the place of a lost one: {min(more)}")
+
+
+def _commits(url: str) -> set[str]:
+    async def keys() -> set[str]:
+        async with open_store(url) as store:
+            return {entry.key async for entry in store.list("logs/_delta_log/")}
+
+    return asyncio.run(keys())
+
+
 def recorded(on: Asked) -> None:
     """What upkeep has recorded as lost is named until an operator accepts it."""
     _upkeep(on)
@@ -324,6 +340,7 @@ QUESTIONS: Mapping[str, Question] = {
     "verify notes": verify_notes,
     "maintain": maintain,
     "query after maintain": maintained,
+    "adoption": adopted,
     "verify after maintain": recorded,
     "repair": repaired,
     "exchange": exchanged,

@@ -23,6 +23,11 @@ def nothing(result: Any = None) -> Instead:
     return lambda real: lambda *_, **__: result
 
 
+def nothing_like(result: Callable[[], Any]) -> Instead:
+    """A function that does nothing, and returns what ``result`` makes."""
+    return lambda real: lambda *_, **__: result()
+
+
 def later_nothing(result: Callable[[], Any] = lambda: None) -> Instead:
     """A coroutine function that does nothing, and returns what ``result`` makes."""
 
@@ -262,6 +267,29 @@ def no_ledgers() -> Any:
     from logsink.integrity.ledgers import Ledgers
 
     return Ledgers({}, {}, {})
+
+
+def any_body(real: Any) -> Any:
+    """``check_body`` that finds nothing."""
+    return lambda file, body: all_fine()
+
+
+def without_knowing(real: Any) -> Any:
+    """``Rounds.archive`` that does not look at what its segments know of commits."""
+
+    async def archive(self: Any, snapshot: Any, segments: Any, *losses: Any) -> Any:
+        for name, one in segments.items():
+            segments[name] = None if one is None else one._replace(commit=-1)
+        return await real(self, snapshot, segments, *losses)
+
+    return archive
+
+
+def all_added_up() -> Any:
+    """A ledger that agrees with the table."""
+    from logsink.integrity.ledgers import Compared
+
+    return Compared()
 
 
 def nothing_found() -> Any:

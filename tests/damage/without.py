@@ -156,6 +156,14 @@ OF_UPKEEP: Mapping[str, Check] = {
         aim=aims.newest_commit,
         templates=("waiting",),
     ),
+    "commits, as rounds know": Check(
+        ("logsink.archive.rounds", "Rounds", "archive"),
+        switches.without_knowing,
+        ("adoption",),
+        aim=aims.newest_commit,
+        templates=("waiting",),
+        besides="commits, as the archiver knows",
+    ),
     "commits, as a process knows": Check(
         (LOG, "DeltaLog", "load"), switches.as_listed, ("beneath",), aim=aims.newest_commit, templates=("waiting",)
     ),
@@ -316,6 +324,23 @@ OF_VERIFY: Mapping[str, Check] = {
         ("verify notes",),
         aim=aims.other_digests,
         templates=RUNS,
+    ),
+    "verify: rows of ledgers": Check(
+        (VERIFY, "compare"),
+        switches.nothing_like(switches.all_added_up),
+        ("verify notes",),
+        aim=aims.vanished_merged,
+        templates=("merged",),
+    ),
+    "repair: each byte of a file": Check(
+        (INSPECT, "check_body"), switches.any_body, ("repair",), aim=aims.no_log_and_a_bit, templates=("waiting",)
+    ),
+    "repair: each row once": Check(
+        ("logsink.integrity.choice", "_Taken", "free"),
+        switches.nothing(True),
+        ("repair",),
+        aim=aims.no_log,
+        templates=("merged again",),
     ),
     "ledger: hours": Check(
         (LEDGERS, "differences"), switches.nothing(()), ("ledger",), aim=aims.vanished, templates=RUNS
