@@ -27,6 +27,7 @@ from tests.unit.archive.tables import (
     table_of,
     visible,
 )
+from tests.unit.integrity.damages import cut, delete, empty, flip
 
 ID = "a-store"
 
@@ -87,24 +88,6 @@ async def repaired(store: Store, *, quick: bool = False) -> Verified:
     assert planned == steps
     assert await Repair(store, Limits()).plan() == []
     return found
-
-
-async def flip(store: Store, key: str, at: int = -30) -> None:
-    body = bytearray(await store.get(key))
-    body[at] ^= 1
-    await store.put(key, bytes(body))
-
-
-async def cut(store: Store, key: str) -> None:
-    await store.put(key, (await store.get(key))[:-7])
-
-
-async def empty(store: Store, key: str) -> None:
-    await store.put(key, b"")
-
-
-async def delete(store: Store, key: str) -> None:
-    await store.delete([key])
 
 
 Damage = Callable[[Store, str], Awaitable[None]]

@@ -7,7 +7,6 @@ import csv
 import datetime as dt
 import io
 import json
-import os
 import re
 import socket
 import tempfile
@@ -75,12 +74,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
     asyncio.run(build())
     return place
-
-
-@pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("LOGSINK_")]:
-        monkeypatch.delenv(name)
 
 
 def sql(url: str, *arguments: str) -> Result:
