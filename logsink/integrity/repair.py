@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from logsink import __version__
@@ -23,6 +24,7 @@ from logsink.archive import (
     Accepted,
     Action,
     Add,
+    Checked,
     DataFile,
     DeltaLog,
     Limits,
@@ -101,9 +103,10 @@ class Repair:
     async def apply(self) -> list[Step]:
         """Mend everything, and return what was done. Raises what the store raises, and ``Conflict`` when others are faster."""
         self._steps = []
-        deep = not self._quick
+        deep, known = not self._quick, dict[str, Checked]()
         for attempt in range(_TRIES):
-            found = await self._verify(deep=deep)
+            found = await self._verify(deep=deep, known=known)
+            known.update(found.checked)  # to read all data files again may take longer than the next commit is away
             self.found = found.found
             try:
                 await self._mend_marker(found)
@@ -119,9 +122,9 @@ class Repair:
         await self._accept()
         return self._steps
 
-    async def _verify(self, *, deep: bool) -> Verification:
+    async def _verify(self, *, deep: bool, known: Mapping[str, Checked] = MappingProxyType({})) -> Verification:
         self._progress.done = 0
-        found = Verification(self.store, deep=deep, since=None, progress=self._progress)
+        found = Verification(self.store, deep=deep, since=None, progress=self._progress, known=known)
         await found.run()
         return found
 

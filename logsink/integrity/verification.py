@@ -7,8 +7,10 @@ missing is looked at once more by a fresh snapshot, because upkeep deletes meanw
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
+from typing import Final
 
 from logsink.archive import (
     HINT,
@@ -39,6 +41,9 @@ from logsink.integrity.survey import Survey, survey
 from logsink.journal import Gap, SegmentName, find_gaps
 from logsink.store import MARKER, Store, decode_marker
 
+MISSING: Final = "is missing"
+"""What ``check_file`` says of a file that is not there."""
+
 _TAILS, _WHOLE = 16, 3
 """Most data files read at the same time: their ends, or whole ones, of about 128 MiB each."""
 
@@ -61,13 +66,24 @@ async def verify(
 
 
 class Verification:
-    """One verification, with what it learned: ``there`` (the survey), ``journal``, ``audit`` (of the log), ``checked``."""
+    """One verification, with what it learned: ``there`` (the survey), ``journal``, ``audit`` (of the log), ``checked``.
+
+    ``known``: what an earlier one has found in data files, which are not read again; one that was missing is looked for.
+    """
 
     there: Survey
     journal: Journal
     audit: Audit
 
-    def __init__(self, store: Store, *, deep: bool, since: datetime.date | None, progress: Progress) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        deep: bool,
+        since: datetime.date | None,
+        progress: Progress,
+        known: Mapping[str, Checked] = MappingProxyType({}),
+    ) -> None:
         self.store = store
         self.log = DeltaLog(store)
         self.found = Verified(deep=deep)
@@ -75,7 +91,7 @@ class Verification:
         self.gaps: set[Gap] = set()
         self.marker = ""
         """The id in the marker, "" when that is missing or damaged."""
-        self._deep, self._since, self._progress = deep, since, progress
+        self._deep, self._since, self._progress, self._known = deep, since, progress, known
 
     async def look_at_journal(self) -> None:
         """Check the journal only."""
@@ -184,7 +200,7 @@ class Verification:
         at_once = _WHOLE if self._deep else _TAILS
         await run_concurrently([partial(self._check_file, one) for one in files], at_once)
         damaged = [one for one in files if self.checked[one.path].what]
-        if any(self.checked[one.path].what == "is missing" for one in damaged):
+        if any(self.checked[one.path].what == MISSING for one in damaged):
             fresh = await self.log.load()
             damaged = [one for one in damaged if one.path in fresh.files]
             for path in [one.path for one in files if one.path not in fresh.files]:
@@ -198,7 +214,10 @@ class Verification:
         self.found.unproved = sum(not one.proved and not one.what for one in self.checked.values())
 
     async def _check_file(self, file: DataFile) -> None:
-        self.checked[file.path] = await check_file(self.store, file, deep=self._deep)
+        known = self._known.get(file.path)
+        if known is None or known.what == MISSING:
+            known = await check_file(self.store, file, deep=self._deep)
+        self.checked[file.path] = known
         self._progress.done += self._weight(file)
 
     def _check_lanes(self) -> None:

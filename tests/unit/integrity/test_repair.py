@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from logsink.archive.log import Add, DeltaLog, Remove, Txn
 from logsink.archive.rebuilding import write_checkpoint
 from logsink.archive.rounds import Rounds
 from logsink.archive.snapshot import HINT, LOG, Snapshot, checkpoint_key, commit_key
+from logsink.errors import Conflict
 from logsink.integrity import Repair, Verified, verify
 from logsink.journal import Segment, SegmentName
 from logsink.store import open_store
-from logsink.store.base import Store
+from logsink.store.base import Bytes, Store
 from logsink.store.marker import MARKER, encode_marker, new_marker
 from logsink.store.memory import MemoryStore
 from tests.unit.archive.tables import (
@@ -112,6 +114,37 @@ async def test_any_commit(version: int, damage: Damage) -> None:
     found = await repaired(store)
     assert found.losses == []
     assert await visible(store) == sorted(ALL)
+
+
+class Busy(Place):
+    """A store to which another process commits, as soon as ``whole`` data files are counted that are read: three times."""
+
+    whole: Counter[str] | None = None
+    commits = 3
+
+    async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        if self.whole is not None and key.endswith(".parquet") and (start, end) == (0, None):
+            self.whole[key] += 1
+        return await super().get(key, start, end)
+
+    async def put_absent(self, key: str, body: Bytes) -> bool:
+        if self.whole is not None and key.startswith(LOG) and self.commits:
+            self.commits -= 1
+            raise Conflict("another process was faster")
+        return await super().put_absent(key, body)
+
+
+@pytest.mark.parametrize("what", ["a file", "the log"])
+async def test_other_processes_that_commit_meanwhile(what: str) -> None:
+    """What was read of data files is not read again: in a large store somebody commits before that is done."""
+    store = await Busy.made()
+    assert isinstance(store, Busy)
+    await flip(store, f"logs/{store.paths[0]}" if what == "a file" else commit_key(2))
+    store.whole = Counter()
+    await Repair(store, Limits()).apply()
+    assert store.commits == 0
+    assert {store.whole[f"logs/{path}"] for path in store.paths[2:]} == {1}
+    assert (await verify(store, deep=True)).intact
 
 
 async def test_the_whole_log() -> None:
