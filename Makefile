@@ -72,7 +72,7 @@ faults: setup ## kill and pause receivers at every named point, try ten times th
 	$(BIN)/pytest -m slow $(ARGS)
 	EXAMPLES=10 $(BIN)/pytest tests/property
 
-damage: setup ## damage copies of real stores at random, ask everything, repair (some minutes; other damages: ARGS="--seed 2")
+damage: setup ## damage copies of real stores at random, ask everything, repair (some minutes; other damages: ARGS="--seed 2"; without each check: ARGS="--without all")
 	$(BIN)/python -m tests.damage.machine --damages 3000 $(ARGS)
 
 soak: .venv/.warm system ## kill receivers at random under load for some minutes, then count what is found

@@ -87,9 +87,11 @@ def later(template: Template, *, first: bool = False) -> list[str]:
     return found
 
 
-def _without(path: str) -> Callable[[int, Actions], None]:
+def _without(*paths: str) -> Callable[[int, Actions], None]:
     def edit(_: int, actions: Actions) -> None:
-        actions[:] = [one for one in actions if path not in ((one.get(n) or {}).get("path") for n in ("add", "remove"))]
+        actions[:] = [
+            one for one in actions if not any((one.get(name) or {}).get("path") in paths for name in ("add", "remove"))
+        ]
 
     return edit
 
@@ -110,9 +112,9 @@ def vanished_first(rng: random.Random, template: Template) -> Bodies:
     return _vanished(template, rng.choice(later(template, first=True)))
 
 
-def _vanished(template: Template, key: str) -> Bodies:
-    bodies = rewritten(template, _without(key.removeprefix("logs/")))
-    return {**bodies, key: None} if bodies else {}
+def _vanished(template: Template, *keys: str) -> Bodies:
+    bodies = rewritten(template, _without(*(key.removeprefix("logs/") for key in keys)))
+    return {**bodies, **dict.fromkeys(keys)} if bodies else {}
 
 
 def doubled(rng: random.Random, template: Template) -> Bodies:
@@ -207,6 +209,14 @@ def bit_of_newest_commit(rng: random.Random, template: Template) -> Bodies:
     return {key: bytes(body)}
 
 
+def bit_of_segment(rng: random.Random, template: Template) -> Bodies:
+    """One bit of a segment is flipped, that no commit covers."""
+    key = rng.choice(sorted(key for key in template.counting if lane_of(key)))
+    body = bytearray(template.objects[key])
+    body[rng.randrange(len(body))] ^= 1 << rng.randrange(8)
+    return {key: bytes(body)}
+
+
 def bit_of_rows(rng: random.Random, template: Template) -> Bodies:
     """One bit of a data file is flipped, in the pages of its messages."""
     key = rng.choice(later(template) or live(template))
@@ -259,10 +269,12 @@ def no_log_and_a_bit(rng: random.Random, template: Template) -> Bodies:
     return {**no_log(rng, template), **bit_of_rows(rng, template)}
 
 
-def vanished_merged(rng: random.Random, template: Template) -> Bodies:
-    """The log never knew a merged file, the only one that holds its lanes, which is gone. Its date is not the oldest."""
-    merged = [key for key in live(template) if kind_of(template, key) == "file, merged"]
-    return _vanished(template, rng.choice(merged[1:])) if merged[1:] else {}
+def vanished_date(rng: random.Random, template: Template) -> Bodies:
+    """The log never knew the files of a date, which are gone, with their lanes. It has a ledger, and is not the oldest."""
+    dates = sorted({key.split("/")[1].removeprefix("date=") for key in live(template)})
+    date = rng.choice([date for date in dates[1:] if f"ledger/{date}.json" in template.objects])
+    gone = [key for key in live(template) if f"/date={date}/" in key]
+    return _vanished(template, *gone)
 
 
 def miscounted(rng: random.Random, template: Template) -> Bodies:

@@ -114,7 +114,7 @@ OF_QUERIES: Mapping[str, Check] = {
         ("logsink.query.read.tail", "decode_segment"), switches.named_as_asked, ("query",), SEGMENTS, ("swap", "old")
     ),
     "checksum of a segment": Check(
-        ("logsink.journal.segment", "_proved"), switches.unproved, ("query",), SEGMENTS, ("flip",)
+        ("logsink.journal.segment", "_proved"), switches.unproved, ("query",), aim=aims.bit_of_segment, templates=LANES
     ),
     "gaps of a lane": Check(
         (PLAN, "find_gaps"), switches.nothing([]), ("query",), aim=aims.segment_between, templates=LANES
@@ -329,7 +329,7 @@ OF_VERIFY: Mapping[str, Check] = {
         (VERIFY, "compare"),
         switches.nothing_like(switches.all_added_up),
         ("verify notes",),
-        aim=aims.vanished_merged,
+        aim=aims.vanished_date,
         templates=("merged",),
     ),
     "repair: each byte of a file": Check(
