@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -210,11 +211,22 @@ def bit_of_newest_commit(rng: random.Random, template: Template) -> Bodies:
 
 
 def bit_of_segment(rng: random.Random, template: Template) -> Bodies:
-    """One bit of a segment is flipped, that no commit covers."""
+    """One bit of a segment is flipped, that no commit covers, so that its stream can still be read and says other frames."""
     key = rng.choice(sorted(key for key in template.counting if lane_of(key)))
-    body = bytearray(template.objects[key])
-    body[rng.randrange(len(body))] ^= 1 << rng.randrange(8)
-    return {key: bytes(body)}
+    body = template.objects[key]
+    for _ in range(2000):
+        flipped = bytearray(body)
+        flipped[rng.randrange(len(body) - 24)] ^= 1 << rng.randrange(8)
+        with suppress(pa.ArrowException, OSError, ValueError, KeyError):
+            if _frames_in(bytes(flipped)) != _frames_in(body):
+                return {key: bytes(flipped)}
+    return {}
+
+
+def _frames_in(body: bytes) -> object:
+    table = pa.ipc.open_stream(body[:-24]).read_all()
+    table.validate(full=True)
+    return table["frame"].to_pylist()
 
 
 def bit_of_rows(rng: random.Random, template: Template) -> Bodies:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.damage.machine import Local, Remote
 
 
-MOST = 60
+MOST = 120
 """Most damages until a missing check is found. Nearly all are found by the first."""
 
 
@@ -71,7 +71,7 @@ OF_THE_LOG: Mapping[str, Check] = {
     ),
     "previous commit": Check((FOLD, "digest"), switches.nothing(""), ("verify",), ("commit",), ("forge",), None, FULL),
     "state of the table": Check(
-        (FOLD, "Fold", "_prove"), switches.any_state, ("query", "verify"), ("checkpoint",), ("old", "swap")
+        (FOLD, "Fold", "_prove"), switches.any_state, ("query",), aim=aims.thinner, templates=("checkpointed",)
     ),
     "proof of a checkpoint": Check(
         (FOLD, "Fold", "checkpointed"),
