@@ -51,7 +51,7 @@ from logsink.integrity.verification import Verification
 from logsink.journal import Segment, SegmentName, read_segment
 from logsink.store import MARKER, OverlayStore, Store, encode_marker, new_id, new_marker, open_store
 
-_TRIES = 5
+_TRIES = 20
 """Most times that a step is planned again because another process wrote meanwhile."""
 
 _PARTS = 16

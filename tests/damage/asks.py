@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple
+from typing import IO, NamedTuple, TextIO
 
 from click.testing import CliRunner
 
@@ -28,7 +28,7 @@ from tests.damage.stores import EAGER, maintain, receiving, send
 ACKNOWLEDGED = 5.0
 """Seconds within which a receiver must acknowledge."""
 
-FOLLOWED, AT_MOST = 0.7, 15.0
+FOLLOWED, AT_MOST = 0.7, 30.0
 """Seconds for which a follower goes on after it has shown what there is, and for which it goes on in all."""
 
 SETTINGS = {"LOGSINK_ARCHIVE__MAX_AGE": "1s"}
@@ -90,11 +90,12 @@ def sql(url: str, run: Callable[..., Said] = command) -> Said:
     return run("sql", "--store", url, "-q", "-o", "csv", "SELECT count(*) AS n, count(DISTINCT message) AS m FROM logs")
 
 
-def follow(url: str, enough: int = 0) -> Said:
-    """Everything and what comes; interrupted a little after ``enough`` bytes were shown."""
+def follow(url: str, enough: int = 0, *, named: bool = False) -> Said:
+    """Everything and what comes; interrupted a little after ``enough`` bytes were shown, and damage ``named``."""
     previous = signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        with _interrupting(lambda: os.kill(os.getpid(), signal.SIGINT), lambda: _shown() >= enough):
+        shown = lambda: _shown(sys.stdout) >= enough and _shown(sys.stderr) >= named  # noqa: E731
+        with _interrupting(lambda: os.kill(os.getpid(), signal.SIGINT), shown):
             return command(*FOLLOWING, "--store", url)
     finally:
         signal.signal(signal.SIGINT, previous)
@@ -121,9 +122,9 @@ def _interrupting(interrupt: Callable[[], None], shown: Callable[[], bool]) -> I
         timer.join()
 
 
-def _shown() -> int:
-    """The number of bytes that a command in this process has written to standard output, which ``CliRunner`` has replaced."""
-    written = getattr(sys.stdout, "buffer", None)
+def _shown(stream: TextIO) -> int:
+    """The number of bytes that a command in this process has written to a standard stream, which ``CliRunner`` has replaced."""
+    written = getattr(stream, "buffer", None)
     return len(written.getvalue()) if isinstance(written, io.BytesIO) else 0
 
 
@@ -182,12 +183,12 @@ class Way(NamedTuple):
     """How a store is asked: by this process, or by processes of their own."""
 
     command: Callable[..., Said]
-    follow: Callable[[str, int], Said]
+    follow: Callable[..., Said]
     upkeep: Callable[[str], str]
     receiver: Starts
 
 
-def process(*arguments: str, enough: int | None = None) -> Said:
+def process(*arguments: str, enough: int | None = None, named: bool = False) -> Said:
     """Run one verb in a process of its own, and interrupt it a little after ``enough`` bytes were shown, where given."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LOGSINK_")}
     program = [sys.executable, "-m", "logsink", *arguments]
@@ -197,7 +198,7 @@ def process(*arguments: str, enough: int | None = None) -> Said:
                 one.wait(PATIENCE)
             else:
                 with _interrupting(
-                    partial(one.send_signal, signal.SIGINT), lambda: os.fstat(out.fileno()).st_size >= enough
+                    partial(one.send_signal, signal.SIGINT), lambda: _size(out) >= enough and _size(err) >= named
                 ):
                     one.wait(PATIENCE)
         out.seek(0)
@@ -207,8 +208,12 @@ def process(*arguments: str, enough: int | None = None) -> Said:
         return Said(one.returncode, out.read(), text, bug)
 
 
-def _follow_in_a_process(url: str, enough: int = 0) -> Said:
-    return process(*FOLLOWING, "--store", url, enough=enough)
+def _size(file: IO[bytes]) -> int:
+    return os.fstat(file.fileno()).st_size
+
+
+def _follow_in_a_process(url: str, enough: int = 0, *, named: bool = False) -> Said:
+    return process(*FOLLOWING, "--store", url, enough=enough, named=named)
 
 
 def _upkeep_in_a_process(url: str) -> str:

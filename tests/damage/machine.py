@@ -1,7 +1,9 @@
 """The machine itself: copy a store, damage the copy, ask everything, judge, repair, ask again.
 
-``python -m tests.damage.machine --damages 3000 --seed 1 --store file [--without CHECK]``. Damage number n of a seed is always
-the same: ``--only n`` repeats one, and keeps its store.
+``python -m tests.damage.machine --damages 3000 --seed 1 --jobs 4``, on directories, or with ``--store s3`` on a real S3 server.
+A third of the damages are done beside a receiver under load, which was there before or comes; one in ``--processes`` is asked
+about by real commands. Damage number n of a seed is always the same: ``--only n`` repeats one, and keeps its store.
+``--without CHECK`` takes a check out, and damages until that is noticed.
 """
 
 from __future__ import annotations
@@ -217,7 +219,8 @@ class Questions:
         if self.rng.random() < 0.15:
             self.judge.number("sql", lambda: asks.sql(self.url, self.way.command))
         if self.rng.random() < 0.12:
-            self.judge.rows("follow", lambda: self.way.follow(self.url, len(said.out)), code=130)
+            named = said.code == 2
+            self.judge.rows("follow", lambda: self.way.follow(self.url, len(said.out), named=named), code=130)
 
     def _writing(self, load: Load | None) -> None:
         """Ask beside a receiver, or without one, and let upkeep and repair do what they do."""
@@ -296,6 +299,8 @@ class Workers:
     def _pool(self) -> Iterator[Pool]:
         with multiprocessing.get_context("spawn").Pool(self.jobs, _begin, (self.machine,)) as pool:
             yield pool
+            pool.close()
+            pool.join()
 
     def cases(self, numbers: Iterable[int]) -> Iterator[Case]:
         """Damage as these numbers say, in any order."""
@@ -364,6 +369,8 @@ def run(machine: Machine, options: argparse.Namespace) -> int:
     asked = (machine.case(number, keep=True) for number in options.only or ())
     for case in asked if options.only else workers.cases(range(options.damages)):
         cases.append(case)
+        if sys.stderr.isatty() or len(cases) % 100 == 0:
+            print(f"{len(cases):,} damages, {sum(bool(one.faults) for one in cases)} with faults", file=sys.stderr)
         if case.faults and sum(bool(one.faults) for one in cases) <= options.show:
             print(case, flush=True)
     print(report(cases, time.monotonic() - began))
