@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 import hashlib
-from dataclasses import replace
 from typing import NamedTuple
 
 import orjson
@@ -225,8 +224,8 @@ def describe_body(path: str, body: bytes) -> Described:
     checked = check_body(found.file, body)
     if checked.what:
         raise proof.damaged(ROOT + path, checked.what)
-    tags = {**dict(found.file.tags), proof.SHA256_TAG: hashlib.sha256(body).hexdigest()}
-    return found._replace(file=replace(found.file, tags=tuple(sorted(tags.items()))))
+    hashed = (proof.SHA256_TAG, hashlib.sha256(body).hexdigest())
+    return found._replace(file=found.file.tagged((*found.file.tags, hashed)))
 
 
 def _described(file: DataFile, end: bytes | memoryview) -> Described:
@@ -247,7 +246,7 @@ def _described(file: DataFile, end: bytes | memoryview) -> Described:
             tags[TAG] = encode(union({lane: [(first, last)] for lane, (first, last) in lanes.items()}))
     except (pa.ArrowException, OSError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise proof.damaged(file.key, f"its footer cannot be read: {error}") from error
-    found = replace(file, statistics=_statistics(metadata), tags=tuple(sorted(tags.items())))
+    found = file._replace(statistics=_statistics(metadata)).tagged(tags.items())
     return Described(found, bool(inputs), tuple(inputs), metadata.num_rows)
 
 

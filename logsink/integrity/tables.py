@@ -324,8 +324,7 @@ class Planner:
         if any(one is None for one in said):
             return
         explained = {**self._snapshot.lost, **plan.lost}
-        tagged = [DataFile(one.path, one.date, one.size, one.statistics, one.tags) for one in files]
-        missing = list(holes(tagged, plan.txn, explained))
+        missing = list(holes(files, plan.txn, explained))
         if self._snapshot.version < 0:
             missing += self._prefixes(lanes, lost_lanes(explained))
         restored = lanes_union(*({one.app_id: [(one.first, one.last)]} for one in plan.restore))

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -233,7 +232,7 @@ def untagged(tags: Collection[str]) -> Instead:
 
     def switch(real: Any) -> Any:
         def check(file: Any, body: bytes) -> Any:
-            return real(replace(file, tags=tuple(one for one in file.tags if one[0] not in tags)), body)
+            return real(file.tagged(tuple(one for one in file.tags if one[0] not in tags)), body)
 
         return check
 

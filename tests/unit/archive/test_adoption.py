@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -209,7 +208,7 @@ async def test_a_segment_whose_rows_no_file_holds_stays(bench: Bench) -> None:
     bench.clock.time += AGE + 1
     log = bench.rounds().log
     await log.create()
-    file = replace(data_file("a"), tags=(("logsink.lanes", '{"r.0":[[1,1]]}'),))
+    file = data_file("a").tagged([("logsink.lanes", '{"r.0":[[1,1]]}')])
     await log.commit(await log.load(), [Add(file), Txn("r.0", 2)])
     bench.clock.time += LINGER
     adopted = await bench.adopt()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import datetime
 from collections.abc import Sequence
 from typing import Any
@@ -286,7 +285,7 @@ async def test_lanes_are_not_said_where_an_input_does_not_say_all_of_them() -> N
         writer.add(rows, run)
     new = writer.finish("date=2026-11-22/compacted-aa.parquet", datetime.date(2026, 11, 22), {INPUTS: b'["x"]'})
     body = as_by_an_older_version(new)
-    file = dataclasses.replace(new.file, size=len(body), tags=())
+    file = new.file._replace(size=len(body), packed="")
     await store.put(file.key, body)
     await log.commit(await log.load(), [Add(file)])
     done = await step(store)
@@ -324,7 +323,7 @@ async def test_an_input_whose_rows_are_not_those_of_its_digests_is_passed(caplog
         if lane == 1:
             (other,) = write_files(TableRows([*rows_of(lane)[:4], row(**TAKEN)]), {"r.1": (1, 1)}, "r", "1")
             tags = dict(other.file.tags) | {"logsink.digests": dict(new.file.tags)["logsink.digests"]}
-            new, file = other, dataclasses.replace(other.file, tags=tuple(sorted(tags.items())))
+            new, file = other, other.file.tagged(tags.items())
         await store.put(file.key, memoryview(new.body))
         await log.commit(await log.load(), [Add(file), Txn(f"r.{lane}", 1)])
     done = await step(store)

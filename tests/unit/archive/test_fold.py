@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from tests.unit.archive.tables import add, data_file, foreign, fresh, log_of, pu
 
 
 def tagged(name: str, lanes: dict[str, list[list[int]]], day: int = 22) -> DataFile:
-    return replace(data_file(name, day=day), tags=(("logsink.lanes", orjson.dumps(lanes).decode()),))
+    return data_file(name, day=day).tagged([("logsink.lanes", orjson.dumps(lanes).decode())])
 
 
 async def table(store: Store, commits: int, tags: bool = True) -> Snapshot:
@@ -178,7 +177,7 @@ def test_files_that_a_merged_file_holds_give_way_to_it() -> None:
         tagged("another lane", {"r.0": [[2, 3]], "r.1": [[1, 1]]}),
         tagged("of no lane", {}),
         data_file("untagged"),
-        replace(data_file("unreadable"), tags=(("logsink.lanes", "{"),)),
+        data_file("unreadable").tagged([("logsink.lanes", "{")]),
     ]
     left = without_merged({file.path: file for file in files})
     assert [file.path for file in files if file.path not in left] == [files[0].path, files[3].path]

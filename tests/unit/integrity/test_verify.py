@@ -175,7 +175,7 @@ async def test_a_loss_is_named_until_it_is_accepted() -> None:
 
 
 def with_lanes(file: DataFile, lanes: str) -> DataFile:
-    return DataFile(file.path, file.date, file.size, file.statistics, ((TAG, lanes),))
+    return file.tagged([(TAG, lanes)])
 
 
 async def test_lanes_without_a_data_file_and_with_two() -> None:
