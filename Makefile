@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-newest test-parts test-wholes test-some coverage lint format bench faults damage soak follow fuzz docs setup system clean
+.PHONY: help install run test test-newest test-parts test-faults test-system test-some coverage lint format bench faults damage soak follow fuzz docs setup system clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -26,14 +26,17 @@ run: .venv/.run ## start receiving, on the embedded store; settings: ARGS, LOGSI
 test: ## set up everything, then lint and all tests; some: ARGS="-k tls"
 	@$(MAKE) --no-print-directory -j4 setup lint
 	@rm -f .coverage .coverage.*
-	@$(MAKE) --no-print-directory -j2 $(if $(ARGS),test-some,test-parts test-wholes)
+	@$(MAKE) --no-print-directory -j3 $(if $(ARGS),test-some,test-parts test-faults test-system)
 	@$(if $(ARGS),,$(MAKE) --no-print-directory coverage)
 
 test-parts:
 	$(BIN)/coverage run -m pytest --ignore=tests/faults --ignore=tests/system
 
-test-wholes: # these start programs and wait for them: time for the others
-	$(BIN)/coverage run -m pytest tests/faults tests/system
+test-faults: # these start programs and wait for them: time for the others
+	$(BIN)/coverage run -m pytest tests/faults
+
+test-system: # these do the same
+	$(BIN)/coverage run -m pytest tests/system
 
 coverage: # of what `make test` has run
 	@$(BIN)/coverage combine --quiet
@@ -69,7 +72,7 @@ faults: setup ## kill and pause receivers at every named point, try ten times th
 	$(BIN)/pytest -m slow $(ARGS)
 	EXAMPLES=10 $(BIN)/pytest tests/property
 
-damage: setup ## damage copies of real stores at random, ask everything, repair (some minutes; other damages: ARGS="--seed 2")
+damage: setup ## damage copies of real stores at random, ask everything, repair (some minutes; other damages: ARGS="--seed 2"; without each check: ARGS="--without all")
 	$(BIN)/python -m tests.damage.machine --damages 3000 $(ARGS)
 
 soak: .venv/.warm system ## kill receivers at random under load for some minutes, then count what is found

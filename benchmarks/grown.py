@@ -18,7 +18,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -224,7 +223,7 @@ def linked(directory: Path, file: DataFile, date: dt.date) -> DataFile:
     """Link a file into another date; what the log has to say of it."""
     path = f"date={date}/{file.path.rpartition('/')[2]}"
     os.link(directory / file.key, directory / "logs" / path)
-    return replace(file, path=path, date=date, tags=tuple(tag for tag in file.tags if tag[0] != "logsink.lanes"))
+    return file._replace(path=path, date=date).tagged(tag for tag in file.tags if tag[0] != "logsink.lanes")
 
 
 def lines_of(file: Path | None) -> bytes:

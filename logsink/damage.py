@@ -6,6 +6,7 @@ from an answer, everything else is shown, and upkeep that deletes stands still (
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -24,3 +25,22 @@ class Damage(NamedTuple):
     def __str__(self) -> str:
         rows = "" if self.rows is None else f" ({self.rows:,} row{'' if self.rows == 1 else 's'})"
         return f"{self.key} {self.what}{rows}"
+
+
+def by_object(found: Iterable[Damage]) -> list[Damage]:
+    """Return damages with each object once: the first thing that is said of it, and the most rows that anything says of it.
+
+    Several things may be wrong with one object, and each may be why the same rows are missing.
+    """
+    once: dict[str, Damage] = {}
+    for one in found:
+        first = once.setdefault(one.key, one)
+        if one.rows is not None and one.rows > (first.rows or 0):
+            once[one.key] = first._replace(rows=one.rows)
+    return list(once.values())
+
+
+def total(found: Iterable[Damage]) -> tuple[int, bool]:
+    """Return the number of rows that are missing by damages of different objects, and whether that is all of them."""
+    rows = [one.rows for one in found]
+    return sum(each or 0 for each in rows), None not in rows

@@ -12,6 +12,7 @@
     ├── OutputError            standard output is closed, full, or cannot be written for another reason
     │   └── ReaderGone         the reader of standard output has ended, as behind ``| head``: no failure
     ├── FormatError            this version cannot read persisted bytes: a segment, a data file, the table's log
+    │   └── MediumError        the disk cannot read an object that is there
     ├── Damaged                the table's log is damaged: nothing is committed or deleted until it is repaired
     └── Conflict               another writer's commit won; plan again from a fresh snapshot
 
@@ -72,6 +73,10 @@ class ReaderGone(OutputError):
 
 class FormatError(LogsinkError):
     """This version of logsink cannot read persisted bytes."""
+
+
+class MediumError(FormatError):
+    """The disk cannot read an object that is there: its bytes are damaged for all that anybody knows."""
 
 
 class Damaged(LogsinkError):

@@ -405,7 +405,7 @@ class _Lines(logging.Formatter):
 
 
 def setup(worker: int = 0, *, level: str = "info", as_json: bool = False, stream: TextIO | None = None) -> None:
-    """Write logsink's own log to ``stream`` (default stderr) from ``level`` on: debug, info, warning or error.
+    """Write the own log to ``stream`` (default stderr) from ``level`` on: debug, info, warning, error or critical (none).
 
     ``worker``: the number of this worker, which its lines then show; 0: there is only one.
     """

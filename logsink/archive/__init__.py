@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         read_counts_head,
         union_counts,
     )
+    from logsink.archive.coverage import lost_lanes
     from logsink.archive.digest import Digests
     from logsink.archive.identity import identify, require, settle
     from logsink.archive.indexing import Indexed, IndexProgress, Tended
@@ -74,12 +75,13 @@ if TYPE_CHECKING:
         hours_of,
         ledger_date,
         names_commit,
+        sums,
     )
     from logsink.archive.log import Accepted, Action, Add, Lost, Remove, Txn
     from logsink.archive.maintenance import Due, Maintained, Maintenance
     from logsink.archive.preparation import Preparation
     from logsink.archive.rebuilding import Table, rebuild, write_checkpoint
-    from logsink.archive.retention import Retired
+    from logsink.archive.retention import Retired, damaged_files
     from logsink.archive.rounds import QUARANTINE, Limits, Rounds, committable
     from logsink.archive.salvage import restore_rows, salvage_file
     from logsink.archive.signing import check_signature
@@ -106,6 +108,7 @@ else:
                 "read_counts_head",
                 "union_counts",
             ),
+            "coverage": ("lost_lanes",),
             "digest": ("Digests",),
             "indexing": ("Indexed", "IndexProgress", "Tended"),
             "inspection": (
@@ -126,6 +129,7 @@ else:
                 "hours_of",
                 "ledger_date",
                 "names_commit",
+                "sums",
             ),
             "signing": ("check_signature",),
             "log": ("Accepted", "Action", "Add", "Lost", "Remove", "Txn"),
@@ -133,7 +137,7 @@ else:
             "maintenance": ("Due", "Maintained", "Maintenance"),
             "preparation": ("Preparation",),
             "rebuilding": ("Table", "rebuild", "write_checkpoint"),
-            "retention": ("Retired",),
+            "retention": ("Retired", "damaged_files"),
             "rounds": ("QUARANTINE", "Limits", "Rounds", "committable"),
             "salvage": ("restore_rows", "salvage_file"),
         },
@@ -195,6 +199,7 @@ __all__ = [
     "committable",
     "counts_date",
     "counts_key",
+    "damaged_files",
     "decode_counts",
     "decode_ledger",
     "describe",
@@ -211,6 +216,7 @@ __all__ = [
     "lanes_of",
     "lanes_union",
     "ledger_date",
+    "lost_lanes",
     "names_commit",
     "read_counts_head",
     "read_tail",
@@ -221,6 +227,7 @@ __all__ = [
     "run_concurrently",
     "salvage_file",
     "settle",
+    "sums",
     "tail_of",
     "tail_size",
     "tail_tag",

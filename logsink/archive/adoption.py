@@ -21,7 +21,7 @@ from logsink.archive.missing import Unsure, expect_commits, prove_missing
 from logsink.archive.rounds import Limits, Rounds, committable, most_rows
 from logsink.archive.snapshot import Snapshot
 from logsink.damage import Damage
-from logsink.errors import Conflict, FormatError, NotFound
+from logsink.errors import Conflict, FormatError, MediumError, NotFound
 from logsink.journal import Gap, Segment, SegmentName, StoredSegment, list_segments
 
 
@@ -86,7 +86,7 @@ async def _archive(
             snapshot, gaps = await prove_missing(rounds.log, left + ends)
             chosen = committable(snapshot, left, gaps)
         try:
-            segments = await _read(rounds, limits, chosen)
+            segments = await _read(rounds, limits, chosen, damage)
             if not segments:
                 segments = dict.fromkeys(_ends(gaps, snapshot, left))
             if not segments:
@@ -129,10 +129,12 @@ def _losses(segments: Mapping[SegmentName, Segment | None], gaps: Sequence[Gap])
     return losses | {name.key: 0 for name, segment in segments.items() if segment is None and name not in ends}
 
 
-async def _read(rounds: Rounds, limits: Limits, names: Sequence[SegmentName]) -> dict[SegmentName, Segment | None]:
-    """Read the first of these segments, within the limits, up to one that only a newer logsink can read.
+async def _read(
+    rounds: Rounds, limits: Limits, names: Sequence[SegmentName], damage: list[Damage]
+) -> dict[SegmentName, Segment | None]:
+    """Read the first of these segments, within the limits, up to one that only a newer logsink can read, or the disk cannot.
 
-    None stands for a segment that was moved to quarantine.
+    None stands for a segment that was moved to quarantine. One that the disk cannot read is added to ``damage``.
     """
     found: dict[SegmentName, Segment | None] = {}
     total = rows = 0
@@ -141,6 +143,8 @@ async def _read(rounds: Rounds, limits: Limits, names: Sequence[SegmentName]) ->
             segment = await rounds.read(name)
         except FormatError as error:
             telemetry.ARCHIVE_FAILED.log(error=error)
+            if isinstance(error, MediumError):
+                damage.append(Damage(name.key, f"stays in the journal: {error}"))
             break
         if segment is not None:
             total, rows = total + segment.frames.nbytes, rows + len(segment.frames)

@@ -19,7 +19,7 @@ from logsink.archive.fold import DamagedCheckpoint, Fold
 from logsink.archive.rebuilding import OPERATION
 from logsink.archive.snapshot import HINT, LOG, Snapshot, checkpoint_key, commit_key
 from logsink.damage import Damage
-from logsink.errors import FormatError, NotFound
+from logsink.errors import FormatError, MediumError, NotFound
 from logsink.store import Store
 
 _READS = 16
@@ -220,6 +220,8 @@ class _Auditor:
     async def _get(self, key: str) -> bytes | None:
         try:
             return await self._store.get(key)
+        except MediumError:
+            return b""
         except NotFound:
             return None
 

@@ -20,12 +20,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from logsink.errors import FormatError
+
+if TYPE_CHECKING:
+    from logsink.archive.snapshot import DataFile
 
 Json = dict[str, Any]
 
@@ -137,13 +140,13 @@ class State:
     def __str__(self) -> str:
         return f"{self.value:064x}"
 
-    def add_file(self, path: str, size: int, date: str, statistics: str, tags: Iterable[tuple[str, str]]) -> None:
+    def add_file(self, file: DataFile) -> None:
         """Count a file that enters the table."""
-        self._add(_file(path, size, date, statistics, tags))
+        self._add(_file(file))
 
-    def remove_file(self, path: str, size: int, date: str, statistics: str, tags: Iterable[tuple[str, str]]) -> None:
+    def remove_file(self, file: DataFile) -> None:
         """Count a file that leaves the table."""
-        self._add(-_file(path, size, date, statistics, tags))
+        self._add(-_file(file))
 
     def move(self, app_id: str, before: int | None, after: int) -> None:
         """Count a transaction's new version; ``before``: that which it had, None where it had none."""
@@ -155,8 +158,9 @@ class State:
         self.value = (self.value + number) % MODULUS
 
 
-def _file(path: str, size: int, date: str, statistics: str, tags: Iterable[tuple[str, str]]) -> int:
-    return _number(["add", path, str(size), date, statistics, *(text for tag in tags for text in tag)])
+def _file(file: DataFile) -> int:
+    tags = [file.packed] if file.packed else []
+    return _number(["add", file.path, str(file.size), file.date.isoformat(), file.statistics, *tags])
 
 
 def _txn(app_id: str, version: int) -> int:

@@ -74,7 +74,7 @@ def over(
 ) -> list[datetime.date]:
     """Return the dates with proved files to which nothing is added any more, the oldest first. ``segments``: listed before."""
     left = min((one.modified for one in segments if not snapshot.covers(one.name)), default=now)
-    proved = {file.date for file in snapshot.files.values() if file.tags}
+    proved = {file.date for file in snapshot.files.values() if file.packed}
     due = plan(snapshot.files.values(), closed=now - compact_after, target=target)
     merging = {group[0].date for group in due}
     dates = []

@@ -40,10 +40,10 @@ from logsink.archive.file import HELD, INPUTS, NAME, FileWriter, NewFile
 from logsink.archive.lanes import encode as lanes_json
 from logsink.archive.lanes import union
 from logsink.archive.log import Action, Add, DeltaLog, Remove
-from logsink.archive.merge import Input, Unreadable, merge
+from logsink.archive.merge import Input, OfNewer, Unreadable, merge
 from logsink.archive.snapshot import DataFile, Snapshot
 from logsink.damage import Damage
-from logsink.errors import Conflict, FormatError, NotFound
+from logsink.errors import Conflict, FormatError, MediumError, NotFound
 from logsink.platform.threads import background_thread
 
 ROWS = 6 << 20
@@ -226,8 +226,8 @@ class Compactor:
         """Return one file with the rows of the group; None when an input cannot be read, which is left alone from now on."""
         try:
             bodies = await run_concurrently([partial(self._log.store.get, file.key) for file in group], _READS)
-        except NotFound as error:
-            if not await self._pass_over_missing(group):
+        except (NotFound, MediumError) as error:
+            if not await self._pass_over_unreadable(group):
                 raise Conflict(f"cannot merge files: {error}") from error
             return None
         facts = Facts(self._log.store_id) if self._sizes.index else None
@@ -242,23 +242,31 @@ class Compactor:
         except Unreadable as error:
             telemetry.COMPACTION_PASSED.log(error=error)
             self._passed.add(error.path)
-            what = f"cannot be merged: {error.cause}"
-            self.damage += [Damage(file.key, what, file.rows) for file in group if file.path == error.path]
+            if not isinstance(error, OfNewer):  # which a receiver of that version merges
+                what = f"cannot be merged: {error.cause}"
+                self.damage += [Damage(file.key, what, file.rows) for file in group if file.path == error.path]
             return None
         finally:
             stop.set()
 
-    async def _pass_over_missing(self, group: Group) -> bool:
-        """Leave alone, from now on, those files of the group that are live and gone; return whether there is any."""
+    async def _pass_over_unreadable(self, group: Group) -> bool:
+        """Leave alone, from now on, those live files of the group that are gone, or that the disk cannot read.
+
+        Return whether there is any.
+        """
         snapshot, found = await self._log.load(), False
         for file in group:
             if file.path in snapshot.files:
                 try:
-                    await self._log.store.get(file.key, -1)
+                    await self._log.store.get(file.key)
+                    continue
                 except NotFound:
-                    found = True
-                    self._passed.add(file.path)
-                    self.damage.append(Damage(file.key, "is missing", file.rows))
+                    what = "is missing"
+                except MediumError as error:
+                    what = f"cannot be merged: {error}"
+                found = True
+                self._passed.add(file.path)
+                self.damage.append(Damage(file.key, what, file.rows))
         return found
 
     def _pause(self, stop: threading.Event, worked: float) -> None:

@@ -13,15 +13,12 @@ that is mentioned, where there is a file without tags that may hold other sequen
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator
 
 from logsink.archive.lanes import TAG, Interval, Lanes, covers, missing, parse, union
 from logsink.archive.snapshot import Snapshot
 from logsink.errors import Damaged, FormatError
-from logsink.journal import SegmentName
-
-_LOST = re.compile(r"journal/([A-Za-z0-9-]+)/([0-9]+)/([0-9]{20})(?:\.arrow|-([0-9]{20}))")
+from logsink.journal import Gap, SegmentName
 
 UNPROVED = "the table's log says that its rows are archived, and no data file holds them"
 UNPROVED_HINT = "`logsink verify` names what is damaged; the segment stays in the journal"
@@ -46,7 +43,7 @@ class Coverage:
             tags = [text for text in tags if any(receiver in text for receiver in receivers)]
         self._txn = snapshot.txn
         self._held = union(*_readable(tags))
-        self._lost = lost_lanes(snapshot)
+        self._lost = lost_lanes(snapshot.lost)
         self._older = {_receiver(path) for path, text in tagged.items() if text is None}
         self._proved: dict[str, Lanes] = {}
 
@@ -69,14 +66,10 @@ class Coverage:
         return self._proved[lane]
 
 
-def lost_lanes(snapshot: Snapshot) -> Lanes:
-    """Return the sequences of segments that the log records as lost."""
-    found: dict[str, list[Interval]] = {}
-    for key in snapshot.lost:
-        if match := _LOST.fullmatch(key):
-            first = int(match[3])
-            found.setdefault(f"{match[1]}.{match[2]}", []).append((first, int(match[4] or first)))
-    return union(found)
+def lost_lanes(keys: Iterable[str]) -> Lanes:
+    """Return the sequences of segments that are recorded as lost by these keys. Keys of other objects are passed over."""
+    gaps = [gap for key in keys if (gap := Gap.from_key(key)) is not None]
+    return union(*({gap.app_id: [(gap.first, gap.last)]} for gap in gaps))
 
 
 def _readable(tags: Iterable[str]) -> Iterator[Lanes]:

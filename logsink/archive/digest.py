@@ -4,22 +4,22 @@
     {"<hour of received, UTC, YYYY-MM-DDTHH>": [rows, "<digest of these rows, 32 hex digits>"], ...}      JSON, sorted
 
 The digest of rows is the sum modulo 2**128 of their hashes, so the digests of files add up: a merged file has the sum of its
-inputs'. A row's hash is made of its columns (all of ``parse.FILE_SCHEMA``) in two lanes k = 0, 1::
+inputs'. A row's hash is made of its columns (all of ``parse.FILE_SCHEMA``) in two lanes k = 0, 1 of 64 bits, unsigned::
 
-    mix(k, h, m)     p = ((h xor m) * F[k]) mod 2**63;  p xor (p >> 31)
-    parts(bytes)     each 7 bytes as a little-endian number, the last ones perhaps fewer: parts 0, 1, 2, ...
-    name[k]          0, then mix(k, ., m) with m = the number of bytes of the column's name, and each of its parts
-    h[j]             for j = 0, 1, 2, 3 with k = j mod 2: mix(k, name[k], 4 * number of bytes of the value + j), then
-                     mix(k, ., part) with parts j, j + 4, j + 8, ... of the value
-    value[0]         mix(0, mix(0, h[0], h[1]), (h[2] + h[3]) mod 2**63)
-    value[1]         mix(1, mix(1, h[2], h[3]), (h[0] + h[1]) mod 2**63)
-    s[k]             sum modulo 2**63 of value[k] over the columns that are not null
-    row              x * 2**64 + y   with   x = mix(0, mix(0, s[0], s[1]), s[0])
-                                     and    y = mix(1, mix(1, 0, (s[0] + s[1]) mod 2**63), s[1])
+    fold(a, b)       p = a * b, 128 bits;  (p >> 64) xor (p mod 2**64)
+    blocks(bytes)    32 bytes each: those at 0, 32, 64, ... while more follow, and the last 32; fewer with zeros behind them
+    text(h, bytes)   for each block, as four little-endian numbers w:  h[0] = fold(h[0] xor w[0], w[1] xor F[0])  and
+                     h[1] = fold(h[1] xor w[2], w[3] xor F[1]);  then, n being the number of bytes,
+                     fold(h[0] xor n, h[1] xor F[2])  and  fold(h[1] xor n, h[0] xor F[3])
+    name             text((F[2], F[3]), the column's name)
+    value[k]         of a string: text(name, the string)[k];  of a number v: fold(v xor F[k], name[k])
+    s[k]             sum modulo 2**64 of value[k] over the columns that are not null
+    row              x * 2**64 + y  with  z = fold(s[0] xor F[0], s[1] xor F[1]),  x = fold(z xor s[0], F[2])
+                     and  y = fold(z xor s[1], F[3])
 
-The bytes of a string are its UTF-8, those of a number its eight bytes in two's complement, little-endian (instants:
-microseconds since 1970). F[0] = 0x1E3779B97F4A7C15, F[1] = 0x2545F4914F6CDD1D. A column that a later version adds has its own
-name, and changes nothing where it is null.
+The bytes of a string are its UTF-8. A number has 64 bits in two's complement; an instant is one of microseconds since 1970.
+F = 0x243F6A8885A308D3, 0x13198A2E03707344, 0x082EFA98EC4E6C89, 0x452821E638D01377 (of the digits of pi). A column that a later
+version adds has its own name, and changes nothing where it is null.
 
 Changes by chance, and by people who do not know how, are seen with all but a chance of 2**-63. The hash has no key and is no
 cryptographic one: that would cost more than archiving does. SHA-256 stands beside it, over whole files and commits.
@@ -38,7 +38,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logsink.errors import FormatError
-from logsink.kernel import I64, MASK, Bytes, ReadI32, ReadI64, kernel, plus, times, word
+from logsink.kernel import I64, Bytes, ReadI32, ReadI64, fold, kernel, load, plus
 from logsink.parse import ROWS_SCHEMA
 
 TAG: Final = "logsink.digests"
@@ -48,14 +48,13 @@ Digests = Mapping[str, tuple[int, int]]
 """Hour (``YYYY-MM-DDTHH``) -> the number of its rows, and their digest."""
 
 Int64s = npt.NDArray[np.int64]
+_Hashes = tuple[Int64s, Int64s]
 
-_F0 = 0x1E3779B97F4A7C15
-_F1 = 0x2545F4914F6CDD1D
-_FOLD = 31
-_STEP = 7  # bytes taken at once: an eighth one would not fit into 63 bits
-_CHAINS = 4  # parts hashed at the same time: one product does not wait for the one before it
-_GROUP = (1 << 56) - 1
-_HIGH = 56
+_NAMES: Final = frozenset(ROWS_SCHEMA.names)
+
+_F0, _F1, _F2, _F3 = 0x243F6A8885A308D3, 0x13198A2E03707344, 0x082EFA98EC4E6C89, 0x452821E638D01377
+_WORD = 8  # bytes
+_BLOCK = 32
 _HALF = (1 << 32) - 1
 _HOUR = 3_600_000_000
 
@@ -130,39 +129,37 @@ def _of_batch(batch: pa.RecordBatch) -> Digests:
 
 def _row_sums(batch: pa.RecordBatch) -> tuple[Int64s, Int64s]:
     """Return the sums of the columns' hashes, of each row, in both lanes."""
-    names = (name for name in batch.schema.names if name in ROWS_SCHEMA.names)
-    constant, varied = [0, 0], list[tuple[str, pa.Array, tuple[Int64s, Int64s] | None]]()
-    for name, column in ((name, batch.column(name)) for name in names):
-        if column.null_count == len(column):
+    constant, varied = [np.zeros(1, np.int64), np.zeros(1, np.int64)], list[tuple[str, pa.Array, _Hashes | None]]()
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if name not in _NAMES or column.null_count == len(column):
             continue
         hashes = _hashes(name, column.dictionary) if pa.types.is_dictionary(column.type) else None
         if hashes is not None and len(hashes[0]) == 1 and not column.null_count:
-            constant = [(one + int(more[0])) & MASK for one, more in zip(constant, hashes, strict=True)]
+            constant = [one + more for one, more in zip(constant, hashes, strict=True)]
         else:
             varied.append((name, column, hashes))
     a, b = (np.full(len(batch), one, np.int64) for one in constant)
     for name, column, hashes in varied:
-        valid = _valid(column)
         if hashes is not None:
             codes = np.frombuffer(column.indices.buffers()[1], np.int32)[column.offset : column.offset + len(column)]
-            _add_codes.form(len(codes))(codes, *valid, *hashes, a, b)
+            _add_codes.form(len(codes))(codes, *_valid(column), *hashes, a, b)
         else:
-            _add_column(name, column, valid, a, b)
+            _add_column(name, column, a, b)
     return a, b
 
 
-def _hashes(name: str, values: pa.Array) -> tuple[Int64s, Int64s]:
+def _hashes(name: str, values: pa.Array) -> _Hashes:
     """Return the hashes of values in both lanes; 0 for null."""
     a, b = np.zeros(len(values), np.int64), np.zeros(len(values), np.int64)
-    _add_column(name, values, _valid(values), a, b)
+    _add_column(name, values, a, b)
     return a, b
 
 
-def _add_column(name: str, column: pa.Array, valid: tuple[npt.NDArray[np.uint8], int], a: Int64s, b: Int64s) -> None:
+def _add_column(name: str, column: pa.Array, a: Int64s, b: Int64s) -> None:
     """Add the hashes of a column's values to ``a`` and ``b``."""
     if not len(column):
         return
-    bases = _bases(name)
+    bases, valid = _bases(name), _valid(column)
     if pa.types.is_integer(column.type) or pa.types.is_timestamp(column.type):
         _add_numbers.form(len(a))(_numbers(column), *valid, *bases, a, b)
         return
@@ -182,7 +179,7 @@ def _valid(column: pa.Array) -> tuple[npt.NDArray[np.uint8], int]:
 
 def _numbers(column: pa.Array) -> Int64s:
     """Return numbers and instants as int64; anything where they are null."""
-    if pa.types.is_timestamp(column.type):
+    if pa.types.is_timestamp(column.type) and column.type.unit != "us":
         column = column.cast(_INSTANT)
     width = column.type.bit_width // 8
     values = np.frombuffer(column.buffers()[1], f"i{width}")[column.offset : column.offset + len(column)]
@@ -191,41 +188,23 @@ def _numbers(column: pa.Array) -> Int64s:
 
 @cache
 def _bases(name: str) -> tuple[int, int]:
-    """Return what comes of a column's name, in both lanes."""
-    octets = name.encode()
-    words = [int.from_bytes(octets[at : at + _STEP], "little") for at in range(0, len(octets), _STEP)]
-    bases = []
-    for factor in (_F0, _F1):
-        h = 0
-        for number in (len(octets), *words):
-            h = ((h ^ number) * factor) & MASK
-            h ^= h >> _FOLD
-        bases.append(h)
-    return bases[0], bases[1]
-
-
-@kernel
-def _mix0(h: int, m: int) -> int:
-    """Return the hash ``h`` of the first lane with ``m`` in it; both have at most 63 bits."""
-    h = times(h ^ m, _F0)
-    return h ^ h >> _FOLD
-
-
-@kernel
-def _mix1(h: int, m: int) -> int:
-    """Return the hash ``h`` of the second lane with ``m`` in it."""
-    h = times(h ^ m, _F1)
-    return h ^ h >> _FOLD
+    """Return the hashes of a column's name, in both lanes."""
+    octets, a, b = np.frombuffer(name.encode(), np.uint8), np.zeros(1, np.int64), np.zeros(1, np.int64)
+    _add_texts.form(1)(octets, np.array([0, len(octets)], np.int32), _ALL_VALID, 0, _F2, _F3, a, b)
+    return int(a[0]), int(b[0])
 
 
 @kernel
 def _part(data: Bytes, p: int, end: int) -> int:
-    """Return the bytes from ``p`` on, before ``end`` and seven at most, as a little-endian number."""
-    count = min(_STEP, end - p)
-    if p + 8 <= len(data):
-        return word(data, p) & ((1 << 8 * count) - 1)
+    """Return the bytes from ``p`` on, before ``end`` and eight at most, as a little-endian number; 0 for none."""
+    if p >= end:
+        return 0
+    if p + _WORD <= end:
+        return load(data, p)
+    if p + _WORD <= len(data):
+        return load(data, p) & ((1 << 8 * (end - p)) - 1)
     value = 0
-    for k in range(count):
+    for k in range(end - p):
         value |= data[p + k] << 8 * k
     return value
 
@@ -238,50 +217,33 @@ def _add_texts(data: Bytes, ends: ReadI32, valid: Bytes, bit: int, base0: int, b
         if len(valid) > 0 and valid[(row + bit) >> 3] >> ((row + bit) & 7) & 1 == 0:
             continue
         p, end = ends[row], ends[row + 1]
-        size = (end - p) * _CHAINS
-        h0, h1, h2, h3 = _mix0(base0, size), _mix1(base1, size + 1), _mix0(base0, size + 2), _mix1(base1, size + 3)
-        # eight bytes are loaded and seven taken
-        while p + _CHAINS * _STEP <= end and p + _CHAINS * _STEP < len(data):
-            h0, h1 = _mix0(h0, word(data, p) & _GROUP), _mix1(h1, word(data, p + _STEP) & _GROUP)
-            h2 = _mix0(h2, word(data, p + 2 * _STEP) & _GROUP)
-            h3 = _mix1(h3, word(data, p + 3 * _STEP) & _GROUP)
-            p += _CHAINS * _STEP
-        while p < end:
-            h0 = _mix0(h0, _part(data, p, end))
-            if p + _STEP < end:
-                h1 = _mix1(h1, _part(data, p + _STEP, end))
-            if p + 2 * _STEP < end:
-                h2 = _mix0(h2, _part(data, p + 2 * _STEP, end))
-            if p + 3 * _STEP < end:
-                h3 = _mix1(h3, _part(data, p + 3 * _STEP, end))
-            p += _CHAINS * _STEP
-        h0, h1 = _mix0(_mix0(h0, h1), plus(h2, h3)), _mix1(_mix1(h2, h3), plus(h0, h1))
-        a[row] = plus(a[row], h0)
-        b[row] = plus(b[row], h1)
+        h0, h1, size = base0, base1, end - p
+        while p + _BLOCK < end:
+            h0 = fold(h0 ^ load(data, p), load(data, p + _WORD) ^ _F0)
+            h1 = fold(h1 ^ load(data, p + 2 * _WORD), load(data, p + 3 * _WORD) ^ _F1)
+            p += _BLOCK
+        if size >= _BLOCK:
+            p = end - _BLOCK
+            h0 = fold(h0 ^ load(data, p), load(data, p + _WORD) ^ _F0)
+            h1 = fold(h1 ^ load(data, p + 2 * _WORD), load(data, p + 3 * _WORD) ^ _F1)
+        else:
+            h0 = fold(h0 ^ _part(data, p, end), _part(data, p + _WORD, end) ^ _F0)
+            h1 = fold(h1 ^ _part(data, p + 2 * _WORD, end), _part(data, p + 3 * _WORD, end) ^ _F1)
+        a[row] = plus(a[row], fold(h0 ^ size, h1 ^ _F2))
+        b[row] = plus(b[row], fold(h1 ^ size, h0 ^ _F3))
         count += 1
     return count
 
 
 @kernel
 def _add_numbers(values: ReadI64, valid: Bytes, bit: int, base0: int, base1: int, a: I64, b: I64) -> int:
-    """Add the hashes of numbers to ``a`` and ``b``; return how many there are.
-
-    A number that equals the one before it is not hashed again, as most of ``flags`` and ``nth`` do.
-    """
-    size = 8 * _CHAINS
-    start0, start1, h2, h3 = _mix0(base0, size), _mix1(base1, size + 1), _mix0(base0, size + 2), _mix1(base1, size + 3)
-    rest0, rest1 = plus(h2, h3), _mix1(h2, h3)
-    before, h0, h1, count = 0, 0, 0, 0
+    """Add the hashes of numbers to ``a`` and ``b``; return how many there are."""
+    count = 0
     for row in range(len(a)):
         if len(valid) > 0 and valid[(row + bit) >> 3] >> ((row + bit) & 7) & 1 == 0:
             continue
-        value = values[row]
-        if count == 0 or value != before:
-            h0, h1 = _mix0(start0, value & _GROUP), _mix1(start1, value >> _HIGH & 0xFF)
-            h0, h1 = _mix0(_mix0(h0, h1), rest0), _mix1(rest1, plus(h0, h1))
-            before = value
-        a[row] = plus(a[row], h0)
-        b[row] = plus(b[row], h1)
+        a[row] = plus(a[row], fold(values[row] ^ _F0, base0))
+        b[row] = plus(b[row], fold(values[row] ^ _F1, base1))
         count += 1
     return count
 
@@ -319,12 +281,12 @@ def _sum_hours(a: ReadI64, b: ReadI64, received: ReadI64, first: int, sums: I64)
         if at != place:
             _flush(sums, place, y0, y1, x0, x1, rows)
             place, rows, y0, y1, x0, x1 = at, 0, 0, 0, 0, 0
-        x = _mix0(_mix0(a[row], b[row]), a[row])
-        y = _mix1(_mix1(0, plus(a[row], b[row])), b[row])
+        z = fold(a[row] ^ _F0, b[row] ^ _F1)
+        x, y = fold(z ^ a[row], _F2), fold(z ^ b[row], _F3)
         y0 += y & _HALF
-        y1 += y >> 32
+        y1 += y >> 32 & _HALF
         x0 += x & _HALF
-        x1 += x >> 32
+        x1 += x >> 32 & _HALF
         rows += 1
     _flush(sums, place, y0, y1, x0, x1, rows)
     return len(a)

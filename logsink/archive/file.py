@@ -61,7 +61,7 @@ from logsink.archive import digest, proof
 from logsink.archive import lanes as intervals
 from logsink.archive.digest import Digests
 from logsink.archive.lanes import Lanes
-from logsink.archive.snapshot import DataFile
+from logsink.archive.snapshot import DataFile, join_tags
 from logsink.parse import CODED_COLUMNS, FORMAT_VERSION, ROWS_SCHEMA, STATISTICS_COLUMNS, counting_sort, renumber_used
 
 RUN = 1 << 18
@@ -245,7 +245,7 @@ class FileWriter:
         if lanes:
             tags[intervals.TAG] = intervals.encode(lanes)
         statistics = statistics_json(sum(self._runs), self._bounds, self._footer[0])
-        return NewFile(DataFile(path, date, body.size, statistics, tuple(sorted(tags.items()))), body)
+        return NewFile(DataFile(path, date, body.size, statistics, join_tags(tags.items())), body)
 
 
 def _sort_codes(rows: Source) -> list[npt.NDArray[np.int32]]:

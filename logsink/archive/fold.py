@@ -17,7 +17,7 @@ from logsink.archive.chain import MODULUS, Seal, State, check, digest, parse
 from logsink.archive.checkpoints import decode_checkpoint
 from logsink.archive.foreign import refuse_metadata, refuse_protocol
 from logsink.archive.lanes import Lanes, inside, lanes_of
-from logsink.archive.snapshot import ACCEPTED, LOST, DataFile, Json, Snapshot, commit_key
+from logsink.archive.snapshot import ACCEPTED, LOST, DataFile, Json, Snapshot, commit_key, join_tags
 from logsink.damage import Damage
 from logsink.errors import FormatError
 
@@ -49,7 +49,7 @@ class Fold:
         self._protocol: Json | None = None
         self._metadata: Json | None = None
         self._refused: FormatError | None = None  # what is wrong with the protocol or metadata of a checkpoint
-        self._created = base.created
+        self._created, self._schema = base.created, base.schema
 
     def snapshot(self, version: int, checkpoint: int, loaded: float) -> Snapshot:
         """Return the result. Raises ``FormatError`` when protocol or metadata are not those of a table of logsink."""
@@ -74,6 +74,7 @@ class Fold:
             state="" if self._state is None or damage else str(self._state),
             removed=self._removed,
             created=self._created,
+            schema=self._schema,
         )
 
     def _refuse_foreign(self) -> None:
@@ -89,7 +90,7 @@ class Fold:
         if self._state is None:
             self._state = State()
             for file in self._files.values():
-                self._state.add_file(*_fields(file))
+                self._state.add_file(file)
             for app_id, version in self._transactions():
                 self._state.move(app_id, None, version)
         return self._state
@@ -156,7 +157,7 @@ class Fold:
             self._refuse_foreign()
         except FormatError as error:
             self._refused = error
-        tagged = any(file.tags for file in self._files.values())  # by a version of logsink that seals its commits
+        tagged = any(file.packed for file in self._files.values())  # by a version of logsink that seals its commits
         if self._refused is not None and tagged:
             raise DamagedCheckpoint(str(self._refused))
         if body is None:
@@ -174,8 +175,8 @@ class Fold:
         """A data file enters the table."""
         if self._state is not None:
             if (before := self._files.get(file.path)) is not None:
-                self._state.remove_file(*_fields(before))
-            self._state.add_file(*_fields(file))
+                self._state.remove_file(before)
+            self._state.add_file(file)
         self._files[file.path] = file
         self._tombstones.pop(file.path, None)
         self._removed.pop(file.path, None)
@@ -184,7 +185,7 @@ class Fold:
         """A data file leaves the table; ``deleted``: milliseconds since the epoch."""
         before = self._files.pop(path, None)
         if self._state is not None and before is not None:
-            self._state.remove_file(*_fields(before))
+            self._state.remove_file(before)
         self._tombstones[path] = deleted
         if tags:
             self._removed[path] = tuple(sorted(tags.items()))
@@ -213,6 +214,8 @@ class Fold:
         self._refused = None
         if metadata and isinstance(created := metadata.get("createdTime"), int):
             self._created = created
+        if metadata and isinstance(schema := metadata.get("schemaString"), str):
+            self._schema = schema
 
     def _transactions(self) -> Iterator[tuple[str, int]]:
         yield from self._txn.items()
@@ -290,7 +293,7 @@ def _data_file(path: str, size: int, day: str | None, statistics: str | None, ta
         raise FormatError(f"cannot read the table: data file {decoded} has no date, but {day!r}") from None
     if type(size) is not int or not isinstance(statistics, str | None):
         raise FormatError(f"cannot read the table: data file {decoded} has no size, but {size!r}")
-    return DataFile(decoded, date, size, statistics or "{}", tuple(sorted(tags.items())))
+    return DataFile(decoded, date, size, statistics or "{}", join_tags(tags.items()))
 
 
 def without_merged(files: Mapping[str, DataFile]) -> Mapping[str, DataFile]:
@@ -319,10 +322,6 @@ def _lanes(file: DataFile) -> Lanes | None:
         return lanes_of(file.tags)
     except FormatError:
         return None
-
-
-def _fields(file: DataFile) -> tuple[str, int, str, str, tuple[tuple[str, str], ...]]:
-    return file.path, file.size, file.date.isoformat(), file.statistics, file.tags
 
 
 def _cause(error: FormatError) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 import hashlib
-from dataclasses import replace
 from typing import NamedTuple
 
 import orjson
@@ -21,7 +20,7 @@ from logsink.archive.file import HELD, INPUTS, LANES, statistics_json
 from logsink.archive.lanes import TAG, encode, parse, union
 from logsink.archive.snapshot import ROOT, DataFile
 from logsink.errors import FormatError, NotFound
-from logsink.parse import CODED_COLUMNS
+from logsink.parse import CODED_COLUMNS, FILE_SCHEMA
 from logsink.store import Store
 
 _END = 64 << 10
@@ -109,7 +108,8 @@ def _read_groups(
     file: DataFile, body: bytes, metadata: pq.FileMetaData, proved: proof.Proof | None
 ) -> tuple[list[int], digest.Digests]:
     """Return the numbers of row groups that are damaged, and the digests of the rows of the others."""
-    view, spans = memoryview(body), proof.chunk_spans(metadata)
+    view = memoryview(body)
+    spans = proof.chunk_spans(metadata) if proved is not None else []  # pyarrow may abort on what a damaged footer says
     coded = [name for name in CODED_COLUMNS if name in metadata.schema.names]
     parquet = pq.ParquetFile(
         pa.BufferReader(body),
@@ -128,7 +128,7 @@ def _read_groups(
             continue
         try:
             digests.append(digest.digests_of(parquet.read_row_group(group, use_threads=False)))
-        except (pa.ArrowException, OSError):
+        except (pa.ArrowException, OSError, LookupError, TypeError, ValueError):  # of a footer that nothing proves
             bad.append(group)
     return bad, digest.total(digests)
 
@@ -144,11 +144,14 @@ def digests_of_body(key: str, body: bytes) -> digest.Digests:
 
 
 def _metadata(file: DataFile, tail: proof.ProvedTail) -> pq.FileMetaData:
-    """Return the footer. Raises ``FormatError`` unless it can be read, and has as many rows as the log says."""
+    """Return the footer. Raises ``FormatError`` unless it can be read, and has all columns and as many rows as the log says."""
     try:
         metadata = pq.read_metadata(pa.BufferReader(b"PAR1" + bytes(tail.footer)))
-    except (pa.ArrowException, OSError) as error:
+        missing = sorted({*FILE_SCHEMA.names}.difference(metadata.schema.names))
+    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: a name that is no UTF-8
         raise proof.damaged(file.key, f"its footer cannot be read: {error}") from error
+    if missing:
+        raise proof.damaged(file.key, f"it has no column {missing[0]!r}")
     if metadata.num_rows != file.rows:
         raise proof.damaged(file.key, f"it has {metadata.num_rows:,} rows, and {file.rows:,} in the table's log")
     return metadata
@@ -221,8 +224,8 @@ def describe_body(path: str, body: bytes) -> Described:
     checked = check_body(found.file, body)
     if checked.what:
         raise proof.damaged(ROOT + path, checked.what)
-    tags = {**dict(found.file.tags), proof.SHA256_TAG: hashlib.sha256(body).hexdigest()}
-    return found._replace(file=replace(found.file, tags=tuple(sorted(tags.items()))))
+    hashed = (proof.SHA256_TAG, hashlib.sha256(body).hexdigest())
+    return found._replace(file=found.file.tagged((*found.file.tags, hashed)))
 
 
 def _described(file: DataFile, end: bytes | memoryview) -> Described:
@@ -243,7 +246,7 @@ def _described(file: DataFile, end: bytes | memoryview) -> Described:
             tags[TAG] = encode(union({lane: [(first, last)] for lane, (first, last) in lanes.items()}))
     except (pa.ArrowException, OSError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise proof.damaged(file.key, f"its footer cannot be read: {error}") from error
-    found = replace(file, statistics=_statistics(metadata), tags=tuple(sorted(tags.items())))
+    found = file._replace(statistics=_statistics(metadata)).tagged(tags.items())
     return Described(found, bool(inputs), tuple(inputs), metadata.num_rows)
 
 

@@ -39,7 +39,7 @@ from logsink.archive.concurrency import run_concurrently
 from logsink.archive.fold import DamagedCheckpoint, Fold
 from logsink.archive.snapshot import HINT, LOG, ROOT, Snapshot, checkpoint_key, commit_key
 from logsink.damage import Damage
-from logsink.errors import FormatError, NotFound
+from logsink.errors import FormatError, MediumError, NotFound
 from logsink.store import MARKER, Store
 
 _LISTINGS = 5
@@ -134,7 +134,7 @@ async def _hint(store: Store) -> int:
     """The version of a checkpoint that probably is the newest, or -1."""
     try:
         return int(orjson.loads(await store.get(HINT))["version"])
-    except (NotFound, orjson.JSONDecodeError, KeyError, TypeError, ValueError, OverflowError):
+    except (NotFound, MediumError, orjson.JSONDecodeError, KeyError, TypeError, ValueError, OverflowError):
         return -1
 
 
@@ -205,9 +205,11 @@ def _apply(fold: Fold, commits: Mapping[int, bytes | None], start: int, listing:
 
 
 async def _get(store: Store, key: str, missing: bool) -> bytes | None:
-    """Return an object; None where it is missing and that is allowed."""
+    """Return an object: None where it is missing and that is allowed, nothing where the disk cannot read it."""
     try:
         return await store.get(key)
+    except MediumError:
+        return b""
     except NotFound:
         if missing:
             return None

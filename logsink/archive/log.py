@@ -336,15 +336,20 @@ class _Claim:
                 raise Conflict(f"cannot commit: version {version} removed {remove['path']}")
 
 
-def table_metadata(url: str, now: int) -> Json:
+def table_metadata(url: str, now: int, schema: str = "") -> Json:
     """Return the ``metaData`` of the table in the store at ``url``: its columns, partition and settings.
 
-    ``now``: milliseconds since the epoch.
+    ``now``: milliseconds since the epoch. ``schema``: the columns that the table had, of which those are kept that a newer
+    logsink has added.
     """
+    fields = schema_fields()
+    if schema:
+        known = {field["name"] for field in fields}
+        fields += [field for field in orjson.loads(schema)["fields"] if field["name"] not in known]
     return {
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{url}/{ROOT}")),
         "format": {"provider": "parquet", "options": {}},
-        "schemaString": orjson.dumps({"type": "struct", "fields": schema_fields()}).decode(),
+        "schemaString": orjson.dumps({"type": "struct", "fields": fields}).decode(),
         "partitionColumns": ["date"],
         "configuration": CONFIGURATION,
         "createdTime": now,

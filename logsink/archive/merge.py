@@ -48,6 +48,10 @@ class Unreadable(FormatError):
         self.path, self.cause = path, cause
 
 
+class OfNewer(Unreadable):
+    """Raised for a data file that proves itself, and that only a newer logsink can merge."""
+
+
 class _Place(NamedTuple):
     """The first place of a slab: a time and, where one instant has more rows than a run, a ``received``."""
 
@@ -116,12 +120,18 @@ class Input:
                 pre_buffer=False,
                 page_checksum_verification=proved.proof is None,
             )
-            fields = list(self._parquet.schema_arrow)
-            known = all(
-                one.name in ROWS_SCHEMA.names and one.type == ROWS_SCHEMA.field(one.name).type for one in fields
+            known = version <= FORMAT_VERSION and all(
+                one.name in ROWS_SCHEMA.names and one.type == ROWS_SCHEMA.field(one.name).type
+                for one in self._parquet.schema_arrow
             )
-            if version > FORMAT_VERSION or not known or not self._names.issuperset(_KEY) or metadata.num_rows != rows:
-                raise ValueError(f"format {version}, {metadata.num_rows} of {rows} rows, columns {sorted(self._names)}")
+            what = f"format {version}, {metadata.num_rows} of {rows} rows, columns {sorted(self._names)}"
+            if metadata.num_rows != rows or (proved.proof is None and not known):
+                raise ValueError(what)
+        if not known:
+            raise OfNewer(path, ValueError(what))
+        with self._reading():
+            if not self._names.issuperset(_KEY):
+                raise ValueError(what)
             self.lanes: Lanes | None = lanes_of(tags) or _lanes_in(said)
             """The lanes whose rows it holds; None where nothing says them, as of a file that an older version merged."""
             self.digests: digest.Digests | None = digest.digests_tag(tags)

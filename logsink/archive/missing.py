@@ -30,9 +30,6 @@ MOST = 1 << 20
 """Most numbers that may be missing in one place. More are no lost segments: this is not the log that these lanes belong to."""
 
 
-LOOKED_AT = 32
-"""Most segments that are read for the commits that they know of, one of each lane."""
-
 _READS = 4
 """Most segments read at the same time."""
 
@@ -46,15 +43,23 @@ class Unsure(Damaged):
 
 
 async def expect_commits(log: DeltaLog, stored: Sequence[StoredSegment]) -> None:
-    """Read the newest of the journal's segments, and have ``log`` expect the commits that they know of."""
+    """Read the newest segment of each receiver that can be read, and have ``log`` expect the commit that it knows of.
+
+    What a receiver knows of grows from segment to segment, whatever their lanes: so the newest one names the newest commit, or
+    one of the last few, where several were on their way at once. ``Rounds.read`` looks at each segment that is archived.
+    """
     ends = {one.name.app_id: one for one in stored}
-    newest = sorted(ends.values(), key=lambda one: one.modified)[-LOOKED_AT:]
+    receivers: dict[str, list[SegmentName]] = {}
+    for end in sorted(ends.values(), key=lambda one: one.modified, reverse=True):
+        receivers.setdefault(end.name.receiver, []).append(end.name)
 
-    async def look(name: SegmentName) -> None:
-        with suppress(NotFound, FormatError):  # damaged ones are found when their turn comes
-            log.expect((await read_segment(log.store, name)).commit)
+    async def look(names: Sequence[SegmentName]) -> None:
+        for name in names:
+            with suppress(NotFound, FormatError):  # damaged ones are found when their turn comes
+                log.expect((await read_segment(log.store, name)).commit)
+                return
 
-    await run_concurrently([partial(look, one.name) for one in newest], _READS)
+    await run_concurrently([partial(look, names) for names in receivers.values()], _READS)
 
 
 async def prove_missing(
@@ -69,9 +74,9 @@ async def prove_missing(
     there = {one.name for one in await list_segments(log.store) if one.name.receiver == receiver} | set(held)
     snapshot = await log.load()
     log.refuse_damage(snapshot, f"archive what receiver {receiver} has stored")
-    # Every number up to the last of ``names`` was stored before the journal was listed: here they end with one more.
-    ends = {name.lane: name for name in sorted({*there, *names})}
-    gaps = find_gaps(sorted(there | {end._replace(sequence=end.sequence + 1) for end in ends.values()}), snapshot.txn)
+    # Every number up to the last of ``names`` was stored before the journal was listed.
+    ends = {name.app_id: name.sequence for name in sorted(names)}
+    gaps = find_gaps(sorted(there), snapshot.txn, ends)
     if gaps:
         await _refuse_uncommitted(log, snapshot, receiver, gaps)
     return snapshot, gaps
@@ -94,7 +99,7 @@ async def _refuse_uncommitted(log: DeltaLog, snapshot: Snapshot, receiver: str, 
         if any(snapshot.txn.get(lane, 0) >= first for lane, (first, _) in lanes.items()):
             continue  # its commit has lost, and its segments were archived by another one
         for gap in gaps:
-            first, last = lanes.get(f"{gap.receiver}.{gap.lane}", (1, 0))
+            first, last = lanes.get(gap.app_id, (1, 0))
             if first <= gap.last and gap.first <= last:
                 raise Unsure(
                     Damage(

@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
@@ -35,6 +36,9 @@ OPERATION: Final = "REBUILD"
 """``commitInfo.operation`` of a commit with which the log begins anew."""
 
 
+Tags = tuple[tuple[str, str], ...]
+
+
 class Table(NamedTuple):
     """A whole table, as ``Snapshot`` has it."""
 
@@ -43,6 +47,8 @@ class Table(NamedTuple):
     tombstones: Mapping[str, int]
     lost: Mapping[str, int]
     accepted: frozenset[str]
+    removed: Mapping[str, Tags] = MappingProxyType({})
+    schema: str = ""
 
 
 async def rebuild(store: Store, last: int, table: Table, *, store_id: str, now: float) -> int:
@@ -52,7 +58,7 @@ async def rebuild(store: Store, last: int, table: Table, *, store_id: str, now: 
     when somebody has written that version: plan again. Cancelling is safe.
     """
     version, milliseconds = last + 1, int(now * 1000)
-    metadata = table_metadata(store.url, milliseconds)
+    metadata = table_metadata(store.url, milliseconds, table.schema)
     protocol = {"minReaderVersion": 1, "minWriterVersion": 2}
     info = {
         "timestamp": milliseconds,
@@ -63,6 +69,7 @@ async def rebuild(store: Store, last: int, table: Table, *, store_id: str, now: 
     txns = _txns(table, milliseconds)
     lines: list[Json] = [{"commitInfo": info}, {"protocol": protocol}, {"metaData": metadata}]
     lines += [{"txn": txn} for txn in txns]
+    lines += [{"remove": remove} for remove in _removes(table)]
     lines += [{"add": _add(file, milliseconds)} for file in table.files.values()]
     state = Fold(Snapshot()).state_after(lines)
     if not await store.put_absent(
@@ -82,13 +89,13 @@ async def write_checkpoint(
     ``now``: milliseconds since the epoch, for files and lanes whose times are not known.
     """
     now = now or int(time.time() * 1000)
-    table = Table(snapshot.files, snapshot.txn, snapshot.tombstones, snapshot.lost, snapshot.accepted)
+    table = Table(snapshot.files, snapshot.txn, snapshot.tombstones, snapshot.lost, snapshot.accepted, snapshot.removed)
     rows: list[Json] = [
         {"protocol": protocol or {"minReaderVersion": 1, "minWriterVersion": 2}},
-        {"metaData": metadata or table_metadata(store.url, now)},
+        {"metaData": metadata or table_metadata(store.url, now, snapshot.schema)},
         *({"txn": txn} for txn in _txns(table, now, snapshot.moved)),
         *({"add": _add(file, now)} for file in table.files.values()),
-        *({"remove": _remove(path, deleted)} for path, deleted in table.tombstones.items()),
+        *({"remove": remove} for remove in _removes(table)),
     ]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), sink, compression="snappy")
@@ -121,8 +128,16 @@ def _add(file: DataFile, now: int) -> Json:
     }
 
 
-def _remove(path: str, deleted: int) -> Json:
-    return {"path": quote(path, safe="/="), "deletionTimestamp": deleted, "dataChange": True}
+def _removes(table: Table) -> list[Json]:
+    return [
+        {
+            "path": quote(path, safe="/="),
+            "deletionTimestamp": deleted,
+            "dataChange": True,
+            "tags": dict(table.removed.get(path, ())) or None,
+        }
+        for path, deleted in table.tombstones.items()
+    ]
 
 
 _STRINGS = pa.map_(pa.string(), pa.string())
@@ -159,7 +174,14 @@ _SCHEMA = pa.schema(
         ),
         pa.field(
             "remove",
-            pa.struct([("path", pa.string()), ("deletionTimestamp", pa.int64()), ("dataChange", pa.bool_())]),
+            pa.struct(
+                [
+                    ("path", pa.string()),
+                    ("deletionTimestamp", pa.int64()),
+                    ("dataChange", pa.bool_()),
+                    ("tags", _STRINGS),
+                ]
+            ),
         ),
     ]
 )

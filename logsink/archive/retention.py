@@ -35,7 +35,7 @@ from logsink.archive.file import INPUTS, LANES, NAME
 from logsink.archive.log import DeltaLog, Remove
 from logsink.archive.snapshot import ROOT, DataFile, Snapshot
 from logsink.damage import Damage
-from logsink.errors import FormatError, NotFound
+from logsink.errors import FormatError, MediumError, NotFound
 from logsink.store import Entry, Store
 
 _MOST = 10_000
@@ -122,7 +122,7 @@ async def removable_files(log: DeltaLog, *, orphan_after: float, keep_removed: f
     log.refuse_damage(snapshot, "delete data files")
     if snapshot.version < 0:  # without a log, nothing tells which files count
         return Removable([], [])
-    damage = await _damaged_files(log.store, snapshot, {entry.key: entry.size for entry in listed})
+    damage = await damaged_files(log.store, snapshot, {entry.key: entry.size for entry in listed})
     kept = {key.rpartition("/")[0] for key, _, _ in damage}
     found = []
     coverage: Coverage | None = None
@@ -143,8 +143,8 @@ async def removable_files(log: DeltaLog, *, orphan_after: float, keep_removed: f
     return Removable(found, damage)
 
 
-async def _damaged_files(store: Store, snapshot: Snapshot, sizes: Mapping[str, int]) -> list[Damage]:
-    """Return the live files that are not as the log says, by a listing (key -> bytes) made before the snapshot."""
+async def damaged_files(store: Store, snapshot: Snapshot, sizes: Mapping[str, int]) -> list[Damage]:
+    """Return which live files are missing, or not of their size, by a listing (key -> bytes) made before the snapshot."""
     damage = []
     for file in snapshot.files.values():
         size = sizes.get(file.key)
@@ -153,6 +153,8 @@ async def _damaged_files(store: Store, snapshot: Snapshot, sizes: Mapping[str, i
                 await store.get(file.key, -1)  # it may have been put after the listing
             except NotFound:
                 damage.append(Damage(file.key, "is missing", _rows(file)))
+            except MediumError as error:
+                damage.append(Damage(file.key, f"cannot be read: {error}", _rows(file)))
         elif size != file.size:
             damage.append(Damage(file.key, f"has {size:,} bytes where the log says {file.size:,}", _rows(file)))
     return damage

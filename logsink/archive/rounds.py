@@ -101,7 +101,7 @@ def committable(snapshot: Snapshot, names: Iterable[SegmentName], passed: Iterab
     These are, for each lane, the sequences right after its txn, up to the first that is missing and not in one of ``passed``.
     ``names`` must have those of each lane in order.
     """
-    beyond = {(f"{gap.receiver}.{gap.lane}", gap.first): gap.last for gap in passed}
+    beyond = {(gap.app_id, gap.first): gap.last for gap in passed}
     last: dict[str, int] = {}
     chosen = []
     for name in names:

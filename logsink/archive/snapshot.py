@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -59,17 +58,50 @@ class Statistics(NamedTuple):
     nulls: Mapping[str, int]
 
 
-@dataclass(frozen=True)
-class DataFile:
-    """One live Parquet file: ``path`` relative to ``logs/``, ``date`` its partition, ``size`` in bytes."""
+Tags = tuple[tuple[str, str], ...]
+"""Names and values, sorted by name."""
 
+
+def join_tags(tags: Iterable[tuple[str, str]]) -> str:
+    """Return tags as ``DataFile.packed`` has them. ``FormatError``: a text has a zero byte, which no tag of logsink has."""
+    texts = [text for tag in sorted(tags) for text in tag]
+    if any("\0" in text for text in texts):
+        raise FormatError("cannot read the table: a data file has a tag with a zero byte")
+    return "\0".join(texts)
+
+
+def split_tags(packed: str) -> Tags:
+    """Return the tags that ``join_tags`` joined."""
+    texts = packed.split("\0") if packed else []
+    return tuple(zip(texts[::2], texts[1::2], strict=False))
+
+
+class _Fields(NamedTuple):
     path: str
     date: datetime.date
     size: int
     statistics: str
-    """The log's JSON, parsed by ``stats`` when somebody asks."""
-    tags: tuple[tuple[str, str], ...] = ()
-    """What the file's ``add`` says to prove it, sorted by name (docs/storage.md); empty for files of older versions."""
+    packed: str = ""
+
+
+class DataFile(_Fields):
+    """One live Parquet file. Immutable.
+
+    path         relative to ``logs/``
+    date         its partition
+    size         in bytes
+    statistics   the log's JSON, parsed by ``stats`` when somebody asks
+    packed       ``tags`` as one text, split when somebody asks: a table may have a hundred thousand files
+    """
+
+    @property
+    def tags(self) -> Tags:
+        """What the file's ``add`` says to prove it (docs/storage.md); empty for files of older versions."""
+        return split_tags(self.packed)
+
+    def tagged(self, tags: Iterable[tuple[str, str]]) -> DataFile:
+        """Return this file with these tags instead of its own."""
+        return self._replace(packed=join_tags(tags))
 
     @property
     def key(self) -> str:
@@ -112,6 +144,7 @@ class Snapshot(NamedTuple):
     sealed       whether any commit that was read is sealed
     state        digest of files and transactions, hexadecimal (``chain.State``); "" where no commit has said one yet
     removed      path -> tags of the files in ``tombstones``, as far as their ``remove`` says them
+    schema       the table's columns, as ``metaData.schemaString`` has them; "" where the log does not say
     created      milliseconds since the epoch when the table was made or its log rebuilt, by the clock of who did it; 0: unknown
     """
 
@@ -129,8 +162,9 @@ class Snapshot(NamedTuple):
     head: str = ""
     sealed: bool = False
     state: str = ""
-    removed: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType({})
+    removed: Mapping[str, Tags] = MappingProxyType({})
     created: int = 0
+    schema: str = ""
 
     @property
     def intact(self) -> bool:

@@ -7,16 +7,12 @@ missing between rows that are there is damage, unless it is recorded as lost.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
-from logsink.archive import DataFile, Interval, Lanes, lanes_missing, lanes_of, lanes_union
+from logsink.archive import DataFile, Lanes, lanes_missing, lanes_of, lanes_union, lost_lanes
 from logsink.errors import FormatError
-from logsink.journal import Gap
-
-_RANGE = re.compile(r"journal/([A-Za-z0-9-]+)/([0-9]+)/([0-9]+)(?:-([0-9]+)|\.arrow)")
 
 
 class Overlap(NamedTuple):
@@ -35,22 +31,6 @@ def held(file: DataFile) -> Lanes | None:
         return lanes_of(file.tags)
     except FormatError:
         return None
-
-
-def range_key(app_id: str, first: int, last: int) -> str:
-    """Return the key by which segments of a lane are recorded as lost."""
-    receiver, _, lane = app_id.rpartition(".")
-    return Gap(receiver, int(lane), first, last).key
-
-
-def recorded(keys: Iterable[str]) -> Lanes:
-    """Return the sequences that are recorded as lost by these keys. Keys of other objects are passed over."""
-    found: dict[str, list[Interval]] = {}
-    for key in keys:
-        if match := _RANGE.fullmatch(key):
-            first = int(match[3])
-            found.setdefault(f"{match[1]}.{int(match[2])}", []).append((first, int(match[4] or first)))
-    return lanes_union(found)
 
 
 def overlaps(files: Iterable[DataFile]) -> Iterator[Overlap]:
@@ -77,7 +57,7 @@ def holes(files: Sequence[DataFile], txn: Mapping[str, int], lost: Iterable[str]
     if any(one is None for one in said):
         return
     known = lanes_union(*(one for one in said if one is not None))
-    explained = recorded(lost)
+    explained = lost_lanes(lost)
     for app_id, intervals in sorted(known.items()):
         everything = lanes_union({app_id: intervals}, {app_id: explained.get(app_id, ())})
         for first, last in lanes_missing(everything, app_id, intervals[0][0], txn.get(app_id, 0)):

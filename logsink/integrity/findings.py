@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from logsink.damage import Damage
+from logsink.errors import FormatError
 
 REPAIR: Final = "`logsink repair --apply`"
 """The verb that mends what is damaged."""
@@ -14,10 +15,19 @@ REPAIR: Final = "`logsink repair --apply`"
 RESTORE: Final = f"put it back from a backup or an earlier version, else {REPAIR} records it as lost"
 
 
+SAVE: Final = f"save what the disk can read of it and put that back; else move it away, and {REPAIR} records it as lost"
+
+
+def cause(error: FormatError) -> str:
+    """Return why something cannot be read, without what it is."""
+    return str(error).partition(": ")[2] or str(error)
+
+
 class Finding(NamedTuple):
     """One damage, and what to do about it.
 
-    ``part``: ``marker``, ``journal``, ``log``, ``files``, ``lanes``, ``ledgers`` or ``index``.
+    ``part``: ``marker``, ``journal``, ``log``, ``files``, ``lanes``, ``ledgers``, ``dates`` (a ledger says otherwise) or
+    ``index``.
     """
 
     part: str

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from logsink.archive import Lanes, Snapshot, lanes_missing, lanes_union, run_concurrently
-from logsink.errors import FormatError, NotFound
-from logsink.journal import Gap, SegmentName, StoredSegment, decode_segment, written_by_newer
+from logsink.errors import FormatError, MediumError, NotFound
+from logsink.integrity.findings import cause
+from logsink.journal import SegmentName, StoredSegment, decode_segment, written_by_newer
 from logsink.store import Store
 
 _READS = 8
@@ -21,6 +22,7 @@ class Journal:
     """What the segments of a journal say.
 
     damaged   what is wrong with each segment that does not prove itself
+    unread    those among them that the disk cannot read
     gone      segments that were deleted before they were read
     stores    ids of stores that segments name, and how many name each
     newest    the newest version of the table that a segment knows of, -1 when none says one
@@ -29,6 +31,7 @@ class Journal:
     """
 
     damaged: dict[SegmentName, str] = field(default_factory=dict)
+    unread: set[SegmentName] = field(default_factory=set)
     gone: set[SegmentName] = field(default_factory=set)
     stores: dict[str, int] = field(default_factory=dict)
     newest: int = -1
@@ -49,13 +52,15 @@ async def _read(store: Store, name: SegmentName, found: Journal) -> None:
     except NotFound:
         found.gone.add(name)
         return
+    except MediumError as error:
+        found.unread.add(name)
+        found.damaged[name] = f"cannot be read: {cause(error)}"
+        return
     try:
-        segment = await asyncio.to_thread(decode_segment, body)
-        if segment.name != name:
-            raise FormatError(f"cannot read segment: it says it is {segment.name.key}")
+        segment = await asyncio.to_thread(decode_segment, body, name)
     except FormatError as error:
         if not written_by_newer(body):
-            found.damaged[name] = f"cannot be read: {str(error).partition(': ')[2]}"
+            found.damaged[name] = f"cannot be read: {cause(error)}"
         return
     found.rows[name] = len(segment.frames)
     found.newest = max(found.newest, segment.commit)
@@ -63,19 +68,6 @@ async def _read(store: Store, name: SegmentName, found: Journal) -> None:
         found.stored[app_id] = max(found.stored.get(app_id, 0), sequence)
     if segment.store_id:
         found.stores[segment.store_id] = found.stores.get(segment.store_id, 0) + 1
-
-
-def gaps(names: Iterable[SegmentName], txn: Mapping[str, int], stored: Mapping[str, int]) -> Iterator[Gap]:
-    """Yield the gaps of lanes above their txn: numbers that are not there although later ones are, or are said to be stored."""
-    there: dict[str, list[tuple[int, int]]] = {}
-    for name in names:
-        there.setdefault(name.app_id, []).append((name.sequence, name.sequence))
-    lanes = lanes_union(there)
-    for app_id in sorted({*lanes, *stored}):
-        last = max(stored.get(app_id, 0), *(end for _, end in lanes.get(app_id, ((0, 0),))))
-        for first, end in lanes_missing(lanes, app_id, txn.get(app_id, 0) + 1, last):
-            receiver, _, lane = app_id.rpartition(".")
-            yield Gap(receiver, int(lane), first, end)
 
 
 def uncovered(names: Iterable[SegmentName], snapshot: Snapshot, held: Lanes, lost: Lanes) -> Iterator[SegmentName]:

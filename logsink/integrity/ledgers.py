@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from logsink.archive import (
     LEDGERS,
@@ -28,9 +29,10 @@ from logsink.archive import (
     ledger_date,
     names_commit,
     run_concurrently,
+    sums,
 )
 from logsink.errors import FormatError, NotFound
-from logsink.integrity.findings import Progress
+from logsink.integrity.findings import Progress, cause
 from logsink.integrity.survey import get_or_none
 from logsink.store import MARKER, Store, decode_marker
 
@@ -119,21 +121,82 @@ async def _read(store: Store, file: DataFile, sha256: str | None, found: Proved,
     return digests
 
 
-async def damaged_ledgers(store: Store) -> list[tuple[str, str]]:
-    """Return the keys of ledgers in the store that do not prove themselves, and what is wrong with each."""
+class Ledgers(NamedTuple):
+    """The ledgers in a store by key, and what is wrong with others.
+
+    found      those that prove themselves
+    damaged    those that do not -> what is wrong
+    unlinked   those that are not there as the next one names them -> what is wrong
+    """
+
+    found: dict[str, Ledger]
+    damaged: dict[str, str]
+    unlinked: dict[str, str]
+
+
+async def read_ledgers(store: Store) -> Ledgers:
+    """Return the ledgers in the store, each of which must prove itself and be the one that the next one names."""
     keys = [entry.key async for entry in store.list(LEDGERS)]
-    bodies = await run_concurrently([partial(get_or_none, store, key) for key in keys], 16)
-    return list(_damaged(zip(keys, bodies, strict=True)))
+    bodies = await run_concurrently([partial(_ledger, store, key) for key in keys], 16)
+    read = dict(zip(keys, bodies, strict=True))
+    found = {key: one for key, one in read.items() if isinstance(one, tuple)}
+    damaged = {key: one for key, one in read.items() if isinstance(one, str) and one}
+    ledgers = {key: ledger for key, (ledger, _) in found.items()}
+    sums = {key: sha256 for key, (_, sha256) in found.items()}
+    return Ledgers(ledgers, damaged, _unlinked(ledgers, sums, damaged))
 
 
-def _damaged(found: Iterable[tuple[str, bytes | None]]) -> Iterator[tuple[str, str]]:
-    for key, body in found:
-        if body is None:
-            continue
-        try:
-            ledger = decode_ledger(body)
-        except FormatError as error:
-            yield key, f"cannot be read: {str(error).partition(': ')[2]}"
-            continue
-        if ledger.date != ledger_date(key):
-            yield key, f"is the ledger of {ledger.date}"
+def _unlinked(ledgers: Mapping[str, Ledger], sums: Mapping[str, str], damaged: Collection[str]) -> dict[str, str]:
+    """Return what is wrong with ledgers that others name. The oldest one may name one that nobody keeps any more."""
+    wrong = {}
+    oldest = min((*ledgers, *damaged), default="")
+    for key, ledger in ledgers.items():
+        date, sha256 = ledger.previous or ("", "")
+        before = f"{LEDGERS}{date}.json"
+        if before in sums and sums[before] != sha256:
+            wrong[before] = f"is not the one that {key} names"
+        elif before > oldest and date and before not in sums and before not in damaged:
+            wrong[before] = f"is missing, and {key} names it"
+    return wrong
+
+
+async def _ledger(store: Store, key: str) -> tuple[Ledger, str] | str:
+    """Return a ledger and the SHA-256 of its bytes, or what is wrong with it: "" for one that is gone."""
+    try:
+        body = await store.get(key)
+        ledger = decode_ledger(body)
+    except NotFound:
+        return ""
+    except FormatError as error:
+        return f"cannot be read: {cause(error)}"
+    if ledger.date != ledger_date(key):
+        return f"is the ledger of {ledger.date}"
+    return ledger, hashlib.sha256(body).hexdigest()
+
+
+class Compared(NamedTuple):
+    """A ledger of the store, compared with the digests of the files that the table has of its date.
+
+    missing   rows that the ledger has more than the table, in all hours that do not add up
+    what      the first hour that does not add up, "" when all do
+    doubtful  whether rows are missing or others are there; False where there are more rows in each such hour
+    """
+
+    missing: int = 0
+    what: str = ""
+    doubtful: bool = False
+
+
+def compare(ledger: Ledger, files: Iterable[DataFile]) -> Compared:
+    """Compare a ledger with what the table's log says of the rows of its date, as ``verify_ledger`` does with the rows.
+
+    Files of older versions have no digests; where the table has one that the ledger does not know, nothing can be said.
+    """
+    old = {one.path for one in ledger.objects if not one.sha256}
+    hours, unknown = sums(one for one in files if one.path not in old)
+    found = [] if unknown else differences(ledger, hours)
+    if not found:
+        return Compared()
+    more = f", and {len(found) - 1:,} more hours" if len(found) > 1 else ""
+    missing = sum(max(0, one.said - one.found) for one in found)
+    return Compared(missing, f"{found[0]}{more}", any(one.found <= one.said for one in found))

@@ -11,8 +11,10 @@ missing or damaged, which their lanes pass; and the acceptance of what is lost.
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from logsink import __version__
@@ -22,6 +24,7 @@ from logsink.archive import (
     Accepted,
     Action,
     Add,
+    Checked,
     DataFile,
     DeltaLog,
     Limits,
@@ -38,16 +41,17 @@ from logsink.archive import (
     salvage_file,
     write_checkpoint,
 )
-from logsink.errors import Conflict, FormatError, NotFound
+from logsink.errors import Conflict, FormatError, MediumError, NotFound
 from logsink.integrity.coverage import held
-from logsink.integrity.findings import Progress
+from logsink.integrity.findings import Progress, Verified
+from logsink.integrity.ledgers import read_ledgers
 from logsink.integrity.survey import get_or_none
 from logsink.integrity.tables import Planner, Restore, TablePlan
 from logsink.integrity.verification import Verification
 from logsink.journal import Segment, SegmentName, read_segment
-from logsink.store import MARKER, Store, encode_marker, new_id, new_marker
+from logsink.store import MARKER, OverlayStore, Store, encode_marker, new_id, new_marker, open_store
 
-_TRIES = 5
+_TRIES = 20
 """Most times that a step is planned again because another process wrote meanwhile."""
 
 _PARTS = 16
@@ -62,7 +66,7 @@ class Step(NamedTuple):
 
 
 class Repair:
-    """One repair of a store. ``plan`` says what there is to do, ``apply`` does it.
+    """One repair of a store. ``plan`` says what there is to do, ``apply`` does it; ``found`` is what was found before.
 
     ``quick``: trust the inside of data files whose ends prove themselves. ``settle``: seconds for which running receivers get
     the chance to archive from memory what is missing or damaged in the journal, before that is recorded as lost.
@@ -82,37 +86,35 @@ class Repair:
         self._limits, self._quick, self._settle, self._sleep = limits, quick, settle, sleep
         self._progress = progress or Progress()
         self._steps: list[Step] = []
+        self.found = Verified()
 
     async def plan(self) -> list[Step]:
-        """Return what there is to do. Only reads."""
-        found = await self._verify(deep=not self._quick)
-        self._steps = []
-        self._plan_marker(found)
-        if (table := await Planner(found).plan()).needed:
-            self._say_table(table)
-        if not table.rebuild:
-            self._say_checkpoints(found)
-        for gap in sorted(found.gaps):
-            self._say("record as lost, and pass:", "recorded as lost, and passed:", gap.key)
-        for name, what in sorted(found.journal.damaged.items()):
-            self._say("move to quarantine/:", "moved to quarantine/:", f"{name.key}, which {what}")
-        for key in _unaccepted(found.there.snapshot):
-            self._say("accept the loss of", "accepted the loss of", key)
-        self._say_set_aside(found)
-        return self._steps
+        """Return what ``apply`` would do now. It is done, and all that this writes goes to a temporary directory instead.
+
+        Running receivers are not waited for, so that missing segments are named which these may still archive from memory.
+        """
+        with tempfile.TemporaryDirectory(prefix="logsink-repair-") as directory:
+            async with OverlayStore(self.store, open_store(directory)) as trial:
+                repair = Repair(trial, self._limits, quick=self._quick, progress=self._progress)
+                steps = await repair.apply()
+                self.found = repair.found
+                return steps
 
     async def apply(self) -> list[Step]:
         """Mend everything, and return what was done. Raises what the store raises, and ``Conflict`` when others are faster."""
         self._steps = []
-        deep = not self._quick
+        deep, known = not self._quick, dict[str, Checked]()
         for attempt in range(_TRIES):
-            whole = await self._verify(deep=deep)
+            found = await self._verify(deep=deep, known=known)
+            known.update(found.checked)  # to read all data files again may take longer than the next commit is away
+            self.found, whole = found.found, found
             try:
-                await self._mend_marker(whole)
-                await self._mend_table(whole)
-                found = await self._verify(deep=False)
+                await self._mend_marker(found)
+                if await self._mend_table(found):
+                    found = await self._verify(deep=False)
                 await self._mend_checkpoints(found)
-                await self._set_aside(whole, found)
+                await self._mend_ledgers(found)
+                await self._mend_index(whole)
                 break
             except (Conflict, NotFound):
                 if attempt == _TRIES - 1:
@@ -121,9 +123,9 @@ class Repair:
         await self._accept()
         return self._steps
 
-    async def _verify(self, *, deep: bool) -> Verification:
+    async def _verify(self, *, deep: bool, known: Mapping[str, Checked] = MappingProxyType({})) -> Verification:
         self._progress.done = 0
-        found = Verification(self.store, deep=deep, since=None, progress=self._progress)
+        found = Verification(self.store, deep=deep, since=None, progress=self._progress, known=known)
         await found.run()
         return found
 
@@ -132,22 +134,15 @@ class Repair:
 
     # The marker
 
-    def _plan_marker(self, found: Verification) -> str:
-        """Return the id to write, "" when there is nothing to do."""
-        if all(one.damage.what == "" or one.part != "marker" for one in found.found.damages) or found.marker:
-            return ""
+    async def _mend_marker(self, found: Verification) -> None:
+        if found.marker or not any(one.part == "marker" for one in found.found.damages):
+            return
         ids = found.journal.stores
         named = found.there.snapshot.store or max(ids, key=lambda one: ids[one], default="")
-        self._say("write", "wrote", f"{MARKER} with the id {named or 'of a new store'}")
-        return named or new_id()
-
-    async def _mend_marker(self, found: Verification) -> None:
-        store_id = self._plan_marker(found)
-        if not store_id:
-            return
         await self._quarantine(MARKER)
-        marker = new_marker(store_id, f"logsink/{__version__}", await self.store.now())
+        marker = new_marker(named or new_id(), f"logsink/{__version__}", await self.store.now())
         await self.store.put(MARKER, encode_marker(marker))
+        self._say("write", "wrote", f"{MARKER} with the id {named or 'of a new store'}")
 
     # The table
 
@@ -167,10 +162,11 @@ class Repair:
             files = len(plan.keep) + len(plan.take)
             self._say("write the log anew,", "wrote the log anew,", f"as version {plan.last + 1}, with {files:,} files")
 
-    async def _mend_table(self, found: Verification) -> None:
+    async def _mend_table(self, found: Verification) -> bool:
+        """Mend the table; return whether there was anything to mend."""
         plan = await Planner(found).plan()
         if not plan.needed:
-            return
+            return False
         steps = list(self._steps)
         self._say_table(plan)
         try:
@@ -184,6 +180,7 @@ class Repair:
         except (Conflict, NotFound):
             self._steps = steps
             raise
+        return True
 
     async def _restore(self, one: Restore) -> list[DataFile]:
         """Make data files of segments, and return them, stored."""
@@ -212,8 +209,9 @@ class Repair:
             now = await self.store.now()
             gone = {one.path: int(now * 1000) for one in plan.drop}
             tombstones = {path: at for path, at in {**snapshot.tombstones, **gone}.items() if path not in files}
+            removed = {**snapshot.removed, **{one.path: one.tags for one in plan.drop}}
             lost = {**snapshot.lost, **plan.lost}
-            table = Table(files, plan.txn, tombstones, lost, frozenset(lost))
+            table = Table(files, plan.txn, tombstones, lost, frozenset(lost), removed, snapshot.schema)
             await rebuild(self.store, plan.last, table, store_id=found.marker or snapshot.store, now=now)
             return
         actions: list[Action] = [Remove(file, data_change=True) for file in plan.drop]
@@ -224,34 +222,41 @@ class Repair:
 
     # Checkpoints
 
-    def _say_checkpoints(self, found: Verification) -> None:
-        for version in found.audit.replaceable:
-            self._say("write again:", "wrote again:", checkpoint_key(version))
-        if any(one.damage.key == HINT for one in found.found.damages):
-            self._say("write again:", "wrote again:", HINT)
-
     async def _mend_checkpoints(self, found: Verification) -> None:
-        self._say_checkpoints(found)
         for version, snapshot in found.audit.replaceable.items():
-            await self._quarantine(checkpoint_key(version))
-            await write_checkpoint(self.store, snapshot)
+            await self._rewrite(checkpoint_key(version), snapshot)
         if any(one.damage.key == HINT for one in found.found.damages):
-            await self._quarantine(HINT)
-            await write_checkpoint(self.store, found.there.snapshot)
+            await self._rewrite(HINT, found.there.snapshot)
+
+    async def _rewrite(self, key: str, snapshot: Snapshot) -> None:
+        await self._quarantine(key)
+        await write_checkpoint(self.store, snapshot)
+        self._say("write again:", "wrote again:", key)
 
     # Ledgers and the index
 
-    def _say_set_aside(self, *found: Verification) -> list[str]:
-        damages = [one for each in found for one in each.found.damages]
-        keys = list(dict.fromkeys(one.damage.key for one in damages if one.part in ("ledgers", "index")))
-        for key in keys:
-            self._say("move to quarantine/:", "moved to quarantine/:", key)
-        return keys
+    async def _mend_ledgers(self, found: Verification) -> None:
+        """Set damaged ledgers aside, and record as lost those that others name and that are not there."""
+        if all(one.part != "ledgers" for one in found.found.damages):
+            return
+        for key in (await read_ledgers(self.store)).damaged:
+            if await self._quarantine(key):
+                await self.store.delete([key])
+                self._say("move to quarantine/:", "moved to quarantine/:", key)
+        snapshot = await found.log.load()
+        lost = [key for key in (await read_ledgers(self.store)).unlinked if key not in snapshot.lost]
+        actions = [action for key in lost for action in (Lost(key, 0), Accepted(key))]
+        if actions:
+            await found.log.commit(snapshot, actions, operation="REPAIR")
+        for key in lost:
+            self._say("record as lost:", "recorded as lost:", key)
 
-    async def _set_aside(self, *found: Verification) -> None:
-        for key in self._say_set_aside(*found):
-            await self._quarantine(key)
-            await self.store.delete([key])
+    async def _mend_index(self, found: Verification) -> None:
+        """Set damaged objects of the index aside: no answer depends on them, and upkeep makes others."""
+        for key in dict.fromkeys(one.damage.key for one in found.found.damages if one.part == "index"):
+            if await self._quarantine(key):
+                await self.store.delete([key])
+                self._say("move to quarantine/:", "moved to quarantine/:", key)
 
     # The journal
 
@@ -285,14 +290,14 @@ class Repair:
         while True:
             found = await self._look()
             snapshot = found.there.snapshot
-            gaps = [gap for gap in found.gaps if snapshot.txn.get(f"{gap.receiver}.{gap.lane}", 0) == gap.first - 1]
+            gaps = [gap for gap in found.gaps if snapshot.txn.get(gap.app_id, 0) == gap.first - 1]
             now = (snapshot.version, len(found.gaps), len(found.journal.damaged))
             if not _blocked(found) or now == seen:
                 return found
             seen = now
             try:
                 if gaps:
-                    actions: list[Action] = [Txn(f"{gap.receiver}.{gap.lane}", gap.last) for gap in gaps]
+                    actions: list[Action] = [Txn(gap.app_id, gap.last) for gap in gaps]
                     for gap in gaps:
                         actions += [Lost(gap.key, 0), Accepted(gap.key)]
                     await found.log.commit(snapshot, actions, operation="REPAIR")
@@ -315,19 +320,27 @@ class Repair:
         except NotFound:
             return False
         except FormatError:
-            await self._quarantine(name.key)
-            await self.store.delete([name.key])
-            return True
+            moved = await self._quarantine(name.key)
+            if moved:
+                await self.store.delete([name.key])
+            return moved
         return False
 
-    async def _quarantine(self, key: str) -> None:
-        """Copy an object to quarantine, under a name of its own where another copy is there."""
-        body = await get_or_none(self.store, key)
-        if body is None:
-            return
+    async def _quarantine(self, key: str) -> bool:
+        """Copy an object to quarantine, under a name of its own where another copy is there.
+
+        Return False when the disk cannot read it: it stays where it is.
+        """
+        try:
+            body = await self.store.get(key)
+        except NotFound:
+            return True
+        except MediumError:
+            return False
         place = QUARANTINE + key
         if not await self.store.put_absent(place, body) and await get_or_none(self.store, place) != body:
             await self.store.put_absent(f"{place}.{time.time_ns()}", body)
+        return True
 
     # Losses
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -29,14 +30,15 @@ from logsink.archive import (
     lanes_missing,
     lanes_of,
     lanes_union,
+    lost_lanes,
     rows_of,
     run_concurrently,
 )
 from logsink.errors import FormatError, NotFound
 from logsink.integrity.choice import Candidate, choose
-from logsink.integrity.coverage import held, holes, range_key, recorded
+from logsink.integrity.coverage import held, holes
 from logsink.integrity.verification import Verification
-from logsink.journal import SegmentName
+from logsink.journal import Gap, SegmentName
 
 _WHOLE = 3
 """Most data files read at the same time, of about 128 MiB each."""
@@ -93,6 +95,8 @@ class Planner:
         self._found, self._store = found, found.store
         self._there, self._snapshot = found.there, found.there.snapshot
         self._described: dict[str, Described] = {}
+        self._broken: list[Described] = []
+        """Files that the log does not know, whose ends prove themselves, and whose rows do not."""
         self._bad: dict[str, Checked] = {
             path: checked for path, checked in found.checked.items() if checked.what and path in self._snapshot.files
         }
@@ -220,8 +224,12 @@ class Planner:
                     self._described[path] = await asyncio.to_thread(describe_body, path, body)
                 else:
                     self._described[path] = await describe(self._store, path, self._snapshot.files[path].size)
-            except (FormatError, NotFound):
+            except NotFound:
                 return
+            except FormatError:
+                if whole and path not in self._snapshot.tombstones:
+                    with suppress(FormatError, NotFound):
+                        self._broken.append(await describe(self._store, path, self._there.data[path].size))
 
         await run_concurrently([partial(read, path) for path in paths], _WHOLE)
 
@@ -278,7 +286,7 @@ class Planner:
         )
         for app_id, first, last in gone:
             for a, b in lanes_missing(others, app_id, first, last):
-                plan.lost[range_key(app_id, a, b)] = 0
+                plan.lost[Gap.of(app_id, a, b).key] = 0
 
     def _left(
         self, lanes: Lanes, chosen: Sequence[Candidate], *, segments: bool = False
@@ -312,19 +320,37 @@ class Planner:
         lanes = lanes_union(*(one for one in said if one is not None))
         for app_id, intervals in lanes.items():
             plan.txn[app_id] = max(plan.txn.get(app_id, 0), intervals[-1][1])
+        self._plan_broken(plan, lanes)
         if any(one is None for one in said):
             return
         explained = {**self._snapshot.lost, **plan.lost}
-        tagged = [DataFile(one.path, one.date, one.size, one.statistics, one.tags) for one in files]
-        missing = list(holes(tagged, plan.txn, explained))
+        missing = list(holes(files, plan.txn, explained))
         if self._snapshot.version < 0:
-            missing += self._prefixes(lanes, recorded(explained))
+            missing += self._prefixes(lanes, lost_lanes(explained))
         restored = lanes_union(*({one.app_id: [(one.first, one.last)]} for one in plan.restore))
         for app_id, first, last in missing:
             for a, b in lanes_missing(restored, app_id, first, last):
                 there = self._journal(app_id, a, b)
                 plan.restore += [Restore(app_id, c, d) for c, d in there.get(app_id, ())]
-                plan.lost |= {range_key(app_id, c, d): 0 for c, d in lanes_missing(there, app_id, a, b)}
+                plan.lost |= {Gap.of(app_id, c, d).key: 0 for c, d in lanes_missing(there, app_id, a, b)}
+
+    def _plan_broken(self, plan: TablePlan, lanes: Lanes) -> None:
+        """Plan that damaged files at the ends of their lanes are lost: nothing else, and no segment, holds their rows."""
+        said = [(one, lanes_of(one.file.tags) or {}) for one in self._broken]
+        for one, held_once in sorted(said, key=lambda pair: [intervals[0] for intervals in pair[1].values()]):
+            gone = [
+                (app_id, *interval)
+                for app_id, intervals in held_once.items()
+                for first, last in intervals
+                for interval in lanes_missing(lanes, app_id, first, last)
+            ]
+            last = all(first == plan.txn.get(app_id, 0) + 1 for app_id, first, _ in gone)
+            if not gone or not last or any(self._journal(*interval) for interval in gone):
+                continue
+            plan.lost[one.file.key] = one.rows
+            for app_id, first, end in gone:
+                plan.txn[app_id] = end
+                plan.lost[Gap.of(app_id, first, end).key] = 0
 
     def _prefixes(self, lanes: Lanes, explained: Lanes) -> Iterator[tuple[str, int, int]]:
         """Yield what is missing at the beginning of lanes of a log that is gone: nothing says that it was retired."""

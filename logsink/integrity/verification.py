@@ -7,8 +7,10 @@ missing is looked at once more by a fresh snapshot, because upkeep deletes meanw
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
+from typing import Final
 
 from logsink.archive import (
     HINT,
@@ -19,6 +21,7 @@ from logsink.archive import (
     DeltaLog,
     Described,
     Lanes,
+    Ledger,
     audit_log,
     check_file,
     checkpoint_key,
@@ -26,21 +29,29 @@ from logsink.archive import (
     lanes_missing,
     lanes_of,
     lanes_union,
+    lost_lanes,
     run_concurrently,
 )
 from logsink.errors import FormatError, NotFound
 from logsink.index import INDEX_REMEDY
-from logsink.integrity.coverage import held, holes, overlaps, range_key, recorded
-from logsink.integrity.findings import REPAIR, RESTORE, Loss, Progress, Verified
+from logsink.integrity.coverage import held, holes, overlaps
+from logsink.integrity.findings import REPAIR, RESTORE, SAVE, Loss, Progress, Verified, cause
 from logsink.integrity.index import check_index
-from logsink.integrity.journal import Journal, gaps, read_journal, uncovered
-from logsink.integrity.ledgers import damaged_ledgers
-from logsink.integrity.survey import Survey, get_or_none, survey
-from logsink.journal import Gap, SegmentName
+from logsink.integrity.journal import Journal, read_journal, uncovered
+from logsink.integrity.ledgers import compare, read_ledgers
+from logsink.integrity.survey import Survey, survey
+from logsink.journal import Gap, SegmentName, find_gaps
 from logsink.store import MARKER, Store, decode_marker
+
+MISSING: Final = "is missing"
+"""What ``check_file`` says of a file that is not there."""
 
 _TAILS, _WHOLE = 16, 3
 """Most data files read at the same time: their ends, or whole ones, of about 128 MiB each."""
+
+_TAMPERED = (
+    "rows were changed or taken: `logsink verify --ledger`, with your copy, names each hour by the rows themselves"
+)
 
 _LOG_REMEDY = f"{REPAIR} writes the log again from the data files; or restore it from a backup"
 
@@ -57,13 +68,24 @@ async def verify(
 
 
 class Verification:
-    """One verification, with what it learned: ``there`` (the survey), ``journal``, ``audit`` (of the log), ``checked``."""
+    """One verification, with what it learned: ``there`` (the survey), ``journal``, ``audit`` (of the log), ``checked``.
+
+    ``known``: what an earlier one has found in data files, which are not read again; one that was missing is looked for.
+    """
 
     there: Survey
     journal: Journal
     audit: Audit
 
-    def __init__(self, store: Store, *, deep: bool, since: datetime.date | None, progress: Progress) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        deep: bool,
+        since: datetime.date | None,
+        progress: Progress,
+        known: Mapping[str, Checked] = MappingProxyType({}),
+    ) -> None:
         self.store = store
         self.log = DeltaLog(store)
         self.found = Verified(deep=deep)
@@ -71,7 +93,7 @@ class Verification:
         self.gaps: set[Gap] = set()
         self.marker = ""
         """The id in the marker, "" when that is missing or damaged."""
-        self._deep, self._since, self._progress = deep, since, progress
+        self._deep, self._since, self._progress, self._known = deep, since, progress, known
 
     async def look_at_journal(self) -> None:
         """Check the journal only."""
@@ -117,7 +139,8 @@ class Verification:
             elif snapshot.covers(name):
                 self.found.add("journal", name.key, f"{what}; its rows are archived", rows=0)
             else:
-                self.found.add("journal", name.key, what, remedy=RESTORE)
+                remedy = SAVE if name in self.journal.unread else RESTORE
+                self.found.add("journal", name.key, what, remedy=remedy)
         self.gaps = await self._gaps()
         for gap in sorted(self.gaps):
             self.found.add("journal", gap.key, gap.damage.what, remedy=RESTORE)
@@ -134,25 +157,25 @@ class Verification:
         return found & self._gaps_of(self.there)
 
     def _gaps_of(self, there: Survey) -> set[Gap]:
-        explained = recorded(there.snapshot.lost)
+        explained = lost_lanes(there.snapshot.lost)
         names = [one.name for one in there.segments]
-        found = gaps(names, there.snapshot.txn, self.journal.stored)
+        found = find_gaps(names, there.snapshot.txn, self.journal.stored)
         return {gap for gap in found if not _explained(explained, gap)}
 
     async def _check_marker(self) -> None:
         """Check the marker, and that segments and commits name the same store."""
-        body = await get_or_none(self.store, MARKER)
         named = {*self.journal.stores, *([self.there.snapshot.store] if self.there.snapshot.store else [])}
-        if body is None:
+        try:
+            self.marker = decode_marker(await self.store.get(MARKER)).id
+        except NotFound:
             if named:
                 self.found.add("marker", MARKER, "is missing", remedy=f"{REPAIR} writes it again, with the store's id")
             else:
                 self.found.notes.append(f"{MARKER} is not there: the store is of an older version of logsink")
             return
-        try:
-            self.marker = decode_marker(body).id
         except FormatError as error:
-            self.found.add("marker", MARKER, _cause(error), remedy=f"{REPAIR} writes it again, with the store's id")
+            what = f"cannot be read: {cause(error)}"
+            self.found.add("marker", MARKER, what, remedy=f"{REPAIR} writes it again, with the store's id")
             return
         for other in sorted(named - {self.marker}):
             remedy = "find out where these objects come from: two stores may have been mixed"
@@ -168,7 +191,7 @@ class Verification:
             self.found.add("log", damage.key, damage.what, rows=damage.rows, remedy=_LOG_REMEDY)
         if found.superseded:
             self.found.notes.append(
-                f"{found.superseded:,} objects of the log are older than its last repair, and do not count"
+                f"{found.superseded:,} objects of the log are older than its beginning, and do not count"
             )
         version = self.there.snapshot.version
         if self.journal.newest > version and (await self.log.load()).version < self.journal.newest:
@@ -180,7 +203,7 @@ class Verification:
         at_once = _WHOLE if self._deep else _TAILS
         await run_concurrently([partial(self._check_file, one) for one in files], at_once)
         damaged = [one for one in files if self.checked[one.path].what]
-        if any(self.checked[one.path].what == "is missing" for one in damaged):
+        if any(self.checked[one.path].what == MISSING for one in damaged):
             fresh = await self.log.load()
             damaged = [one for one in damaged if one.path in fresh.files]
             for path in [one.path for one in files if one.path not in fresh.files]:
@@ -194,7 +217,10 @@ class Verification:
         self.found.unproved = sum(not one.proved and not one.what for one in self.checked.values())
 
     async def _check_file(self, file: DataFile) -> None:
-        self.checked[file.path] = await check_file(self.store, file, deep=self._deep)
+        known = self._known.get(file.path)
+        if known is None or known.what == MISSING:
+            known = await check_file(self.store, file, deep=self._deep)
+        self.checked[file.path] = known
         self._progress.done += self._weight(file)
 
     def _check_lanes(self) -> None:
@@ -208,12 +234,12 @@ class Verification:
             self.found.add("lanes", f"logs/{pair.one}", what)
         for app_id, first, last in holes(live, snapshot.txn, snapshot.lost):
             what = "counts as archived, and no data file holds its rows"
-            self.found.add("lanes", range_key(app_id, first, last), what, remedy=RESTORE)
+            self.found.add("lanes", Gap.of(app_id, first, last).key, what, remedy=RESTORE)
         lanes = lanes_union(*(held(one) or {} for one in live))
         if any(held(one) is None for one in live):
             return
         names = [one.name for one in self.there.segments if one.name not in self.journal.gone]
-        for name in uncovered(names, snapshot, lanes, recorded(snapshot.lost)):
+        for name in uncovered(names, snapshot, lanes, lost_lanes(snapshot.lost)):
             self.found.add("lanes", name.key, "counts as archived, and no data file holds its rows")
 
     def _still(self, file: DataFile) -> bool:
@@ -274,10 +300,41 @@ class Verification:
         return path in fresh.files or path in fresh.tombstones
 
     async def _check_ledgers(self) -> None:
-        """Check that each ledger in the store proves itself."""
+        """Check that each ledger in the store proves itself, is the one that the next one names, and adds up with the table."""
         remedy = f"put your copy of it back, else {REPAIR} sets it aside, and a receiver writes a new one"
-        for key, what in await damaged_ledgers(self.store):
+        ledgers = await read_ledgers(self.store)
+        for key, what in ledgers.damaged.items():
             self.found.add("ledgers", key, what, rows=0, remedy=remedy)
+        remedy = f"put your copy of it back, else {REPAIR} records it as lost"
+        for key, what in ledgers.unlinked.items():
+            if key not in self.there.snapshot.lost:
+                self.found.add("ledgers", key, what, rows=0, remedy=remedy)
+        if self.there.snapshot.intact:
+            for key, ledger in ledgers.found.items():
+                self._compare(key, ledger)
+
+    def _compare(self, key: str, ledger: Ledger) -> None:
+        """Compare a ledger with the table. It is no damage that rows were retired, are recorded as lost, or came late."""
+        snapshot = self.there.snapshot
+        oldest = min(
+            (one.date for one in self.there.live), default=datetime.date.max
+        )  # retention takes the oldest dates
+        if ledger.date < oldest or (self._since is not None and ledger.date < self._since):
+            return
+        files = [one for one in self.there.live if one.date == ledger.date]
+        found = compare(ledger, files)
+        known = (f"logs/date={ledger.date}/", "journal/")
+        # A repair that writes the log anew leaves rows to the journal that are there, so that the date has no file for a while.
+        waiting = not files and found.missing <= sum(
+            rows for name, rows in self.journal.rows.items() if not snapshot.covers(name)
+        )
+        if found.doubtful and not waiting and not any(lost.startswith(known) for lost in snapshot.lost):
+            what = f"does not add up with the table: {found.what}"
+            self.found.add("dates", key, what, rows=found.missing or None, remedy=_TAMPERED)
+        elif found.what:
+            why = "rows are in the journal" if waiting else "rows are recorded as lost"
+            why = why if found.doubtful else "rows came after it was written"
+            self.found.notes.append(f"{key} does not add up with the table, {why}: {found.what}")
 
     async def _check_index(self) -> None:
         """Check that the objects of the index prove themselves. What was deleted of it is no damage."""
@@ -299,7 +356,7 @@ class Verification:
 
 
 def _explained(lost: Lanes, gap: Gap) -> bool:
-    return not any(lanes_missing(lost, f"{gap.receiver}.{gap.lane}", gap.first, gap.last))
+    return not any(lanes_missing(lost, gap.app_id, gap.first, gap.last))
 
 
 def _rows(file: DataFile) -> int:
@@ -307,7 +364,3 @@ def _rows(file: DataFile) -> int:
         return file.rows
     except FormatError:
         return 0
-
-
-def _cause(error: FormatError) -> str:
-    return str(error).partition(": ")[2] or str(error)

@@ -7,11 +7,17 @@ begin right after that and go on without a gap.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import NamedTuple, Self
 
 from logsink.damage import Damage
 from logsink.journal.segment import PREFIX, SegmentName
+
+_KEY = re.compile(PREFIX + r"([A-Za-z0-9-]+)/([0-9]+)/([0-9]{20})(?:\.arrow|-([0-9]{20}))")
+
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 class Gap(NamedTuple):
@@ -29,6 +35,18 @@ class Gap(NamedTuple):
             return SegmentName(self.receiver, self.lane, self.first).key
         return f"{PREFIX}{self.receiver}/{self.lane}/{self.first:020d}-{self.last:020d}"
 
+    @classmethod
+    def of(cls, app_id: str, first: int, last: int) -> Self:
+        """Return the gap of a lane that is known by its ``appId``."""
+        receiver, _, lane = app_id.rpartition(".")
+        return cls(receiver, int(lane), first, last)
+
+    @classmethod
+    def from_key(cls, key: str) -> Self | None:
+        """Return the gap that ``key`` spells, or None when it is the key of something else."""
+        match = _KEY.fullmatch(key)
+        return cls(match[1], int(match[2]), int(match[3]), int(match[4] or match[3])) if match else None
+
     @property
     def app_id(self) -> str:
         """The ``appId`` of the lane."""
@@ -45,13 +63,20 @@ class Gap(NamedTuple):
         return "is" if self.first == self.last else "are"
 
 
-def find_gaps(stored: Iterable[SegmentName], txn: Mapping[str, int]) -> list[Gap]:
-    """Return the gaps of every lane, from a listing (sorted by receiver, lane and sequence) and the table's ``txn``."""
-    last: dict[str, int] = {}
+def find_gaps(listed: Iterable[SegmentName], txn: Mapping[str, int], stored: Mapping[str, int] = _NOTHING) -> list[Gap]:
+    """Return the gaps of every lane, sorted, from a listing (sorted by receiver, lane and sequence) and the table's ``txn``.
+
+    ``stored``: ``appId`` -> a number that is known to have been stored in that lane, whether it is listed or not.
+    """
+    reached: dict[str, int] = {}
     found = []
-    for name in stored:
-        before = last.get(name.app_id, txn.get(name.app_id, 0))
+    for name in listed:
+        before = reached.get(name.app_id, txn.get(name.app_id, 0))
         if name.sequence > before + 1:
             found.append(Gap(name.receiver, name.lane, before + 1, name.sequence - 1))
-        last[name.app_id] = max(before, name.sequence)
-    return found
+        reached[name.app_id] = max(before, name.sequence)
+    for app_id, sequence in stored.items():
+        before = reached.get(app_id, txn.get(app_id, 0))
+        if sequence > before:
+            found.append(Gap.of(app_id, before + 1, sequence))
+    return sorted(found)

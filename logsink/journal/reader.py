@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
-from logsink.errors import FormatError
 from logsink.journal.segment import PREFIX, Segment, SegmentName, decode_segment
 from logsink.store import Store
 
@@ -34,7 +33,4 @@ async def read_segment(store: Store, name: SegmentName) -> Segment:
     Raises ``NotFound`` when it is gone, because its rows are in the table by now: load a fresh snapshot. Raises ``FormatError``
     when its bytes cannot be read, or say that they are another segment.
     """
-    segment = await asyncio.to_thread(decode_segment, await store.get(name.key))
-    if segment.name != name:
-        raise FormatError(f"cannot read segment {name.key}: it says it is {segment.name.key}")
-    return segment
+    return await asyncio.to_thread(decode_segment, await store.get(name.key), name)

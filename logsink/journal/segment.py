@@ -55,6 +55,7 @@ PREFIX = "journal/"
 
 _MAGIC = b"LOGSINK2"
 _TRAILER = struct.Struct("<8sQQ")
+_CHECKSUM = 8  # bytes
 _END = b"\xff\xff\xff\xff\0\0\0\0"
 """How an Arrow IPC stream ends."""
 
@@ -147,11 +148,21 @@ def encode_segment(segment: Segment) -> pa.Buffer:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema, options=_OPTIONS) as writer:
         writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
-    return pa.py_buffer(_sealed(sink.getvalue()))
+    return _sealed(sink)
 
 
-def decode_segment(body: bytes | pa.Buffer) -> Segment:
-    """Return the segment whose object is ``body``. Raises ``FormatError`` when it cannot be read, or does not prove itself."""
+def decode_segment(body: bytes | pa.Buffer, name: SegmentName | None = None) -> Segment:
+    """Return the segment whose object is ``body``.
+
+    Raises ``FormatError`` when it cannot be read, does not prove itself, or says that it is another segment than ``name``.
+    """
+    segment = _decoded(body)
+    if name is not None and segment.name != name:
+        raise FormatError(f"cannot read segment {name.key}: it says it is {segment.name.key}")
+    return segment
+
+
+def _decoded(body: bytes | pa.Buffer) -> Segment:
     try:
         sealed = _proved(body)
         with pa.ipc.open_stream(body) as reader:
@@ -195,12 +206,16 @@ def written_by_newer(body: bytes) -> bool:
         return False
 
 
-def _sealed(stream: pa.Buffer) -> bytes:
-    """Return the stream with the trailer behind it."""
-    head = _MAGIC + len(stream).to_bytes(8, "little")
-    checksum = xxhash.xxh3_64(stream)
-    checksum.update(head)
-    return b"".join((stream, head, checksum.intdigest().to_bytes(8, "little")))
+def _sealed(sink: pa.BufferOutputStream) -> pa.Buffer:
+    """Write the trailer behind the stream in ``sink``, and return both.
+
+    The checksum's place is filled afterwards: to put the trailer behind the finished stream would copy all of it.
+    """
+    sink.write(_TRAILER.pack(_MAGIC, sink.tell(), 0))
+    body = sink.getvalue()
+    written = memoryview(body).cast("B")
+    written[-_CHECKSUM:] = xxhash.xxh3_64_intdigest(written[:-_CHECKSUM]).to_bytes(_CHECKSUM, "little")
+    return body
 
 
 def _proved(body: bytes | pa.Buffer) -> bool:
@@ -209,7 +224,7 @@ def _proved(body: bytes | pa.Buffer) -> bool:
     if len(view) >= _TRAILER.size:
         magic, length, checksum = _TRAILER.unpack_from(view, len(view) - _TRAILER.size)
         if magic == _MAGIC:
-            if length != len(view) - _TRAILER.size or xxhash.xxh3_64_intdigest(view[:-8]) != checksum:
+            if length != len(view) - _TRAILER.size or xxhash.xxh3_64_intdigest(view[:-_CHECKSUM]) != checksum:
                 raise FormatError("cannot read segment: it does not match its checksum")
             return True
     if bytes(view[-len(_END) :]) != _END:

@@ -2,7 +2,7 @@
 
     decorator     ``Kernel``: the two forms of a function, and which of them runs
     parameters    the names that a kernel's annotations use
-    intrinsics    kernels whose machine code is written by hand: ``copy``, ``word``, ``either``, ``both``, ``times``, ``plus``
+    intrinsics    kernels whose machine code is written by hand: ``copy``, ``word``, ``either``, ``times`` and others
     compiler      numba compiles a kernel, or restores what it compiled from a file
     cache         the files in which machine code is kept
     native        machine code called without numba
@@ -12,7 +12,7 @@ The law of kernels. A kernel is a function of arrays and integers; it allocates 
 other kernels that its module imported by name. Its parameters are annotated with the names exported here and nothing else,
 so there is exactly one compiled form of it, whatever is passed: a read-only array where a kernel only reads is no second
 form. Module constants it names (int, bytes, tuples) are frozen into it. Integers have 64 bits when compiled, but not as plain
-Python, and must not pass 63 bits in either: what may is computed by ``times`` and ``plus``, which give the same in both.
+Python, and must not pass them in either: what may is computed by ``times``, ``plus`` and ``fold``, which give the same in both.
 A kernel that allocates is not compiled: numba's counting of references is off, because it takes longer than most calls.
 
 Which form runs. ``form(rows)`` is the plain one until a process has handled so many rows that loading machine code would
@@ -46,7 +46,7 @@ Nothing of theirs is replaced, subclassed or assigned to.
 """
 
 from logsink.kernel.decorator import FEW, Kernel, compile_all, kernel
-from logsink.kernel.intrinsics import both, copy, either, plus, times, word
+from logsink.kernel.intrinsics import both, copy, either, fold, load, plus, times, word
 from logsink.kernel.parameters import (
     I8,
     I32,
@@ -79,7 +79,9 @@ __all__ = [
     "compile_all",
     "copy",
     "either",
+    "fold",
     "kernel",
+    "load",
     "plus",
     "times",
     "word",

@@ -5,6 +5,7 @@ Keys and bytes enter and leave; nothing here knows what an object means. ``open_
 - ``base`` has the interface and the contract of each method; one conformance suite holds all stores to it.
 - ``local`` and ``disk`` keep objects as files, ``s3`` and ``s3_errors`` in a bucket, ``memory`` in a dictionary (for tests).
 - ``retry`` tries again what may be tried again, ``counting`` counts reads: both wrap a store and are one themselves.
+- ``overlay`` tries out changes: a store of which another one is only read.
 - ``probe`` proves that a store honours put-if-absent.
 - ``marker`` has the layout of ``store.json``, which says which store this is; ``guarded`` looks at it again and again, and
   writes nothing while it is not there.
@@ -32,9 +33,17 @@ if TYPE_CHECKING:
     from logsink.store.disk import FILE_MODE
     from logsink.store.guarded import GuardedStore
     from logsink.store.marker import Marker, decode_marker, encode_marker, new_id, new_marker
+    from logsink.store.overlay import OverlayStore
 else:
-    _MARKER = ("Marker", "decode_marker", "encode_marker", "new_id", "new_marker")
-    __getattr__ = exports(__name__, {"disk": ("FILE_MODE",), "guarded": ("GuardedStore",), "marker": _MARKER})
+    __getattr__ = exports(
+        __name__,
+        {
+            "disk": ("FILE_MODE",),
+            "guarded": ("GuardedStore",),
+            "marker": ("Marker", "decode_marker", "encode_marker", "new_id", "new_marker"),
+            "overlay": ("OverlayStore",),
+        },
+    )
 
 __all__ = [
     "FILE_MODE",
@@ -44,6 +53,7 @@ __all__ = [
     "Entry",
     "GuardedStore",
     "Marker",
+    "OverlayStore",
     "Retrying",
     "Store",
     "decode_marker",

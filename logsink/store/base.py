@@ -103,7 +103,7 @@ class Store(abc.ABC):
         """Return bytes ``[start, end)`` of the object (to its end when ``end`` is None).
 
         A negative ``start`` counts from the object's end, and excludes an ``end``. A range that reaches beyond the object is
-        cut to it, possibly to nothing. Raises ``NotFound``.
+        cut to it, possibly to nothing. Raises ``NotFound``, and ``MediumError`` where a disk cannot read it.
         """
 
     @abc.abstractmethod

@@ -8,7 +8,8 @@ renamed (put) to its name, then the directory is fsynced. So a name appears with
 power cut. The names of new directories are fsynced before an object in them counts as stored. After a failed fsync the kernel
 may forget what was written, and report success for a second fsync: so everything is written again, from memory.
 
-Read path: an object whose directory could not be fsynced is not shown until the fsync succeeds.
+Read path: an object whose directory could not be fsynced is not shown until the fsync succeeds. One that the disk cannot read
+is damaged (``MediumError``), and the others can be read.
 
 Deletion: the file, then each directory that this leaves empty, unless this process writes there. A writer whose directory
 disappears makes it again.
@@ -29,7 +30,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from operator import itemgetter
 
-from logsink.errors import NotFound, Refused, StoreError, Unavailable, Withheld
+from logsink.errors import MediumError, NotFound, Refused, StoreError, Unavailable, Withheld
 from logsink.store.base import Bytes, Entry, is_key
 
 TEMPORARIES = ".tmp"
@@ -51,6 +52,9 @@ _NO_WAIT = getattr(os, "RWF_NOWAIT", 0)
 
 _WRITE_AGAIN = frozenset({errno.EIO, errno.ENOENT, errno.ESTALE})
 """Errors after which a write is tried again: a failed fsync, a directory that disappeared."""
+
+_UNREADABLE = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.ENODATA})
+"""Errors of reading one file by which the disk, or its file system, says that the bytes are damaged."""
 
 _NOT_OURS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL})
 """Errors of fsync above the root that do no harm: a process that cannot open a directory made none in it either."""
@@ -78,6 +82,9 @@ _HINTS = {
     errno.ELOOP: "choose a path without circular links",
 }
 """Remedies by error number. An error that is not here may pass by itself."""
+
+
+_SAVE = "the disk cannot read it: save what can be read of it, and put it back; else move it away"
 
 
 class Disk:
@@ -126,7 +133,7 @@ class Disk:
             folder = key.rpartition("/")[0]
             if home is not None and folder in self._unsettled:
                 self._settle(self._directory(home, folder))
-            with _opened(path, start, end) as (file, first, last):
+            with _medium(path), _opened(path, start, end) as (file, first, last):
                 return _read_range(file, first, last)
 
     def read_cached(self, key: str, start: int, end: int | None, room: bytearray) -> bytes | None:
@@ -427,6 +434,17 @@ def _read_range(file: int, first: int, last: int) -> bytes:
 
 def _not_found(path: str) -> NotFound:
     return NotFound(f"cannot get {path}: no such object")
+
+
+@contextmanager
+def _medium(path: str) -> Iterator[None]:
+    """Raise ``MediumError`` for what the disk cannot read of a file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _UNREADABLE:
+            raise
+        raise MediumError(f"cannot get {path}: {os.strerror(error.errno).lower()}", hint=_SAVE) from error
 
 
 @contextmanager

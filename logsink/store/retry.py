@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import TypeVar
 
-from logsink.errors import Conflict, NotFound, Unavailable
+from logsink.errors import Conflict, MediumError, NotFound, Unavailable
 from logsink.store.base import Bytes, Entry, Store
 
 TRIES = 5
@@ -131,13 +131,15 @@ async def put_once(store: Store, key: str, body: Bytes) -> bool:
     except Unavailable as error:
         try:
             stored = await store.get(key)
-        except (NotFound, Unavailable):
+        except (NotFound, Unavailable, MediumError):
             raise error from None
     else:
         try:
             stored = await store.get(key)
         except NotFound:
             raise Unavailable(f"cannot put {key}: something was there, and was gone when it was read") from None
+        except MediumError as error:
+            raise Unavailable(f"cannot put {key}: {error}", hint=error.hint) from error
     if stored != body:
         raise Conflict(f"cannot put {key}: other bytes are there, {len(stored)} of them")
     return False

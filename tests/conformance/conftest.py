@@ -13,6 +13,7 @@ from logsink.store.base import Store
 from logsink.store.counting import CountingStore
 from logsink.store.local import LocalStore
 from logsink.store.memory import MemoryStore
+from logsink.store.overlay import OverlayStore
 from logsink.store.retry import Retrying
 from logsink.store.s3 import S3Store
 from tests.support.faulty import FaultyStore
@@ -32,7 +33,7 @@ SMALL_PAGE = 7
 """Keys of a page of an S3 listing, so that few objects make several."""
 
 
-@pytest.fixture(params=["memory", "local", "wrapped", "counting", "moto", "versitygw"])
+@pytest.fixture(params=["memory", "local", "wrapped", "counting", "overlay", "moto", "versitygw"])
 async def store(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Store]:
@@ -45,6 +46,12 @@ async def store(
             opened = Retrying(FaultyStore(MemoryStore()))
         case "counting":
             opened = CountingStore(MemoryStore(), Counts())
+        case "overlay":
+            base = MemoryStore()
+            for key in ("a/b/c", "hidden"):
+                await base.put(key, b"of the base")
+            opened = OverlayStore(base, LocalStore(tmp_path / "over"))
+            await opened.delete(["a/b/c", "hidden"])
         case name:
             server = request.getfixturevalue(f"{name}_server")
             enter(monkeypatch, server)

@@ -74,7 +74,7 @@ def restore(rng: random.Random, template: Template, key: str) -> Mapping[str, by
 def roll_back(rng: random.Random, template: Template, key: str) -> Mapping[str, bytes | None]:
     """Take the newest one to three commits away, with the checkpoints and the hint that name them."""
     last = max(map(version_of, template.objects))
-    first = last - rng.randint(0, 2)
+    first = max(1, last - rng.randint(0, 2))
     return {one: None for one in template.objects if version_of(one) >= first}
 
 

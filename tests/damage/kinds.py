@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from logsink.archive import decode_ledger
+from logsink.errors import LogsinkError
+from logsink.store import decode_marker
 from tests.damage.stores import Template
 
 _COMMIT = re.compile(r"logs/_delta_log/(\d{20})\.json")
 _CHECKPOINT = re.compile(r"logs/_delta_log/(\d{20})\.checkpoint.*\.parquet")
 _SEGMENT = re.compile(r"(journal/[^/]+/\d+/)(\d{20})\.arrow")
+
+
+_SEGMENTS = ("segment", "segment, archived")
 
 
 def kind_of(template: Template, key: str) -> str:
@@ -45,24 +55,36 @@ def names(key: str, template: Template) -> list[str]:
     version = version_of(key)
     if version >= 0:  # the chain breaks at the next commit; a checkpoint is named by its version
         later = [other for other in template.objects if version_of(other) > version]
-        found += ["logs/_delta_log/ ", f"version {version}", *later]
+        found += ["logs/_delta_log/ ", f"version {version}", *later, *added(template.objects.get(key, b""))]
     if lane := lane_of(key):
         found.append(lane)
     return found
 
 
-def newest(template: Template, keys: Iterable[str]) -> bool:
-    """Whether all ``keys`` are the ends of their chains: the newest commits, or the newest segments of their lanes."""
-    keys = set(keys)
+def added(commit: bytes) -> list[str]:
+    """The keys of the data files that a commit adds: without it, nothing says whether they are in the table."""
+    lines = commit.splitlines() if commit.startswith(b"{") else []
+    return [f"logs/{line['add']['path']}" for line in map(json.loads, lines) if "add" in line]
+
+
+def newest(template: Template, changed: Mapping[str, bytes | None], *, by: str = "journal/") -> bool:
+    """Whether only ends of chains are gone to which nothing refers: the newest commits, or the newest segments of lanes.
+
+    ``by``: objects with this prefix are read that may refer to them; a query reads no ledgers, a verification reads all.
+    """
+    gone = {key for key, body in changed.items() if kind_of(template, key) in (*_SEGMENTS, "commit")}
 
     def end(key: str) -> bool:
         if kind_of(template, key) == "commit":
-            return all(other in keys for other in template.objects if _COMMIT.fullmatch(other) and other >= key)
-        if lane := lane_of(key):
-            return all(other in keys for other in template.objects if other.startswith(lane) and other >= key)
-        return False
+            known = [at for other, at in template.knows.items() if other not in changed and other.startswith(by)]
+            later = (other in gone for other in template.objects if _COMMIT.fullmatch(other) and other >= key)
+            return all(later) and max(known, default=-1) < version_of(key)
+        lane, sequence = lane_of(key), int(key[-26:-6])
+        said = [template.refers[other].get(lane, 0) for other in template.refers if other not in changed]
+        later = (other in gone for other in template.objects if other.startswith(lane) and other >= key)
+        return all(later) and max(said, default=0) < sequence
 
-    return bool(keys) and all(map(end, keys))
+    return bool(gone) and all(body is None for body in changed.values()) and all(map(end, gone))
 
 
 def harmless(template: Template, changed: Mapping[str, bytes | None]) -> bool:
@@ -74,14 +96,16 @@ def harmless(template: Template, changed: Mapping[str, bytes | None]) -> bool:
         if kind in ("hint", "file, removed"):
             return True
         if key not in template.objects:  # it was there once: nothing refers to it any more
-            return kind != "commit"
+            return kind != "commit" or "logs/_delta_log/" + "0" * 20 + ".json" not in kept
         if kind == "index" and body in template.objects.values():
             return True  # facts about files that are none of its date, or no files any more, count for nothing
         if body is not None:
             return False
-        # One that is gone is written again, and kept elsewhere by who needs it.
-        if kind in ("segment, archived", "ledger", "index"):
+        if kind in ("segment, archived", "index"):  # written again, and kept elsewhere by who needs it
             return True
+        if kind == "ledger":  # the oldest ones may go; the newest one is written again
+            others = [other for other in kept if kind_of(template, other) == "ledger"]
+            return min(others, default=key) >= key or max(others, default=key) <= key
         if kind == "checkpoint":
             return (
                 any(kind_of(template, k) == "checkpoint" for k in kept)
@@ -94,3 +118,22 @@ def harmless(template: Template, changed: Mapping[str, bytes | None]) -> bool:
         return False
 
     return all(may_be(key, body) for key, body in changed.items())
+
+
+def says_the_same(kind: str, body: bytes, changed: bytes | None) -> bool:
+    """Whether a changed object still says all that is proved of it: a checkpoint which files are live and how far lanes are."""
+    try:
+        return changed is not None and _said(kind, changed) == _said(kind, body)
+    except (LogsinkError, pa.ArrowException, OSError, ValueError):
+        return False
+
+
+def _said(kind: str, body: bytes) -> object:
+    match kind:
+        case "marker":
+            return decode_marker(body)
+        case "ledger":
+            return decode_ledger(body)
+        case "checkpoint":
+            return pq.read_table(pa.BufferReader(body), columns=["add", "txn"]).to_pylist()
+    return body

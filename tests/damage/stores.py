@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from logsink.archive import adoption, archiver
+from logsink.archive import adoption, archiver, decode_ledger
 from logsink.archive.log import DeltaLog
 from logsink.archive.maintenance import Maintenance
 from logsink.archive.rounds import Rounds
 from logsink.config import Maintain, load
-from logsink.journal import writer
+from logsink.journal import decode_segment, writer
 from logsink.journal.reader import list_segments, read_segment
 from logsink.parse import RAW_COLUMNS, raw_frames
 from logsink.query import Query, search
@@ -33,6 +33,9 @@ from logsink.store.base import Store
 from tests.support.relp_client import RelpClient
 
 DAY = 86_400
+MORE = 7
+"""Bursts by which a day of the next set of stores is longer."""
+
 AGES = 1e9
 """Seconds: what is to happen at once when it is this long overdue."""
 
@@ -71,16 +74,23 @@ class Frames:
 
 @asynccontextmanager
 async def receiving(
-    url: str, *, upkeep: Maintain = LATER, archiving: bool = True, patience: float = PATIENCE
+    url: str,
+    *,
+    upkeep: Maintain = LATER,
+    archiving: bool = True,
+    patience: float = PATIENCE,
+    drain: float = PATIENCE,
+    segments: int = 4,
 ) -> AsyncIterator[int]:
     """A real receiver in this process; its RELP port, or 0 when it is not ready in time.
 
-    Not ``archiving``, or after ``TimeoutError``: what is not archived yet stays in the journal.
+    ``segments``: how many make a commit. ``drain``: seconds for which it may archive after it is stopped. Not ``archiving``, or
+    after ``TimeoutError``: what is not archived yet stays in the journal.
     """
     config = load(None, {}, {"store": url, "listen.relp": ["127.0.0.1:0"]})
     config = config._replace(
-        archive=config.archive._replace(max_segments=4, max_age=AGES),
-        receive=config.receive._replace(drain_timeout=patience if patience == PATIENCE else 0.5),
+        archive=config.archive._replace(max_segments=segments, max_age=AGES),
+        receive=config.receive._replace(drain_timeout=min(patience, drain)),
         journal=config.journal._replace(ack_delay=0.0, max_delay=0.001, max_bytes=1 << 11, parallel_puts=3),
         maintain=upkeep,
     )
@@ -141,6 +151,8 @@ class Template:
     frames    key of each segment and data file -> the frames that it holds
     counting  keys of those whose frames an answer comes from: live files, and segments that no commit covers
     past      contents that a key had earlier; its object may be gone
+    refers    key of each segment -> the prefixes of other lanes, with the last sequence that it says was stored there
+    knows     key of each segment and ledger -> the version of the table that it says was there
     """
 
     name: str
@@ -149,6 +161,8 @@ class Template:
     frames: dict[str, Counter[bytes]]
     counting: frozenset[str]
     past: dict[str, list[bytes]] = field(default_factory=dict)
+    refers: dict[str, dict[str, int]] = field(default_factory=dict)
+    knows: dict[str, int] = field(default_factory=dict)
     directory: Path = Path()
 
 
@@ -188,8 +202,9 @@ class Builder:
         past = {key: [one for one in bodies if one != objects.get(key)] for key, bodies in self.seen.items()}
         async with open_store(self.url) as store:
             frames, counting = await contents(store)
+        past = {key: bodies for key, bodies in past.items() if bodies}
         template = Template(
-            self.name, objects, self.sent, frames, counting, {k: v for k, v in past.items() if v}, self.directory
+            self.name, objects, self.sent, frames, counting, past, *claims(objects), directory=self.directory
         )
         total: Counter[bytes] = Counter()
         for key in counting:
@@ -198,6 +213,21 @@ class Builder:
         template.sent = total if retired("") else self.sent
         assert total == template.sent, (self.name, len(total), len(template.sent))
         return template
+
+
+def claims(objects: Mapping[str, bytes]) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
+    """What segments and ledgers say of other objects: ``Template.refers`` and ``Template.knows``."""
+    refers: dict[str, dict[str, int]] = {}
+    knows: dict[str, int] = {}
+    for key, body in objects.items():
+        if key.startswith("journal/"):
+            segment = decode_segment(body)
+            lanes = {app_id.rpartition("."): last for app_id, last in segment.stored.items()}
+            refers[key] = {f"journal/{receiver}/{lane}/": last for (receiver, _, lane), last in lanes.items()}
+            knows[key] = segment.commit
+        elif key.startswith("ledger/"):
+            knows[key] = decode_ledger(body).version
+    return refers, knows
 
 
 async def contents(store: Store) -> tuple[dict[str, Counter[bytes]], frozenset[str]]:
@@ -236,57 +266,57 @@ def read_objects(directory: Path) -> dict[str, bytes]:
 # --- the stores
 
 
-async def running(directory: Path) -> Template:
+async def running(directory: Path, more: int = 0) -> Template:
     """A receiver runs: commits, segments that linger, and a tail of segments in three lanes."""
     build = Builder("running", directory)
-    await build.day(1, 9)
-    await build.day(0, 10, archiving=False)
+    await build.day(1, 9 + more)
+    await build.day(0, 10 + more, archiving=False)
     return await build.finish()
 
 
-async def merged(directory: Path) -> Template:
+async def merged(directory: Path, more: int = 0) -> Template:
     """Receivers have stopped: files of three dates, merged and not, checkpoints, the removed files still there."""
     build = Builder("merged", directory)
     for before in (4, 3):
-        await build.day(before, 9)
+        await build.day(before, 9 + more)
     await build.upkeep(orphan_after=-1.0)
     await build.upkeep(compact_after=0.0, checkpoint_every=3)
-    await build.day(2, 8)
+    await build.day(2, 8 + more)
     await build.upkeep(compact_after=0.0, checkpoint_every=4)
-    await build.day(0, 9)
+    await build.day(0, 9 + more)
     return await build.finish()
 
 
-async def aged(directory: Path) -> Template:
+async def aged(directory: Path, more: int = 0) -> Template:
     """After retention: dates are gone, files deleted, the log begins with a checkpoint; then two receivers at once."""
     build = Builder("aged", directory)
     for before in (9, 8, 3):
-        await build.day(before, 7)
+        await build.day(before, 7 + more)
     await build.upkeep(orphan_after=-1.0, compact_after=0.0)
     kept = Counter(build.sent)
-    for frame in Frames().take(2 * 7 * 12):
+    for frame in Frames().take(2 * (7 + more) * 12):
         del kept[frame]
     await build.upkeep(retention=6.0 * DAY, keep_removed=-AGES, checkpoint_every=2)
     build.sent = kept
     log = build.directory / "logs" / "_delta_log"
     for path in log.glob("*.json"):
         os.utime(path, (path.stat().st_mtime - 60 * DAY,) * 2)
-    await build.day(2, 6)
+    await build.day(2, 6 + more)
     await build.upkeep(checkpoint_every=2)
-    await asyncio.gather(build.day(0, 6, archiving=False), build.day(0, 5, archiving=False))
+    await asyncio.gather(build.day(0, 6 + more, archiving=False), build.day(0, 5, archiving=False))
     return await build.finish()
 
 
-async def quiet(directory: Path) -> Template:
+async def quiet(directory: Path, more: int = 0) -> Template:
     """Nothing is in the journal: receivers are gone, and all is archived and merged."""
     build = Builder("quiet", directory)
-    await build.day(2, 5)
+    await build.day(2, 5 + more)
     await build.upkeep(orphan_after=-1.0)
     await build.upkeep(orphan_after=-1.0, compact_after=0.0, keep_removed=-AGES)
     return await build.finish()
 
 
-TEMPLATES: dict[str, Callable[[Path], Awaitable[Template]]] = {
+TEMPLATES: dict[str, Callable[[Path, int], Awaitable[Template]]] = {
     "running": running,
     "merged": merged,
     "aged": aged,
@@ -294,9 +324,14 @@ TEMPLATES: dict[str, Callable[[Path], Awaitable[Template]]] = {
 }
 
 
-async def make_all(directory: Path) -> list[Template]:
-    """Make every store once."""
-    return [await make(directory) for make in TEMPLATES.values()]
+async def make_all(directory: Path, sets: int = 1) -> list[Template]:
+    """Make every store once, or several sets of them, each larger than the one before."""
+    made = []
+    for number in range(sets):
+        place = directory / f"set{number}"
+        place.mkdir()
+        made += [await make(place, MORE * number) for make in TEMPLATES.values()]
+    return made
 
 
 async def ask_rows(store: Store) -> Counter[bytes]:

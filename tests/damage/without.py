@@ -1,200 +1,441 @@
 """Checks that can be taken out one at a time, in this process only, to see that the machine finds what each of them finds.
 
-A check that the code does not have (yet) is not in the list that ``known`` returns.
+``CHECKS`` is the list: where each check is, what stands there instead, and the damages and questions that show it is missing. A
+hunt damages until an answer is a fault without the check, and then damages and asks the same with it: that must be no fault.
 """
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import importlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from logsink.errors import FormatError
-from logsink.journal import decode_segment
+from tests.damage import aims, damages, switches
+from tests.damage.kinds import kind_of
+from tests.damage.oracle import Fault, Found, Judge
+from tests.damage.questions import QUESTIONS, Asked
+from tests.damage.stores import TEMPLATES, Template
+from tests.damage.templates import template_of
+
+if TYPE_CHECKING:
+    from tests.damage.machine import Local, Remote
+
+
+MOST = 120
+"""Most damages until a missing check is found. Nearly all are found by the first."""
 
 
 class Check(NamedTuple):
     """A check that can be taken out.
 
-    target    where it is: module, and the name in it, of a class perhaps
-    instead   what stands there instead, given what stood there
-    kinds     the kinds of objects whose damage it finds
-    damages   the damages that it finds; none: any
+    target     where it is: module, and the name in it, of a class perhaps
+    instead    what stands there instead, given what stood there
+    ask        the questions that show that it is missing, in this order
+    kinds      the kinds of objects whose damage it finds; none: any
+    damages    the damages that it finds; none: any
+    aim        an aimed damage, in place of these
+    templates  the stores on which; none: all of ``stores``
+    besides    another check that finds the same, and is taken out with and without this one
     """
 
     target: tuple[str, ...]
-    instead: Callable[[Any], Any]
-    kinds: tuple[str, ...]
+    instead: switches.Instead
+    ask: tuple[str, ...]
+    kinds: tuple[str, ...] = ()
     damages: tuple[str, ...] = ()
+    aim: aims.Aim | None = None
+    templates: tuple[str, ...] = ()
+    besides: str = ""
 
 
-def _nothing(result: Any = None) -> Callable[[Any], Any]:
-    return lambda real: lambda *_, **__: result
+FILES = ("file", "file, merged")
+SEGMENTS = ("segment",)
+FULL, LANES, RUNS = ("running", "merged"), ("running", "aged"), ("running", "waiting")
+"""Stores with many commits; with segments that wait in the journal; and with unmerged files and a log from version 0 on."""
 
+FOLD, DATAFILE, PLAN = "logsink.archive.fold", "logsink.query.read.datafile", "logsink.query.read.plan"
+CLAIMS = ("logsink.query.read.claims", "Claims", "add")
+LOG, RETENTION, COVERAGE = "logsink.archive.log", "logsink.archive.retention", "logsink.archive.coverage"
+VERIFY, INSPECT, LEDGERS = "logsink.integrity.verification", "logsink.archive.inspection", "logsink.integrity.ledgers"
+VERIFICATION = (VERIFY, "Verification")
 
-def _async_nothing(real: Any) -> Any:
-    async def instead(*_: Any, **__: Any) -> None:
-        return None
-
-    return instead
-
-
-def _own_word(real: Any) -> Any:
-    """``chain.check`` that believes what a commit says of itself, where it can be read at all."""
-    from logsink.archive.chain import MEMBER, Seal
-
-    def check(body: bytes, actions: Any, version: int, *, sealed: bool) -> Any:
-        try:
-            return real(body, actions, version, sealed=sealed)
-        except FormatError as error:
-            if "checksum" not in str(error):
-                raise
-            said = (actions[0].get("commitInfo") or {}).get(MEMBER) or {}
-            return Seal(version, str(said.get("store")), str(said.get("previous")), str(said.get("state")), False)
-
-    return check
-
-
-def _any_version(real: Any) -> Any:
-    """``chain.check`` that takes any version for the right one."""
-
-    def check(body: bytes, actions: Any, version: int, *, sealed: bool) -> Any:
-        said = (actions[0].get("commitInfo") or {}).get("logsink") if actions else None
-        return real(body, actions, said.get("version", version) if isinstance(said, dict) else version, sealed=sealed)
-
-    return check
-
-
-def _any_state(real: Any) -> Any:
-    """``Fold._prove`` that compares no state."""
-
-    def prove(self: Any, version: int, seal: Any, body: bytes, otherwise: str) -> None:
-        real(self, version, None if seal is None else seal._replace(state=""), body, otherwise)
-
-    return prove
-
-
-def _any_tail(real: Any) -> Any:
-    """``proof.read_tail`` that finds the footer and asks for no checksum."""
-    from logsink.archive.proof import ProvedTail, footer_size
-
-    def read_tail(key: str, end: Any, tag: Any) -> Any:
-        try:
-            return real(key, end, tag)
-        except FormatError:
-            with contextlib.suppress(ValueError):
-                return ProvedTail(memoryview(end)[-footer_size(memoryview(end)) :], None)
-            raise
-
-    return read_tail
-
-
-def _named_as_asked(real: Any) -> Any:
-    """``tail.decode`` whose segment has whatever name was asked for."""
-
-    def decode(body: bytes, name: Any, filter: Any) -> Any:
-        return real(body, decode_segment(body).name, filter)
-
-    return decode
-
-
-def _unproved(real: Any) -> Any:
-    """``segment._proved`` that does not compare the checksum."""
-
-    def proved(body: Any) -> bool:
-        try:
-            return bool(real(body))
-        except FormatError:
-            return b"LOGSINK2" in bytes(body)[-24:]
-
-    return proved
-
-
-def _as_the_txn_says(real: Any) -> Any:
-    def proves(self: Any, name: Any) -> bool:
-        return name.sequence <= self._txn.get(name.app_id, 0)
-
-    return proves
-
-
-def _no_damage(real: Any) -> Any:
-    async def without_log(store: Any, snapshot: Any) -> Any:
-        return snapshot
-
-    return without_log
-
-
-_FILES = ("file", "file, merged")
-_LOG = ("commit", "checkpoint")
-_ALL_SEGMENTS = ("segment", "segment, archived")
-
-CHECKS: dict[str, Check] = {
-    "hash of a commit": Check(("logsink.archive.fold", "check"), _own_word, ("commit",), ("flip",)),
-    "version of a commit": Check(("logsink.archive.fold", "check"), _any_version, ("commit",), ("swap", "old")),
-    "previous commit": Check(("logsink.archive.fold", "digest"), _nothing(""), ("commit",), ("forge",)),
+OF_THE_LOG: Mapping[str, Check] = {
+    "hash of a commit": Check((FOLD, "check"), switches.own_word, ("verify notes",), aim=aims.bit_of_newest_commit),
+    "version of a commit": Check(
+        (FOLD, "check"), switches.any_version, ("query", "verify"), ("commit",), ("swap", "old")
+    ),
+    "previous commit": Check((FOLD, "digest"), switches.nothing(""), ("verify",), ("commit",), ("forge",), None, FULL),
     "state of the table": Check(
-        ("logsink.archive.fold", "Fold", "_prove"), _any_state, ("checkpoint",), ("old", "swap")
+        (FOLD, "Fold", "_prove"), switches.any_state, ("query",), aim=aims.thinner, templates=("checkpointed",)
     ),
-    "missing commit": Check(("logsink.archive.fold", "Fold", "lose"), _nothing(), ("commit",), ("delete",)),
-    "lost log": Check(("logsink.archive.loading", "_without_log"), _no_damage, ("several",), ("lose log",)),
-    "tail of a file": Check(("logsink.query.read.datafile", "read_tail"), _any_tail, _FILES, ("flip", "swap", "old")),
-    "chunks of a file": Check(("logsink.archive.proof", "Proof", "holds"), _nothing(True), _FILES, ("flip",)),
-    "name of a segment": Check(("logsink.query.read.tail", "decode"), _named_as_asked, ("segment",), ("swap", "old")),
-    "checksum of a segment": Check(("logsink.journal.segment", "_proved"), _unproved, ("segment",), ("flip",)),
-    "gaps of a lane": Check(
-        ("logsink.query.read.plan", "find_gaps"), _nothing([]), ("segment", "several"), ("delete", "lose lane")
+    "proof of a checkpoint": Check(
+        (FOLD, "Fold", "checkpointed"),
+        switches.any_checkpoint,
+        ("query",),
+        aim=aims.thinner,
+        templates=("checkpointed",),
     ),
-    "damage of the log is said": Check(
-        ("logsink.query.read.plan", "of_snapshot"), _nothing(()), _LOG, ("delete", "flip", "empty")
+    "commit of a checkpoint": Check(
+        (FOLD, "Fold", "checkpointed"),
+        switches.unproved_checkpoint,
+        ("query",),
+        aim=aims.thinner_alone,
+        templates=("checkpointed",),
     ),
-    "upkeep stands still": Check(
-        ("logsink.archive.log", "DeltaLog", "refuse_damage"), _nothing(), ("commit", "several")
+    "commits of other programs": Check((FOLD, "check"), switches.any_program, ("query",), aim=aims.foreign),
+    "missing commit": Check((FOLD, "Fold", "lose"), switches.nothing(), ("query",), ("commit",), ("delete",)),
+    "files that were merged": Check(
+        (FOLD, "without_merged"),
+        lambda real: lambda files: files,
+        ("query",),
+        aim=aims.merge_before,
+        templates=("merged again",),
     ),
-    "segments are deleted on proof": Check(
-        ("logsink.archive.coverage", "Coverage", "proves"), _as_the_txn_says, ("commit",), ("forge",)
-    ),
-    "marker while writing": Check(("logsink.store.guarded", "GuardedStore", "_read"), _async_nothing, ("marker",)),
-    "verify: marker": Check(
-        ("logsink.integrity.verification", "Verification", "_check_marker"), _async_nothing, ("marker",)
-    ),
-    "verify: data files": Check(
-        ("logsink.integrity.verification", "check_file"), lambda real: _as_fine, _FILES, ("flip", "delete", "truncate")
+    "lost log": Check(
+        ("logsink.archive.loading", "_without_log"),
+        switches.log_as_it_is,
+        ("query",),
+        aim=aims.no_log,
+        templates=("settled",),
     ),
 }
 
+OF_QUERIES: Mapping[str, Check] = {
+    "tail of a file": Check((DATAFILE, "read_tail"), switches.any_tail, ("query -r",), aim=aims.bit_of_bounds),
+    "chunks of a file": Check(
+        ("logsink.archive.proof", "Proof", "holds"), switches.nothing(True), ("query",), aim=aims.bit_of_rows
+    ),
+    "name of a segment": Check(
+        ("logsink.query.read.tail", "decode_segment"), switches.named_as_asked, ("query",), SEGMENTS, ("swap", "old")
+    ),
+    "checksum of a segment": Check(
+        ("logsink.journal.segment", "_proved"), switches.unproved, ("query",), aim=aims.bit_of_segment, templates=LANES
+    ),
+    "gaps of a lane": Check(
+        (PLAN, "find_gaps"), switches.nothing([]), ("query",), aim=aims.segment_between, templates=LANES
+    ),
+    "stored, as segments say": Check(
+        CLAIMS, switches.without_claims(stored={}), ("query",), aim=aims.newest_segment, templates=("two lanes",)
+    ),
+    "commits, as segments say": Check(
+        CLAIMS, switches.without_claims(commit=-1), ("query",), aim=aims.newest_commit, templates=("waiting",)
+    ),
+    "damage of the log is said": Check(
+        (PLAN, "of_snapshot"),
+        switches.said_without(damage=()),
+        ("query",),
+        ("commit", "checkpoint"),
+        ("delete", "flip", "empty"),
+    ),
+    "losses are said": Check(
+        (PLAN, "of_snapshot"),
+        switches.said_without(lost={}),
+        ("query after maintain",),
+        aim=aims.segment_between,
+        templates=LANES,
+    ),
+}
 
-async def _as_fine(*_: Any, **__: Any) -> Any:
-    from logsink.archive import Checked
+OF_UPKEEP: Mapping[str, Check] = {
+    "upkeep stands still": Check(
+        ("logsink.archive.snapshot", "Snapshot", "intact"),
+        lambda real: property(lambda self: True),
+        ("query after maintain",),
+        aim=aims.newest_commit,
+        templates=("waiting",),
+    ),
+    "commits, as the archiver knows": Check(
+        (LOG, "DeltaLog", "expect"),
+        switches.nothing(),
+        ("query after maintain",),
+        aim=aims.newest_commit,
+        templates=("waiting",),
+    ),
+    "commits, as rounds know": Check(
+        ("logsink.archive.rounds", "Rounds", "archive"),
+        switches.without_knowing,
+        ("adoption",),
+        aim=aims.newest_commit,
+        templates=("waiting",),
+        besides="commits, as the archiver knows",
+    ),
+    "commits, as a process knows": Check(
+        (LOG, "DeltaLog", "load"), switches.as_listed, ("beneath",), aim=aims.newest_commit, templates=("waiting",)
+    ),
+    "no table in the place of a lost one": Check(
+        (LOG, "DeltaLog", "refuse_damage"), switches.a_new_table, ("receiver",), aim=aims.no_log, templates=("quiet",)
+    ),
+    "gaps that a file holds": Check(
+        ("logsink.archive.missing", "_refuse_uncommitted"),
+        switches.later_nothing(),
+        ("maintain",),
+        aim=aims.newest_commit,
+        templates=("settled",),
+    ),
+    "segments are deleted on proof": Check(
+        (COVERAGE, "Coverage", "proves"),
+        switches.as_the_txn_says,
+        ("maintain",),
+        aim=aims.vanished,
+        templates=("running",),
+    ),
+    "files are deleted on proof": Check(
+        (COVERAGE, "Coverage", "unproved"),
+        switches.nothing(()),
+        ("maintain",),
+        aim=aims.forgotten,
+        templates=("waiting",),
+    ),
+    "files older than the log stay": Check(
+        (LOG, "DeltaLog", "load_anew"),
+        switches.and_then(lambda snapshot: snapshot._replace(created=1)),
+        ("maintain",),
+        aim=aims.begun_anew,
+        templates=("merged alone",),
+    ),
+    "files of a damaged date stay": Check(
+        (RETENTION, "damaged_files"),
+        switches.later_nothing(list),
+        ("maintain",),
+        aim=aims.merged_file,
+        templates=("merged",),
+    ),
+    "chunks of a merge": Check(
+        ("logsink.archive.merge", "_prove_chunks"),
+        switches.nothing(),
+        ("query after maintain",),
+        aim=aims.bit_of_rows,
+        templates=("waiting",),
+        besides="digests of a merge",
+    ),
+    "digests of a merge": Check(
+        ("logsink.archive.merge", "Input", "__init__"),
+        switches.input_without_digests,
+        ("verify after maintain",),
+        aim=aims.other_digests,
+        templates=("waiting",),
+    ),
+    "name of an archived segment": Check(
+        ("logsink.archive.rounds", "read_segment"),
+        switches.read_as_asked,
+        ("query after maintain",),
+        SEGMENTS,
+        ("old", "swap"),
+    ),
+    "marker while writing": Check(
+        ("logsink.store.guarded", "GuardedStore", "_read"),
+        switches.later_nothing(),
+        ("exchange",),
+        ("hint",),
+        templates=("merged",),
+    ),
+}
 
-    return Checked()
+OF_VERIFY: Mapping[str, Check] = {
+    "verify: marker": Check((*VERIFICATION, "_check_marker"), switches.later_nothing(), ("verify",), ("marker",)),
+    "verify: data files": Check(
+        (VERIFY, "check_file"),
+        switches.later_nothing(switches.all_fine),
+        ("verify",),
+        FILES,
+        ("flip", "delete", "truncate"),
+    ),
+    "verify: journal": Check(
+        (VERIFY, "read_journal"), switches.cleared("damaged"), ("verify",), SEGMENTS, ("flip", "empty")
+    ),
+    "verify: gaps": Check(
+        (*VERIFICATION, "_gaps"), switches.later_nothing(set), ("verify",), aim=aims.segment_between, templates=LANES
+    ),
+    "verify: stored, as segments say": Check(
+        (VERIFY, "read_journal"),
+        switches.cleared("stored"),
+        ("verify notes",),
+        aim=aims.newest_segment,
+        templates=("two lanes",),
+    ),
+    "verify: commits, as segments say": Check(
+        (VERIFY, "read_journal"),
+        switches.cleared("newest", -1),
+        ("verify notes",),
+        aim=aims.newest_commit,
+        templates=("running",),
+    ),
+    "verify: log": Check(
+        (VERIFY, "audit_log"), switches.later_nothing(switches.nothing_found), ("verify",), ("commit", "checkpoint")
+    ),
+    "verify: checkpoints": Check(
+        ("logsink.archive.audit", "_same"),
+        switches.nothing(True),
+        ("verify notes",),
+        aim=aims.thinner,
+        templates=("older, checkpointed",),
+    ),
+    "verify: rows twice": Check(
+        (VERIFY, "overlaps"), switches.nothing(()), ("verify notes",), aim=aims.doubled, templates=RUNS
+    ),
+    "verify: lanes without rows": Check(
+        (VERIFY, "holes"),
+        switches.nothing(()),
+        ("verify notes",),
+        aim=aims.vanished,
+        templates=("waiting",),
+        besides="verify: ledgers",
+    ),
+    "verify: segments without rows": Check(
+        (VERIFY, "uncovered"), switches.nothing(()), ("verify notes",), aim=aims.vanished_first, templates=("running",)
+    ),
+    "verify: unknown files": Check(
+        (*VERIFICATION, "_check_strangers"),
+        switches.later_nothing(),
+        ("verify notes",),
+        aim=aims.begun_anew,
+        templates=("quiet",),
+    ),
+    "verify: losses": Check(
+        (*VERIFICATION, "_check_losses"),
+        switches.nothing(),
+        ("verify after maintain",),
+        aim=aims.segment_between,
+        templates=LANES,
+    ),
+    "verify: ledgers": Check(
+        (VERIFY, "read_ledgers"), switches.later_nothing(switches.no_ledgers), ("verify",), ("ledger",), ("flip",)
+    ),
+    "verify: links of ledgers": Check(
+        (LEDGERS, "_unlinked"), switches.nothing({}), ("verify",), ("ledger",), ("delete",), templates=("aged",)
+    ),
+    "verify: number of rows": Check(
+        (INSPECT, "_metadata"), switches.any_count, ("verify notes",), aim=aims.miscounted, templates=("older",)
+    ),
+    "verify: tail of a file": Check(
+        ("logsink.archive.proof", "read_tail"), switches.any_tail, ("verify, not deep",), aim=aims.bit_of_bounds
+    ),
+    "verify: SHA-256 of a file": Check(
+        (INSPECT, "check_body"), switches.untagged(["logsink.sha256"]), ("verify notes",), aim=aims.bit_of_magic
+    ),
+    "verify: digests of rows": Check(
+        (INSPECT, "check_body"),
+        switches.untagged(["logsink.digests"]),
+        ("verify notes",),
+        aim=aims.other_digests,
+        templates=RUNS,
+    ),
+    "verify: rows of ledgers": Check(
+        (VERIFY, "compare"),
+        switches.nothing_like(switches.all_added_up),
+        ("verify notes",),
+        aim=aims.vanished_date,
+        templates=("merged",),
+    ),
+    "repair: each byte of a file": Check(
+        (INSPECT, "check_body"), switches.any_body, ("repair",), aim=aims.no_log_and_a_bit, templates=("waiting",)
+    ),
+    "repair: each row once": Check(
+        ("logsink.integrity.choice", "_Taken", "free"),
+        switches.nothing(True),
+        ("repair",),
+        aim=aims.no_log,
+        templates=("merged again",),
+    ),
+    "ledger: hours": Check(
+        (LEDGERS, "differences"), switches.nothing(()), ("ledger",), aim=aims.vanished, templates=RUNS
+    ),
+    "ledger: signature": Check(
+        (LEDGERS, "check_signature"), switches.nothing(True), ("forged ledger",), aim=aims.vanished, templates=RUNS
+    ),
+    "ledger: commit": Check(
+        (LEDGERS, "names_commit"), switches.nothing(True), ("ledger of a commit",), aim=aims.other_times, templates=RUNS
+    ),
+    "ledger: store": Check((LEDGERS, "get_or_none"), switches.nobody, ("ledger",), aim=aims.other_marker),
+}
+
+CHECKS: Mapping[str, Check] = {**OF_THE_LOG, **OF_QUERIES, **OF_UPKEEP, **OF_VERIFY}
 
 
-def known() -> list[str]:
-    """The checks that this logsink has."""
-    return [name for name, check in CHECKS.items() if _holder(check) is not None]
-
-
-def _holder(check: Check) -> Any:
+def holder(check: Check) -> Any:
+    """Return the module or class in which the check is. ``AttributeError``, ``ImportError``: it is not there any more."""
     module, *names = check.target
-    try:
-        holder: Any = importlib.import_module(module)
-        for name in names[:-1]:
-            holder = getattr(holder, name)
-        getattr(holder, names[-1])
-    except (ImportError, AttributeError):
-        return None
-    return holder
+    found: Any = importlib.import_module(module)
+    for name in names[:-1]:
+        found = getattr(found, name)
+    getattr(found, names[-1])
+    return found
 
 
 @contextmanager
 def without(name: str) -> Iterator[Check]:
     """Take a check out while this is entered."""
     check = CHECKS[name]
-    holder, last = _holder(check), check.target[-1]
+    place, last = holder(check), check.target[-1]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(holder, last, check.instead(getattr(holder, last)))
+        patch.setattr(place, last, check.instead(getattr(place, last)))
         yield check
+
+
+class Hunted(NamedTuple):
+    """What came of a hunt: number of damages until a fault was found, what it was, and the faults of the same with the check.
+
+    ``fault``: None when there was none.
+    """
+
+    tried: int
+    change: damages.Change | None
+    fault: Fault | None
+    control: list[Fault]
+
+
+def hunt(name: str, templates: dict[str, Template], place: Local | Remote, seed: int, most: int) -> Hunted:
+    """Take out a check, and damage and ask until a fault is found, ``most`` times."""
+    check = CHECKS[name]
+    chosen = [asyncio.run(template_of(one, templates)) for one in check.templates or TEMPLATES]
+    change = None
+    with without(check.besides) if check.besides else nullcontext():
+        for number in range(most):
+            with without(name):
+                change, faults = _case(check, chosen, place, f"{seed}.{name}.{number}")
+            if faults:
+                _, control = _case(check, chosen, place, f"{seed}.{name}.{number}")
+                return Hunted(number + 1, change, faults[0], control)
+    return Hunted(most, change, None, [])
+
+
+def _case(
+    check: Check, templates: list[Template], place: Local | Remote, seed: str
+) -> tuple[damages.Change, list[Fault]]:
+    """Damage, ask, and return the damage and the faults."""
+    rng = random.Random(seed)
+    template, change = _draw(check, templates, rng)
+    judge = Judge(template, change.bodies, eager=True)
+    if check.aim is not None:  # something refers to what is damaged, which is more than a judge knows
+        judge.newest = judge.unknown = judge.harmless = judge.same = False
+    with place.copy(template) as url, suppress(Found):
+        place.damage(url, change)
+        for name in check.ask:
+            QUESTIONS[name](Asked(judge, url, rng))
+    return change, judge.faults
+
+
+def _draw(check: Check, templates: list[Template], rng: random.Random) -> tuple[Template, damages.Change]:
+    for _ in range(1000):
+        template = rng.choice(templates)
+        if check.aim is None:
+            change = damages.draw(rng, template, check.damages)
+            if not check.kinds or change.kind in check.kinds:
+                return template, change
+        elif bodies := check.aim(rng, template):
+            changed = {key: body for key, body in bodies.items() if body != template.objects.get(key)}
+            return template, damages.Change(check.aim.__name__, kind_of(template, min(changed)), changed)
+    raise LookupError("no such damage can be done to these stores")
+
+
+def line(name: str, found: Hunted) -> str:
+    """What came of a hunt, as a line of a table."""
+    if found.change is None or found.fault is None:
+        return f"{name:<34} {found.tried:>4}  NOT FOUND"
+    what = f"{found.change.damage.replace('_', ' ')}, {found.change.kind}: {found.fault.ask}: {found.fault.what}"
+    return f"{name:<34} {found.tried:>4}  {what}" + ("  AND ALSO WITH THE CHECK" if found.control else "")

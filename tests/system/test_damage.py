@@ -66,7 +66,7 @@ async def test_a_log_that_is_gone_is_no_new_store(tmp_path: Path) -> None:
     assert done.returncode == 2, done.stdout
     assert b"logs/_delta_log/ is gone, and data files are there" in done.stderr
     assert b"back from a backup" in done.stderr
-    with Receiver(f"file://{store}", tmp_path / "again") as receiver:
+    with Receiver(f"file://{store}", tmp_path / "again", receive__drain_timeout="2s") as receiver:
         client = RelpClient(receiver.port("relp"), window=100)
         await client.send(b"<13>1 - h a - - - still here")
         await client.settle()

@@ -105,6 +105,15 @@ def test_spark_sql_on_a_small_cluster(store: Path, expected: Sums, monkeypatch: 
         session.stop()
         done = run("sql", "--store", f"file://{store}", "--connect", f"sc://127.0.0.1:{port}", "-o", "csv", SUMS)
         assert Sums(*map(int, done.stdout.decode().splitlines()[1].split(","))) == expected, done.stderr
+        assert done.returncode == 0
+        first = min(store.glob("logs/date=*/*.parquet"))
+        first.rename(store / "away")
+        try:
+            done = run("sql", "--store", f"file://{store}", "--connect", f"sc://127.0.0.1:{port}", SUMS)
+            assert done.returncode == 2
+            assert f"{first.relative_to(store)} is missing".encode() in done.stderr
+        finally:
+            (store / "away").rename(first)
     finally:
         server.stop()
 

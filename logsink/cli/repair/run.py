@@ -17,7 +17,7 @@ from logsink.store import open_store
 
 def run(config: Config, *, apply: bool, quick: bool, quiet: bool) -> int:
     """Plan a repair, or do it, and print the steps. Return the exit code."""
-    telemetry.setup(level="error")
+    telemetry.setup(level="error" if apply else "critical")  # a trial loses and moves nothing
     return asyncio.run(_run(config, apply=apply, quick=quick, quiet=quiet))
 
 
@@ -30,8 +30,9 @@ async def _run(config: Config, *, apply: bool, quick: bool, quiet: bool) -> int:
         for step in steps:
             click.echo(harmless(step.done if apply else f"would {step.what}"))
         if not apply:
-            click.echo("nothing is damaged" if not steps else "run it with --apply to do this")
-            return 2 if steps else 0
+            nothing = "nothing is damaged" if repair.found.intact else "nothing can be mended: see `logsink verify`"
+            click.echo("run it with --apply to do this" if steps else nothing)
+            return 2 if steps or not repair.found.intact else 0
         found = await verify(store)
         for line in text(found):
             click.echo(harmless(line))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import warnings
 from contextlib import closing
 
 import pyarrow as pa
 
+from logsink.archive import ROOT, damaged_files
+from logsink.cli import report as reporting
 from logsink.cli.options.terms import filter_of
 from logsink.cli.sql.request import SqlRequest
 from logsink.cli.sql.run import show
-from logsink.errors import ArgumentError, ConfigError, Unavailable
+from logsink.damage import Damage
+from logsink.errors import ArgumentError, ConfigError, LogsinkError, Unavailable
 from logsink.query import Filter
+from logsink.query.read import make_plan
+from logsink.store import open_store
 
 ANSWER = 5.0
 """Seconds within which a Spark Connect server must answer."""
@@ -24,13 +30,38 @@ _GRPC = re.compile(r'^<.*\n(?:.*\n)*?\s*details = "(.*)"')
 def by_spark(url: str, request: SqlRequest, server: str) -> int:
     """Run the statement on the Spark Connect server with the URL ``server``; return the exit code.
 
-    Spark reads the table itself, so that it does not see rows that are still in the journal only.
+    Spark reads the table itself, so that it does not see rows that are still in the journal only, and believes what it reads.
     """
     if filter_of(request.terms, request.zone) != Filter():
         raise ArgumentError("cannot use conditions with --connect", hint="write them as WHERE in the statement")
-    with warnings.catch_warnings():  # the client warns of versions of pandas, which a user can do nothing about
-        warnings.simplefilter("ignore")
-        return _on_spark(url, request, server)
+    try:
+        with warnings.catch_warnings():  # the client warns of versions of pandas, which a user can do nothing about
+            warnings.simplefilter("ignore")
+            code = _on_spark(url, request, server)
+    finally:
+        damaged = _name_damage(url)
+    return 2 if damaged else code
+
+
+def _name_damage(url: str) -> bool:
+    """Say what is damaged or missing, as far as that shows without reading rows; return whether anything is.
+
+    Spark would say at most that it cannot read something. A store that only the Spark server can reach is not looked at.
+    """
+    try:
+        found = asyncio.run(_damage(url))
+    except LogsinkError as error:
+        reporting.say(f"the store was not checked for damage: {error}")
+        return False
+    reporting.damage(found)
+    return bool(found)
+
+
+async def _damage(url: str) -> list[Damage]:
+    async with open_store(url) as store:
+        sizes = {entry.key: entry.size async for entry in store.list(f"{ROOT}date=")}
+        plan = await make_plan(store, Filter())
+        return [*plan.damage, *await damaged_files(store, plan.snapshot, sizes)]
 
 
 def _on_spark(url: str, request: SqlRequest, server: str) -> int:

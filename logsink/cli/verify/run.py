@@ -14,6 +14,7 @@ from logsink.characters import harmless
 from logsink.cli.report import count_of, size
 from logsink.cli.terminal.progress import showing
 from logsink.config import Config
+from logsink.damage import by_object, total
 from logsink.integrity import Finding, Loss, Progress, Verified, verify
 from logsink.store import open_store
 
@@ -57,7 +58,10 @@ def text(found: Verified) -> Iterator[str]:
     if found.intact:
         yield "OK: everything is there" + (", but for what is recorded as lost" if found.losses else "")
     else:
-        yield f"DAMAGED: {count_of(len(found.damages), 'object')}, {_rows(found.damages)}"
+        objects = by_object(one.damage for one in found.damages)
+        rows, known = total(objects)
+        least = "" if known else "at least "
+        yield f"DAMAGED: {count_of(len(objects), 'object')}, {least}{count_of(rows, 'row')} missing"
 
 
 def damages(found: Sequence[Finding]) -> Iterator[str]:
@@ -74,12 +78,6 @@ def losses(found: Sequence[Loss]) -> Iterator[str]:
     yield "recorded as lost:"
     for one in found:
         yield f"  {one.key} ({'unknown number of rows' if one.rows is None else count_of(one.rows, 'row')})"
-
-
-def _rows(found: Sequence[Finding]) -> str:
-    known = sum(one.damage.rows or 0 for one in found)
-    unknown = any(one.damage.rows is None for one in found)
-    return f"{'at least ' if unknown else ''}{count_of(known, 'row')} missing"
 
 
 def as_json(found: Verified) -> dict[str, object]:

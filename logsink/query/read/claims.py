@@ -47,20 +47,15 @@ class Claims:
         if snapshot.version < self.version:
             what = f"is missing: the log ends with version {snapshot.version}, and a receiver has seen {self.version}"
             yield Damage(commit_key(self.version), what)
-        for end in self._beyond(listed, snapshot):
-            lane = [name for name in listed if name.app_id == end.app_id]
-            *_, last = find_gaps([*lane, end], snapshot.txn)
+        for app_id in self._beyond(listed, snapshot):
+            lane = [name for name in listed if name.app_id == app_id]
+            *_, last = find_gaps(lane, snapshot.txn, {app_id: self.lanes[app_id]})
             yield Damage(last.key, f"{last.verb} missing from the journal, and other segments of the receiver name it")
 
-    def _beyond(self, names: Iterable[SegmentName], snapshot: Snapshot) -> list[SegmentName]:
-        """Return the name behind the last claimed one of each lane that does not reach that far."""
+    def _beyond(self, names: Iterable[SegmentName], snapshot: Snapshot) -> list[str]:
+        """Return the ``appId`` of each lane that does not reach as far as is claimed."""
         reached = {app_id: snapshot.txn.get(app_id, 0) for app_id in self.lanes}
         for name in names:
             if name.sequence > reached.get(name.app_id, name.sequence):
                 reached[name.app_id] = name.sequence
-        return [
-            SegmentName(receiver, int(lane), self.lanes[app_id] + 1)
-            for app_id, last in reached.items()
-            if last < self.lanes[app_id]
-            for receiver, _, lane in (app_id.rpartition("."),)
-        ]
+        return [app_id for app_id, last in reached.items() if last < self.lanes[app_id]]

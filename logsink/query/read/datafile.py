@@ -95,12 +95,12 @@ async def open_file(
     try:
         metadata = pq.read_metadata(pa.BufferReader(proved.footer))
         version = int((metadata.metadata or {}).get(b"logsink.format", b"1"))
+        columns = {metadata.schema.column(number).path: number for number in range(metadata.num_columns)}
     except (pa.ArrowException, ValueError, OSError) as error:
         raise FormatError(f"cannot read data file {key}: {error}") from error
     if version > FORMAT_VERSION:
         message = f"cannot read data file {key} of format {version}: this version reads 1 to {FORMAT_VERSION}"
         raise FormatError(message, hint="upgrade logsink")
-    columns = {metadata.schema.column(number).path: number for number in range(metadata.num_columns)}
     for name in FILE_SCHEMA.names:  # all are of format 1; a column that is added later may be absent from older files
         if name not in columns:
             raise FormatError(f"cannot read data file {key}: it has no column {name!r}")

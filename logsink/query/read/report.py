@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
-from logsink.damage import Damage
+from logsink.damage import Damage, total
 
 
 @dataclass
@@ -59,11 +59,7 @@ class Report:
     @property
     def damage(self) -> list[Damage]:
         """Objects that are damaged or missing, each once, in the order in which they were found: their rows are missing."""
-        return [
-            parts[None] if None in parts else _together(tuple(parts.values()))
-            for parts in self.damaged.values()
-            if parts
-        ]
+        return [parts[None] if None in parts else _together(parts.values()) for parts in self.damaged.values() if parts]
 
     def with_reads(self, *others: Report) -> Report:
         """Return this report with the reads of other queries added."""
@@ -87,7 +83,7 @@ class Report:
         )
 
 
-def _together(parts: Sequence[Damage]) -> Damage:
+def _together(parts: Collection[Damage]) -> Damage:
     """Return the damage of some parts of one object as one."""
-    rows = [part.rows for part in parts if part.rows is not None]
-    return parts[0]._replace(rows=sum(rows) if len(rows) == len(parts) else None)
+    rows, known = total(parts)
+    return next(iter(parts))._replace(rows=rows if known else None)

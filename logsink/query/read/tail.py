@@ -108,10 +108,7 @@ def _mask(parsed: pa.Table, filter: Filter) -> Mask:
 
 def decode(body: bytes, name: SegmentName, filter: Filter) -> Segment:
     """Return a stored segment, sifted by ``filter``. ``FormatError`` when the bytes are damaged or those of another segment."""
-    segment = decode_segment(body)
-    if segment.name != name:
-        raise FormatError(f"cannot read segment {name.key}: it says it is {segment.name.key}")
-    return sift(segment, filter)
+    return sift(decode_segment(body, name), filter)
 
 
 def _as_array(frames: Frames) -> pa.BinaryArray:

@@ -227,11 +227,9 @@ class Follower:
         skipped, self._skipped = self._skipped, []
         snapshot = await self._losses.snapshot()
         for app_id, first, last in skipped:
-            receiver, _, lane = app_id.rpartition(".")
             there = sorted(name for name in self._damaged if name.app_id == app_id and first <= name.sequence <= last)
             covered = max(first - 1, snapshot.txn.get(app_id, 0))
-            gaps = find_gaps([*there, SegmentName(receiver, int(lane), last + 1)], {app_id: covered})
-            self._note(gap.damage for gap in gaps)
+            self._note(gap.damage for gap in find_gaps(there, {app_id: covered}, {app_id: last}))
 
     async def _check_claims(self, fresh: Iterable[SegmentName]) -> None:
         """Note what segments have named, and is not there."""

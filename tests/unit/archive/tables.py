@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import datetime
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -135,7 +134,7 @@ async def table_of(store: Store, lanes: int = 3, at: int = 0, *, tagged: bool = 
     for lane in range(lanes):
         (new,) = write_files(TableRows(rows_of(lane, at=at)), {f"r.{lane}": (1, 1)}, "r", f"{lane}")
         body = new.body.to_pybytes() if tagged else as_by_an_older_version(new)
-        file = new.file if tagged else dataclasses.replace(new.file, size=len(body), tags=())
+        file = new.file if tagged else new.file._replace(size=len(body), packed="")
         await store.put(file.key, body)
         files.append(file)
         await log.commit(await log.load(), [Add(files[-1]), Txn(f"r.{lane}", 1)])

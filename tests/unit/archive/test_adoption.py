@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -13,12 +13,15 @@ from logsink.archive.adoption import Adopted, adopt
 from logsink.archive.archiver import LINGER, Archiver
 from logsink.archive.coverage import UNPROVED
 from logsink.archive.log import Add, DeltaLog, Txn
+from logsink.archive.missing import expect_commits
 from logsink.archive.rounds import QUARANTINE, Rounds
 from logsink.archive.snapshot import commit_key
 from logsink.damage import Damage
 from logsink.errors import Damaged, Unavailable
+from logsink.journal.reader import list_segments
 from logsink.journal.segment import SegmentName, _sealed, encode_segment
 from logsink.parse import RULES_VERSION, Settings
+from logsink.store.counting import CountingStore
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import Fail, FaultyStore, Pass
 from tests.unit.archive.tables import Clock, Limits, archived, data_file, fresh, journal, segment, store_segment
@@ -205,7 +208,7 @@ async def test_a_segment_whose_rows_no_file_holds_stays(bench: Bench) -> None:
     bench.clock.time += AGE + 1
     log = bench.rounds().log
     await log.create()
-    file = replace(data_file("a"), tags=(("logsink.lanes", '{"r.0":[[1,1]]}'),))
+    file = data_file("a").tagged([("logsink.lanes", '{"r.0":[[1,1]]}')])
     await log.commit(await log.load(), [Add(file), Txn("r.0", 2)])
     bench.clock.time += LINGER
     adopted = await bench.adopt()
@@ -259,7 +262,7 @@ async def test_what_only_a_newer_version_reads_is_left_to_it(bench: Bench, newer
             schema = reader.schema.with_metadata((reader.schema.metadata or {}) | {b"logsink.format": b"99"})
         sink = pa.BufferOutputStream()
         pa.ipc.new_stream(sink, schema).close()
-        body = pa.py_buffer(_sealed(sink.getvalue()))
+        body = _sealed(sink)
     await bench.store.put(one.name.key, memoryview(body))
     bench.clock.time += AGE + 1
     assert await bench.adopt() == Adopted(1, 0)
@@ -314,3 +317,22 @@ async def test_moved_by_others_meanwhile_is_no_error(bench: Bench) -> None:
     log.commit = beaten  # type: ignore[method-assign]
     assert await adopt(rounds, LIMITS, orphan_after=AGE) == Adopted(0, 0)
     assert await archived(bench.store) == []
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+async def test_the_newest_segment_of_each_receiver_says_which_commits_there_are(damaged: bool) -> None:
+    """However many receivers there are; of several lanes the newest counts that can be read."""
+    clock = Clock()
+    store = MemoryStore(clock=clock)
+    for number in range(50):
+        for lane in (1, 0):
+            name = SegmentName(f"r{number:02}", lane, 1)
+            await store_segment(store, segment(name, ["a"])._replace(commit=100 - number + lane))
+            clock.time += 1
+    if damaged:
+        await store.put(SegmentName("r00", 0, 1).key, b"")
+    reads = SimpleNamespace(requests=0, listings=0, bytes_read=0)
+    log = DeltaLog(CountingStore(store, reads))
+    await expect_commits(log, await list_segments(store))
+    assert reads.requests == 50 + damaged
+    assert log._reached == 100 + damaged

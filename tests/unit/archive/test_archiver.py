@@ -458,8 +458,8 @@ async def test_a_segment_is_kept_while_no_file_is_known_to_hold_it(bench: Bench)
     log = log_of(bench.store)
     snapshot = await log.load()
     (file,) = snapshot.files.values()
-    partly = replace(file, path=file.path.replace("-2-", "-3-"), tags=(("logsink.lanes", '{"r.0":[[1,1]]}'),))
-    await log.commit(snapshot, [Remove(replace(file, tags=partly.tags), data_change=False), Add(partly)])
+    partly = file._replace(path=file.path.replace("-2-", "-3-")).tagged([("logsink.lanes", '{"r.0":[[1,1]]}')])
+    await log.commit(snapshot, [Remove(file.tagged(partly.tags), data_change=False), Add(partly)])
     bench.clock.time += LINGER
     with pytest.raises(Damaged, match="no data file holds them"):
         await archiver.step()

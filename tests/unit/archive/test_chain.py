@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import deltalake
@@ -92,7 +91,7 @@ async def test_a_missing_commit_is_named_and_the_rest_is_shown(version: int) -> 
 
 async def test_what_a_state_says() -> None:
     """It is the same in whatever order things came, and as after taking back what was there for a while."""
-    one, two = data_file("one"), replace(data_file("two"), tags=(("a", "b"),))
+    one, two = data_file("one"), data_file("two").tagged([("a", "b")])
     fold = Fold(Snapshot())
     for step in (lambda: fold.add(one), lambda: fold.add(two), lambda: fold.move("r.0", 1, 5)):
         step()
@@ -105,7 +104,7 @@ async def test_what_a_state_says() -> None:
     fold.remove(data_file("three").path, 0, {})
     fold.move("r.0", 1, 6)
     assert str(fold.state) == forwards
-    fold.add(replace(two, tags=(("a", "c"),)))
+    fold.add(two.tagged([("a", "c")]))
     assert str(fold.state) != forwards
     assert str(State()) == "0" * 64
 

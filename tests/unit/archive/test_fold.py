@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from logsink.archive.maintenance import checkpoint
 from logsink.archive.rebuilding import Table, rebuild
 from logsink.archive.snapshot import LOG, DataFile, Snapshot, checkpoint_key, commit_key
 from logsink.errors import Conflict, FormatError
+from logsink.parse import TABLE_SCHEMA
 from logsink.store.base import Store
 from logsink.store.local import LocalStore
 from logsink.store.memory import MemoryStore
@@ -30,7 +30,7 @@ from tests.unit.archive.tables import add, data_file, foreign, fresh, log_of, pu
 
 
 def tagged(name: str, lanes: dict[str, list[list[int]]], day: int = 22) -> DataFile:
-    return replace(data_file(name, day=day), tags=(("logsink.lanes", orjson.dumps(lanes).decode()),))
+    return data_file(name, day=day).tagged([("logsink.lanes", orjson.dumps(lanes).decode())])
 
 
 async def table(store: Store, commits: int, tags: bool = True) -> Snapshot:
@@ -177,7 +177,7 @@ def test_files_that_a_merged_file_holds_give_way_to_it() -> None:
         tagged("another lane", {"r.0": [[2, 3]], "r.1": [[1, 1]]}),
         tagged("of no lane", {}),
         data_file("untagged"),
-        replace(data_file("unreadable"), tags=(("logsink.lanes", "{"),)),
+        data_file("unreadable").tagged([("logsink.lanes", "{")]),
     ]
     left = without_merged({file.path: file for file in files})
     assert [file.path for file in files if file.path not in left] == [files[0].path, files[3].path]
@@ -199,10 +199,15 @@ async def test_a_merge_known_only_from_what_came_of_it_does_not_double_rows() ->
     assert not found.intact
 
 
+OLD = "date=2026-11-22/old.parquet"
+NEWER = '{"type":"struct","fields":[{"name":"news","type":"string","nullable":true,"metadata":{}}]}'
+
+
 async def rebuilt(store: Store, last: int) -> Table:
     files = [await put_file(store, f"f{number}", {"r.0": (number, number)}) for number in (1, 2)]
     held = {file.path: file for file in files}
-    contents = Table(held, {"r.0": 7}, {"date=2026-11-22/old.parquet": 5}, {"logs/x": 3}, frozenset({"logs/x"}))
+    removed = {OLD: (("logsink.lanes", '{"r.0":[[3,7]]}'),)}
+    contents = Table(held, {"r.0": 7}, {OLD: 5}, {"logs/x": 3}, frozenset({"logs/x"}), removed, NEWER)
     assert await rebuild(store, last, contents, store_id="id", now=1e9) == last + 1
     return contents
 
@@ -228,6 +233,9 @@ async def test_a_rebuilt_log_is_the_whole_table(older: int, lost: str, tmp_path:
         found = await fresh(store)
         assert (found.version, found.files, found.txn) == (last + 1, contents.files, contents.txn)
         assert (found.lost, found.accepted) == (contents.lost, contents.accepted)
+        assert (found.tombstones, found.removed) == (contents.tombstones, contents.removed)
+        names = [field["name"] for field in orjson.loads(found.schema)["fields"]]
+        assert names == [*TABLE_SCHEMA.names, "news"]
         if lost == "the commit":
             assert [one.key for one in found.damage] == [commit_key(last + 1)]  # nothing proves the checkpoint
             return

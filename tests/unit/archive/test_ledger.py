@@ -6,7 +6,6 @@ import datetime
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -44,7 +43,7 @@ Hours = Mapping[str, tuple[int, int]]
 def proved(name: str, hours: Hours, day: int = 22) -> DataFile:
     """A file of so many rows an hour, with these digests."""
     file = data_file(name, sum(rows for rows, _ in hours.values()), day)
-    return replace(file, tags=((digest.TAG, digest.encode(hours)), (SHA256, f"{len(name):064x}")))
+    return file.tagged([(digest.TAG, digest.encode(hours)), (SHA256, f"{len(name):064x}")])
 
 
 ONE = proved("one", {"2026-11-22T03": (2, 5), "2026-11-22T04": (1, 7)})

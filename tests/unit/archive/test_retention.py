@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import replace
 
 import orjson
 import pytest
@@ -141,9 +140,9 @@ async def test_nothing_is_garbage_while_the_log_is_damaged() -> None:
 async def test_a_file_is_kept_when_nothing_proves_that_its_rows_are_archived() -> None:
     store = Timed()
     log, live, lost = await lose_twice(store)
-    other = replace(live, path=live.path.replace("a1", "a2"), tags=((TAG, '{"r.0":[[2,2]]}'),))
+    other = live._replace(path=live.path.replace("a1", "a2")).tagged([(TAG, '{"r.0":[[2,2]]}')])
     await store.put(other.key, await store.get(live.key))
-    removed = Remove(replace(live, tags=other.tags), data_change=False)
+    removed = Remove(live.tagged(other.tags), data_change=False)
     await log.commit(await log.load(), [removed, Add(other)])
     store.time += 100
     assert await remove_files(log, orphan_after=50.0, keep_removed=DAY) == Removed()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import deltalake
 import orjson
 
+from logsink.archive.fold import Fold
 from logsink.archive.log import Add, Remove
-from logsink.archive.snapshot import commit_key
+from logsink.archive.snapshot import Snapshot, commit_key
 from logsink.damage import Damage
 from logsink.store.local import LocalStore
 from tests.unit.archive.tables import data_file, fresh, log_of
@@ -20,7 +20,7 @@ TAGS = (("logsink.lanes", '{"r.0":[[1,2]]}'), ("logsink.sha256", "00ff"))
 async def test_tags_come_back(tmp_path: Path) -> None:
     async with LocalStore(tmp_path) as store:
         log = log_of(store)
-        tagged = [replace(data_file(name), tags=TAGS) for name in ("a", "b")]
+        tagged = [data_file(name).tagged(TAGS) for name in ("a", "b")]
         snapshot = await log.create()
         version = await log.commit(snapshot, [Add(file) for file in (*tagged, data_file("plain"))])
         before = await fresh(store)
@@ -36,6 +36,19 @@ async def test_tags_come_back(tmp_path: Path) -> None:
         removal = await log.commit(before, [Remove(tagged[0], data_change=False)])
         lines = [orjson.loads(line) for line in (await store.get(commit_key(removal))).splitlines()]
         assert lines[1]["remove"]["tags"] == dict(TAGS)
+
+
+def test_tags_are_sorted_and_split_again() -> None:
+    for tags in ((), (("a", ""),), (("a", "b"), ("é", "c"))):
+        assert data_file("x").tagged(reversed(tags)).tags == tags
+
+
+def test_a_tag_that_has_a_zero_byte_damages_its_commit() -> None:
+    """The digest of the table's state tells texts apart by zero bytes."""
+    fold, line = Fold(Snapshot()), Add(data_file("x").tagged(TAGS)).line(0)
+    for value, damage in (("a b", False), ("a\0b", True)):
+        fold.commit(0, orjson.dumps({"add": line | {"tags": {"logsink.lanes": value}}}))
+        assert ["zero byte" in one.what for one in fold.damage] == [True] * damage
 
 
 def test_what_a_damage_says() -> None:

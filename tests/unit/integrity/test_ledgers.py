@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import random
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -12,17 +13,17 @@ import pytest
 
 from logsink.archive.compaction import Compactor
 from logsink.archive.ledger import Ledger, decode_ledger, encode_ledger, key_of, make
-from logsink.archive.log import DeltaLog
+from logsink.archive.log import DeltaLog, Remove
 from logsink.archive.rounds import Rounds
 from logsink.archive.snapshot import commit_key
 from logsink.config import Maintain
-from logsink.integrity import verify, verify_ledger
+from logsink.integrity import Repair, verify, verify_ledger
 from logsink.journal.segment import Segment, SegmentName
 from logsink.parse import Frames, Origin, Settings
 from logsink.store.base import Store
 from logsink.store.marker import MARKER, encode_marker, new_marker
 from logsink.store.memory import MemoryStore
-from tests.unit.archive.tables import fresh
+from tests.unit.archive.tables import Limits, fresh
 
 DAY = datetime.date(2026, 11, 22)
 BEGIN = int(datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC).timestamp() * 1e6)
@@ -144,6 +145,56 @@ async def test_tampering_is_found_whatever_was_rewritten_with_it(
         assert not found.holds
 
 
+@pytest.mark.parametrize("tamper", TAMPERINGS)
+async def test_verification_compares_the_ledgers_that_are_in_the_store(
+    tamper: Callable[[list[Message], int], list[Message]],
+) -> None:
+    store = await store_of(tamper(list(MESSAGES), 7))
+    await store.put(key_of(DAY), encode_ledger(await ledger_of(await store_of(MESSAGES))))
+    found = await verify(store)
+    if tamper is added:  # as rows that came late
+        (note,) = found.notes
+        assert (found.damages, note.partition(", ")[2]) == (
+            [],
+            "rows came after it was written: 2026-11-22T02: 4 rows, where the ledger says 3",
+        )
+        return
+    (damage,) = found.damages
+    assert (damage.part, damage.damage.key, damage.damage.rows) == (
+        "dates",
+        key_of(DAY),
+        1 if tamper is taken else None,
+    )
+    assert damage.damage.what.startswith("does not add up with the table: 2026-11-22T02: ")
+    assert (await verify(store, since=DAY + datetime.timedelta(1))).intact
+    assert await Repair(store, Limits()).plan() == []
+
+
+async def test_rows_that_are_recorded_as_lost_or_retired_do_not_contradict_a_ledger() -> None:
+    store = await store_of(MESSAGES)
+    await store.put(key_of(DAY), encode_ledger(await ledger_of(store)))
+    gone, *others = (await fresh(store)).files.values()
+    await store.delete([gone.key])
+    await Repair(store, Limits()).apply()
+    found = await verify(store)
+    assert found.intact
+    assert any("rows are recorded as lost" in note for note in found.notes)
+    log = DeltaLog(store)
+    await log.commit(await log.load(), [Remove(one, data_change=True) for one in others])
+    assert (await verify(store)).intact
+
+
+@pytest.mark.parametrize("older", [True, False])
+async def test_a_date_that_is_gone_contradicts_its_ledger_where_an_older_one_is_there(older: bool) -> None:
+    """Retention takes the oldest dates."""
+    ledger = encode_ledger(await ledger_of(await store_of(MESSAGES)))
+    day = -24 * HOUR if older else 24 * HOUR
+    store = await store_of([one._replace(received=one.received + day) for one in MESSAGES])
+    await store.put(key_of(DAY), ledger)
+    found = await verify(store)
+    assert [one.damage.rows for one in found.damages] == ([60] if older else [])
+
+
 async def test_a_forged_digest_in_the_log_does_not_help() -> None:
     """Rows are read, not believed: a store whose tags say the ledger's digests, and whose file has other rows."""
     store, other = await store_of(MESSAGES, 1), await store_of(changed(list(MESSAGES), 7), 1)
@@ -181,3 +232,36 @@ async def test_ledgers_in_the_store_prove_themselves() -> None:
     await store.put(key_of(DAY), body)
     (damage,) = (await verify(store)).damages
     assert damage.damage.what == "is the ledger of 2026-11-22"
+
+
+@pytest.mark.parametrize("how", ["delete", "replace", "flip"])
+async def test_a_ledger_that_is_not_the_one_that_the_next_one_names(how: str) -> None:
+    """It is named, a repair records that the one that was named is lost, and a receiver may write another."""
+    store = await store_of(MESSAGES)
+    snapshot, days, previous = await fresh(store), [DAY + datetime.timedelta(n) for n in range(3)], None
+    for day in days:
+        made = make(snapshot, day, store=ID, by="a test", written="2026-11-24T00:00:00+00:00", previous=previous)
+        body = encode_ledger(made)
+        await store.put(key_of(day), body)
+        previous = (day.isoformat(), hashlib.sha256(body).hexdigest())
+    assert (await verify(store)).intact
+    other = encode_ledger(decode_ledger(await store.get(key_of(days[1])))._replace(by="another"))
+    if how == "delete":
+        await store.delete([key_of(days[1])])
+    else:
+        await store.put(key_of(days[1]), other if how == "replace" else other[:-1])
+    (damage,) = (await verify(store)).damages
+    assert damage.damage.key == key_of(days[1])
+    assert how == "flip" or damage.damage.what.endswith(f"{key_of(days[2])} names" + " it" * (how == "delete"))
+    await Repair(store, Limits()).apply()
+    found = await verify(store)
+    assert found.intact
+    assert [(loss.key, loss.accepted) for loss in found.losses] == [(key_of(days[1]), True)]
+    await store.put(key_of(days[1]), other)
+    assert (await verify(store)).intact
+
+
+async def test_the_oldest_ledger_may_name_one_that_is_gone() -> None:
+    store = await store_of(MESSAGES)
+    await store.put(key_of(DAY), encode_ledger((await ledger_of(store))._replace(previous=("2026-11-21", "00" * 32))))
+    assert (await verify(store)).intact

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from logsink.archive.log import Add, DeltaLog, Remove, Txn
 from logsink.archive.rebuilding import write_checkpoint
 from logsink.archive.rounds import Rounds
 from logsink.archive.snapshot import HINT, LOG, Snapshot, checkpoint_key, commit_key
+from logsink.errors import Conflict
 from logsink.integrity import Repair, Verified, verify
 from logsink.journal import Segment, SegmentName
 from logsink.store import open_store
-from logsink.store.base import Store
+from logsink.store.base import Bytes, Store
 from logsink.store.marker import MARKER, encode_marker, new_marker
 from logsink.store.memory import MemoryStore
 from tests.unit.archive.tables import (
@@ -27,6 +29,7 @@ from tests.unit.archive.tables import (
     table_of,
     visible,
 )
+from tests.unit.integrity.damages import cut, delete, empty, flip
 
 ID = "a-store"
 
@@ -84,27 +87,9 @@ async def repaired(store: Store, *, quick: bool = False) -> Verified:
     steps = await Repair(store, Limits(), quick=quick).apply()
     found = await verify(store, deep=True)
     assert found.damages == [], found.damages
-    assert bool(planned) == bool(steps)
+    assert planned == steps
     assert await Repair(store, Limits()).plan() == []
     return found
-
-
-async def flip(store: Store, key: str, at: int = -30) -> None:
-    body = bytearray(await store.get(key))
-    body[at] ^= 1
-    await store.put(key, bytes(body))
-
-
-async def cut(store: Store, key: str) -> None:
-    await store.put(key, (await store.get(key))[:-7])
-
-
-async def empty(store: Store, key: str) -> None:
-    await store.put(key, b"")
-
-
-async def delete(store: Store, key: str) -> None:
-    await store.delete([key])
 
 
 Damage = Callable[[Store, str], Awaitable[None]]
@@ -129,6 +114,37 @@ async def test_any_commit(version: int, damage: Damage) -> None:
     found = await repaired(store)
     assert found.losses == []
     assert await visible(store) == sorted(ALL)
+
+
+class Busy(Place):
+    """A store to which another process commits, as soon as ``whole`` data files are counted that are read: three times."""
+
+    whole: Counter[str] | None = None
+    commits = 3
+
+    async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        if self.whole is not None and key.endswith(".parquet") and (start, end) == (0, None):
+            self.whole[key] += 1
+        return await super().get(key, start, end)
+
+    async def put_absent(self, key: str, body: Bytes) -> bool:
+        if self.whole is not None and key.startswith(LOG) and self.commits:
+            self.commits -= 1
+            raise Conflict("another process was faster")
+        return await super().put_absent(key, body)
+
+
+@pytest.mark.parametrize("what", ["a file", "the log"])
+async def test_other_processes_that_commit_meanwhile(what: str) -> None:
+    """What was read of data files is not read again: in a large store somebody commits before that is done."""
+    store = await Busy.made()
+    assert isinstance(store, Busy)
+    await flip(store, f"logs/{store.paths[0]}" if what == "a file" else commit_key(2))
+    store.whole = Counter()
+    await Repair(store, Limits()).apply()
+    assert store.commits == 0
+    assert {store.whole[f"logs/{path}"] for path in store.paths[2:]} == {1}
+    assert (await verify(store, deep=True)).intact
 
 
 async def test_the_whole_log() -> None:
@@ -187,6 +203,21 @@ async def test_a_data_file_is_made_again_from_its_segments(damage: Damage) -> No
     found = await repaired(store)
     assert found.losses == []
     assert await visible(store) == sorted(ALL)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["others before it", "alone in its lane"])
+async def test_a_lost_log_and_a_damaged_file_at_the_end_of_its_lane(before: bool) -> None:
+    store = await Place.made()
+    if before:
+        await archive(store, name(1, 5), name(2, 5))
+    path = await archive(store, *(name(n, 5) for n in ((3, 4) if before else (1, 2))))
+    await flip(store, f"logs/{path}", 40)
+    await store.delete([entry.key async for entry in store.list(LOG)])
+    found = await repaired(store)
+    assert {one.key: one.rows for one in found.losses}[f"logs/{path}"] == 6
+    assert await visible(store) == sorted(ALL + (messages(1, 2, lane=5) if before else []))
+    await put_segment(store, name(5 if before else 3, 5))
+    assert (await verify(store)).intact
 
 
 async def test_rows_within_a_data_file() -> None:
@@ -406,3 +437,17 @@ async def test_a_newest_commit_that_only_segments_know_of() -> None:
     await repaired(store)
     shown = await visible(store)
     assert sorted(set(shown)) == sorted({*ALL, *messages(1, lane=1)})
+
+
+async def test_what_a_damaged_log_still_says_is_in_the_new_one() -> None:
+    """Which rows retired files held, by which their segments may go, and columns of a newer logsink."""
+    store = await Place.made()
+    log = DeltaLog(store)
+    snapshot = await log.load()
+    retired = snapshot.files[store.paths[0]]
+    await log.commit(snapshot, [Remove(retired, data_change=True)])
+    await cut(store, commit_key(3))
+    await repaired(store)
+    found = await fresh(store)
+    assert found.removed[retired.path] == retired.tags
+    assert found.schema == snapshot.schema

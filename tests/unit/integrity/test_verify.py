@@ -20,6 +20,7 @@ from logsink.store.base import Store
 from logsink.store.marker import MARKER, encode_marker, new_marker
 from logsink.store.memory import MemoryStore
 from tests.unit.archive.tables import Limits, data_file, fresh, log_of, put_file, segment, store_segment, table_of
+from tests.unit.integrity.damages import cut, delete, flip
 
 MARKED = new_marker("a-store", "a test", 0.0)
 
@@ -32,20 +33,6 @@ async def a_store() -> tuple[MemoryStore, list[DataFile]]:
     for sequence in (2, 3):
         await store_segment(store, segment(SegmentName("r", 0, sequence), ["a"])._replace(store_id="a-store"))
     return store, files
-
-
-async def flip(store: Store, key: str, at: int = -30) -> None:
-    body = bytearray(await store.get(key))
-    body[at] ^= 1
-    await store.put(key, bytes(body))
-
-
-async def cut(store: Store, key: str) -> None:
-    await store.put(key, (await store.get(key))[:-7])
-
-
-async def delete(store: Store, key: str) -> None:
-    await store.delete([key])
 
 
 def named(found: Verified) -> list[str]:
@@ -190,7 +177,7 @@ async def test_a_loss_is_named_until_it_is_accepted() -> None:
 
 
 def with_lanes(file: DataFile, lanes: str) -> DataFile:
-    return DataFile(file.path, file.date, file.size, file.statistics, ((TAG, lanes),))
+    return file.tagged([(TAG, lanes)])
 
 
 async def test_lanes_without_a_data_file_and_with_two() -> None:

@@ -83,7 +83,7 @@ def of_format(number: int, *, trailer: bool) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    return _sealed(sink.getvalue()) if trailer else sink.getvalue().to_pybytes()
+    return (_sealed(sink) if trailer else sink.getvalue()).to_pybytes()
 
 
 def test_newer_format_is_refused_with_a_remedy() -> None:

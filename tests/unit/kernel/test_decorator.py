@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from logsink.kernel import I32, I64, MASK, U8, Bytes, copy, either, kernel, plus, times, word
+from logsink.kernel import I32, I64, MASK, U8, Bytes, copy, either, fold, kernel, load, plus, times, word
 
 LIMIT = 3
 TABLE = np.zeros(3)
@@ -81,14 +81,16 @@ def _moved(target: U8, source: Bytes) -> None:
 
 @pytest.mark.parametrize("place", [0, 1, 7])
 def test_a_word_in_both_forms(place: int) -> None:
-    data, found = np.frombuffer(bytes(range(240, 256)), np.uint8), np.zeros(1, np.int64)
+    data, found = np.frombuffer(bytes([*range(120, 128), *range(200, 208)]), np.uint8), np.zeros(2, np.int64)
     for form in (kernel(_read).py, kernel(_read)):
         form(data, place, found)
-        assert found[0] == int.from_bytes(data[place : place + 8].tobytes(), "little") & MASK
+        octets = data[place : place + 8].tobytes()
+        assert found[0] == int.from_bytes(octets, "little") & MASK
+        assert found[1] == int.from_bytes(octets, "little", signed=True)
 
 
 def _read(data: Bytes, p: int, out: I64) -> None:
-    out[0] = word(data, p)
+    out[0], out[1] = word(data, p), load(data, p)
 
 
 @pytest.mark.parametrize(
@@ -106,23 +108,41 @@ def _sought(data: Bytes, out: I64) -> None:
     out[0] = either(data, 1, 97, 98)
 
 
-def test_products_and_sums_modulo_2_to_the_63_in_both_forms() -> None:
+def test_products_modulo_2_to_the_63_in_both_forms() -> None:
     """Where they pass 63 bits, and what is made of them looks at the highest bits."""
     for form in (kernel(_mixed).py, kernel(_mixed)):
-        found, h, s = np.arange(400) ** 7, 1, MASK
+        found, h = np.arange(400) ** 7, 1
         form(found)
         for k in range(400):
             h = (h ^ k**7 & MASK) * 0x2545F4914F6CDD1D % 2**63
-            h, s = h ^ h >> 31, (s + h) % 2**63
-            assert found[k] == h ^ s
+            h ^= h >> 31
+            assert found[k] == h
 
 
 def _mixed(out: I64) -> None:
-    h, s = 1, MASK
+    h = 1
     for k in range(len(out)):
         h = times(h ^ (out[k] & MASK), 0x2545F4914F6CDD1D)
-        h, s = h ^ h >> 31, plus(s, h)
-        out[k] = h ^ s
+        h ^= h >> 31
+        out[k] = h
+
+
+def test_sums_and_folded_products_of_64_bits_in_both_forms() -> None:
+    """Of numbers that count as unsigned, the highest bit as any other."""
+    numbers = [0, 1, -1, 2**63 - 1, -(2**63), 0x2545F4914F6CDD1D, -0x1E3779B97F4A7C15]
+    for form in (kernel(_folded).py, kernel(_folded)):
+        for one in numbers:
+            for other in numbers:
+                found, product = np.array([one, other]), (one % 2**64) * (other % 2**64)
+                form(found)
+                assert found.astype(np.uint64).tolist() == [
+                    (one + other) % 2**64,
+                    product >> 64 ^ product % 2**64,
+                ]
+
+
+def _folded(out: I64) -> None:
+    out[0], out[1] = plus(out[0], out[1]), fold(out[0], out[1])
 
 
 def test_other_annotations_and_constants_are_refused() -> None:

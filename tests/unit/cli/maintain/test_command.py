@@ -30,12 +30,6 @@ LONG_AGO = 1_600_000_000_000_000
 """In microseconds since the epoch; the dates of that time are over."""
 
 
-@pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("LOGSINK_")]:
-        monkeypatch.delenv(name)
-
-
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     """A store with three small files of a date that is over."""

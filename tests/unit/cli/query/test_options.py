@@ -67,12 +67,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     return place
 
 
-@pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("LOGSINK_")]:
-        monkeypatch.delenv(name)
-
-
 def query(url: str, *arguments: str) -> Result:
     return CliRunner().invoke(main, ["query", "--store", url, *arguments])
 

@@ -7,7 +7,6 @@ import csv
 import datetime as dt
 import io
 import json
-import os
 import re
 import socket
 import tempfile
@@ -31,6 +30,7 @@ from logsink.query.read import losses, reader
 from logsink.query.sql import engine
 from logsink.query.sql.engine import needed_columns
 from logsink.store import open_store
+from tests.unit.archive.tables import table_of
 from tests.unit.query.archives import archive, row
 
 pytest.importorskip("duckdb")
@@ -74,12 +74,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
     asyncio.run(build())
     return place
-
-
-@pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("LOGSINK_")]:
-        monkeypatch.delenv(name)
 
 
 def sql(url: str, *arguments: str) -> Result:
@@ -327,6 +321,22 @@ def test_a_server_that_is_no_spark_server(url: str) -> None:
         server.stop(None).wait()
     assert (result.exit_code, result.stdout) == (2, "")
     assert re.fullmatch(r"logsink: cannot (use|reach) sc://127.*: .*not found.*\n", result.stderr, re.IGNORECASE)
+
+
+async def test_damage_is_named_although_spark_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from logsink.cli.sql.spark import _name_damage
+
+    async with open_store(str(tmp_path / "store")) as store:
+        gone, cut, _ = await table_of(store)
+        assert not await asyncio.to_thread(_name_damage, store.url)
+        await store.delete([gone.key])
+        await store.put(cut.key, (await store.get(cut.key))[:-1])
+        assert await asyncio.to_thread(_name_damage, store.url)
+        assert not await asyncio.to_thread(_name_damage, f"{store.url}/none")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == f"logsink: {gone.key} is missing; 5 rows of it are not shown"
+    assert lines[1].startswith(f"logsink: {cut.key} has {cut.size - 1:,} bytes where the log says {cut.size:,}")
+    assert lines[2].startswith("logsink: the store was not checked for damage: cannot find a logsink store at")
 
 
 def test_the_library_runs_sql_too(url: str) -> None:

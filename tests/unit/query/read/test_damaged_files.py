@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -173,7 +172,7 @@ async def test_a_query_reads_the_tail_that_the_log_says() -> None:
     with ThreadPoolExecutor(1) as pool:
         reader = Reader(store, pool, ("time",))
         assert (await reader.footer(file)).proof is not None
-        swapped = replace(other.file, tags=file.tags)
+        swapped = other.file.tagged(file.tags)
         await store.put(swapped.key, bytes(other.body))
         assert (await reader.footer(other.file)).proof is not None
         with pytest.raises(FormatError, match="cannot read data file"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
@@ -152,7 +151,7 @@ async def test_another_file_in_its_place(store: Meddled) -> None:
     snapshot = await log.load()
     other = parquet([line(n) for n in range(4)])
     await store.put(key(0), other)
-    await log.commit(snapshot, [Remove(file, False), Add(dataclasses.replace(file, size=len(other)))])
+    await log.commit(snapshot, [Remove(file, False), Add(file._replace(size=len(other)))])
     rows, report = await searched(store)
     assert rows == 22 - 5
     assert report.damage == [
