@@ -180,6 +180,8 @@ def _groups(keys: Iterable[tuple[Numbers, int]]) -> _Groups:
     """Return which rows agree in all keys: of each key its codes, and how many codes there may be."""
     (place, size), *others = keys
     for codes, width in others:
+        if width == 1:  # all rows agree
+            continue
         if size * width >= _MOST:  # number only the combinations that there are
             place, size = np.unique(place, return_inverse=True)[1], len(place)
         place, size = place * width + codes, size * width
@@ -206,6 +208,8 @@ def _hours(hours: Numbers) -> tuple[Numbers, int]:
 def _codes(column: pa.ChunkedArray) -> tuple[Numbers, int]:
     """Return the codes of a column's values, null included, and how many there may be."""
     values = column.chunk(0)
+    if values.null_count == len(values):
+        return np.zeros(len(values), np.int64), 1
     if not pa.types.is_dictionary(values.type):
         return _plain(values, _SEVERITIES - 1), _SEVERITIES
     width = len(values.dictionary) + 1
