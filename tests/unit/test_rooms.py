@@ -27,3 +27,12 @@ def test_an_import_of_a_room_imports_nothing_that_only_a_receiver_needs() -> Non
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\nTrue\n"
+
+
+def test_a_query_imports_what_reads_the_index_only_when_it_asks_it() -> None:
+    code = (
+        "import sys, logsink.cli.query.run, logsink.query.read.answer, logsink.query.read.scan;"
+        "print([name for name in ('logsink.query.read.index', 'logsink.index.objects', 'numba') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"

@@ -23,7 +23,7 @@ from logsink.cli.query.rows import mention_future_rows, print_rows, print_rows_a
 from logsink.errors import FormatError, ReaderGone, StoreError, Unavailable
 from logsink.query import Cursor, Query
 from logsink.query.output import FORMATS, RowWriter
-from logsink.query.read import excluded, make_plan
+from logsink.query.read import make_plan
 from logsink.query.request import GLOB_COLUMNS
 from logsink.query.views import AroundMatches, Neighbours
 from logsink.store import CountingStore, Store, open_store
@@ -79,6 +79,8 @@ async def _run(
                 from logsink.query.read import uncounted
 
                 plan, counted = await uncounted(store, plan, job.query, summary.sums())
+            from logsink.query.read import excluded
+
             index = await excluded(store, plan, job.query.filter) if plan.files else None
             sys.stdout.write(reporting.explain(plan, job.query, rule, job.url, counted=counted, index=index))
             return 2 if plan.damage else 0
