@@ -11,7 +11,7 @@ import pytest
 from logsink.archive import counts_date, decode_counts, indexing
 from logsink.archive.indexing import Indexed, Indexing, IndexProgress, Joined, Tended
 from logsink.archive.log import Remove
-from logsink.archive.snapshot import DataFile, commit_key
+from logsink.archive.snapshot import DataFile, commit_key, join_tags
 from logsink.damage import Damage
 from logsink.errors import Damaged, NotFound, Unavailable
 from logsink.index import INDEX, Head, decode_object, encode_object, index_date, index_key, read_head, value_key
@@ -376,5 +376,5 @@ async def test_errors_of_the_store_are_raised(work: Work, clock: Clock) -> None:
 
 
 def test_a_file_is_described_as_the_log_has_it() -> None:
-    file = DataFile("date=2026-11-22/x.parquet", DATE, 7, "{}", (("logsink.tail", "5:ab"),))
+    file = DataFile("date=2026-11-22/x.parquet", DATE, 7, "{}", join_tags([("logsink.tail", "5:ab")]))
     assert indexing.Described.of(file) == (7, "5:ab")
