@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+
 import pytest
 
-from logsink.query import Between, Filter, Holds
-from logsink.query.read import Excluded, excluded, make_plan
+from logsink.archive import Add, DeltaLog
+from logsink.archive.file import write_files
+from logsink.index import encode_object, index_key
+from logsink.query import Between, Filter, Holds, Query, search
+from logsink.query.read import Excluded, Tuning, excluded, make_plan
 from logsink.query.read.index import bytes_to_read
 from logsink.store.memory import MemoryStore
-from tests.support.indexed import put_index
-from tests.unit.query.archives import START, archive, row
+from tests.support.indexed import put_index, section_of
+from tests.unit.archive.rows import TableRows
+from tests.unit.archive.rows import row as archived
+from tests.unit.query.archives import START, Meddled, archive, row
 
 HOUR = 3_600_000_000
 FILES = [
@@ -46,3 +53,34 @@ async def test_what_is_excluded_is_counted_by_files_and_row_groups(store: Memory
     assert await excluded(store, plan, Filter((Holds("message", ("order105",)),))) is None
     absent = Filter((Holds("message", ("shopped",), words=True),))
     assert await excluded(store, plan, absent) == Excluded(files=2, others=0, row_groups=0, groups=0)
+
+
+@pytest.mark.parametrize("forged", [False, True])
+async def test_tails_of_several_files_are_read_from_the_index_together(forged: bool) -> None:
+    """A tail that the file's tag does not prove is read from the file itself."""
+    store, added = Meddled(), []
+    log = DeltaLog(store)
+    snapshot = await log.create()
+    for number in range(6):
+        rows = [archived(time=10 * k, message=f"order {number} shipped") for k in range(8)]
+        for new in write_files(TableRows(rows), {f"r.{number}": (1, 2)}, "r", f"{number:032x}"):
+            await store.put(new.file.key, new.body)
+            added.append(Add(new.file))
+    await log.commit(snapshot, added)
+    sections = [section_of(add.file, await store.get(add.file.key)) for add in added]
+    if forged:
+        sections = [one._replace(tail=sections[0].tail) for one in sections]
+    await store.put(index_key(added[0].file.date, "0" * 16), encode_object(added[0].file.date, "", sections))
+    store.reads.clear()
+    query = Query(Filter((Holds("message", ("shipped",), words=True),)), ("message",))
+    async with aclosing(search(store, query, Tuning(indexed=0))) as found:
+        rows_found = sum([part.num_rows async for part in found])
+    assert (rows_found, found.report.damage) == (48, [])
+    chunks = [store.reads.count(add.file.key) for add in added]
+    assert min(chunks) >= 1
+    whole = Tuning(indexed=1 << 60)
+    store.reads.clear()
+    async with aclosing(search(store, query, whole)) as found:
+        assert sum([part.num_rows async for part in found]) == 48
+    plain = [store.reads.count(add.file.key) for add in added]
+    assert sum(plain) - sum(chunks) == (1 if forged else 6)  # the first tail is right in a forged index, too
