@@ -508,9 +508,9 @@ from logsink.query.read import reader
 footer, seen = reader.Reader.footer, []
 interrupts.GRACE = {grace}
 
-async def interrupted(self, file):
-    opened = await footer(self, file)
-    seen.append(file)
+async def interrupted(self, *arguments):
+    opened = await footer(self, *arguments)
+    seen.append(opened)
     if len(seen) == 2:
         os.kill(os.getpid(), signal.SIGINT)
         await asyncio.sleep(0.2)
