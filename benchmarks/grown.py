@@ -22,10 +22,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from logsink.archive import Counts, counts_key, decode_counts, encode_counts
 from logsink.archive.file import write_files
 from logsink.archive.log import Add, DeltaLog, Txn
 from logsink.archive.snapshot import DataFile
+from logsink.index import decode_object, encode_object, index_date, index_key
 from logsink.parse import Frames, Origin, Settings, parse
 from logsink.store import Store, open_store
 
@@ -217,11 +220,37 @@ async def _link(directory: Path, log: DeltaLog, copies: int) -> None:
         os.makedirs(directory / "logs" / f"date={date}", exist_ok=True)
         actions = [Add(linked(directory, file, date)) for file in snapshot.files.values() if file.date == source]
         await log.commit(await log.load(), actions)
+        await _copy_index(log.store, source, date)
+
+
+async def _copy_index(store: Store, source: dt.date, date: dt.date) -> None:
+    """Put what the index has of a date, as facts about the files that are linked into another."""
+    for entry in [entry async for entry in store.list(f"index/date={source}/")]:
+        body, name = await store.get(entry.key), entry.key.rpartition("/")[2].partition(".")[0]
+        if index_date(entry.key) is not None:
+            sections = [
+                one._replace(said=one.said._replace(path=_moved(one.said.path, date)))
+                for one in decode_object(entry.key, body)
+            ]
+            await store.put(index_key(date, name), encode_object(date, "", sections))
+        else:
+            counts = decode_counts(entry.key, body)
+            column = counts.table.column("file").combine_chunks()
+            values = pa.array([_moved(path, date) for path in column.dictionary.to_pylist()], pa.string())
+            renamed = pa.DictionaryArray.from_arrays(column.indices, values)
+            place = counts.table.schema.get_field_index("file")
+            table = counts.table.set_column(place, counts.table.schema.field(place), renamed)
+            files = {_moved(path, date): said for path, said in counts.files.items()}
+            await store.put(counts_key(date, name), memoryview(encode_counts(Counts(files, table))))
+
+
+def _moved(path: str, date: dt.date) -> str:
+    return f"date={date}/{path.rpartition('/')[2]}"
 
 
 def linked(directory: Path, file: DataFile, date: dt.date) -> DataFile:
     """Link a file into another date; what the log has to say of it."""
-    path = f"date={date}/{file.path.rpartition('/')[2]}"
+    path = _moved(file.path, date)
     os.link(directory / file.key, directory / "logs" / path)
     return file._replace(path=path, date=date).tagged(tag for tag in file.tags if tag[0] != "logsink.lanes")
 

@@ -54,8 +54,8 @@ class Archive(NamedTuple):
         return f"{self.rows / 1e6:,.0f} M"
 
     def data_bytes(self) -> int:
-        """Bytes of its data files."""
-        return sum(path.stat().st_size for path in Path(self.directory, "logs").glob("date=*/*.parquet"))
+        """Bytes of its data files that are merged, as all live ones are."""
+        return sum(path.stat().st_size for path in Path(self.directory, "logs").glob("date=*/compacted-*.parquet"))
 
 
 def questions(host: str, app: str, since: str, until: str) -> list[Case]:

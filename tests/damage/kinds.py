@@ -128,6 +128,10 @@ def says_the_same(kind: str, body: bytes, changed: bytes | None) -> bool:
         return False
 
 
+_PROVED = ("path", "size", "partitionValues", "stats", "tags", "appId", "version")
+"""Fields of files and lanes in a checkpoint that the state of the table proves; times are no part of it."""
+
+
 def _said(kind: str, body: bytes) -> object:
     match kind:
         case "marker":
@@ -135,5 +139,6 @@ def _said(kind: str, body: bytes) -> object:
         case "ledger":
             return decode_ledger(body)
         case "checkpoint":
-            return pq.read_table(pa.BufferReader(body), columns=["add", "txn"]).to_pylist()
+            rows = pq.read_table(pa.BufferReader(body), columns=["add", "txn"]).to_pylist()
+            return [[kind and {name: kind.get(name) for name in _PROVED} for kind in row.values()] for row in rows]
     return body

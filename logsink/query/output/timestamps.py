@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -86,6 +86,7 @@ def _twice(second: int, zone: dt.tzinfo) -> bool:
     return first > last
 
 
+@lru_cache(maxsize=1 << 16)  # a histogram asks for the same hours again and again, at 20 us each
 def _offset(second: int, zone: dt.tzinfo) -> int:
     """Return the microseconds by which the zone is ahead of UTC at a second since 1970; 0 beyond the years of ``datetime``."""
     try:
