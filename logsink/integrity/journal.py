@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+
+import numpy as np
 
 from logsink.archive import Lanes, Snapshot, lanes_missing, lanes_union, run_concurrently
 from logsink.errors import FormatError, MediumError, NotFound
 from logsink.integrity.findings import cause
 from logsink.journal import SegmentName, StoredSegment, decode_segment, written_by_newer
 from logsink.store import Store
+
+_HOUR = 3_600_000_000
+"""Microseconds."""
 
 _READS = 8
 """Most segments read at the same time, of at most some 16 MiB each."""
@@ -28,6 +34,7 @@ class Journal:
     newest    the newest version of the table that a segment knows of, -1 when none says one
     stored    ``appId`` -> the last sequence that is known to have been stored in that lane
     rows      the number of rows of each segment that can be read
+    hours     the same by hour of receipt (``YYYY-MM-DDTHH``)
     """
 
     damaged: dict[SegmentName, str] = field(default_factory=dict)
@@ -37,6 +44,15 @@ class Journal:
     newest: int = -1
     stored: dict[str, int] = field(default_factory=dict)
     rows: dict[SegmentName, int] = field(default_factory=dict)
+    hours: dict[SegmentName, dict[str, int]] = field(default_factory=dict)
+
+    def waiting(self, snapshot: Snapshot) -> Mapping[str, int]:
+        """Return by hour how many rows are in the journal that the table does not have yet."""
+        found = Counter[str]()
+        for name, hours in self.hours.items():
+            if not snapshot.covers(name):
+                found.update(hours)
+        return found
 
 
 async def read_journal(store: Store, segments: Sequence[StoredSegment]) -> Journal:
@@ -63,6 +79,8 @@ async def _read(store: Store, name: SegmentName, found: Journal) -> None:
             found.damaged[name] = f"cannot be read: {cause(error)}"
         return
     found.rows[name] = len(segment.frames)
+    hours, counts = np.unique(segment.frames.received // _HOUR, return_counts=True)
+    found.hours[name] = dict(zip(hours.astype("datetime64[h]").astype(str).tolist(), counts.tolist(), strict=True))
     found.newest = max(found.newest, segment.commit)
     for app_id, sequence in segment.stored.items():
         found.stored[app_id] = max(found.stored.get(app_id, 0), sequence)

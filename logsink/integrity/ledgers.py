@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 from logsink.archive import (
@@ -180,11 +181,17 @@ class Compared(NamedTuple):
     missing   rows that the ledger has more than the table, in all hours that do not add up
     what      the first hour that does not add up, "" when all do
     doubtful  whether rows are missing or others are there; False where there are more rows in each such hour
+    hours     the doubtful hours -> how many rows the ledger has more than the table
     """
 
     missing: int = 0
     what: str = ""
     doubtful: bool = False
+    hours: Mapping[str, int] = MappingProxyType({})
+
+    def waits(self, waiting: Mapping[str, int]) -> bool:
+        """Return whether all that is missing may be among rows that wait in the journal: their number by hour of receipt."""
+        return all(0 < missing <= waiting.get(hour, 0) for hour, missing in self.hours.items())
 
 
 def compare(ledger: Ledger, files: Iterable[DataFile]) -> Compared:
@@ -199,4 +206,5 @@ def compare(ledger: Ledger, files: Iterable[DataFile]) -> Compared:
         return Compared()
     more = f", and {len(found) - 1:,} more hours" if len(found) > 1 else ""
     missing = sum(max(0, one.said - one.found) for one in found)
-    return Compared(missing, f"{found[0]}{more}", any(one.found <= one.said for one in found))
+    hours_in_doubt = {one.hour: one.said - one.found for one in found if one.found <= one.said}
+    return Compared(missing, f"{found[0]}{more}", bool(hours_in_doubt), hours_in_doubt)

@@ -324,10 +324,8 @@ class Verification:
         files = [one for one in self.there.live if one.date == ledger.date]
         found = compare(ledger, files)
         known = (f"logs/date={ledger.date}/", "journal/")
-        # A repair that writes the log anew leaves rows to the journal that are there, so that the date has no file for a while.
-        waiting = not files and found.missing <= sum(
-            rows for name, rows in self.journal.rows.items() if not snapshot.covers(name)
-        )
+        # A repair that writes the log anew leaves rows to the journal that are there.
+        waiting = found.doubtful and found.waits(self.journal.waiting(snapshot))
         if found.doubtful and not waiting and not any(lost.startswith(known) for lost in snapshot.lost):
             what = f"does not add up with the table: {found.what}"
             self.found.add("dates", key, what, rows=found.missing or None, remedy=_TAMPERED)

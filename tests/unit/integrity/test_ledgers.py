@@ -18,7 +18,7 @@ from logsink.archive.rounds import Rounds
 from logsink.archive.snapshot import commit_key
 from logsink.config import Maintain
 from logsink.integrity import Repair, verify, verify_ledger
-from logsink.journal.segment import Segment, SegmentName
+from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.parse import Frames, Origin, Settings
 from logsink.store.base import Store
 from logsink.store.marker import MARKER, encode_marker, new_marker
@@ -44,6 +44,17 @@ MESSAGES = [
 ]
 
 
+def frames_of(chosen: Sequence[Message]) -> Frames:
+    return Frames(
+        np.frombuffer(b"".join(one.frame for one in chosen), np.uint8),
+        np.cumsum([0, *(len(one.frame) for one in chosen)]).astype(np.int32),
+        np.zeros(len(chosen), np.int32),
+        np.array([one.received for one in chosen], np.int64),
+        np.zeros(len(chosen), np.int32),
+        (Origin("10.0.0.1", None, "relp"),),
+    )
+
+
 async def store_of(messages: Sequence[Message], parts: int = 3) -> Store:
     """A consistent store of these messages, in some files, as a receiver makes it."""
     store = MemoryStore()
@@ -53,15 +64,7 @@ async def store_of(messages: Sequence[Message], parts: int = 3) -> Store:
     rounds = Rounds(log)
     try:
         for number, some in enumerate(np.array_split(np.arange(len(messages)), parts), 1):
-            chosen = [messages[n] for n in some]
-            frames = Frames(
-                np.frombuffer(b"".join(one.frame for one in chosen), np.uint8),
-                np.cumsum([0, *(len(one.frame) for one in chosen)]).astype(np.int32),
-                np.zeros(len(chosen), np.int32),
-                np.array([one.received for one in chosen], np.int64),
-                np.zeros(len(chosen), np.int32),
-                (Origin("10.0.0.1", None, "relp"),),
-            )
+            frames = frames_of([messages[n] for n in some])
             name = SegmentName("r", 0, number)
             await rounds.archive(await log.load(), {name: Segment(name, Settings(), frames, number, ID)})
     finally:
@@ -182,6 +185,19 @@ async def test_rows_that_are_recorded_as_lost_or_retired_do_not_contradict_a_led
     log = DeltaLog(store)
     await log.commit(await log.load(), [Remove(one, data_change=True) for one in others])
     assert (await verify(store)).intact
+
+
+@pytest.mark.parametrize(("moved", "waits"), [(0, True), (1, False)])
+async def test_rows_that_wait_in_the_journal_do_not_contradict_a_ledger(moved: int, waits: bool) -> None:
+    """As a repair leaves them that makes the log anew. Rows of other hours are others."""
+    store = await store_of(MESSAGES[:40], 2)
+    await store.put(key_of(DAY), encode_ledger(await ledger_of(await store_of(MESSAGES))))
+    rest = [one._replace(received=one.received + moved * HOUR) for one in MESSAGES[40:]]
+    segment = Segment(SegmentName("r", 0, 3), Settings(), frames_of(rest), 3, ID)
+    await store.put(segment.name.key, memoryview(encode_segment(segment)))
+    found = await verify(store)
+    assert found.intact == waits
+    assert any("rows are in the journal" in note for note in found.notes) == waits
 
 
 @pytest.mark.parametrize("older", [True, False])
