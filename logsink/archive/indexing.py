@@ -184,7 +184,11 @@ class Settings(Sizes, Protocol):
 
 
 class Choice(NamedTuple):
-    """Of the objects of a date: ``needed``, the oldest first, with the live files that no newer one has; and the others."""
+    """Which objects of a date are needed.
+
+    needed   the oldest first, each with the live files that no newer object has
+    others   those that are not needed
+    """
 
     needed: Mapping[Entry, Collection[str]]
     others: Sequence[Entry]
