@@ -16,7 +16,7 @@ import pyarrow as pa
 from logsink.archive.chain import MODULUS, Seal, State, check, digest, parse
 from logsink.archive.checkpoints import decode_checkpoint
 from logsink.archive.foreign import refuse_metadata, refuse_protocol
-from logsink.archive.lanes import Lanes, inside, lanes_of
+from logsink.archive.lanes import Lanes, inside, lanes_of, union
 from logsink.archive.snapshot import ACCEPTED, LOST, DataFile, Json, Snapshot, commit_key, join_tags
 from logsink.damage import Damage
 from logsink.errors import FormatError
@@ -57,9 +57,10 @@ class Fold:
             raise FormatError("cannot read the table: its log holds no protocol or no metadata")
         self._refuse_foreign()
         damage = [*self.damage, *([] if self._doubt is None else [self._doubt])]
+        files = without_merged(self._files) if damage else self._files
         return Snapshot(
             version=version,
-            files=without_merged(self._files) if damage else self._files,
+            files=files,
             txn=self._txn,
             moved=self._moved,
             tombstones=self._tombstones,
@@ -75,6 +76,7 @@ class Fold:
             removed=self._removed,
             created=self._created,
             schema=self._schema,
+            held=union(*filter(None, map(_lanes, files.values()))) if damage else {},
         )
 
     def _refuse_foreign(self) -> None:

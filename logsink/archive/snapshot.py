@@ -15,6 +15,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from logsink.archive.lanes import Lanes, covers
 from logsink.damage import Damage
 from logsink.errors import FormatError
 from logsink.journal import SegmentName
@@ -146,6 +147,7 @@ class Snapshot(NamedTuple):
     removed      path -> tags of the files in ``tombstones``, as far as their ``remove`` says them
     schema       the table's columns, as ``metaData.schemaString`` has them; "" where the log does not say
     created      milliseconds since the epoch when the table was made or its log rebuilt, by the clock of who did it; 0: unknown
+    held         while the log is damaged: which sequences of which lanes are in live files, as the tags of these say
     """
 
     version: int = -1
@@ -165,6 +167,7 @@ class Snapshot(NamedTuple):
     removed: Mapping[str, Tags] = MappingProxyType({})
     created: int = 0
     schema: str = ""
+    held: Lanes = MappingProxyType({})
 
     @property
     def intact(self) -> bool:
@@ -174,6 +177,13 @@ class Snapshot(NamedTuple):
     def covers(self, name: SegmentName) -> bool:
         """Return whether the rows of this segment are in the table (invariant I3)."""
         return name.sequence <= self.txn.get(name.app_id, 0)
+
+    def shows(self, name: SegmentName) -> bool:
+        """Return whether live files have the rows of this segment: a query that read it too would show them twice.
+
+        Where the commit that archived them is damaged, the file into which they were merged later says so.
+        """
+        return self.covers(name) or covers(self.held, name.app_id, name.sequence)
 
 
 def _bounds(values: Mapping[str, Any], slack: int) -> dict[str, int | str]:

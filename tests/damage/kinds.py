@@ -19,9 +19,6 @@ _CHECKPOINT = re.compile(r"logs/_delta_log/(\d{20})\.checkpoint.*\.parquet")
 _SEGMENT = re.compile(r"(journal/[^/]+/\d+/)(\d{20})\.arrow")
 
 
-_SEGMENTS = ("segment", "segment, archived")
-
-
 def kind_of(template: Template, key: str) -> str:
     """The kind of an object: what damage to it means depends on it."""
     if key.startswith("journal/"):
@@ -56,8 +53,8 @@ def names(key: str, template: Template) -> list[str]:
     if version >= 0:  # the chain breaks at the next commit; a checkpoint is named by its version
         later = [other for other in template.objects if version_of(other) > version]
         found += ["logs/_delta_log/ ", f"version {version}", *later, *added(template.objects.get(key, b""))]
-    if lane := lane_of(key):
-        found.append(lane)
+    if lane := lane_of(key):  # by its prefix, or as its ``appId``
+        found += [lane, lane.removeprefix("journal/").rstrip("/").replace("/", ".")]
     return found
 
 
@@ -72,7 +69,7 @@ def newest(template: Template, changed: Mapping[str, bytes | None], *, by: str =
 
     ``by``: objects with this prefix are read that may refer to them; a query reads no ledgers, a verification reads all.
     """
-    gone = {key for key, body in changed.items() if kind_of(template, key) in (*_SEGMENTS, "commit")}
+    gone = {key for key in changed if kind_of(template, key) in ("segment", "commit")}  # no row needs an archived one
 
     def end(key: str) -> bool:
         if kind_of(template, key) == "commit":

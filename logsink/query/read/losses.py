@@ -42,7 +42,7 @@ class Losses:
 
     async def of_segment(self, name: SegmentName, error: FormatError | NotFound) -> Damage:
         """Return the damage of a segment that was planned to be read; raise ``error`` again when it has been archived."""
-        return await self._of(name.key, error, None, lambda now: not now.covers(name))
+        return await self._of(name.key, error, None, lambda now: not now.shows(name))
 
     async def of_claims(self, claims: Claims) -> list[Damage]:
         """Return the damage that what segments say is not there. Where it came meanwhile, there is none."""

@@ -60,7 +60,7 @@ async def make_plan(store: Store, filter: Filter, log: DeltaLog | None = None) -
             "a receiver makes it with the first message it stores; look at --store, LOGSINK_STORE and the settings file"
         )
         raise NotFound(f"cannot find a logsink store at {store.url}", hint=hint)
-    tail = [segment for segment in segments if not snapshot.covers(segment.name)]
+    tail = [segment for segment in segments if not snapshot.shows(segment.name)]
     return Plan(snapshot, tail, (), damage).of(filter)
 
 

@@ -16,17 +16,21 @@ import pytest
 
 from logsink.archive.chain import check, parse
 from logsink.archive.fold import without_merged
-from logsink.archive.log import Accepted, Add, Lost, Txn
+from logsink.archive.log import Accepted, Add, Lost, Remove, Txn
 from logsink.archive.maintenance import checkpoint
 from logsink.archive.rebuilding import Table, rebuild
 from logsink.archive.snapshot import LOG, DataFile, Snapshot, checkpoint_key, commit_key
 from logsink.errors import Conflict, FormatError
+from logsink.journal import SegmentName
 from logsink.parse import TABLE_SCHEMA
+from logsink.query import Filter
+from logsink.query.read import make_plan
 from logsink.store.base import Store
 from logsink.store.local import LocalStore
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import FaultyStore
 from tests.unit.archive.tables import add, data_file, foreign, fresh, log_of, put_file
+from tests.unit.query.archives import journal, row
 
 
 def tagged(name: str, lanes: dict[str, list[list[int]]], day: int = 22) -> DataFile:
@@ -46,8 +50,8 @@ def rewritten(body: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
     """A checkpoint with other rows."""
     whole = pq.read_table(io.BytesIO(body))
     rows = whole.to_pylist()
-    for row in rows:
-        change(row)
+    for one in rows:
+        change(one)
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=whole.schema), sink)
     return sink.getvalue()
@@ -197,6 +201,26 @@ async def test_a_merge_known_only_from_what_came_of_it_does_not_double_rows() ->
     found = await fresh(store)
     assert list(found.files) == [merged.path]
     assert not found.intact
+
+
+async def test_rows_that_were_merged_are_not_shown_from_the_journal_too() -> None:
+    """The commit that archived them is damaged, so no txn covers their segments, which are still there."""
+    store = MemoryStore()
+    await table(store, 2)
+    log = log_of(store)
+    before = await log.load()
+    assert not before.held
+    removed = [Remove(file, False) for file in before.files.values()]
+    await log.commit(before, [Add(tagged("compacted-1", {"r.0": [[1, 2]]}), data_change=False), *removed])
+    for number in (1, 2):
+        body = await store.get(commit_key(number))
+        await store.put(commit_key(number), body[:-9])
+    for number in (1, 2, 3):
+        await journal(store, SegmentName("r", 0, number), [row(1)])
+    found = await fresh(store)
+    assert (found.intact, found.txn, len(found.files)) == (False, {}, 1)
+    assert not found.covers(SegmentName("r", 0, 2))
+    assert [segment.name.sequence for segment in (await make_plan(store, Filter())).segments] == [3]
 
 
 OLD = "date=2026-11-22/old.parquet"
