@@ -8,6 +8,7 @@ refused before anything is built for it, and without files nothing is accepted f
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
 from collections.abc import Callable
@@ -90,6 +91,12 @@ class Acceptor:
     def _again(self) -> None:
         self._rest = None
         self._loop.add_reader(self.socket.fileno(), self._readable)
+
+
+def half_close(transport: asyncio.WriteTransport) -> None:
+    """Send nothing more to a peer, and go on reading. One that has reset the connection is gone; its protocol hears of that."""
+    with contextlib.suppress(OSError):  # asyncio's own loop raises ENOTCONN, uvloop does not
+        transport.write_eof()
 
 
 def keep_alive(sock: socket.socket, seconds: float) -> None:

@@ -25,7 +25,7 @@ from prometheus_client.registry import Collector
 
 from logsink import telemetry
 from logsink.kinds import Address
-from logsink.net.accepting import Acceptor
+from logsink.net.accepting import Acceptor, half_close
 
 HTTP_CONNECTIONS: Final = 64
 """Connections at a time: a Prometheus or two, the checks of a load balancer, people."""
@@ -247,7 +247,7 @@ class Exchange(asyncio.Protocol):
             if self._heard:
                 self._transport.close()
             else:
-                self._transport.write_eof()
+                half_close(self._transport)
 
 
 class _Collected(Collector):

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from logsink import telemetry
 from logsink.flags import Flag
+from logsink.net.accepting import half_close
 from logsink.net.intake import Intake
 from logsink.net.resends import Read, ResendGuard
 from logsink.net.senders import Sender
@@ -229,7 +230,7 @@ class RelpConnection(StreamConnection):
         self._left = True
         if self._parted and transport.can_write_eof():
             # Closing on bytes that were not read would reset the connection, and the acknowledgements on their way with it.
-            transport.write_eof()
+            half_close(transport)
             asyncio.get_running_loop().call_later(LINGER, self.close)
         else:
             self.close()

@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 
+from logsink.net.accepting import half_close
 from logsink.net.intake import Intake
 from logsink.net.stream import PLAIN, Port, StreamConnection
 from logsink.wire import ON_SYSLOG, Batch, Framer, inflated
@@ -47,7 +48,7 @@ class TcpConnection(StreamConnection):
         """
         assert self._raw is not None
         if self._port.certificates is None:
-            self._raw.write_eof()
+            half_close(self._raw)
             return
         with (
             contextlib.suppress(OSError),

@@ -9,16 +9,17 @@ import multiprocessing
 import resource
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import pytest
+import uvloop
 
 from logsink import telemetry
 from logsink.kinds import Address
-from logsink.net.accepting import Acceptor, keep_alive
+from logsink.net.accepting import Acceptor, half_close, keep_alive
 from logsink.net.ports import bound
 from tests.support.bench import until
 
@@ -69,6 +70,40 @@ async def test_a_peer_that_is_gone_again_has_a_name() -> None:
     await until(lambda: peers.lost)
     assert peers.senders == ["127.0.0.1"]
     acceptor.close()
+
+
+class Parting(Noted):
+    """Half-closes a connection that its peer resets at that moment."""
+
+    def __init__(self, peers: Peers, client: socket.socket) -> None:
+        super().__init__(peers)
+        self._client = client
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        asyncio.get_running_loop().call_later(0.01, self._part, transport)  # once it is being read
+
+    def _part(self, transport: asyncio.Transport) -> None:
+        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._client.close()
+        half_close(transport)
+
+
+async def _half_close_what_was_reset() -> list[dict[str, object]]:
+    sock, peers = listening(), Peers()
+    told: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    client = socket.create_connection(sock.getsockname())
+    acceptor = Acceptor("tcp", sock, lambda _: Parting(peers, client))
+    await until(lambda: peers.lost)
+    acceptor.close()
+    await asyncio.sleep(0.01)  # sockets are closed a turn later
+    return told
+
+
+@pytest.mark.parametrize("loop", [asyncio.SelectorEventLoop, uvloop.new_event_loop])
+def test_half_closing_what_the_peer_has_reset_is_no_error(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    with asyncio.Runner(loop_factory=loop) as runner:
+        assert runner.run(_half_close_what_was_reset()) == []
 
 
 async def test_one_that_is_refused_is_closed() -> None:
