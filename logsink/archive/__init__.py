@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from logsink.archive.coverage import lost_lanes
     from logsink.archive.digest import Digests
     from logsink.archive.identity import identify, require, settle
-    from logsink.archive.indexing import Indexed, IndexProgress, Tended
+    from logsink.archive.indexing import Indexed, IndexProgress, Joined, Tended
     from logsink.archive.inspection import (
         Checked,
         Described,
@@ -110,7 +110,7 @@ else:
             ),
             "coverage": ("lost_lanes",),
             "digest": ("Digests",),
-            "indexing": ("Indexed", "IndexProgress", "Tended"),
+            "indexing": ("Indexed", "IndexProgress", "Joined", "Tended"),
             "inspection": (
                 "Checked",
                 "Described",
@@ -171,6 +171,7 @@ __all__ = [
     "IndexProgress",
     "Indexed",
     "Interval",
+    "Joined",
     "Lanes",
     "Ledger",
     "Limits",

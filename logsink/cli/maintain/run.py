@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import signal
 from collections.abc import Iterator, Sequence
 
@@ -13,6 +14,7 @@ from logsink.archive import (
     DeltaLog,
     Due,
     IndexProgress,
+    Joined,
     Maintained,
     Maintenance,
     Retired,
@@ -133,9 +135,13 @@ def report(done: Maintained) -> Iterator[str]:
 
 
 def tended(done: Tended) -> Iterator[str]:
-    """Yield a line for everything that was done to the index."""
+    """Yield a line for each date whose index was joined, and one for what was deleted."""
+    dates = dict[datetime.date, list[Joined]]()
     for one in done.joined:
-        yield f"joined the index of {one.date}: {one.objects:,} objects are one of {one.files:,} files, {size(one.nbytes)}"
+        dates.setdefault(one.date, []).append(one)
+    for date, joined in dates.items():
+        before, nbytes = sum(one.objects for one in joined), size(sum(one.nbytes for one in joined))
+        yield f"joined the index of {date}: {count_of(before, 'object')} became {len(joined):,}, {nbytes}"
     if done.removed:
         yield f"deleted {done.removed:,} objects of the index that are no longer needed"
 

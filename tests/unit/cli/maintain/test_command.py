@@ -208,8 +208,13 @@ def test_indexing_goes_alone(url: str, other: str) -> None:
 
 
 def test_what_was_done_to_the_index_is_said() -> None:
-    joined = Joined(datetime.date(2026, 11, 22), 24, 3, 1 << 20)
-    assert list(report(Maintained(tended=Tended((joined,), 25)))) == [
-        "joined the index of 2026-11-22: 24 objects are one of 3 files, 1.0 MiB",
+    joined = [
+        Joined(datetime.date(2026, 11, 22), 24, 3, 1 << 20),
+        Joined(datetime.date(2026, 11, 23), 2, 2, 1 << 10),
+        Joined(datetime.date(2026, 11, 22), 12, 3, 1 << 20),
+    ]
+    assert list(report(Maintained(tended=Tended(joined, 25)))) == [
+        "joined the index of 2026-11-22: 36 objects became 2, 2.0 MiB",
+        "joined the index of 2026-11-23: 2 objects became 1, 1.0 KiB",
         "deleted 25 objects of the index that are no longer needed",
     ]
