@@ -86,7 +86,7 @@ def pattern_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("-E", "--regex", is_flag=True, help="Take PATTERNs as regular expressions (RE2)."),
         click.option("-F", "--fixed", is_flag=True, help="Take PATTERNs as text, which is the default."),
-        click.option("-w", "--word", is_flag=True, help="Match whole words only."),
+        click.option("-w", "--word", is_flag=True, help="Match whole words only: what the index helps most."),
         click.option("-i", "--ignore-case", is_flag=True, help="Ignore case."),
         click.option(
             "--json",

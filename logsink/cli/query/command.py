@@ -25,6 +25,7 @@ every message matches. Prints the newest 1000 matches, oldest first, unless -n s
 \b
   logsink query timeout --since 1h               messages with "timeout" in the last hour
   logsink query -p err -H 'web-*' -S today       errors of all web servers since midnight
+  logsink query -w 3fa9c1d2e8                    an id as a whole word: an index finds it in years of logs
   logsink query -E 'port 8[0-9]{3}' -n all       all messages that match a regular expression
   logsink query -S '2026-11-22 03:10' -U 03:20   a time range: from 03:10 until before 03:20
   logsink query -u sshd -o json -n 50 -r         the newest 50 of sshd as JSON, newest first
