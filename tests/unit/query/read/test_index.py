@@ -84,3 +84,15 @@ async def test_tails_of_several_files_are_read_from_the_index_together(forged: b
         assert sum([part.num_rows async for part in found]) == 48
     plain = [store.reads.count(add.file.key) for add in added]
     assert sum(plain) - sum(chunks) == (1 if forged else 6)  # the first tail is right in a forged index, too
+
+
+async def test_a_missing_file_is_named_where_its_rows_could_matter(store: MemoryStore) -> None:
+    """The index proves that the first file has no such word: the answer is right without it."""
+    await put_index(store)
+    files = sorted((await make_plan(store, Filter())).files, key=lambda file: file.path)
+    await store.delete([files[1].key])
+    for text, damaged in (("105", 0), ("nothing", 1)):
+        query = Query(Filter((Holds("message", (text,), words=True),)), ("message",))
+        async with aclosing(search(store, query, Tuning(indexed=0))) as found:
+            rows = sum([part.num_rows async for part in found])
+        assert (rows, [damage.key for damage in found.report.damage]) == (1 - damaged, [files[1].key] * damaged)
