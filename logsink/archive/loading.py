@@ -58,17 +58,24 @@ async def load(
     loaded: float,
     known: Snapshot | None = None,
     damaged: dict[int, DamagedCheckpoint] | None = None,
+    hint: int | None = None,
 ) -> Snapshot:
     """Return the newest version of the table, from a listing made now. ``loaded`` is the monotonic time before the call.
 
     ``known`` is an earlier, intact snapshot of the same store: its commits are not read again if they are still listed and no
     newer checkpoint is. ``damaged`` is the caller's record of damaged checkpoints, by version: they are passed over, and those
-    that this call finds are logged and added. Raises ``FormatError`` for a table that this version cannot read.
+    that this call finds are logged and added. ``hint``: what ``read_hint`` said. Raises ``FormatError`` for a table that this
+    version cannot read.
     """
     damaged = {} if damaged is None else damaged
     attempt = 0
     while True:
-        after = await _hint(store) if known is None else known.checkpoint
+        if known is not None:
+            after = known.checkpoint
+        elif attempt or hint is None:
+            after = await read_hint(store)
+        else:
+            after = hint
         listing = await _list(store, -1 if attempt else after, damaged)
         first, attempt = not attempt, attempt + 1
         if known is not None and known.checkpoint >= listing.checkpoint and known.version in listing.commits:
@@ -130,8 +137,8 @@ class _Listing(NamedTuple):
     last: int
 
 
-async def _hint(store: Store) -> int:
-    """The version of a checkpoint that probably is the newest, or -1."""
+async def read_hint(store: Store) -> int:
+    """Return the version of a checkpoint that probably is the newest, or -1."""
     try:
         return int(orjson.loads(await store.get(HINT))["version"])
     except (NotFound, MediumError, orjson.JSONDecodeError, KeyError, TypeError, ValueError, OverflowError):

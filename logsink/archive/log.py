@@ -40,7 +40,7 @@ from logsink import __version__
 from logsink.archive.chain import parse, seal
 from logsink.archive.fold import DamagedCheckpoint, Fold
 from logsink.archive.foreign import schema_fields
-from logsink.archive.loading import load
+from logsink.archive.loading import load, read_hint
 from logsink.archive.snapshot import ACCEPTED, LOG, LOST, ROOT, DataFile, Json, Snapshot, commit_key
 from logsink.damage import Damage
 from logsink.errors import Conflict, Damaged, NotFound, Unavailable
@@ -167,14 +167,19 @@ class DeltaLog:
         """Take note that the log was seen to reach ``version``, as a segment says. A load that ends before it is damaged."""
         self._reached = max(self._reached, version)
 
-    async def load(self) -> Snapshot:
+    async def hint(self) -> int:
+        """Return the version from which the next ``load`` begins its listing, if it is given it; it may be wrong."""
+        return await read_hint(self.store) if self._known is None else self._known.checkpoint
+
+    async def load(self, hint: int | None = None) -> Snapshot:
         """Return the table as it is now, from a listing made by this call, with what is damaged in it (``Snapshot.damage``).
 
+        ``hint`` is what the method of that name has returned, where that was called before, beside other reads.
         A log that ends before a version that it had has lost commits, unless they are recorded as lost.
         Raises ``FormatError`` when this logsink cannot read it.
         """
         reached = self._reached
-        snapshot = await load(self.store, self.monotonic(), self._known, self.damaged)
+        snapshot = await load(self.store, self.monotonic(), self._known, self.damaged, hint)
         self._known = snapshot if snapshot.intact else None
         self._reached = max(self._reached, snapshot.version)
         if snapshot.version < reached and not any(

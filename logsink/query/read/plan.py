@@ -10,6 +10,7 @@ segment that was stored while it went on, and not the one before. So a gap count
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
@@ -49,7 +50,12 @@ async def make_plan(store: Store, filter: Filter, log: DeltaLog | None = None) -
     ``NotFound`` when nothing was ever stored here: no version of the table, no segment, and no trace of either.
     """
     log = log or DeltaLog(store)
-    segments, snapshot = await list_segments(store), await log.load()
+    beginning = asyncio.ensure_future(log.hint())  # meanwhile
+    try:
+        segments = await list_segments(store)
+        snapshot = await log.load(await beginning)
+    finally:
+        beginning.cancel()
     gaps = _gaps(segments, snapshot)
     if gaps:
         segments, snapshot = await list_segments(store), await log.load()
