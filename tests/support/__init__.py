@@ -1,1 +1,2 @@
-"""What tests share: S3 servers (``s3``), a fault-injecting HTTP proxy (``proxy``), and a faulty store (``faulty``)."""
+"""What tests share: S3 servers (``s3``), a fault-injecting HTTP proxy (``proxy``), a faulty store (``faulty``), one that
+counts round trips (``trips``)."""

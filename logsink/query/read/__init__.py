@@ -6,7 +6,8 @@ enter the store. Nothing here prints, and nothing knows what becomes of the rows
 - ``answer`` is the way in: ``search`` (rows in order), ``unordered`` (rows in no order). What they return is iterated over,
   tells its ``plan`` and ``report``, and ends early by ``stop()`` or ``aclose()``. ``folding`` is the way to sums: ``fold``.
 - ``plan`` lists the segments and files that can hold an answer. ``scan`` reads them: ``units`` decides what is read next and
-  ``newest`` which rows a limit can let through, both without any input or output; ``prefetch`` runs several reads at once;
+  ``newest`` which rows a limit can let through, both without any input or output; ``prefetch`` runs several reads at once,
+  and ``turns`` bounds how far these are ahead;
   ``losses`` tells what is missing from what was removed on purpose, ``claims`` what segments say of others. ``counted`` sums up
   files by their counts, without reading them; ``index`` asks, by ``index_object``, which files cannot hold an answer.
 - ``reader`` reads one thing: ``tail`` segments of the journal; ``datafile`` footers and column chunks of a Parquet file;

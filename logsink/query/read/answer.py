@@ -84,7 +84,7 @@ class Run:
         self._report, self._ended = Report(), False
         self._plan: Plan | None = None
         self._objects: Objects = {}
-        self._store, self._query, self._tuning = CountingStore(store, self._report), query, tuning or Tuning()
+        self._store, self._query, self._tuning = CountingStore(store, self._report), query, tuning or Tuning.of(store)
         self._log = DeltaLog(self._store)
         self._losses = Losses(self._log)
         self._journal, self._archive = journal, archive

@@ -42,8 +42,9 @@ from logsink.query.columns import Int64, Mask, as_array, as_integers, joined, on
 from logsink.query.read.datafile import FetchedFile
 from logsink.query.read.plan import Plan, file_bounds
 from logsink.query.read.prefetch import prefetched
-from logsink.query.read.reader import FETCHES, Found
+from logsink.query.read.reader import Found
 from logsink.query.read.report import Report
+from logsink.query.read.tuning import FETCHES
 from logsink.query.request import Between, Condition, Filter, InSpans, Verdict
 from logsink.store import Entry, Store
 

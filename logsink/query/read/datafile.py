@@ -28,6 +28,10 @@ from logsink.query.request import UNKNOWN, Bounds, Needles
 FOOTER = 64 << 10
 """Bytes that are read from a file's end to get its footer, which is about as long when it describes 30 row groups."""
 
+WHOLE = 64 << 10
+"""Bytes of a file that is fetched whole, at once; and of columns of a row group that are fetched together, instead of step by
+step. So much costs less than the round trips that it saves."""
+
 GAP = 256 << 10
 """Column chunks closer together than this are fetched in one read: so many bytes cost what a round trip to S3 costs."""
 
@@ -57,6 +61,8 @@ class OpenFile(NamedTuple):
     """Number of each column that the file has, by name."""
     proof: Proof | None = None
     """Hashes of its column chunks; None for a file of an older version."""
+    body: bytes | None = None
+    """The whole file, where it was fetched."""
 
     def row_groups(self, columns: Sequence[str]) -> list[RowGroup]:
         """Return the row groups that have rows, with the bounds of ``columns`` where the footer has them."""
@@ -86,8 +92,8 @@ async def open_file(
 ) -> OpenFile:
     """Read the footer of the file at ``key``, in one request where the log has a tag for its ``tail``.
 
-    Nothing is fetched where ``known`` are the bytes of that tail. ``FormatError`` when it is damaged, not ours, or of a later
-    version.
+    Nothing is fetched where ``known`` are the bytes of that tail. A small file is fetched whole. ``FormatError`` when it is
+    damaged, not ours, or of a later version.
     """
     proved_by_tag = known is not None and tail is not None and tail_of(known) == tail
     end = known if known is not None and proved_by_tag else await _fetch_end(fetch, key, size, tail)
@@ -106,12 +112,12 @@ async def open_file(
             raise FormatError(f"cannot read data file {key}: it has no column {name!r}")
     if proved.proof is not None and len(proved.proof.hashes) != metadata.num_row_groups * metadata.num_columns:
         raise FormatError(f"cannot read data file {key}: it has not one checksum for each column chunk")
-    return OpenFile(key, size, metadata, columns, proved.proof)
+    return OpenFile(key, size, metadata, columns, proved.proof, end if len(end) == size <= WHOLE else None)
 
 
 async def _fetch_end(fetch: Fetch, key: str, size: int, tail: Tail | None) -> bytes:
     """Return the last bytes of a file, with its whole tail among them."""
-    start = max(0, size - (FOOTER if tail is None else tail.size))
+    start = 0 if size <= WHOLE else max(0, size - (FOOTER if tail is None else tail.size))
     end = await fetch(key, start, size)
     try:
         if len(end) != size - start:
@@ -134,12 +140,16 @@ class Chunks:
         self._group = group
         self._fetched: set[str] = set()
         self._proved: set[str] = set()
-        self._parts: list[tuple[int, memoryview]] = []
+        body = group.file.body
+        self._parts: list[tuple[int, memoryview]] = [] if body is None else [(0, memoryview(body))]
+
+    def missing(self, columns: Sequence[str]) -> int:
+        """Return how many bytes have to be fetched of these columns."""
+        return sum(end - start for start, end in self._spans(columns))
 
     async def fetch(self, fetch: Fetch, columns: Sequence[str]) -> None:
         """Fetch the columns that were not fetched yet. ``NotFound`` when the file is gone, ``FormatError`` when it is cut."""
-        file, missing = self._group.file, [name for name in columns if name not in self._fetched]
-        spans = file.spans(self._group.number, missing)
+        file, spans = self._group.file, self._spans(columns)
         if len(spans) == 1:  # the usual case, and a task would cost more than the read of a local file
             parts = [await fetch(file.key, *spans[0])]
         else:
@@ -150,7 +160,12 @@ class Chunks:
                     f"cannot read data file {file.key}: it ends at byte {start + len(part)} of {file.size}"
                 )
             self._parts.append((start, memoryview(part)))
-        self._fetched.update(missing)
+        self._fetched.update(columns)
+
+    def _spans(self, columns: Sequence[str]) -> list[Span]:
+        """Return the spans of columns that were not fetched yet."""
+        missing = [name for name in columns if name not in self._fetched]
+        return [] if self._group.file.body is not None else self._group.file.spans(self._group.number, missing)
 
     def candidates(self, column: str, mask: Mask, needles: Sequence[Needles]) -> tuple[Mask, pa.Array] | None:
         """Return which rows of ``mask`` can satisfy ``needles`` in a fetched column, and the column's values in these rows.

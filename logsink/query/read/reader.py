@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,13 +19,12 @@ from logsink.query.read.datafile import Chunks, OpenFile, RowGroup, open_file
 from logsink.query.read.losses import rows_of
 from logsink.query.read.newest import Newest
 from logsink.query.read.selection import MESSAGE, Selection
+from logsink.query.read.tuning import FETCHES
+from logsink.query.read.turns import Turn
 from logsink.query.request import Filter
 from logsink.store import Store
 
 T = TypeVar("T")
-
-FETCHES: Final = 16
-"""Reads of the store that run at once."""
 
 Part = Callable[[pa.Table], pa.Table]
 """Returns the sum of some rows, as a table; called in threads."""
@@ -92,30 +91,41 @@ class Reader:
         return opened
 
     async def row_group(
-        self, group: RowGroup, filter: Filter, sort: str, newest: Newest | None, turn: Callable[[], Awaitable[None]]
+        self, group: RowGroup, filter: Filter, sort: str, newest: Newest | None, turn: Turn
     ) -> Found | None:
         """Return the rows of a row group that meet the filter; None where there are none. ``FormatError`` for damage.
 
         With a limit, ``newest`` judges them by their column ``sort``. Columns are fetched and decoded only when conditions
-        on smaller ones left something, and whole rows, which are large, only after ``turn``.
+        on smaller ones left something, and each step waits for its ``turn``.
         """
         selection = Selection(Chunks(group), group.rows)
         small, large = filter.split(MESSAGE)
+        every = (*filter.columns(), *((sort,) if newest is not None else ()), *self._columns)
+        if selection.chunks.missing(every) <= turn.few:  # not worth a round trip for each step
+            await self._fetch_columns(selection, every, turn)
         if small.conditions:
-            await selection.chunks.fetch(self._fetch, small.columns())
+            await self._fetch_columns(selection, small.columns(), turn)
+            await turn.filter()
             await self._threaded(selection.filter_small, small)
         if large.conditions and selection.mask.any():
-            await selection.chunks.fetch(self._fetch, (MESSAGE,))
+            await self._fetch_columns(selection, (MESSAGE,), turn)
+            await turn.filter()
             await self._threaded(selection.filter_messages, large)
         if newest is not None and selection.mask.any():
-            await selection.chunks.fetch(self._fetch, (sort,))
+            await self._fetch_columns(selection, (sort,), turn)
+            await turn.filter()
             selection.mask = newest.choose(await self._threaded(selection.column, sort), selection.mask)
         count = int(np.count_nonzero(selection.mask))
         if not count:
             return None
-        await turn()
-        await selection.chunks.fetch(self._fetch, [name for name in self._columns if name not in selection.decoded])
+        await self._fetch_columns(selection, [name for name in self._columns if name not in selection.decoded], turn)
+        await turn.decode()
         return Found(count, await self._threaded(self._selected, selection))
+
+    async def _fetch_columns(self, selection: Selection, columns: Sequence[str], turn: Turn) -> None:
+        """Fetch columns that were not fetched yet, when it is their turn."""
+        await turn.fetch(selection.chunks.missing(columns))
+        await selection.chunks.fetch(self._fetch, columns)
 
     def _selected(self, selection: Selection) -> pa.Table:
         rows = selection.rows(self._columns)

@@ -3,8 +3,8 @@
 ::
 
     plan.segments -> [groups] ---\\
-                                  > reader (16 reads of the store, threads) -> pending -> rows in order
-    plan.files -> units ---------/     8 units at once (Tuning.prefetch)
+                                  > reader (32 reads of the store, threads) -> pending -> rows in order
+    plan.files -> units ---------/     32 units at once (Tuning.prefetch)
 
 Everything found before the nearest unit that is not finished can be handed out at once. That bounds memory, and lets a query
 for the newest N stop as soon as no unread unit can matter.
@@ -33,6 +33,7 @@ from logsink.query.read.prefetch import prefetched
 from logsink.query.read.reader import Found, Reader
 from logsink.query.read.report import Report
 from logsink.query.read.tuning import Tuning
+from logsink.query.read.turns import Turns
 from logsink.query.read.units import Unit, Units
 from logsink.query.request import Query
 
@@ -79,7 +80,8 @@ class Scan:
         self._pending = Pending() if pending is None else pending
         self._newest = None if query.limit is None else Newest(self._pending)
         self._units = Units(plan.files, query.filter, query.sort, descending=self._pending.descending, left=plan.left)
-        self._turns = asyncio.Condition()  # notified when a unit is finished
+        self._turns = Turns(self._units, tuning)
+        self._some = False  # whether a row group was read
 
     async def rows(self) -> AsyncGenerator[pa.Table, None]:
         """Yield every row, in the order of ``pending``."""
@@ -122,7 +124,9 @@ class Scan:
             group = None if self._report.interrupted else next(groups, None)
             return None if group is None else self._segments(group)
 
-        async with aclosing(prefetched(next_job, lambda _: self._tuning.prefetch)) as results:
+        async with aclosing(
+            prefetched(next_job, lambda _: min(self._tuning.prefetch, self._tuning.filtered))
+        ) as results:
             async for found in results:
                 if found is not None:
                     yield found
@@ -163,13 +167,15 @@ class Scan:
             results = await stack.enter_async_context(aclosing(prefetched(self._next_job, self._width)))
             async for result in results:
                 unit = self._units.finish()
-                async with self._turns:
-                    self._turns.notify_all()
+                self._turns.changed()
                 if isinstance(result, _Footer):
-                    excluded = self._units.add_row_groups(result.file, unit.filter, result.groups)
+                    held = self._units.held + result.file.size <= self._tuning.ahead
+                    opened = result.file if held else result.file._replace(body=None)
+                    excluded = self._units.add_row_groups(opened, unit.filter, result.groups)
                     self._report.passed += _share(result.file, excluded)
                     yield None
                 else:
+                    self._some = True
                     yield result
 
     def _next_job(self) -> Coroutine[Any, Any, _Footer | Found | None] | None:
@@ -182,8 +188,9 @@ class Scan:
 
     def _width(self, done: int) -> int:
         """Return how many units are read at once: with a limit few at first, because they may be all that is needed."""
-        prefetch, threads = self._tuning.prefetch, self._tuning.threads
-        return prefetch if self._newest is None else min(prefetch, threads + done)
+        if self._newest is None:
+            return self._tuning.prefetch
+        return min(self._tuning.prefetch, self._tuning.first + 2 * (done - 1)) if done else 1
 
     async def _footer(self, file: DataFile) -> _Footer | None:
         seen = None if self._index is None else await self._index.seen(file)
@@ -203,11 +210,7 @@ class Scan:
             return None
 
     async def _row_group(self, unit: Unit, group: RowGroup) -> Found | None:
-        async def turn() -> None:
-            async with self._turns:
-                await self._turns.wait_for(lambda: self._units.is_among_first(unit, self._tuning.threads + 1))
-
-        found = None
+        found, turn = None, self._turns.of(unit, eager=self._newest is not None and not self._some)
         try:
             found = await self._reader.row_group(group, unit.filter, self._query.sort, self._newest, turn)
         except (FormatError, NotFound) as error:
@@ -215,6 +218,8 @@ class Scan:
             self._report.note(damage._replace(rows=group.rows), group.number)
             if self._newest is not None:
                 self._newest.forget()
+        finally:
+            turn.end()
         self._report.passed += _share(group.file, group.rows)
         return found
 

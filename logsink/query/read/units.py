@@ -60,6 +60,8 @@ class Units:
         self._waiting: list[Unit] = []  # a heap
         self._begun: deque[Unit] = deque()
         self._count = 0
+        self.held = 0
+        """Bytes of small files that were fetched whole, and whose row groups were not begun yet."""
         for file in files:
             more = (left[file.path],) if left and file.path in left else ()
             self._add(file, Filter((*more, *filter.conditions)) if more else filter, file_bounds(file, sort))
@@ -77,6 +79,7 @@ class Units:
             return None
         unit = heapq.heappop(self._waiting)
         self._begun.append(unit)
+        self.held -= _held_by(unit.source)
         return unit
 
     def finish(self) -> Unit:
@@ -119,7 +122,12 @@ class Units:
         elif not self._descending and order.low is not None and not order.nulls:  # nulls come first
             near = order.low
         self._count += 1
+        self.held += _held_by(source)
         heapq.heappush(self._waiting, Unit(near, self._count, source, filter))
+
+
+def _held_by(source: DataFile | RowGroup) -> int:
+    return len(source.file.body or b"") if isinstance(source, RowGroup) else 0
 
 
 def _group_bounds(group: RowGroup, column: str) -> Bounds:

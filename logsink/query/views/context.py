@@ -61,7 +61,7 @@ def with_context(store: Store, query: Query, rule: Rule, tuning: Tuning | None =
 
     Their columns are those of the query, those that the rule needs, and ``GAP``. The report counts only matches as rows.
     """
-    return _WithContext(store, query, rule, tuning or Tuning())
+    return _WithContext(store, query, rule, tuning or Tuning.of(store))
 
 
 class _WithContext(Answer):

@@ -21,6 +21,8 @@ from logsink.query.read.reader import Reader
 from logsink.store.memory import MemoryStore
 from tests.unit.archive.rows import TableRows, row
 
+pytestmark = pytest.mark.usefixtures("ranged")
+
 KEY = "logs/x.parquet"
 NEEDLES = ((b"message",),)
 

@@ -17,6 +17,8 @@ from logsink.query.read import datafile, pages
 from logsink.query.read.datafile import Bounds, Chunks, OpenFile, open_file
 from tests.unit.query.archives import START, Row, parquet, row, rows_of, table
 
+pytestmark = pytest.mark.usefixtures("ranged")
+
 
 class Remote:
     """One object, and which ranges of it were asked for."""
@@ -77,6 +79,29 @@ async def test_neighbours_are_fetched_together_and_nothing_twice(monkeypatch: py
     assert all(before[1] <= after[0] for before, after in pairwise(asked))
     monkeypatch.setattr(datafile, "GAP", 1 << 20)
     assert len(file.spans(0, ("time", "transport"))) == 1
+
+
+async def test_a_small_file_is_fetched_once_and_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = rows(25)
+    remote = Remote(parquet(stored, group=10))
+    monkeypatch.setattr("logsink.query.read.datafile.WHOLE", len(remote.body))
+    opened = await remote.open()
+    for group, first in zip(opened.row_groups(()), (0, 10, 20), strict=True):
+        chunks = Chunks(group)
+        assert chunks.missing(("host", "message")) == 0
+        await chunks.fetch(remote.fetch, ("host", "message"))
+        found = rows_of([chunks.read(("message", "host"))])
+        assert found == [{"message": r["message"], "host": r["host"]} for r in stored[first : first + 10]]
+    assert remote.asked == [(0, len(remote.body))]
+
+
+async def test_of_a_larger_file_its_end_is_fetched_and_no_more_of_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    remote = Remote(parquet(rows(25), group=10))
+    monkeypatch.setattr("logsink.query.read.datafile.WHOLE", len(remote.body) - 1)
+    opened = await remote.open()
+    assert opened.body is None
+    chunks = Chunks(opened.row_groups(())[0])
+    assert 0 < chunks.missing(("host", "message")) < len(remote.body)
 
 
 async def test_a_footer_longer_than_the_first_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ from tests.unit.archive.rows import TableRows
 from tests.unit.archive.rows import row as archived
 from tests.unit.query.archives import START, Meddled, archive, row
 
+pytestmark = pytest.mark.usefixtures("ranged")
+
 HOUR = 3_600_000_000
 FILES = [
     [row(n * HOUR, message=f"order {n} was shipped") for n in range(100, 108)],

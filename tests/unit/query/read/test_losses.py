@@ -20,6 +20,8 @@ from logsink.query.views import Neighbours, with_context
 from logsink.store import Store
 from tests.unit.query.archives import Meddled, Row, archive, compact, journal, json_parse, parquet, row
 
+pytestmark = pytest.mark.usefixtures("ranged")
+
 COLUMNS = ("time", "host", "message")
 FIRST, SECOND = SegmentName("r1", 0, 1), SegmentName("r1", 0, 2)
 

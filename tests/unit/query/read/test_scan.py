@@ -21,6 +21,8 @@ from logsink.store.base import Store
 from logsink.store.memory import MemoryStore
 from tests.unit.query.archives import START, Meddled, Row, archive, compact, journal, json_parse, row, rows_of
 
+pytestmark = pytest.mark.usefixtures("ranged")
+
 FIRST = SegmentName("r1", 0, 1)
 SECOND = SegmentName("r1", 0, 2)
 ALL = ("host", "message", "severity")

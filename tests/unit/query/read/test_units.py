@@ -12,6 +12,8 @@ from logsink.query.read.datafile import RowGroup
 from logsink.query.read.units import EARLIEST, Unit, Units
 from logsink.query.request import Between, Bounds, Filter
 
+pytestmark = pytest.mark.usefixtures("ranged")
+
 
 def data_file(name: str, low: int | None, high: int | None, nulls: int | None = 0) -> Any:
     """A file of the table's log, with these bounds of ``time``."""
@@ -26,7 +28,7 @@ def data_file(name: str, low: int | None, high: int | None, nulls: int | None = 
 
 def open_file(*bounds: Bounds) -> Any:
     """A file whose footer was read, with a row group of 10 rows for each of these bounds."""
-    file = SimpleNamespace()
+    file = SimpleNamespace(body=b"12345")
     groups = [RowGroup(file, number, 10, {"time": each}) for number, each in enumerate(bounds)]  # type: ignore[arg-type]
     file.row_groups = lambda columns: groups
     return file
@@ -100,6 +102,8 @@ def test_a_file_that_was_read_becomes_those_of_its_row_groups_that_can_match() -
     file = open_file(Bounds(0, 49, 0), Bounds(40, 60, 0), Bounds(50, 100, 0))
     some.finish()
     assert some.add_row_groups(file, unit.filter) == 10
+    assert some.held == 2 * len(b"12345")
     groups = [some.begin(), some.begin()]
+    assert some.held == 0
     assert [group.source.number for group in groups] == [1, 2]  # type: ignore[union-attr]
     assert [len(group.filter.conditions) for group in groups] == [1, 0]  # type: ignore[union-attr]
