@@ -1,0 +1,281 @@
+"""The same questions asked of logsink, of VictoriaLogs and of zstdgrep, about the same messages.
+
+    python -m benchmarks.beside --archive STORE --kept DIRECTORY [--rounds 3] [--only QUESTION]... [--json FILE]
+
+``--archive``: a store whose rows came as RFC 5424, one that ``benchmarks.growth`` has made for example. ``--kept``: what the
+others read is made there once, day by day, so that a run that was stopped goes on: each day's lines as a zstd file, and
+VictoriaLogs' data, sent to it over TCP.
+
+logsink is a cold command: a process that starts, reads the store and ends. VictoriaLogs is a server that has been running and
+was asked the same before, over HTTP. zstdgrep reads all files. Medians of seconds, all of them in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import http.client
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks import grown
+from benchmarks.peers import installed
+from benchmarks.query import ABSENT, REGEX, run
+from benchmarks.report import report
+from logsink.archive import DeltaLog
+from logsink.store import open_store
+
+TITLES = {
+    "question": "question",
+    "logsink": "logsink s",
+    "victoria": "VictoriaLogs s",
+    "ratio": "times",
+    "zstdgrep": "zstdgrep s",
+    "lines": "lines of logsink",
+    "victoria_lines": "of VictoriaLogs",
+}
+
+_ALL = ["-n", "all"]
+
+
+class Case(NamedTuple):
+    """A question: arguments of ``logsink query``, the same in LogsQL, the most rows of that, and arguments of zstdgrep."""
+
+    name: str
+    ours: list[str]
+    logsql: str
+    limit: int = 0
+    grep: list[str] | None = None
+
+
+def questions(host: str, app: str, since: str, until: str) -> list[Case]:
+    """What is asked."""
+    stream = f'{{hostname="{host}"}}'
+    both = f'{{hostname="{host}",app_name="{app}"}}'
+    return [
+        Case("absent text", [ABSENT, *_ALL], f'"{ABSENT}"', grep=["-F", ABSENT]),
+        Case("planted id, -w", ["-w", grown.PLANTED, *_ALL], f'"{grown.PLANTED}"', grep=["-F", grown.PLANTED]),
+        Case("regular expression", ["-E", REGEX, *_ALL], f'_msg:~"{REGEX}"', grep=["-E", REGEX]),
+        Case("all rows of one host", ["-H", host, *_ALL, "-o", "json"], stream, grep=["-F", f" {host} "]),
+        Case(
+            "host, app, 10 minutes",
+            ["-H", host, "-u", app, "-S", since, "-U", until, *_ALL],
+            f"_time:[{since},{until}) {both}",
+        ),
+        Case("newest 100 errors", ["-p", "err", "-n", "100"], "severity:<=3", limit=100),
+        Case("count by app", ["--stats", "by=app"], "* | stats by (app_name) count() n"),
+        Case("histogram by hour", ["--hist", "1h"], "* | stats by (_time:1h) count() n"),
+    ]
+
+
+class Victoria:
+    """VictoriaLogs on a directory, while the context lasts. Its streams are hosts and their programs."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._ports = [_free_port(), _free_port()]
+
+    def __enter__(self) -> Victoria:
+        command = [
+            "victoria-logs",
+            f"-storageDataPath={self._directory}",
+            f"-syslog.listenAddr.tcp=127.0.0.1:{self._ports[0]}",
+            '-syslog.streamFields.tcp=["hostname","app_name"]',
+            f"-httpListenAddr=127.0.0.1:{self._ports[1]}",
+            "-retentionPeriod=100y",
+        ]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(OSError):
+                self.ask("* | limit 1")
+                return self
+            if self._process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"VictoriaLogs does not start: {' '.join(command)}")
+            time.sleep(0.1)
+
+    def __exit__(self, *_: object) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(120)
+
+    def ask(self, logsql: str, limit: int = 0) -> int:
+        """Have it answer, and return the number of lines."""
+        form = {"query": logsql} | ({"limit": str(limit)} if limit else {})
+        connection = http.client.HTTPConnection("127.0.0.1", self._ports[1], timeout=600)
+        with contextlib.closing(connection):
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            connection.request("POST", "/select/logsql/query", urllib.parse.urlencode(form), headers)
+            answer = connection.getresponse()
+            lines = 0
+            while piece := answer.read(1 << 20):
+                lines += piece.count(b"\n")
+        if answer.status != http.HTTPStatus.OK:
+            raise RuntimeError(f"VictoriaLogs refuses {logsql}")
+        return lines
+
+    def rows(self, day: date) -> int:
+        """Return how many messages of a day it has."""
+        form = urllib.parse.urlencode({"query": f"_time:{day} | stats count() n"})
+        connection = http.client.HTTPConnection("127.0.0.1", self._ports[1], timeout=600)
+        with contextlib.closing(connection):
+            connection.request("GET", f"/select/logsql/query?{form}")
+            text = connection.getresponse().read().decode()
+        return int(text.partition('"n":"')[2].partition('"')[0] or 0)
+
+    def load(self, packed: Path) -> None:
+        """Send it the lines of a zstd file."""
+        with (
+            socket.create_connection(("127.0.0.1", self._ports[0])) as sock,
+            subprocess.Popen(["zstd", "-dcq", str(packed)], stdout=subprocess.PIPE) as unpacked,
+        ):
+            assert unpacked.stdout
+            while piece := unpacked.stdout.read(1 << 20):
+                sock.sendall(piece)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+class Day(NamedTuple):
+    """The messages of one day, as a zstd file of lines, and how many there are."""
+
+    date: date
+    packed: Path
+    rows: int
+
+
+def prepare(archive: str, kept: Path) -> list[Day]:
+    """Make what is missing of the zstd files."""
+    days = []
+    for day, rows in asyncio.run(_rows_by_day(archive)):
+        packed = kept / f"{day}.zst"
+        if not packed.exists():
+            print(f"writing {packed}", file=sys.stderr)
+            asked = ["-S", f"{day}", "-U", f"{day + timedelta(1)}", *_ALL, "-o", "raw", "--quiet", "--utc"]
+            part = packed.with_suffix(".part")
+            with part.open("wb") as target:
+                query = subprocess.Popen(_command(archive, asked), stdout=subprocess.PIPE)
+                subprocess.run(["zstd", "-3q"], stdin=query.stdout, stdout=target, check=True)
+                if query.wait():
+                    raise RuntimeError(f"cannot read the messages of {day}")
+            part.rename(packed)
+        days.append(Day(day, packed, rows))
+    return days
+
+
+async def _rows_by_day(archive: str) -> list[tuple[date, int]]:
+    async with open_store(archive) as store:
+        files = (await DeltaLog(store).load()).files.values()
+    return sorted(
+        {day: sum(file.rows for file in files if file.date == day) for day in {f.date for f in files}}.items()
+    )
+
+
+def _command(archive: str, arguments: list[str]) -> list[str]:
+    return [sys.executable, "-m", "logsink", "query", "--store", archive, *arguments]
+
+
+def load(victoria: Victoria, days: list[Day]) -> None:
+    """Send what VictoriaLogs does not have yet; wait until it has."""
+    for day in days:
+        done = day.packed.with_suffix(".loaded")
+        if done.exists():
+            continue
+        began = time.monotonic()
+        victoria.load(day.packed)
+        while (rows := victoria.rows(day.date)) < day.rows and time.monotonic() - began < 1800:
+            time.sleep(1)
+        print(f"{day.date}: VictoriaLogs has {rows:,} of {day.rows:,} rows", file=sys.stderr)
+        done.touch()
+
+
+def timed(ask: Callable[[], int]) -> tuple[float, int]:
+    """Return the seconds that a question takes, and its lines."""
+    began = time.perf_counter()
+    lines = ask()
+    return time.perf_counter() - began, lines
+
+
+def measured(
+    archive: str, victoria: Victoria, days: list[Day], cases: list[Case], rounds: int
+) -> Iterator[dict[str, Any]]:
+    """Ask everything, all in turn; the first time warms the page cache and does not count."""
+    files = [str(day.packed) for day in days]
+    for case in cases:
+        asks = {
+            "logsink": lambda case=case: run(_command(archive, ["--quiet", *case.ours])).lines,
+            "victoria": lambda case=case: victoria.ask(case.logsql, case.limit),
+        }
+        if case.grep and installed("zstdgrep"):
+            asks["zstdgrep"] = lambda case=case: run(["zstdgrep", "-h", *case.grep, *files]).lines
+        seconds: dict[str, list[float]] = {name: [] for name in asks}
+        lines = dict.fromkeys(asks, 0)
+        for number in range(rounds + 1):
+            for name, ask in asks.items():
+                took, lines[name] = timed(ask)
+                print(f"{number}: {case.name}: {name}: {took:.2f} s, {lines[name]} lines", file=sys.stderr)
+                if number:
+                    seconds[name].append(took)
+        found = {name: round(statistics.median(each), 2) for name, each in seconds.items()}
+        yield {
+            "question": case.name,
+            "zstdgrep": None,
+            **found,
+            "ratio": round(statistics.median(seconds["logsink"]) / statistics.median(seconds["victoria"]), 1),
+            "lines": lines["logsink"],
+            "victoria_lines": lines["victoria"],
+        }
+
+
+def main() -> None:
+    """Measure and report."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--archive", required=True, help="URL or directory of a store")
+    options.add_argument("--kept", type=Path, required=True)
+    options.add_argument("--only", action="append", default=[], help="questions whose name begins so")
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--json", type=Path)
+    given = options.parse_args()
+    for program in ("victoria-logs", "zstd"):
+        if shutil.which(program) is None:
+            options.error(f"{program} is not installed")
+    archive = given.archive if "://" in given.archive else f"file://{Path(given.archive).absolute()}"
+    given.kept.mkdir(parents=True, exist_ok=True)
+    days = prepare(archive, given.kept)
+    with subprocess.Popen(["zstd", "-dcq", str(days[-1].packed)], stdout=subprocess.PIPE) as unpacked:
+        assert unpacked.stdout
+        _, stamp, host, app, *_ = unpacked.stdout.readline().decode().split(" ", 4)
+        unpacked.kill()
+    noon = datetime.fromisoformat(stamp).astimezone(UTC).replace(hour=12, minute=20, second=0, microsecond=0)
+    since, until = (f"{noon + timedelta(minutes=n):%Y-%m-%dT%H:%M:%SZ}" for n in (0, 10))
+    cases = [
+        case for case in questions(host, app, since, until) if not given.only or case.name.startswith(tuple(given.only))
+    ]
+    with Victoria(given.kept / "victoria-logs") as victoria:
+        load(victoria, days)
+        rows = list(measured(archive, victoria, days, cases, given.rounds))
+    sizes = {
+        "rows": sum(day.rows for day in days),
+        "zstd_mib": round(sum(day.packed.stat().st_size for day in days) / 2**20),
+        "victoria_mib": round(
+            sum(path.stat().st_size for path in Path(given.kept, "victoria-logs").rglob("*") if path.is_file()) / 2**20
+        ),
+    }
+    report("questions", rows, TITLES, given.json, rounds=given.rounds, **sizes)
+
+
+if __name__ == "__main__":
+    main()
