@@ -95,7 +95,7 @@ class IndexObject:
     async def _read_tails(self) -> Mapping[str, bytes]:
         stored = [section for number in self._hits if (section := self.head.sections[number]).at[1] and section.tail]
         spans = sorted((section.at[0], section.at[0] + section.at[1]) for section in stored)
-        if len(stored) < 2 or len(_together(spans)) > len(stored) // 2:
+        if len(_together(spans)) > len(stored) // 2:
             return {}
         try:
             parts = dict(zip(spans, await self._parts(spans), strict=True))
