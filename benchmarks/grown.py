@@ -24,11 +24,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from logsink.archive import Counts, counts_key, decode_counts, encode_counts
+from logsink.archive import Counts, decode_counts, encode_counts
 from logsink.archive.file import write_files
 from logsink.archive.log import Add, DeltaLog, Txn
 from logsink.archive.snapshot import DataFile
-from logsink.index import decode_object, encode_object, index_date, index_key
+from logsink.index import COUNTS, FILTERS, decode_object, encode_object, index_date, index_key
 from logsink.parse import Frames, Origin, Settings, parse
 from logsink.store import Store, open_store
 
@@ -227,12 +227,12 @@ async def _copy_index(store: Store, source: dt.date, date: dt.date) -> None:
     """Put what the index has of a date, as facts about the files that are linked into another."""
     for entry in [entry async for entry in store.list(f"index/date={source}/")]:
         body, name = await store.get(entry.key), entry.key.rpartition("/")[2].partition(".")[0]
-        if index_date(entry.key) is not None:
+        if index_date(entry.key, FILTERS) is not None:
             sections = [
                 one._replace(said=one.said._replace(path=_moved(one.said.path, date)))
                 for one in decode_object(entry.key, body)
             ]
-            await store.put(index_key(date, name), encode_object(date, "", sections))
+            await store.put(index_key(date, name, FILTERS), encode_object(date, "", sections))
         else:
             counts = decode_counts(entry.key, body)
             column = counts.table.column("file").combine_chunks()
@@ -241,7 +241,7 @@ async def _copy_index(store: Store, source: dt.date, date: dt.date) -> None:
             place = counts.table.schema.get_field_index("file")
             table = counts.table.set_column(place, counts.table.schema.field(place), renamed)
             files = {_moved(path, date): said for path, said in counts.files.items()}
-            await store.put(counts_key(date, name), memoryview(encode_counts(Counts(files, table))))
+            await store.put(index_key(date, name, COUNTS), memoryview(encode_counts(Counts(files, table))))
 
 
 def _moved(path: str, date: dt.date) -> str:

@@ -19,8 +19,6 @@ Read path: ``query.read.counted``, only the columns that a sum needs; ``decode_c
 
 from __future__ import annotations
 
-import datetime
-import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple, Self
 
@@ -33,14 +31,12 @@ import pyarrow.parquet as pq
 from logsink.archive import proof
 from logsink.archive.snapshot import DataFile
 from logsink.errors import FormatError
-from logsink.index import COUNTS_SCHEMA, INDEX, INDEX_REMEDY, join_counts
+from logsink.index import COUNTS, COUNTS_SCHEMA, INDEX_REMEDY, index_date, join_counts
 
 FORMAT_VERSION: Final = 1
 
 SAID: Final = b"logsink.counts"
 """Key in the footer under which the data files stand."""
-
-_KEY = re.compile(r"index/date=([0-9]{4}-[0-9]{2}-[0-9]{2})/[0-9a-f]{16}\.counts\.parquet")
 
 _END = 128 << 10
 """Bytes that are read from an object's end: the head, and the columns that most sums need, of 300,000 rows of counts."""
@@ -88,20 +84,6 @@ class Counts(NamedTuple):
         kept = {path: described for path, described in self.files.items() if path in paths}
         mask = pc.is_in(self.table.column("file").cast(pa.string()), pa.array(kept, pa.string()))
         return Counts(kept, self.table.filter(mask))
-
-
-def counts_key(date: datetime.date, name: str) -> str:
-    """Return the key of an object with counts; ``name``: 16 hexadecimal digits that were never used."""
-    return f"{INDEX}date={date}/{name}.counts.parquet"
-
-
-def counts_date(key: str) -> datetime.date | None:
-    """Return the date of an object with counts by its key; None for any other key."""
-    match = _KEY.fullmatch(key)
-    try:
-        return datetime.date.fromisoformat(match[1]) if match else None
-    except ValueError:
-        return None
 
 
 def union_counts(parts: Iterable[Counts]) -> Counts:
@@ -173,7 +155,7 @@ def read_counts_head(key: str, end: bytes | memoryview) -> CountsHead:
 
     ``FormatError`` for an object that does not prove itself, or of a later version.
     """
-    if counts_date(key) is None:
+    if index_date(key, COUNTS) is None:
         raise _damaged(key, "that is no name of counts")
     try:
         footer, proved = _proved_tail(key, end)

@@ -19,11 +19,11 @@ import pyarrow as pa
 
 from logsink import telemetry
 from logsink.archive import proof
-from logsink.archive.counts import CountedFile, Counts, counts_key, encode_counts
+from logsink.archive.counts import CountedFile, Counts, encode_counts
 from logsink.archive.file import NewFile
 from logsink.archive.snapshot import DataFile
 from logsink.errors import StoreError
-from logsink.index import CountsBuilder, SectionBuilder, encode_object, index_key, new_section
+from logsink.index import COUNTS, FILTERS, CountsBuilder, SectionBuilder, encode_object, index_key, new_section
 from logsink.store import Store
 
 
@@ -70,7 +70,7 @@ class Facts:
         tag = proof.tail_tag(file.tags)
         tail = body[len(body) - tag.size :] if tag is not None else b""
         made = new_section(file.path, file.size, str(tag or ""), file.rows, section.finish(), tail)
-        return NewObject(index_key(file.date, new_name()), encode_object(file.date, self._store, [made]))
+        return NewObject(index_key(file.date, new_name(), FILTERS), encode_object(file.date, self._store, [made]))
 
     def _give_up(self, error: Exception) -> None:
         self._section = self._counts = None
@@ -83,7 +83,7 @@ def _counted(builder: CountsBuilder, file: DataFile) -> list[NewObject]:
     if table is None:
         return []
     counts = Counts({file.path: CountedFile.of(file)}, table)
-    return [NewObject(counts_key(file.date, new_name()), encode_counts(counts))]
+    return [NewObject(index_key(file.date, new_name(), COUNTS), encode_counts(counts))]
 
 
 def new_name() -> str:

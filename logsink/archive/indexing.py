@@ -31,8 +31,6 @@ from logsink.archive import proof
 from logsink.archive.compaction import Sizes, end_of_date, plan
 from logsink.archive.concurrency import run_concurrently
 from logsink.archive.counts import (
-    counts_date,
-    counts_key,
     decode_counts,
     encode_counts,
     fetch_counts_end,
@@ -46,7 +44,18 @@ from logsink.archive.merge import Input, Unreadable
 from logsink.archive.snapshot import DataFile, Snapshot
 from logsink.damage import Damage
 from logsink.errors import FormatError, NotFound
-from logsink.index import HEAD_READ, INDEX, decode_object, encode_object, head_size, index_date, index_key, read_head
+from logsink.index import (
+    COUNTS,
+    FILTERS,
+    HEAD_READ,
+    INDEX,
+    decode_object,
+    encode_object,
+    head_size,
+    index_date,
+    index_key,
+    read_head,
+)
 from logsink.parse import ROWS_SCHEMA
 from logsink.platform.threads import background_thread
 from logsink.store import Bytes, Entry, Store
@@ -102,7 +111,7 @@ class Filters(Kind):
     """Index objects: the filters of data files, and their tails."""
 
     def date(self, key: str) -> datetime.date | None:
-        return index_date(key)
+        return index_date(key, FILTERS)
 
     async def files(self, store: Store, entry: Entry) -> Mapping[str, Described]:
         end = await store.get(entry.key, max(0, entry.size - HEAD_READ))
@@ -117,7 +126,8 @@ class Filters(Kind):
         decoded = [(key, one) for key, body in bodies.items() for one in decode_object(key, body)]
         sections = [one for key, one in decoded if chosen.get(one.said.path) == key]
         return NewObject(
-            index_key(date, new_name()), encode_object(date, store, sorted(sections, key=lambda one: one.said.path))
+            index_key(date, new_name(), FILTERS),
+            encode_object(date, store, sorted(sections, key=lambda one: one.said.path)),
         )
 
 
@@ -125,7 +135,7 @@ class CountsOfFiles(Kind):
     """Objects with counts of data files."""
 
     def date(self, key: str) -> datetime.date | None:
-        return counts_date(key)
+        return index_date(key, COUNTS)
 
     async def files(self, store: Store, entry: Entry) -> Mapping[str, Described]:
         head = read_counts_head(entry.key, await fetch_counts_end(store.get, entry.key, entry.size))
@@ -138,7 +148,7 @@ class CountsOfFiles(Kind):
             decode_counts(key, body).only([path for path, of in chosen.items() if of == key])
             for key, body in bodies.items()
         ]
-        return NewObject(counts_key(date, new_name()), encode_counts(union_counts(parts)))
+        return NewObject(index_key(date, new_name(), COUNTS), encode_counts(union_counts(parts)))
 
 
 KINDS: Sequence[Kind] = (Filters(), CountsOfFiles())

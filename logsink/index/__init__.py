@@ -8,6 +8,7 @@ an object is missing, cut, damaged, or about files that no longer exist, a quest
 - ``words``: tokens of a text, and the keys of tokens and values.
 - ``keys``: the keys of a data file's row groups, found while it is written.
 - ``section``: which row groups of one data file may have a key.
+- ``names``: the keys of objects in a store.
 - ``objects``: index objects, which hold the sections of many data files; their head, and which row groups may have a key.
 
 Everything is imported when it is first asked for.
@@ -22,9 +23,9 @@ from logsink.platform.lazy import exports
 if TYPE_CHECKING:
     from logsink.index.counts import COUNTED, COUNTS_SCHEMA, HOUR, CountsBuilder, join_counts
     from logsink.index.keys import SectionBuilder
+    from logsink.index.names import COUNTS, FILTERS, INDEX, index_date, index_key
     from logsink.index.objects import (
         HEAD_READ,
-        INDEX,
         INDEX_REMEDY,
         Head,
         NewSection,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
         decode_object,
         encode_object,
         head_size,
-        index_date,
-        index_key,
         new_section,
         read_head,
     )
@@ -54,10 +53,10 @@ else:
         {
             "counts": ("COUNTED", "COUNTS_SCHEMA", "HOUR", "CountsBuilder", "join_counts"),
             "keys": ("SectionBuilder",),
+            "names": ("COUNTS", "FILTERS", "INDEX", "index_date", "index_key"),
             "objects": (
                 *(
                     "HEAD_READ",
-                    "INDEX",
                     "INDEX_REMEDY",
                     "Head",
                     "NewSection",
@@ -66,7 +65,7 @@ else:
                     "decode_object",
                     "encode_object",
                 ),
-                *("head_size", "index_date", "index_key", "new_section", "read_head"),
+                *("head_size", "new_section", "read_head"),
             ),
             "words": (
                 *("ESCAPE", "TEXT_COLUMNS", "VALUE_COLUMNS", "Token", "is_token_character"),
@@ -77,8 +76,10 @@ else:
 
 __all__ = [
     "COUNTED",
+    "COUNTS",
     "COUNTS_SCHEMA",
     "ESCAPE",
+    "FILTERS",
     "HEAD_READ",
     "HOUR",
     "INDEX",

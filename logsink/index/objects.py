@@ -34,7 +34,6 @@ What does not prove itself raises ``FormatError``, and is then as if it were not
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from struct import Struct
@@ -44,6 +43,7 @@ import orjson
 import xxhash
 
 from logsink.errors import FormatError
+from logsink.index.names import FILTERS, index_date
 from logsink.index.section import FEWEST, KEY_BITS, MOST_MICRO, Filter, blocks_of, join, possible_blocks
 
 if TYPE_CHECKING:
@@ -53,9 +53,6 @@ else:
         from compression.zstd import ZstdDecompressor, ZstdError, compress
     except ImportError:  # before Python 3.14
         from backports.zstd import ZstdDecompressor, ZstdError, compress
-
-INDEX: Final = "index/"
-"""Prefix of everything about the index in a store."""
 
 FORMAT: Final = 1
 
@@ -67,7 +64,6 @@ HEAD_READ: Final = 1 << 16
 
 MOST_COARSE: Final = 1024
 
-_NAME: Final = re.compile(r"index/date=([0-9]{4}-[0-9]{2}-[0-9]{2})/[0-9a-f]{16}\.index")
 _MAGIC: Final = b"LSINDEX1"
 _TRAILER: Final = Struct("<QQ8s")
 _LENGTH: Final = Struct("<Q")
@@ -245,20 +241,6 @@ def decode_object(key: str, body: bytes) -> list[NewSection]:
     return found
 
 
-def index_key(date: datetime.date, name: str) -> str:
-    """Return the key of an index object; ``name``: 16 hexadecimal digits that were never used."""
-    return f"{INDEX}date={date}/{name}.index"
-
-
-def index_date(key: str) -> datetime.date | None:
-    """Return the date of the index object under this key; None when the key is none of an index object."""
-    named = _NAME.fullmatch(key)
-    try:
-        return datetime.date.fromisoformat(named[1]) if named else None
-    except ValueError:
-        return None
-
-
 def head_size(key: str, end: bytes | memoryview) -> int:
     """Return how many bytes head and trailer of an index object have, from bytes at its end.
 
@@ -327,7 +309,7 @@ def _section(said: Mapping[str, Any]) -> Section:
 def _check(date: datetime.date, sections: Sequence[Section], buckets: Sequence[int], key: str, size: int) -> None:
     """Raise ``ValueError`` when parts of the head contradict each other, the key, or the object's size."""
     coarse = len(buckets) - 1
-    if date != index_date(key):
+    if date != index_date(key, FILTERS):
         raise ValueError(f"the date {date}")
     if not (_power(coarse) and coarse <= min([MOST_COARSE, *(one.micro for one in sections)])):
         raise ValueError(f"{coarse} coarse buckets")

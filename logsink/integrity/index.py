@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from logsink.archive import (
     TAIL_TAG,
-    counts_date,
     decode_counts,
     fetch_counts_end,
     read_counts_head,
@@ -18,7 +17,18 @@ from logsink.archive import (
     tail_tag,
 )
 from logsink.errors import FormatError, NotFound
-from logsink.index import HEAD_READ, INDEX, INDEX_REMEDY, damaged, decode_object, head_size, index_date, read_head
+from logsink.index import (
+    COUNTS,
+    FILTERS,
+    HEAD_READ,
+    INDEX,
+    INDEX_REMEDY,
+    damaged,
+    decode_object,
+    head_size,
+    index_date,
+    read_head,
+)
 from logsink.store import Entry, Store
 
 _PARQUET = b"PAR1"
@@ -41,9 +51,11 @@ class Objection(NamedTuple):
 async def check_index(store: Store, *, deep: bool) -> list[Objection]:
     """Return what is wrong with the objects of the index, by key; with ``deep`` each byte of them is read."""
     listed = [entry async for entry in store.list(INDEX)]
-    filters = [(_whole if deep else _head, entry) for entry in listed if index_date(entry.key) is not None]
+    filters = [(_whole if deep else _head, entry) for entry in listed if index_date(entry.key, FILTERS) is not None]
     counts = [
-        (_whole_counts if deep else _head_of_counts, entry) for entry in listed if counts_date(entry.key) is not None
+        (_whole_counts if deep else _head_of_counts, entry)
+        for entry in listed
+        if index_date(entry.key, COUNTS) is not None
     ]
     checks = [
         partial(_check, store, read, entry) for read, entry in sorted([*filters, *counts], key=lambda one: one[1].key)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logsink.archive import DeltaLog
-from logsink.index import INDEX, NewSection, SectionBuilder, encode_object, index_key, new_section
+from logsink.index import FILTERS, INDEX, NewSection, SectionBuilder, encode_object, index_key, new_section
 from logsink.parse import FILE_SCHEMA, ROWS_SCHEMA
 from logsink.query import Filter, Query, Report, Tuning, search
 from logsink.query.read import fold
@@ -71,7 +71,7 @@ async def sections(store: MemoryStore) -> list[NewSection]:
 
 
 async def put_index(store: MemoryStore, found: Sequence[NewSection], name: str = "0" * 16, of: str = "") -> None:
-    await store.put(index_key(DAY, name), encode_object(DAY, of, found))
+    await store.put(index_key(DAY, name, FILTERS), encode_object(DAY, of, found))
 
 
 async def ask(store: MemoryStore, query: Query, *, index: bool = True) -> tuple[list[Row], Report]:
@@ -88,7 +88,7 @@ async def ask(store: MemoryStore, query: Query, *, index: bool = True) -> tuple[
 async def broken(store: MemoryStore, how: str) -> None:
     """Put an index that is in some way not right in the place of a right one."""
     made = await sections(store)
-    key = index_key(DAY, "0" * 16)
+    key = index_key(DAY, "0" * 16, FILTERS)
     if how == "two objects":
         await put_index(store, made[:1])
         await put_index(store, made, "1" * 16)

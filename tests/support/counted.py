@@ -14,11 +14,10 @@ from logsink.archive import (
     Counts,
     DataFile,
     DeltaLog,
-    counts_key,
     encode_counts,
     union_counts,
 )
-from logsink.index import CountsBuilder
+from logsink.index import COUNTS, CountsBuilder, index_key
 from logsink.parse import ROWS_SCHEMA
 from logsink.store import Store
 
@@ -41,6 +40,6 @@ async def put_counts(store: Store, files: Iterable[DataFile] | None = None, *, t
             parts[file.date, -1 if together else number].append(counts)
     keys = []
     for number, ((date, _), some) in enumerate(parts.items()):
-        keys.append(counts_key(date, f"{number:016x}"))
+        keys.append(index_key(date, f"{number:016x}", COUNTS))
         await store.put(keys[-1], memoryview(encode_counts(union_counts(some))))
     return keys

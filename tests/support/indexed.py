@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from logsink.archive import DataFile, DeltaLog, read_tail, tail_tag
-from logsink.index import NewSection, SectionBuilder, encode_object, index_key, new_section
+from logsink.index import FILTERS, NewSection, SectionBuilder, encode_object, index_key, new_section
 from logsink.parse import ROWS_SCHEMA
 from logsink.store import Store
 
@@ -37,6 +37,6 @@ async def put_index(
         parts[file.date, -1 if together else number].append(section_of(file, await store.get(file.key)))
     keys = []
     for number, ((date, _), sections) in enumerate(parts.items()):
-        keys.append(index_key(date, f"{number:016x}"))
+        keys.append(index_key(date, f"{number:016x}", FILTERS))
         await store.put(keys[-1], encode_object(date, of, sections))
     return keys

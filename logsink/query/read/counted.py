@@ -32,12 +32,11 @@ from logsink.archive import (
     DataFile,
     check_sums,
     chunk_span,
-    counts_date,
     fetch_counts_end,
     read_counts_head,
 )
 from logsink.errors import FormatError, StoreError
-from logsink.index import COUNTED, COUNTS_SCHEMA, HOUR, INDEX
+from logsink.index import COUNTED, COUNTS, COUNTS_SCHEMA, HOUR, INDEX, index_date
 from logsink.query.columns import Int64, Mask, as_array, as_integers, joined, one_chunk
 from logsink.query.read.datafile import FetchedFile
 from logsink.query.read.plan import Plan, file_bounds
@@ -83,7 +82,7 @@ def _is_range(condition: Condition) -> bool:
 async def list_counts(store: Store) -> list[Entry]:
     """Return the objects with counts that are in the store; none where the store does not list them."""
     try:
-        return [entry async for entry in store.list(INDEX) if counts_date(entry.key) is not None]
+        return [entry async for entry in store.list(INDEX) if index_date(entry.key, COUNTS) is not None]
     except StoreError:
         return []
 

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from logsink.archive import DataFile, tail_tag
 from logsink.errors import FormatError, StoreError
-from logsink.index import INDEX, Section, index_date
+from logsink.index import FILTERS, INDEX, Section, index_date
 from logsink.query.read.index_object import IndexObject, Seen, open_object
 from logsink.query.read.plan import Plan, file_bounds
 from logsink.query.request import Between, Filter, Requirement
@@ -44,7 +44,7 @@ async def list_index(store: Store) -> Objects:
     found: dict[datetime.date, list[Entry]] = {}
     try:
         async for entry in store.list(INDEX):
-            date = index_date(entry.key)
+            date = index_date(entry.key, FILTERS)
             if date is not None:
                 found.setdefault(date, []).append(entry)
     except StoreError:

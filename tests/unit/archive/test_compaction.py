@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from logsink.archive import CountedFile, compaction, counts_date, decode_counts, digest
+from logsink.archive import CountedFile, compaction, decode_counts, digest
 from logsink.archive.chain import parse
 from logsink.archive.compaction import Compacted, Compactor, plan
 from logsink.archive.digest import Digests, digests_of, digests_tag, total
@@ -24,7 +24,7 @@ from logsink.archive.retention import remove_files
 from logsink.archive.snapshot import ROOT, DataFile, Snapshot, commit_key
 from logsink.damage import Damage
 from logsink.errors import Conflict, Unavailable
-from logsink.index import INDEX, SectionBuilder, index_date, read_head, token_key, value_key
+from logsink.index import COUNTS, FILTERS, INDEX, SectionBuilder, index_date, read_head, token_key, value_key
 from logsink.query import Query
 from logsink.query.read import fold
 from logsink.query.views import Counts as SumsOf
@@ -599,7 +599,7 @@ async def test_a_merged_file_is_indexed() -> None:
     await table_of(store)
     done = await step(store)
     assert done is not None
-    (key,) = [key for key in await index_of(store) if index_date(key)]
+    (key,) = [key for key in await index_of(store) if index_date(key, FILTERS)]
     body = await store.get(key)
     head = read_head(key, body, len(body))
     (section,) = head.sections
@@ -619,7 +619,7 @@ async def test_a_merged_file_is_counted() -> None:
     await table_of(store)
     done = await step(store)
     assert done is not None
-    (key,) = [key for key in await index_of(store) if counts_date(key)]
+    (key,) = [key for key in await index_of(store) if index_date(key, COUNTS)]
     counts = decode_counts(key, await store.get(key))
     file = (await fresh(store)).files[done.path]
     assert counts.files == {file.path: CountedFile.of(file)}

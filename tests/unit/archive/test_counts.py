@@ -20,8 +20,6 @@ from logsink.archive import (
     DeltaLog,
     Remove,
     check_sums,
-    counts_date,
-    counts_key,
     decode_counts,
     encode_counts,
     fetch_counts_end,
@@ -30,7 +28,7 @@ from logsink.archive import (
 )
 from logsink.archive import counts as module
 from logsink.errors import FormatError
-from logsink.index import COUNTS_SCHEMA, INDEX_REMEDY, CountsBuilder
+from logsink.index import COUNTS, COUNTS_SCHEMA, INDEX_REMEDY, CountsBuilder, index_date, index_key
 from logsink.store.local import LocalStore
 from logsink.store.memory import MemoryStore
 from tests.data.golden.make import COUNTS_KEY, HERE, make_counts
@@ -40,7 +38,7 @@ from tests.unit.query.archives import archive, row
 
 DATE = datetime.date(2026, 11, 22)
 STORAGE = Path(__file__).parents[3] / "docs" / "storage.md"
-KEY = counts_key(DATE, "0123456789abcdef")
+KEY = index_key(DATE, "0123456789abcdef", COUNTS)
 
 
 def counts_of(name: str, hosts: int = 3) -> Counts:
@@ -76,9 +74,9 @@ def test_a_file_is_in_the_counts_of_several_once() -> None:
 
 def test_names() -> None:
     assert KEY == "index/date=2026-11-22/0123456789abcdef.counts.parquet"
-    assert counts_date(KEY) == DATE
-    assert counts_date(KEY.replace("11-22", "13-22")) is None
-    assert counts_date(KEY.removesuffix(".counts.parquet") + ".index") is None
+    assert index_date(KEY, COUNTS) == DATE
+    assert index_date(KEY.replace("11-22", "13-22"), COUNTS) is None
+    assert index_date(KEY.removesuffix(".counts.parquet") + ".index", COUNTS) is None
     with pytest.raises(FormatError, match="no name of counts"):
         read_counts_head("logs/x.parquet", body_of(counts_of("a")))
 
@@ -202,7 +200,7 @@ async def test_the_example_in_the_documentation(tmp_path: Path) -> None:
         log = DeltaLog(store)
         gone = sorted((await log.load()).files.values(), key=lambda file: file.path)[1]
         await log.commit(await log.load(), [Remove(gone, data_change=True)])
-        await store.put(counts_key(DATE, "f" * 16), await store.get(old[0]))
+        await store.put(index_key(DATE, "f" * 16, COUNTS), await store.get(old[0]))
     (code,) = (text for text in re.findall(r"```python\n(.*?)```", STORAGE.read_text(), re.DOTALL) if "$counts" in text)
     code = code.replace("/home/ada/.local/share/logsink", str(tmp_path)).replace("duckdb.sql(", "found = duckdb.sql(")
     names: dict[str, Any] = {}

@@ -8,13 +8,24 @@ from typing import Any
 
 import pytest
 
-from logsink.archive import counts_date, decode_counts, indexing
+from logsink.archive import decode_counts, indexing
 from logsink.archive.indexing import Indexed, Indexing, IndexProgress, Joined, Tended
 from logsink.archive.log import Remove
 from logsink.archive.snapshot import DataFile, commit_key, join_tags
 from logsink.damage import Damage
 from logsink.errors import Damaged, NotFound, Unavailable
-from logsink.index import INDEX, Head, decode_object, encode_object, index_date, index_key, read_head, value_key
+from logsink.index import (
+    COUNTS,
+    FILTERS,
+    INDEX,
+    Head,
+    decode_object,
+    encode_object,
+    index_date,
+    index_key,
+    read_head,
+    value_key,
+)
 from logsink.store import Store
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import Call, Fail, Fate, FaultyStore, Pass
@@ -64,7 +75,7 @@ class Work:
         return [entry.key async for entry in self.store.list(INDEX)]
 
     async def filters(self) -> list[str]:
-        return [key for key in await self.keys() if index_date(key)]
+        return [key for key in await self.keys() if index_date(key, FILTERS)]
 
     async def head(self, key: str) -> Head:
         body = await self.store.get(key)
@@ -163,23 +174,23 @@ async def test_objects_of_a_date_that_is_over_become_one(work: Work, clock: Cloc
 async def test_counts_of_a_date_that_is_over_become_one_object(work: Work, clock: Clock) -> None:
     files = await table_of(work.store)
     await work.index()
-    before = [key for key in await work.keys() if counts_date(key)]
+    before = [key for key in await work.keys() if index_date(key, COUNTS)]
     rows = [row for key in before for row in decode_counts(key, await work.store.get(key)).table.to_pylist()]
     tended = await work.indexing.tend()
-    (new,) = {key for key in await work.keys() if counts_date(key)} - set(before)
+    (new,) = {key for key in await work.keys() if index_date(key, COUNTS)} - set(before)
     counts = decode_counts(new, await work.store.get(new))
     assert Joined(DATE, 3, 3, len(await work.store.get(new))) in tended.joined
     assert {path: (said.size, said.rows) for path, said in counts.files.items()} == {f.path: (f.size, 5) for f in files}
     assert sorted(map(repr, counts.table.to_pylist())) == sorted(map(repr, rows))
     clock.time += 4000
     assert (await work.indexing.tend()).removed == 6
-    assert [key for key in await work.keys() if counts_date(key)] == [new]
+    assert [key for key in await work.keys() if index_date(key, COUNTS)] == [new]
 
 
 async def test_damaged_counts_are_left_alone(work: Work) -> None:
     await table_of(work.store)
     await work.index()
-    key = next(key for key in await work.keys() if counts_date(key))
+    key = next(key for key in await work.keys() if index_date(key, COUNTS))
     body = await work.store.get(key)
     await work.store.put(key, body[:-1])
     assert Joined(DATE, 2, 2, 0)[:3] in {one[:3] for one in (await work.indexing.tend()).joined}
@@ -279,7 +290,7 @@ async def test_an_object_that_cannot_be_read_is_left_alone_and_passed_over(
 ) -> None:
     files = await table_of(work.store)
     await work.index()
-    damaged = index_key(DATE, "0" * 16)
+    damaged = index_key(DATE, "0" * 16, FILTERS)
     await work.store.put(damaged, b"not an index")
     tended = await work.indexing.tend()
     assert [(one.objects, one.files) for one in tended.joined][:1] == [(3, 3)]
@@ -314,7 +325,7 @@ async def test_an_object_that_another_process_deletes_meanwhile_is_no_error(stor
     whole: list[str] = []
 
     def gone(call: Call) -> Fate:
-        if call.verb == "get" and index_date(call.key):
+        if call.verb == "get" and index_date(call.key, FILTERS):
             whole.append(call.key)
             if len(whole) > 3:
                 raise NotFound(f"cannot get {call.key}: no such object")
@@ -358,7 +369,7 @@ async def test_nothing_is_deleted_without_a_log(work: Work, clock: Clock) -> Non
 async def test_large_objects_are_joined_in_parts(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     files = await table_of(work.store, lanes=5)
     await work.index()
-    entries = [entry async for entry in work.store.list(INDEX) if index_date(entry.key)]
+    entries = [entry async for entry in work.store.list(INDEX) if index_date(entry.key, FILTERS)]
     monkeypatch.setattr(indexing, "MOST_JOINED", 2 * max(entry.size for entry in entries))
     tended = await work.indexing.tend()
     assert [one.files for one in tended.joined if one.files == 2][:2] == [2, 2]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logsink.errors import FormatError
-from logsink.index import HEAD_READ, Head, head_size, index_date, read_head
+from logsink.index import FILTERS, HEAD_READ, Head, head_size, index_date, read_head
 from logsink.index.objects import NewSection, decode_object, encode_object, new_section
 from logsink.index.section import encode
 
@@ -94,7 +94,7 @@ def test_row_groups_of_blocks() -> None:
     ],
 )
 def test_names(key: str, date: datetime.date | None) -> None:
-    assert index_date(key) == date
+    assert index_date(key, FILTERS) == date
 
 
 def test_a_head_that_is_longer_than_what_was_read_says_so() -> None:

@@ -13,7 +13,7 @@ from logsink.archive.log import Accepted, Add, Lost, Remove, Txn
 from logsink.archive.rebuilding import write_checkpoint
 from logsink.archive.snapshot import HINT, DataFile, checkpoint_key, commit_key
 from logsink.errors import NotFound
-from logsink.index import INDEX, index_date, objects, read_head
+from logsink.index import FILTERS, INDEX, index_date, objects, read_head
 from logsink.integrity import Verified, verify
 from logsink.journal import SegmentName
 from logsink.store.base import Store
@@ -244,7 +244,7 @@ async def indexed(store: Store) -> list[str]:
     indexing = Indexing(log_of(store), Limits(target_file=1))
     assert (await indexing.index_missing(IndexProgress())).files == 3
     indexing.close()
-    return [entry.key async for entry in store.list(INDEX) if index_date(entry.key)]
+    return [entry.key async for entry in store.list(INDEX) if index_date(entry.key, FILTERS)]
 
 
 @pytest.mark.parametrize("deep", [False, True])

@@ -17,15 +17,13 @@ from logsink.archive import (
     DeltaLog,
     Remove,
     chunk_span,
-    counts_date,
-    counts_key,
     decode_counts,
     encode_counts,
     read_counts_head,
 )
 from logsink.archive import counts as stored
 from logsink.errors import Refused, StoreError
-from logsink.index import COUNTS_SCHEMA
+from logsink.index import COUNTS, COUNTS_SCHEMA, index_date, index_key
 from logsink.query import Between, Filter, Holds, Not, OneOf, Query, Report
 from logsink.query.read import Fold, countable, fold, make_plan, uncounted
 from logsink.query.read import counted as module
@@ -190,7 +188,7 @@ async def test_counts_of_other_files_are_passed_over(store: Meddled) -> None:
     assert sum(each["count"] for each in (await run(store, Counts(("host",))))[0]) == 29
     await store.delete(keys)
     for number, body in enumerate(bodies):
-        await store.put(counts_key(dt.date(2027, 1, 1), f"{number:016x}"), body)
+        await store.put(index_key(dt.date(2027, 1, 1), f"{number:016x}", COUNTS), body)
     assert (await run(store, Counts()))[1].counted == 0
     assert len(files) == 3
 
@@ -245,7 +243,7 @@ async def test_of_objects_with_the_same_files_one_counts(store: Meddled) -> None
     bodies = [await store.get(key) for key in await keys_of(store)]
     await put_counts(store, together=True)
     for number, body in enumerate(bodies):
-        await store.put(counts_key(dt.date(2026, 11, 22), f"{number + 7:016x}"), body)
+        await store.put(index_key(dt.date(2026, 11, 22), f"{number + 7:016x}", COUNTS), body)
     found, report = await run(store, Counts())
     assert (found, report.counted) == ([{"count": 29}], 3)
 
@@ -265,7 +263,7 @@ class Refusing(Meddled):
         return self._refused() if self._listing and prefix.startswith("index") else super().list(prefix, after)
 
     async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
-        if counts_date(key):
+        if index_date(key, COUNTS):
             raise Refused("cannot get")
         return await super().get(key, start, end)
 
@@ -285,7 +283,7 @@ async def test_counts_that_vanish_while_they_are_read(store: Meddled, monkeypatc
 
     async def vanish(key: str) -> None:
         nonlocal gone
-        if counts_date(key):
+        if index_date(key, COUNTS):
             gone += 1
             if gone > 4:
                 await store.delete([key])

@@ -8,7 +8,7 @@ import pytest
 
 from logsink.archive import Add, DeltaLog
 from logsink.archive.file import write_files
-from logsink.index import encode_object, index_key
+from logsink.index import FILTERS, encode_object, index_key
 from logsink.query import Between, Filter, Holds, Query, search
 from logsink.query.read import Excluded, Tuning, excluded, make_plan
 from logsink.query.read.index import bytes_to_read
@@ -72,7 +72,7 @@ async def test_tails_of_several_files_are_read_from_the_index_together(forged: b
     sections = [section_of(add.file, await store.get(add.file.key)) for add in added]
     if forged:
         sections = [one._replace(tail=sections[0].tail) for one in sections]
-    await store.put(index_key(added[0].file.date, "0" * 16), encode_object(added[0].file.date, "", sections))
+    await store.put(index_key(added[0].file.date, "0" * 16, FILTERS), encode_object(added[0].file.date, "", sections))
     store.reads.clear()
     query = Query(Filter((Holds("message", ("shipped",), words=True),)), ("message",))
     async with aclosing(search(store, query, Tuning(indexed=0))) as found:
