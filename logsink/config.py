@@ -331,6 +331,17 @@ class Ledger(NamedTuple):
 
 
 @_section
+class Searching(NamedTuple):
+    """What `logsink query` does on the machine that it runs on."""
+
+    cache_size: int = _setting(
+        size("0B", "1TiB"),
+        "Most bytes that queries of S3 keep in the user's cache directory of what they read of log and index; 0B: none.",
+        "256MiB",
+    )
+
+
+@_section
 class Config(NamedTuple):
     """The effective settings, as ``load`` returns them. Immutable."""
 
@@ -341,6 +352,7 @@ class Config(NamedTuple):
     archive: Archive
     maintain: Maintain
     ledger: Ledger
+    query: Searching
     store: str = _setting(
         STORE,
         "Store of all data: `file:///directory`, a path, or `s3://bucket/prefix`.",
@@ -371,6 +383,7 @@ SECTIONS: dict[str, type[Any]] = {
     "archive": Archive,
     "maintain": Maintain,
     "ledger": Ledger,
+    "query": Searching,
 }
 """Section name -> the class that declares its settings; '' has the top-level ones."""
 

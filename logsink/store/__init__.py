@@ -5,6 +5,7 @@ Keys and bytes enter and leave; nothing here knows what an object means. ``open_
 - ``base`` has the interface and the contract of each method; one conformance suite holds all stores to it.
 - ``local`` and ``disk`` keep objects as files, ``s3`` and ``s3_errors`` in a bucket, ``memory`` in a dictionary (for tests).
 - ``retry`` tries again what may be tried again, ``counting`` counts reads: both wrap a store and are one themselves.
+- ``cached`` keeps what never changes in a directory of this machine, for queries of S3.
 - ``overlay`` tries out changes: a store of which another one is only read.
 - ``probe`` proves that a store honours put-if-absent.
 - ``marker`` has the layout of ``store.json``, which says which store this is; ``guarded`` looks at it again and again, and
@@ -30,6 +31,7 @@ from logsink.store.counting import CountingStore
 from logsink.store.retry import Retrying, put_once
 
 if TYPE_CHECKING:
+    from logsink.store.cached import CachedStore
     from logsink.store.disk import FILE_MODE
     from logsink.store.guarded import GuardedStore
     from logsink.store.marker import Marker, decode_marker, encode_marker, new_id, new_marker
@@ -38,6 +40,7 @@ else:
     __getattr__ = exports(
         __name__,
         {
+            "cached": ("CachedStore",),
             "disk": ("FILE_MODE",),
             "guarded": ("GuardedStore",),
             "marker": ("Marker", "decode_marker", "encode_marker", "new_id", "new_marker"),
@@ -49,6 +52,7 @@ __all__ = [
     "FILE_MODE",
     "MARKER",
     "Bytes",
+    "CachedStore",
     "CountingStore",
     "Entry",
     "GuardedStore",

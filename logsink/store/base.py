@@ -59,11 +59,15 @@ def check_range(start: int, end: int | None) -> None:
 
 
 class Entry(NamedTuple):
-    """A listed object: its key, bytes, and time of last modification by the store's clock in seconds since the epoch."""
+    """A listed object: its key, bytes, and time of last modification by the store's clock in seconds since the epoch.
+
+    ``etag`` is another whenever other bytes are put under the key; "" where the store does not say one.
+    """
 
     key: str
     size: int
     modified: float
+    etag: str = ""
 
 
 class Store(abc.ABC):

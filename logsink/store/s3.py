@@ -156,7 +156,7 @@ class S3Store(Store):
             for item in contents:
                 key = item["Key"].removeprefix(self._prefix)
                 if is_key(key):
-                    yield Entry(key, item["Size"], item["LastModified"].timestamp())
+                    yield Entry(key, item["Size"], item["LastModified"].timestamp(), item.get("ETag", ""))
             more = page.get("IsTruncated", False)
             # Go on after the last key: unlike a continuation token, that does not expire.
             place = {"StartAfter": contents[-1]["Key"]} if contents else _token(page)

@@ -81,6 +81,7 @@ Exit code 0: something was found; 1: nothing; 2: an error, or something is damag
 @summary_options
 @click.option("--explain", is_flag=True, help="Print what would be read, and do not read it.")
 @click.option("--no-pager", is_flag=True, help="Print to the terminal without a pager.")
+@click.option("--no-cache", is_flag=True, help="Neither use nor fill the user's cache of the log and index of S3.")
 @click.option("-q", "--quiet", is_flag=True, help="Print no summary, hints or progress on stderr.")
 def command(config_file: Path | None, store: str | None, **parameters: Any) -> int:
     parameters = with_json(parameters)
@@ -92,7 +93,7 @@ def command(config_file: Path | None, store: str | None, **parameters: Any) -> i
     from logsink.cli.query.run import run
 
     use_little_memory()
-    return run(config.store, request)
+    return run(config.store, request, cache=0 if request.no_cache else config.query.cache_size)
 
 
 def _refuse_mistakes(config_file: Path | None, parameters: dict[str, Any]) -> None:

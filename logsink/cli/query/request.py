@@ -65,6 +65,7 @@ class QueryRequest:
     dedupe: bool = False
     explain: bool = False
     no_pager: bool = False
+    no_cache: bool = False
     quiet: bool = False
 
     @classmethod
@@ -82,7 +83,10 @@ class QueryRequest:
             follow=follow,
             zone=zone_of(parameters["timezone"], utc=parameters["utc"]),
             limit=limit_of(parameters["lines"] or default, follow=follow.follow),
-            **{name: parameters[name] for name in ("sort", "reverse", "dedupe", "explain", "no_pager", "quiet")},
+            **{
+                name: parameters[name]
+                for name in ("sort", "reverse", "dedupe", "explain", "no_pager", "no_cache", "quiet")
+            },
         )
 
 

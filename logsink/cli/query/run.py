@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ from logsink.cli.query.job import Job
 from logsink.cli.query.request import QueryRequest
 from logsink.cli.query.rows import mention_future_rows, print_rows, print_rows_after
 from logsink.errors import FormatError, ReaderGone, StoreError, Unavailable
+from logsink.platform.caches import user_cache
 from logsink.query import Cursor, Query
 from logsink.query.output import FORMATS, RowWriter
 from logsink.query.read import make_plan
@@ -35,8 +37,8 @@ CONTACT: Final = 10.0
 """Seconds within which a store must give its first answer."""
 
 
-def run(url: str, request: QueryRequest) -> int:
-    """Answer the request from the store at ``url`` and return the exit code."""
+def run(url: str, request: QueryRequest, *, cache: int = 0) -> int:
+    """Answer the request from the store at ``url`` and return the exit code; ``cache``: most bytes of the user's cache."""
     destination = Destination(request)
     filter = filter_of(request.terms, request.zone)
     globs = {column: getattr(request.terms, column) for column in GLOB_COLUMNS}
@@ -55,7 +57,7 @@ def run(url: str, request: QueryRequest) -> int:
     )
     job = Job(request=request, url=url, query=query, destination=destination, cursors=Cursors(request.follow))
     try:
-        return asyncio.run(_run(job, summary, rule, writer))
+        return asyncio.run(_run(job, _open(url, cache), summary, rule, writer))
     except asyncio.CancelledError:
         return INTERRUPTED
     except ReaderGone:  # an interrupt ends a pager, too
@@ -66,12 +68,11 @@ def run(url: str, request: QueryRequest) -> int:
 
 
 async def _run(
-    job: Job, summary: Summary | None, rule: Rule | AroundTime | AroundMatches | None, writer: RowWriter
+    job: Job, opened: Store, summary: Summary | None, rule: Rule | AroundTime | AroundMatches | None, writer: RowWriter
 ) -> int:
     request, began, ended = job.request, time.monotonic(), 0.0
     job.interrupts.listen()
-    async with open_store(job.url) as store:
-        await _reach(store)
+    async with opened as store, _in_contact(store):
         if request.explain:
             plan = await make_plan(store, job.query.filter)
             counted = 0
@@ -123,10 +124,35 @@ async def _say_why_nothing(job: Job, store: Store) -> None:
             reporting.beyond(job.query, times, job.request.zone)
 
 
-async def _reach(store: Store) -> None:
-    """Raise ``Unavailable`` if the store gives no answer at all within ``CONTACT`` seconds."""
+def _open(url: str, cache: int) -> Store:
+    """Return the store at ``url``; of a store in S3 at most ``cache`` bytes are kept in the user's cache."""
+    store, directory = open_store(url), user_cache()
+    if not cache or directory is None or not url.startswith("s3:"):
+        return store
+    from logsink.store import CachedStore
+
+    return CachedStore(store, directory / "objects", cache)
+
+
+@asynccontextmanager
+async def _in_contact(store: Store) -> AsyncIterator[None]:
+    """Raise ``Unavailable`` if the store gives no answer at all within ``CONTACT`` seconds; meanwhile the block runs."""
+
+    async def reach() -> None:
+        with suppress(StoreError):  # the block will meet it, too
+            await store.exists()
+        deadline.reschedule(None)
+
+    deadline = asyncio.timeout(CONTACT)
     try:
-        await asyncio.wait_for(store.exists(), CONTACT)
+        async with deadline:
+            reaching = asyncio.ensure_future(reach())
+            try:
+                yield
+            finally:
+                reaching.cancel()
     except TimeoutError as error:
+        if not deadline.expired():
+            raise
         hint = "check the network, and AWS_ENDPOINT_URL if it is set"
         raise Unavailable(f"cannot reach {store.url}: no answer in {CONTACT:g} s", hint=hint) from error

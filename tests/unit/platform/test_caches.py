@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from logsink.platform.caches import choose_user_cache, user_caches
+from logsink.platform.caches import choose_user_cache, user_cache, user_caches
 
 
 @pytest.fixture(autouse=True)
@@ -27,3 +28,4 @@ def _nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_the_chosen_directory_comes_first(environment: dict[str, str], expected: tuple[str, ...]) -> None:
     choose_user_cache(environment)
     assert user_caches() == expected
+    assert user_cache() == Path(expected[0], "logsink")
