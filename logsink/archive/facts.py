@@ -60,16 +60,17 @@ class Facts:
         if self._section is None or self._counts is None:
             return []
         try:
-            filter = self._filter(self._section, new.file, memoryview(new.body).cast("B"))
-            return [*_counted(self._counts, new.file), filter]  # a file that has a filter needs no more
+            counted = _counted(self._counts, new.file)
+            body = memoryview(new.body).cast("B")
+            return [*counted, self._filter(self._section, new.file, body, counts=bool(counted))]
         except Exception as error:  # noqa: BLE001  as above
             self._give_up(error)
             return []
 
-    def _filter(self, section: SectionBuilder, file: DataFile, body: memoryview) -> NewObject:
+    def _filter(self, section: SectionBuilder, file: DataFile, body: memoryview, *, counts: bool) -> NewObject:
         tag = proof.tail_tag(file.tags)
         tail = body[len(body) - tag.size :] if tag is not None else b""
-        made = new_section(file.path, file.size, str(tag or ""), file.rows, section.finish(), tail)
+        made = new_section(file.path, file.size, str(tag or ""), file.rows, section.finish(), tail, counts=counts)
         return NewObject(index_key(file.date, new_name(), FILTERS), encode_object(file.date, self._store, [made]))
 
     def _give_up(self, error: Exception) -> None:

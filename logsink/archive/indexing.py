@@ -2,7 +2,8 @@
 
 ::
 
-    list index/ -> snapshot -> of each date: heads -> which objects are needed -> several of a date that is over: join them
+    list index/ -> snapshot -> of each date: heads -> which objects are needed -> several of a date that is over: join them,
+                                                      and in the place of a damaged one facts that are made anew
                                                    -> one that is not needed, and old: delete it
 
 An object is needed when it has a live file that no newer object has. Those that are not needed, and are older than
@@ -20,7 +21,7 @@ import datetime
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -75,11 +76,16 @@ _READS = 4
 _T = TypeVar("_T")
 
 
-class Described(NamedTuple):
-    """How an object describes a data file: facts about it are facts about exactly this file."""
+@dataclass(frozen=True)
+class Described:
+    """How an object describes a data file: facts about it are facts about exactly this file.
+
+    ``uncounted``: the object says that the file has no counts, because they would not be small.
+    """
 
     size: int
     tail: str
+    uncounted: bool = field(default=False, compare=False)
 
     @classmethod
     def of(cls, file: DataFile) -> Described:
@@ -87,15 +93,17 @@ class Described(NamedTuple):
 
 
 class Kind(ABC):
-    """A kind of objects about data files."""
+    """A kind of objects about data files. ``name``: what their keys end with."""
 
-    @abstractmethod
-    def date(self, key: str) -> datetime.date | None:
-        """Return the date of the object under this key; None when it is none of this kind."""
+    name: str
 
     @abstractmethod
     async def files(self, store: Store, entry: Entry) -> Mapping[str, Described]:
         """Return the data files, by path, that the object is about. ``FormatError``, ``NotFound``."""
+
+    @abstractmethod
+    def check(self, key: str, body: bytes) -> None:
+        """Read all of an object. ``FormatError`` when it is damaged."""
 
     @abstractmethod
     def join(
@@ -110,15 +118,17 @@ class Kind(ABC):
 class Filters(Kind):
     """Index objects: the filters of data files, and their tails."""
 
-    def date(self, key: str) -> datetime.date | None:
-        return index_date(key, FILTERS)
+    name = FILTERS
 
     async def files(self, store: Store, entry: Entry) -> Mapping[str, Described]:
         end = await store.get(entry.key, max(0, entry.size - HEAD_READ))
         if (size := head_size(entry.key, end)) > len(end):
             end = await store.get(entry.key, max(0, entry.size - size))
         head = read_head(entry.key, end, entry.size)
-        return {one.path: Described(one.size, one.tail) for one in head.sections}
+        return {one.path: Described(one.size, one.tail, not one.counts) for one in head.sections}
+
+    def check(self, key: str, body: bytes) -> None:
+        decode_object(key, body)
 
     def join(
         self, date: datetime.date, store: str, bodies: Mapping[str, bytes], chosen: Mapping[str, str]
@@ -134,12 +144,14 @@ class Filters(Kind):
 class CountsOfFiles(Kind):
     """Objects with counts of data files."""
 
-    def date(self, key: str) -> datetime.date | None:
-        return index_date(key, COUNTS)
+    name = COUNTS
 
     async def files(self, store: Store, entry: Entry) -> Mapping[str, Described]:
         head = read_counts_head(entry.key, await fetch_counts_end(store.get, entry.key, entry.size))
         return {path: Described(counted.size, counted.tail) for path, counted in head.files.items()}
+
+    def check(self, key: str, body: bytes) -> None:
+        decode_counts(key, body)
 
     def join(
         self, date: datetime.date, store: str, bodies: Mapping[str, bytes], chosen: Mapping[str, str]
@@ -213,7 +225,7 @@ class Indexing:
         self._heads: dict[str, Mapping[str, Described] | None] = {}
         """What objects are about, by key; None for those that cannot be read. Of the last listing."""
         self._damaged: set[str] = set()
-        """Keys of objects of which one was found damaged when they were joined: that is not tried again."""
+        """Keys of objects that were found damaged when they were to be joined: that is not tried again."""
 
     def close(self) -> None:
         """End the thread, without waiting for what cancelling left behind. No method may be called afterwards."""
@@ -232,13 +244,17 @@ class Indexing:
         for kind, date, entries in _by_date(listed):
             choice = await self._choose(kind, entries, snapshot)
             if date in over:
-                joined += [one for part in _parts(choice.needed) if (one := await self._join(kind, date, part))]
+                intact = {entry: paths for entry, paths in choice.needed.items() if entry.key not in self._damaged}
+                made = [await self._join(kind, date, part, snapshot.files) for part in _parts(intact)]
+                joined += [one for one in made if one is not None]
             if self._replaced(choice, now):
                 old.append((kind, entries))
         return Tended(tuple(joined), await self._remove(old, now) if old else 0)
 
     async def index_missing(self, progress: IndexProgress) -> Indexed:
-        """Index the live files that are not, of dates that are over or of ``ENOUGH_ROWS`` rows; the newest first.
+        """Index the live files whose filter or counts are not there, of dates that are over or of ``ENOUGH_ROWS`` rows.
+
+        The newest come first.
 
         After each file its objects are there, so that this may be stopped and goes on where it was.
         """
@@ -263,17 +279,28 @@ class Indexing:
 
     async def _missing(self, snapshot: Snapshot, now: float) -> list[DataFile]:
         listed = [entry async for entry in self._log.store.list(INDEX)]
-        there = [(KINDS[0], entry) for kind, _, entries in _by_date(listed) if kind is KINDS[0] for entry in entries]
-        heads = await run_concurrently([partial(self._files, *one) for one in there], _HEADS)
-        known = {(path, described) for head in heads if head for path, described in head.items()}
+        filtered, counted = [await self._known(kind, listed) for kind in KINDS]
         closed = now - self._settings.compact_after
         files = sorted(snapshot.files.values(), key=lambda file: (file.date, file.path), reverse=True)
+
+        def is_known(file: DataFile) -> bool:
+            this = (file.path, Described.of(file))
+            return this in filtered and (this in counted or filtered[this])
+
         return [
             file
             for file in files
-            if (file.path, Described.of(file)) not in known
-            and (_rows(file) >= ENOUGH_ROWS or (_rows(file) and end_of_date(file.date) <= closed))
+            if not is_known(file) and (_rows(file) >= ENOUGH_ROWS or (_rows(file) and end_of_date(file.date) <= closed))
         ]
+
+    async def _known(self, kind: Kind, listed: Iterable[Entry]) -> Mapping[tuple[str, Described], bool]:
+        """Return the files that objects of a kind are about, each with whether one of them says that it is ``uncounted``."""
+        there = [entry for one, _, entries in _by_date(listed) if one is kind for entry in entries]
+        known = dict[tuple[str, Described], bool]()
+        for head in await run_concurrently([partial(self._files, kind, entry) for entry in there], _HEADS):
+            for this in (head or {}).items():
+                known[this] = known.get(this, False) or this[1].uncounted
+        return known
 
     def _over(self, snapshot: Snapshot, now: float) -> set[datetime.date]:
         """Return the dates that are over and of which no files are to be merged."""
@@ -285,7 +312,7 @@ class Indexing:
 
     async def _choose(self, kind: Kind, entries: Sequence[Entry], snapshot: Snapshot) -> Choice:
         """Return which objects of a date are needed. The only object of a date with live files is not even read."""
-        date = kind.date(entries[0].key)
+        date = index_date(entries[0].key, kind.name)
         live = {file.path: Described.of(file) for file in snapshot.files.values() if file.date == date}
         if not live:
             return Choice({}, entries)
@@ -317,28 +344,61 @@ class Indexing:
                 self._heads[entry.key] = None
         return self._heads[entry.key]
 
-    async def _join(self, kind: Kind, date: datetime.date, part: Mapping[Entry, Collection[str]]) -> Joined | None:
-        """Put one object in the place of several; return None where that cannot be."""
+    async def _join(
+        self, kind: Kind, date: datetime.date, part: Mapping[Entry, Collection[str]], files: Mapping[str, DataFile]
+    ) -> Joined | None:
+        """Put one object in the place of several; return None where that cannot be. ``files``: the live ones, by path."""
         store, keys = self._log.store, [entry.key for entry in part]
-        if self._damaged.issuperset(keys):
-            return None
+        chosen = {path: entry.key for entry, paths in part.items() for path in paths}
         try:
-            bodies = dict(
-                zip(keys, await run_concurrently([partial(store.get, key) for key in keys], _READS), strict=True)
-            )
-            chosen = {path: entry.key for entry, paths in part.items() for path in paths}
-            new = await self._run(partial(kind.join, date, self._log.store_id, bodies, chosen))
+            read = await run_concurrently([partial(store.get, key) for key in keys], _READS)
+            bodies = dict(zip(keys, read, strict=True))
+            try:
+                new = await self._run(partial(kind.join, date, self._log.store_id, bodies, chosen))
+            except FormatError:
+                bodies, chosen = await self._mended(kind, bodies, chosen, files)
+                if len(bodies) < 2:
+                    return None
+                new = await self._run(partial(kind.join, date, self._log.store_id, bodies, chosen))
         except NotFound:
-            return None
-        except FormatError as error:
-            telemetry.INDEX_FAILED.log(error=error)
-            self._damaged.update(keys)
             return None
         if not await put_objects(store, [new]):
             return None
         done = Joined(date, len(part), len(chosen), len(memoryview(new.body)))
         telemetry.INDEXED.log(date=date, objects=done.objects, files=done.files, bytes=done.nbytes)
         return done
+
+    async def _mended(
+        self, kind: Kind, bodies: Mapping[str, bytes], chosen: Mapping[str, str], files: Mapping[str, DataFile]
+    ) -> tuple[dict[str, bytes], dict[str, str]]:
+        """Return ``bodies`` and ``chosen`` with new objects, made from the data files, in the place of damaged ones.
+
+        A file that cannot be read is in neither; then the damaged object stays, and is not joined.
+        """
+        kept, of = dict(bodies), dict(chosen)
+        for key, body in bodies.items():
+            try:
+                await self._run(partial(kind.check, key, body))
+                continue
+            except FormatError as error:
+                telemetry.INDEX_FAILED.log(error=error)
+            self._damaged.add(key)
+            del kept[key]
+            for path in [path for path, source in chosen.items() if source == key]:
+                del of[path]
+                if (new := await self._made_anew(kind, files[path])) is not None:
+                    kept[new.key], of[path] = bytes(memoryview(new.body)), new.key
+        return kept, of
+
+    async def _made_anew(self, kind: Kind, file: DataFile) -> NewObject | None:
+        """Return the object of a kind about a data file, which is read; None where that cannot be."""
+        try:
+            objects = await self._run(
+                partial(_objects_of, file, await self._log.store.get(file.key), self._log.store_id)
+            )
+        except (Unreadable, NotFound):
+            return None
+        return next((one for one in objects if index_date(one.key, kind.name) is not None), None)
 
     def _replaced(self, choice: Choice, now: float) -> list[Entry]:
         """Return the objects of a date that are not needed, when they and what replaces them are old enough."""
@@ -370,7 +430,7 @@ def _by_date(listed: Iterable[Entry]) -> list[tuple[Kind, datetime.date, Sequenc
     found = defaultdict[tuple[int, datetime.date], list[Entry]](list)
     for entry in listed:
         for number, kind in enumerate(KINDS):
-            if (date := kind.date(entry.key)) is not None:
+            if (date := index_date(entry.key, kind.name)) is not None:
                 found[number, date].append(entry)
     return [(KINDS[number], date, entries) for (number, date), entries in sorted(found.items())]
 

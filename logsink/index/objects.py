@@ -23,10 +23,12 @@ The head::
      "sections": [{"path": "date=.../....parquet", "size": bytes of the data file,
                    "tail": "<the data file's tag logsink.tail, or nothing>", "rows": rows, "groups": row groups,
                    "micro": M, "keys": different keys, "unindexed": [blocks that may have every key],
-                   "at": [where the tail begins, its bytes, its bytes uncompressed]}, ...]}
+                   "at": [where the tail begins, its bytes, its bytes uncompressed],
+                   "counts": whether the data file had counts when the section was made}, ...]}
 
 What a key asks for is one coarse bucket: one read answers for all data files of the object. A section counts for a live
-data file of the same path, size and tail tag, and for no other. ``at`` is [0, 0, 0] where the object has no tail.
+data file of the same path, size and tail tag, and for no other. ``at`` is [0, 0, 0] where the object has no tail. ``counts``
+may be absent, which means true: the file's counts may be lost, and are made again.
 
 What does not prove itself raises ``FormatError``, and is then as if it were not there.
 """
@@ -85,7 +87,8 @@ _MOST_TAIL: Final = 64 << 20
 class Section(NamedTuple):
     """What the head says of a section: its data file by ``path``, ``size`` and ``tail`` (the tag; "" where it has none),
     that file's ``rows`` and row ``groups``; ``micro`` buckets and different ``keys`` of the section, and its ``unindexed``
-    blocks, which may have every key; ``at``: offset, bytes, and bytes uncompressed of the file's tail in the object.
+    blocks, which may have every key; ``at``: offset, bytes, and bytes uncompressed of the file's tail in the object;
+    ``counts``: false where the file has no counts because they would not be small.
     """
 
     path: str
@@ -97,6 +100,7 @@ class Section(NamedTuple):
     keys: int
     unindexed: tuple[int, ...]
     at: tuple[int, int, int]
+    counts: bool = True
 
     @property
     def all_blocks(self) -> int:
@@ -189,13 +193,17 @@ class NewSection(NamedTuple):
     tail: bytes = b""
 
 
-def new_section(path: str, size: int, tag: str, rows: int, found: Filter, tail: bytes | memoryview = b"") -> NewSection:
-    """Return the section of a data file: its path, bytes, tag of its tail, number of rows, filter and tail.
+def new_section(
+    path: str, size: int, tag: str, rows: int, found: Filter, tail: bytes | memoryview = b"", *, counts: bool = True
+) -> NewSection:
+    """Return the section of a data file: its path, bytes, tag of its tail, number of rows, filter, tail, and if it has counts.
 
     Without a tag the tail is left out: a reader could not prove it.
     """
     kept = tail if tag else b""
-    said = Section(path, size, tag, rows, found.groups, found.micro, found.keys, found.unindexed, (0, 0, len(kept)))
+    said = Section(
+        path, size, tag, rows, found.groups, found.micro, found.keys, found.unindexed, (0, 0, len(kept)), counts
+    )
     return NewSection(said, found, compress(bytes(kept), _LEVEL) if kept else b"")
 
 
@@ -297,6 +305,7 @@ def _section(said: Mapping[str, Any]) -> Section:
         int(said["keys"]),
         tuple(map(int, said["unindexed"])),
         (offset, length, raw),
+        bool(said.get("counts", True)),
     )
     blocks, _ = blocks_of(section.groups)
     if section.groups < 0 or not all(0 <= block < blocks for block in section.unindexed):

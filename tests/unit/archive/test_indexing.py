@@ -11,7 +11,7 @@ import pytest
 from logsink.archive import decode_counts, indexing
 from logsink.archive.indexing import Indexed, Indexing, IndexProgress, Joined, Tended
 from logsink.archive.log import Remove
-from logsink.archive.snapshot import DataFile, commit_key, join_tags
+from logsink.archive.snapshot import ROOT, DataFile, commit_key, join_tags
 from logsink.damage import Damage
 from logsink.errors import Damaged, NotFound, Unavailable
 from logsink.index import (
@@ -187,15 +187,12 @@ async def test_counts_of_a_date_that_is_over_become_one_object(work: Work, clock
     assert [key for key in await work.keys() if index_date(key, COUNTS)] == [new]
 
 
-async def test_damaged_counts_are_left_alone(work: Work) -> None:
+async def test_counts_that_cannot_be_read_are_left_alone(work: Work) -> None:
     await table_of(work.store)
     await work.index()
     key = next(key for key in await work.keys() if index_date(key, COUNTS))
-    body = await work.store.get(key)
-    await work.store.put(key, body[:-1])
+    await work.store.put(key, (await work.store.get(key))[:-1])
     assert Joined(DATE, 2, 2, 0)[:3] in {one[:3] for one in (await work.indexing.tend()).joined}
-    await work.store.put(key, body[:9] + bytes([body[9] ^ 1]) + body[10:])
-    await work.indexing.tend()
     assert key in await work.keys()
 
 
@@ -301,20 +298,93 @@ async def test_an_object_that_cannot_be_read_is_left_alone_and_passed_over(
     assert len(files) == 3
 
 
-async def test_damage_within_an_object_costs_its_joining_and_nothing_else(work: Work, clock: Clock) -> None:
+async def damage(work: Work, kind: str, at: int) -> str:
+    """Change a bit of the first object of this kind, and return its key."""
+    key = next(key for key in await work.keys() if index_date(key, kind))
+    body = bytearray(await work.store.get(key))
+    body[at] ^= 1
+    await work.store.put(key, bytes(body))
+    return key
+
+
+@pytest.mark.parametrize(("kind", "at"), [(FILTERS, 100), (COUNTS, 9)])
+async def test_in_the_place_of_a_damaged_object_its_data_file_is_read(
+    work: Work, clock: Clock, kind: str, at: int
+) -> None:
+    files = await table_of(work.store)
+    await work.index()
+    intact = {key: await work.store.get(key) for key in await work.keys()}
+    damaged = await damage(work, kind, at)
+    assert [one[:3] for one in (await work.indexing.tend()).joined] == 2 * [(DATE, 3, 3)]
+    clock.time += 4000
+    assert (await work.indexing.tend()).removed == 6
+    assert damaged not in await work.keys()
+    keys = await work.keys()
+    (filters,), (counts,) = ([key for key in keys if index_date(key, one)] for one in (FILTERS, COUNTS))
+    before = {key: body for key, body in intact.items() if index_date(key, FILTERS)}
+    sections = [one.filter for key, body in before.items() for one in decode_object(key, body)]
+    found = [one.filter for one in decode_object(filters, await work.store.get(filters))]
+    assert sorted(map(repr, found)) == sorted(map(repr, sections))
+    assert set(decode_counts(counts, await work.store.get(counts)).files) == {file.path for file in files}
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_damaged_object_about_a_file_that_cannot_be_read_is_left_out(
+    work: Work, clock: Clock, gone: bool
+) -> None:
     await table_of(work.store)
     await work.index()
-    key = (await work.filters())[0]
-    body = bytearray(await work.store.get(key))
-    body[100] ^= 1
-    await work.store.put(key, body)
+    damaged = await damage(work, FILTERS, 100)
+    (path,) = [one.path for one in (await work.head(damaged)).sections]
+    key, body = ROOT + path, bytearray(await work.store.get(ROOT + path))
+    body[50] ^= 1
+    await (work.store.delete([key]) if gone else work.store.put(key, body))
+    assert [one[:3] for one in (await work.indexing.tend()).joined] == [(DATE, 3, 2), (DATE, 3, 3)]
+    assert (await work.indexing.tend()).joined == ()  # that is not tried again
+    clock.time += 4000
+    await work.indexing.tend()
+    assert damaged in await work.filters()
+    assert len(await work.filters()) == 2
+
+
+async def test_of_two_objects_one_that_cannot_be_mended_leaves_nothing_to_join(work: Work) -> None:
+    files = await table_of(work.store, lanes=2)
+    await work.index()
+    await damage(work, FILTERS, 100)
+    await work.store.delete([file.key for file in files])
     before = await work.filters()
     await work.indexing.tend()
     assert await work.filters() == before
-    await work.store.put(key, bytes(body[:100]) + bytes([body[100] ^ 1]) + bytes(body[101:]))
+
+
+async def test_lost_counts_are_made_again(work: Work, clock: Clock) -> None:
+    files = await table_of(work.store)
+    await work.index()
     await work.indexing.tend()
-    assert await work.filters() == before  # what was found damaged once is not tried again
-    assert (await Work(work.store, clock).indexing.tend()).joined
+    clock.time += 4000
+    await work.indexing.tend()
+    await work.store.delete([key for key in await work.keys() if index_date(key, COUNTS)])
+    assert await work.index() == Indexed(3, 15, ())
+    await work.indexing.tend()
+    counted = [decode_counts(key, await work.store.get(key)) for key in await work.keys() if index_date(key, COUNTS)]
+    assert {path for one in counted for path in one.files} == {file.path for file in files}
+    assert await work.index() == Indexed()
+
+
+async def test_files_whose_counts_would_not_be_small_are_not_read_again(
+    work: Work, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logsink.index.counts.FEW", 0)
+    await table_of(work.store)
+    assert await work.index() == Indexed(3, 15, ())
+    assert [key for key in await work.keys() if index_date(key, COUNTS)] == []
+    assert await work.index() == Indexed()
+    await work.indexing.tend()
+    clock.time += 4000
+    await work.indexing.tend()
+    other = Work(work.store, clock)
+    assert (await other.index(), len(await other.filters())) == (Indexed(), 1)
+    other.indexing.close()
 
 
 async def test_an_object_that_another_process_deletes_meanwhile_is_no_error(store: Store, clock: Clock) -> None:
@@ -388,4 +458,4 @@ async def test_errors_of_the_store_are_raised(work: Work, clock: Clock) -> None:
 
 def test_a_file_is_described_as_the_log_has_it() -> None:
     file = DataFile("date=2026-11-22/x.parquet", DATE, 7, "{}", join_tags([("logsink.tail", "5:ab")]))
-    assert indexing.Described.of(file) == (7, "5:ab")
+    assert indexing.Described.of(file) == indexing.Described(7, "5:ab")
