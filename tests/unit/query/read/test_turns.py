@@ -65,6 +65,27 @@ async def test_a_unit_that_comes_to_the_front_does_not_wait_any_more() -> None:
     await asyncio.wait_for(waits, 5)
 
 
+async def test_a_unit_that_is_given_up_while_it_waits_keeps_nothing_from_others() -> None:
+    begun = Begun(5)
+    await begun.each[2].fetch(100)
+    given_up, waits = [await started(turn.fetch(100)) for turn in begun.each[3:]]
+    given_up.cancel()
+    begun.each[2].end()
+    await asyncio.wait_for(waits, 5)
+    assert given_up.cancelled()
+
+
+async def test_of_units_that_wait_for_the_same_bytes_one_gets_them() -> None:
+    begun = Begun(5)
+    await begun.each[2].fetch(100)
+    waits = [await started(turn.fetch(60)) for turn in begun.each[3:]]
+    begun.each[2].end()
+    await started(asyncio.sleep(0))
+    assert [task.done() for task in waits] == [True, False]
+    begun.each[3].end()
+    await asyncio.wait_for(waits[1], 5)
+
+
 @pytest.mark.parametrize(("step", "at_once"), [("filter", 3), ("decode", 2)])
 async def test_few_units_are_filtered_and_fewer_decoded_at_once(step: str, at_once: int) -> None:
     begun = Begun(5)
