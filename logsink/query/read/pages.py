@@ -133,11 +133,11 @@ def _search(page: UInt8, found: Mask, needles: Sequence[Sequence[UInt8]], ends: 
     if not found.any():
         ends[:] = 0
         return b""
-    starts = _starts(page, len(found)) if starts is None else starts
-    size = int(np.sum(np.diff(starts), where=found)) - _LENGTH_SIZE * np.count_nonzero(found)
-    data = np.empty(size, np.uint8)
-    take(page, starts, found.view(np.uint8), ends, data)
-    return data.data
+    data = np.empty(len(page), np.uint8)
+    size = take(page, found.view(np.uint8), ends, data)
+    if size < 0:
+        raise ValueError(f"not {len(found)} values fill the page")
+    return data[:size].data
 
 
 def _take_in_python(page: UInt8, found: Mask, ends: Int32) -> bytes:
@@ -229,17 +229,27 @@ def find(page: Bytes, p: int, needle: Bytes) -> int:
 
 
 @kernel
-def take(page: Bytes, starts: ReadI32, found: Bytes, ends: I32, data: U8) -> int:
-    """Copy the values in ``found`` to ``data``, fill ``ends`` with where each value ends there, and return the bytes copied."""
-    at = 0
+def take(page: Bytes, found: Bytes, ends: I32, data: U8) -> int:
+    """Copy the values in ``found`` to ``data``, as long as the page, and fill ``ends`` with where each value ends there.
+
+    Returns the bytes copied; -1 when the values do not end with the page. One step through the page's values takes half the
+    time of finding all of them first.
+    """
+    p, at = 0, 0
     ends[0] = 0
     for row in range(len(found)):
+        start = p + _LENGTH_SIZE
+        if start > len(page):
+            return -1
+        size = page[p] | page[p + 1] << 8 | page[p + 2] << 16 | page[p + 3] << 24
+        p = start + size
+        if p > len(page):
+            return -1
         if found[row]:
-            size = starts[row + 1] - starts[row] - _LENGTH_SIZE
-            copy(data, at, page, starts[row] + _LENGTH_SIZE, size)
+            copy(data, at, page, start, size)
             at += size
         ends[row + 1] = at
-    return at
+    return at if p == len(page) else -1
 
 
 class _Page(NamedTuple):

@@ -176,9 +176,14 @@ def test_lengths_that_do_not_fit_are_damage(value: int, at: int) -> None:
     place = at if at < 4 else at + 4
     unchanged = page[place] == value
     page[place] = value
-    starts = np.empty(3, np.int32)
-    fits = pages.walk(np.frombuffer(bytes(page), np.uint8), starts) == 2
+    body, starts = np.frombuffer(bytes(page), np.uint8), np.empty(3, np.int32)
+    fits = pages.walk(body, starts) == 2
     assert fits == unchanged
+    found, data = np.ones(2, np.uint8), np.zeros(len(body), np.uint8)
+    for one in (found, np.array([0, 1], np.uint8), np.zeros(2, np.uint8)):
+        taken = sum(size for size, there in zip((4, 4), one, strict=True) if there)
+        assert pages.take(body, one, starts, data) == (taken if unchanged else -1)
+    assert pages.take(body, found[:1], starts[:2], data) == -1  # a value more than there should be
 
 
 @given(
@@ -203,7 +208,7 @@ def test_both_forms_of_the_kernels_agree(values: list[str], needle: str) -> None
 
         sought_for = np.frombuffer(needle.encode(), np.uint8)
         counted = [run(pages.walk, page, starts), run(pages.mark, page, starts, sought_for, marks)]
-        counted += [run(pages.find, page, 0, sought_for), run(pages.take, page, starts, marks, ends, data)]
+        counted += [run(pages.find, page, 0, sought_for), run(pages.take, page, marks, ends, data)]
         outcomes.append((counted, starts.tolist(), marks.tolist(), ends.tolist(), data.tolist()))
     assert outcomes[0] == outcomes[1]
     assert outcomes[0][2] == [int(needle in value) for value in values]
