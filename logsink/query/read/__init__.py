@@ -26,7 +26,7 @@ from logsink.platform import lazy
 if TYPE_CHECKING:
     from logsink.query.read.answer import Answer, Search, Unordered, search, unordered
     from logsink.query.read.claims import Claims
-    from logsink.query.read.counted import Counted, Sums, countable, list_counts
+    from logsink.query.read.counted import Counted, Sums, countable
     from logsink.query.read.folding import Fold, fold, uncounted
     from logsink.query.read.index import Excluded, excluded
     from logsink.query.read.losses import Losses, of_error, of_snapshot
@@ -41,7 +41,7 @@ __getattr__ = lazy.exports(
     {
         "answer": ("Answer", "Search", "Unordered", "search", "unordered"),
         "claims": ("Claims",),
-        "counted": ("Counted", "Sums", "countable", "list_counts"),
+        "counted": ("Counted", "Sums", "countable"),
         "folding": ("Fold", "fold", "uncounted"),
         "index": ("Excluded", "excluded"),
         "losses": ("Losses", "of_error", "of_snapshot"),
@@ -70,7 +70,6 @@ __all__ = [
     "excluded",
     "file_bounds",
     "fold",
-    "list_counts",
     "make_plan",
     "of_error",
     "of_snapshot",

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING
@@ -31,10 +31,10 @@ from logsink.query.read.scan import Scan
 from logsink.query.read.tuning import Tuning
 from logsink.query.read.units import EARLIEST
 from logsink.query.request import Between, Filter, Not, Query
-from logsink.store import CountingStore, Store
+from logsink.store import CountingStore, Entry, Store
 
 if TYPE_CHECKING:
-    from logsink.query.read.index import Index, Objects
+    from logsink.query.read.index import Index
 
 
 class Answer(AsyncIterator[pa.Table]):
@@ -83,7 +83,7 @@ class Run:
     ) -> None:
         self._report, self._ended = Report(), False
         self._plan: Plan | None = None
-        self._objects: Objects = {}
+        self._listed: Sequence[Entry] = ()
         self._store, self._query, self._tuning = CountingStore(store, self._report), query, tuning or Tuning.of(store)
         self._log = DeltaLog(self._store)
         self._losses = Losses(self._log)
@@ -119,30 +119,35 @@ class Run:
             report.note(damage)
         return plan
 
+    def needs_index(self, filter: Filter) -> bool:
+        """Return whether objects of the index can help."""
+        return self._archive and bool(filter.index_keys())
+
     async def _plan_with_index(self, filter: Filter) -> Plan:
-        """Make the plan, and list the index meanwhile where the filter has keys."""
-        if not self._archive or not filter.index_keys():
+        """Make the plan, and list the index meanwhile where it can help."""
+        if not self.needs_index(filter):
             return await make_plan(self._store, filter, self._log)
-        from logsink.query.read.index import list_index  # only where a question has keys
+        from logsink.query.read.listing import list_index  # only where a question needs it
 
         listing = asyncio.ensure_future(list_index(self._store))
         try:
             plan = await make_plan(self._store, filter, self._log)
-            self._objects = await listing
+            self._listed = await listing
             return plan
         finally:
             listing.cancel()
 
     def index(self, plan: Plan, filter: Filter, *, limited: bool = False) -> Index | None:
         """Return the index for the files of the plan; None where it does not pay to ask it."""
-        if not self._objects or not plan.files:
+        keys = filter.index_keys()
+        if not keys or not self._listed or not plan.files:
             return None
-        from logsink.query.read.index import Index, bytes_to_read
+        from logsink.query.read.index import Index, bytes_to_read, filters_of
 
         if bytes_to_read(plan.files, filter) < self._tuning.indexed:
             return None
-        keys = filter.index_keys()
-        return Index(self._store, self._objects, plan, keys, descending=self._descending, limited=limited)
+        objects = filters_of(self._listed)
+        return Index(self._store, objects, plan, keys, descending=self._descending, limited=limited)
 
     def in_order(self) -> AsyncGenerator[pa.Table, None]:
         """Yield rows in order, each once: the newest first where the query asks for it or has a limit."""

@@ -36,7 +36,7 @@ from logsink.archive import (
     read_counts_head,
 )
 from logsink.errors import FormatError, StoreError
-from logsink.index import COUNTED, COUNTS, COUNTS_SCHEMA, HOUR, INDEX, index_date
+from logsink.index import COUNTED, COUNTS, COUNTS_SCHEMA, HOUR, index_date
 from logsink.query.columns import Int64, Mask, as_array, as_integers, joined, one_chunk
 from logsink.query.read.datafile import FetchedFile
 from logsink.query.read.plan import Plan, file_bounds
@@ -79,14 +79,6 @@ def _is_range(condition: Condition) -> bool:
     return isinstance(condition, Between) and condition.column == "time"
 
 
-async def list_counts(store: Store) -> list[Entry]:
-    """Return the objects with counts that are in the store; none where the store does not list them."""
-    try:
-        return [entry async for entry in store.list(INDEX) if index_date(entry.key, COUNTS) is not None]
-    except StoreError:
-        return []
-
-
 class _Taken(NamedTuple):
     """What the counts of one date gave: sums, the paths of the files that were counted, and what is left of some of them."""
 
@@ -117,6 +109,8 @@ class Counted:
         self._slots = asyncio.Semaphore(FETCHES)
         self._listed = defaultdict[str, list[Entry]](list)
         for entry in listed:
+            if index_date(entry.key, COUNTS) is None:
+                continue
             self._listed[entry.key.split("/")[1]].append(entry)
         self.rest = plan
         """The plan of what must be read to complete the sums; complete when ``found`` has come to its end."""

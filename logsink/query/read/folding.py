@@ -7,7 +7,6 @@ missing although the table needs it, is named in the report, and the sum goes on
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -16,13 +15,14 @@ import pyarrow as pa
 
 from logsink.errors import NotFound
 from logsink.query.read.answer import Run
-from logsink.query.read.counted import Counted, Sums, countable, list_counts
+from logsink.query.read.counted import Counted, Sums, countable
+from logsink.query.read.listing import list_index
 from logsink.query.read.plan import Plan
 from logsink.query.read.reader import Found, Part, Reader
 from logsink.query.read.report import Report
 from logsink.query.read.scan import Scan
 from logsink.query.read.tuning import Tuning
-from logsink.query.request import Query
+from logsink.query.request import Filter, Query
 from logsink.store import Store
 
 
@@ -31,7 +31,7 @@ class Fold(Run):
 
     def __init__(self, store: Store, query: Query, part: Part, tuning: Tuning | None, sums: Sums | None) -> None:
         super().__init__(store, query._replace(limit=None), tuning)
-        self._part, self._sums = part, sums if countable(query.filter, sums) else None
+        self._part, self._sums = part, sums if not query.dedupe and countable(query.filter, sums) else None
         self.parts: list[pa.Table] = []
 
     async def run(self) -> list[pa.Table]:
@@ -55,17 +55,15 @@ class Fold(Run):
                     self._begin_anew()
             raise self.gives_up()
 
+    def needs_index(self, filter: Filter) -> bool:
+        return self._sums is not None or super().needs_index(filter)
+
     async def _counted(self, pool: ThreadPoolExecutor) -> Plan:
         """Plan the query, sum up what has counts, and return the plan of what is to be read besides."""
+        plan = await self.planned(self._query.filter)
         if self._sums is None:
-            return await self.planned(self._query.filter)
-        listing = asyncio.create_task(list_counts(self._store))  # meanwhile
-        try:
-            plan = await self.planned(self._query.filter)
-            listed = await listing
-        finally:
-            listing.cancel()
-        counted = Counted(self._store, pool, listed, plan, self._query.filter, self._sums, self._report)
+            return plan
+        counted = Counted(self._store, pool, self._listed, plan, self._query.filter, self._sums, self._report)
         await self._add(counted.found())
         return counted.rest
 
@@ -96,7 +94,7 @@ async def uncounted(store: Store, plan: Plan, query: Query, sums: Sums | None) -
         return plan, 0
     report = Report()
     with ThreadPoolExecutor(Tuning().threads, "query") as pool:
-        counted = Counted(store, pool, await list_counts(store), plan, query.filter, sums, report)
+        counted = Counted(store, pool, await list_index(store), plan, query.filter, sums, report)
         async with aclosing(counted.found()) as found:
             async for _ in found:
                 pass

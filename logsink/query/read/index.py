@@ -19,8 +19,9 @@ from typing import Final, NamedTuple
 
 from logsink.archive import DataFile, tail_tag
 from logsink.errors import FormatError, StoreError
-from logsink.index import FILTERS, INDEX, Section, index_date
+from logsink.index import FILTERS, Section, index_date
 from logsink.query.read.index_object import IndexObject, Seen, open_object
+from logsink.query.read.listing import list_index
 from logsink.query.read.plan import Plan, file_bounds
 from logsink.query.request import Between, Filter, Requirement
 from logsink.store import Entry, Store
@@ -29,7 +30,7 @@ READS: Final = 32
 """Reads of the index that run at once; each is small."""
 
 Objects = Mapping[datetime.date, Sequence[Entry]]
-"""The objects of the index, by date."""
+"""The objects of the index that have filters, by date."""
 
 
 class _Answer(NamedTuple):
@@ -39,16 +40,13 @@ class _Answer(NamedTuple):
     sources: Mapping[str, IndexObject]
 
 
-async def list_index(store: Store) -> Objects:
-    """Return the objects of the index; none where they cannot be listed."""
+def filters_of(listed: Iterable[Entry]) -> Objects:
+    """Return those of the listed objects that have filters."""
     found: dict[datetime.date, list[Entry]] = {}
-    try:
-        async for entry in store.list(INDEX):
-            date = index_date(entry.key, FILTERS)
-            if date is not None:
-                found.setdefault(date, []).append(entry)
-    except StoreError:
-        return {}
+    for entry in listed:
+        date = index_date(entry.key, FILTERS)
+        if date is not None:
+            found.setdefault(date, []).append(entry)
     return found
 
 
@@ -164,7 +162,7 @@ class Excluded(NamedTuple):
 async def excluded(store: Store, plan: Plan, filter: Filter) -> Excluded | None:
     """Return what the index leaves unread of a plan; None when it has no say: there is none, or the filter has no keys."""
     keys = filter.index_keys()
-    objects = await list_index(store) if keys else {}
+    objects = filters_of(await list_index(store)) if keys else {}
     if not objects:
         return None
     async with aclosing(Index(store, objects, plan, keys)) as index:
