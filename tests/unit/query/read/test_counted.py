@@ -139,6 +139,21 @@ async def test_only_hours_that_a_step_divides_are_read(store: Meddled) -> None:
     assert (await run(store, Histogram(2 * HOUR, dt.UTC)))[1].files_read == 0
 
 
+async def test_of_days_that_begin_at_half_past_an_hour_only_that_hour_is_read() -> None:
+    store, zone = Meddled(), ZoneInfo("Asia/Kolkata")
+    days = [[row(day * 24 * HOUR + n * 10 * MINUTE) for n in range(144)] for day in range(3)]
+    await archive(store, days)
+    await put_counts(store)
+    histogram = Histogram(24 * HOUR, zone)
+    counts = histogram.sums()
+    plan, counted = await uncounted(store, await make_plan(store, EVERYTHING), Query(EVERYTHING, ("time",)), counts)
+    half_past = [START + (24 * day + 18) * HOUR for day in range(3)]
+    spans = [InSpans.of("time", np.array([at]), np.array([at + HOUR - 1])) for at in half_past]
+    assert (counted, sorted(map(repr, plan.left.values()))) == (3, sorted(map(repr, spans)))
+    found, _ = await run(store, histogram)
+    assert [each["count"] for each in found] == [18 * 6 + 3, 144, 144, 33]
+
+
 async def test_a_file_without_counts_is_read(store: Meddled) -> None:
     keys = await keys_of(store)
     await store.delete(keys[:1])
