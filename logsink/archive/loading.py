@@ -12,11 +12,11 @@ Constraint: a commit never changes once written. The caching in ``log.DeltaLog``
 
 Write path: ``log`` for commits, ``maintenance`` for checkpoints. Deletion: the clean-up of ``maintenance``.
 
-Read path: list, decode the newest checkpoint, then apply the commits after it in order (``fold``). A listing is not one
-instant: a checkpoint may appear, and commits before it may vanish, while it goes on. So when something does not fit together
-(a commit missing in between, an object gone before it was read), the log is listed again; what is missing after a few listings
-is damage. A checkpoint that cannot be decoded, or does not hold what its commits held, is passed over: an older one, or none,
-and the commits after it say the same.
+Read path: list, decode the newest checkpoint, then apply the commits after it in order (``fold``); of a version that is
+known, list and apply only the commits after it. A listing is not one instant: a checkpoint may appear, and commits before it
+may vanish, while it goes on. So when something does not fit together (a commit missing in between, an object gone before it
+was read), the log is listed again; what is missing after a few listings is damage. A checkpoint that cannot be decoded, or
+does not hold what its commits held, is passed over: an older one, or none, and the commits after it say the same.
 
 Damage is no error: the snapshot holds what the rest of the log proves, and says what is damaged. A table that logsink did not
 make, or that needs more than this reader knows, is refused with ``FormatError`` rather than misread. Nullable columns that a
@@ -62,31 +62,35 @@ async def load(
 ) -> Snapshot:
     """Return the newest version of the table, from a listing made now. ``loaded`` is the monotonic time before the call.
 
-    ``known`` is an earlier, intact snapshot of the same store: its commits are not read again if they are still listed and no
-    newer checkpoint is. ``damaged`` is the caller's record of damaged checkpoints, by version: they are passed over, and those
-    that this call finds are logged and added. ``hint``: what ``read_hint`` said. Raises ``FormatError`` for a table that this
-    version cannot read.
+    ``known`` is an earlier, intact snapshot of the same store: while its commit is still listed, only the commits after it are
+    listed and read, and no checkpoint. ``damaged`` is the caller's record of damaged checkpoints, by version: they are passed
+    over, and those that this call finds are logged and added. ``hint``: what ``read_hint`` said. Raises ``FormatError`` for a
+    table that this version cannot read.
     """
     damaged = {} if damaged is None else damaged
     attempt = 0
     while True:
         if known is not None:
-            after = known.checkpoint
+            after = known.version
         elif attempt or hint is None:
             after = await read_hint(store)
         else:
             after = hint
         listing = await _list(store, -1 if attempt else after, damaged)
+        if known is not None and known.version not in listing.commits:
+            known = None  # the log was cleaned up, or rolled back
+            continue
         first, attempt = not attempt, attempt + 1
-        if known is not None and known.checkpoint >= listing.checkpoint and known.version in listing.commits:
+        if known is not None:
             base = known._replace(loaded=loaded)
         elif after > listing.checkpoint and first:
             continue  # the hint is wrong, or the checkpoint that it named is gone
         else:
-            base, known = Snapshot(loaded=loaded), None
+            base = Snapshot(loaded=loaded)
         try:
             snapshot = await _read(store, listing, base, missing=attempt >= _LISTINGS)
         except NotFound:
+            known = None
             continue
         except DamagedCheckpoint as error:
             from logsink import telemetry  # costs time, and a query needs it for nothing else
@@ -175,8 +179,9 @@ async def _read(store: Store, listing: _Listing, base: Snapshot, *, missing: boo
     tail = range(start + 1, listing.last + 1)
     if not missing and not all(version in listing.commits for version in tail):
         raise NotFound("cannot read the table's log: its listing has a gap")
+    newest = max(base.checkpoint, listing.checkpoint)
     if base.version >= 0 and not tail:
-        return base
+        return base._replace(checkpoint=newest)
     parts = [] if base.version >= 0 else list(listing.parts)
     proof = [listing.checkpoint] if parts and listing.checkpoint in listing.commits else []
     there = [version for version in tail if version in listing.commits]
@@ -188,16 +193,16 @@ async def _read(store: Store, listing: _Listing, base: Snapshot, *, missing: boo
             await asyncio.to_thread(fold.checkpoint, body or b"")
         if parts:
             fold.checkpointed(listing.checkpoint, bodies[len(parts)] if proof else None)
-        return _apply(
-            fold, dict(zip(there, bodies[len(parts) + len(proof) :], strict=True)), start, listing, base.loaded
-        )
+        commits = dict(zip(there, bodies[len(parts) + len(proof) :], strict=True))
+        _apply(fold, commits, start, listing.last)
+        return fold.snapshot(listing.last, newest, base.loaded)
     except DamagedCheckpoint as error:
         error.digest = digest(bodies[0] or b"")
         raise
 
 
-def _apply(fold: Fold, commits: Mapping[int, bytes | None], start: int, listing: _Listing, loaded: float) -> Snapshot:
-    """Return the listing's last version: ``fold``, which holds version ``start``, with these commits, and what is missing."""
+def _apply(fold: Fold, commits: Mapping[int, bytes | None], start: int, last: int) -> None:
+    """Bring ``fold``, which holds version ``start``, to version ``last`` with these commits, and note what is missing."""
     following = start + 1
     for version, body in commits.items():
         if body is None:
@@ -206,9 +211,8 @@ def _apply(fold: Fold, commits: Mapping[int, bytes | None], start: int, listing:
             fold.lose(following, version - 1)
         fold.commit(version, body)
         following = version + 1
-    if following <= listing.last:
-        fold.lose(following, listing.last)
-    return fold.snapshot(listing.last, listing.checkpoint, loaded)
+    if following <= last:
+        fold.lose(following, last)
 
 
 async def _get(store: Store, key: str, missing: bool) -> bytes | None:

@@ -135,7 +135,7 @@ class Snapshot(NamedTuple):
     txn          ``appId`` -> last sequence whose rows are in the table
     moved        ``appId`` -> milliseconds since the epoch when its txn was committed, by the committer's clock
     tombstones   path -> milliseconds since the epoch when it left the table
-    checkpoint   version of the checkpoint it was read from, -1 when it was read from commits alone
+    checkpoint   version of the newest checkpoint that was seen and is not known to be damaged, -1: none
     loaded       monotonic seconds at which its listing began: everything committed before is in it
     damage       what is damaged or missing in the log: then the rest of the snapshot is what the rest of the log proves
     lost         keys of objects that are recorded as lost -> rows that they had, 0 where nobody knows

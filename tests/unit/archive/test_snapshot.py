@@ -194,7 +194,7 @@ async def test_known_commits_are_not_read_again_while_their_listing_stands(tmp_p
     await store.put(checkpoint_name(6), body)
     store.calls.clear()
     assert (await log.load()).checkpoint == 6
-    assert [call.key for call in store.calls if call.verb == "get"] == [checkpoint_name(6), commit_key(6)]
+    assert not [call.key for call in store.calls if call.verb == "get"], "nothing that is known is read from it"
 
 
 async def test_a_cached_version_that_is_gone_is_forgotten() -> None:

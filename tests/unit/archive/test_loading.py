@@ -1,0 +1,53 @@
+"""Requests that loading the table's log takes: from nothing, and from a version that is known."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from logsink.archive.log import Txn
+from logsink.archive.rebuilding import write_checkpoint
+from logsink.archive.snapshot import Snapshot, commit_key
+from logsink.store.counting import CountingStore
+from logsink.store.memory import MemoryStore
+from tests.unit.archive.tables import add, log_of
+
+
+async def test_requests_for_a_table_of_10000_files_and_5000_commits() -> None:
+    reads = SimpleNamespace(requests=0, listings=0, bytes_read=0)
+    store, since = MemoryStore(), 49
+    files = {file.path: file for file in (add(str(number)).file for number in range(10_000))}
+    for version in range(5_000 - since):
+        await store.put(commit_key(version), b"{}\n")  # whatever it says: a checkpoint holds it
+    log, before = log_of(store), Snapshot(version=5_000 - since - 1, files=files)
+    version = await log.commit(before, [Txn("r.0", 1)])
+    await write_checkpoint(store, before._replace(version=version, txn={"r.0": 1}))
+    for number in range(since):
+        await log.commit(await log.load(), [Txn("r.0", number + 2)])
+    first, known = log_of(CountingStore(store, reads)), log_of(CountingStore(store, reads))
+    snapshot = await first.load()
+    assert (snapshot.version, len(snapshot.files), snapshot.txn) == (5_000, 10_000, {"r.0": since + 1})
+    assert snapshot.intact
+    assert reads.requests + reads.listings <= 60
+    await known.load()
+    for number in range(7):
+        await log.commit(await log.load(), [Txn("r.1", number + 1)])
+    reads.requests = reads.listings = 0
+    assert (await known.load()).txn == {"r.0": since + 1, "r.1": 7}
+    assert (reads.requests, reads.listings) == (7, 1)
+    reads.requests = reads.listings = 0
+    await write_checkpoint(store, await log.load())
+    assert (await known.load()).checkpoint == 5_007
+    assert (reads.requests, reads.listings) == (0, 1)
+
+
+async def test_commits_that_were_cleaned_up_since_are_not_missed() -> None:
+    store = MemoryStore()
+    log, known = log_of(store), log_of(store)
+    await log.create()
+    await known.load()
+    for number in range(5):
+        await log.commit(await log.load(), [Txn("r.0", number + 1)])
+    await write_checkpoint(store, await log.load())
+    await store.delete([commit_key(version) for version in range(5)])
+    found = await known.load()
+    assert (found.version, found.txn, found.damage) == (5, {"r.0": 5}, ())
