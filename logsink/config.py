@@ -281,7 +281,9 @@ class Maintain(NamedTuple):
         "5m",
     )
     checkpoint_every: int = _setting(
-        count(1, 10_000), "Number of commits between two checkpoints of the table's log.", 50
+        count(1, 10_000),
+        "Fewest commits between two checkpoints of the table's log; where these are large, up to those of ten minutes.",
+        50,
     )
     compact_after: float = _setting(
         duration("0s", "30d"),

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from logsink.archive.adoption import Adopted, adopt
     from logsink.archive.archiver import Archiver, Health
     from logsink.archive.audit import Audit, audit_log
+    from logsink.archive.checkpointing import write_checkpoint
     from logsink.archive.closing import Evidence, evidence
     from logsink.archive.concurrency import run_concurrently
     from logsink.archive.counts import (
@@ -78,7 +79,7 @@ if TYPE_CHECKING:
     from logsink.archive.log import Accepted, Action, Add, Lost, Remove, Txn
     from logsink.archive.maintenance import Due, Maintained, Maintenance
     from logsink.archive.preparation import Preparation
-    from logsink.archive.rebuilding import Table, rebuild, write_checkpoint
+    from logsink.archive.rebuilding import Table, rebuild
     from logsink.archive.retention import Retired, damaged_files
     from logsink.archive.rounds import QUARANTINE, Limits, Rounds, committable
     from logsink.archive.salvage import restore_rows, salvage_file
@@ -90,6 +91,7 @@ else:
             "archiver": ("Archiver", "Health"),
             "adoption": ("Adopted", "adopt"),
             "audit": ("Audit", "audit_log"),
+            "checkpointing": ("write_checkpoint",),
             "closing": ("Evidence", "evidence"),
             "concurrency": ("run_concurrently",),
             "counts": (
@@ -132,7 +134,7 @@ else:
             "identity": ("identify", "require", "settle"),
             "maintenance": ("Due", "Maintained", "Maintenance"),
             "preparation": ("Preparation",),
-            "rebuilding": ("Table", "rebuild", "write_checkpoint"),
+            "rebuilding": ("Table", "rebuild"),
             "retention": ("Retired", "damaged_files"),
             "rounds": ("QUARANTINE", "Limits", "Rounds", "committable"),
             "salvage": ("restore_rows", "salvage_file"),

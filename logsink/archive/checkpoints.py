@@ -60,13 +60,20 @@ def decode_checkpoint(body: bytes) -> Part:
     # Threads take three times the CPU, for a few milliseconds.
     table = pq.ParquetFile(pa.BufferReader(body)).read(columns=_COLUMNS, use_threads=False).combine_chunks()
     files, digest = _files(_rows(table, "add"))
-    metadata = _rows(table, "metaData").to_pylist()
-    for row in metadata:
-        row["configuration"] = dict(row.get("configuration") or ())
+    metadata = [_described(row) for row in _rows(table, "metaData").to_pylist()]
     removed = _rows(table, "remove").to_pylist()
     for row in removed:
         row["tags"] = dict(row.get("tags") or ())
     return Part(files, digest, removed, _rows(table, "txn").to_pylist(), _rows(table, "protocol").to_pylist(), metadata)
+
+
+def _described(row: Json) -> Json:
+    """Return ``metaData`` as a commit has it: maps as objects, and without members that are null."""
+    described = {name: value for name, value in row.items() if value is not None}
+    described["configuration"] = dict(row.get("configuration") or ())
+    if row.get("format"):
+        described["format"] = row["format"] | {"options": dict(row["format"].get("options") or ())}
+    return described
 
 
 def _rows(table: pa.Table, name: str) -> pa.StructArray:

@@ -49,7 +49,7 @@ class Fold:
         self._protocol: Json | None = None
         self._metadata: Json | None = None
         self._refused: FormatError | None = None  # what is wrong with the protocol or metadata of a checkpoint
-        self._created, self._schema = base.created, base.schema
+        self._created, self._schema, self._described = base.created, base.schema, base.metadata
 
     def snapshot(self, version: int, checkpoint: int, loaded: float) -> Snapshot:
         """Return the result. Raises ``FormatError`` when protocol or metadata are not those of a table of logsink."""
@@ -76,6 +76,7 @@ class Fold:
             removed=self._removed,
             created=self._created,
             schema=self._schema,
+            metadata=self._described,
             held=union(*filter(None, map(_lanes, files.values()))) if damage else {},
         )
 
@@ -213,6 +214,7 @@ class Fold:
         """The table's protocol or metadata are these from now on."""
         self._protocol = protocol or self._protocol
         self._metadata = metadata or self._metadata
+        self._described = metadata or self._described
         self._refused = None
         if metadata and isinstance(created := metadata.get("createdTime"), int):
             self._created = created

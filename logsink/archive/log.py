@@ -30,7 +30,7 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
@@ -50,9 +50,13 @@ from logsink.store import Store
 MAX_AGE = 3600.0
 """Seconds after which no commit is made from a snapshot: versions after it may have been cleaned up meanwhile."""
 
+TOMBSTONES_KEPT = "delta.deletedFileRetentionDuration"
+"""The property that says how long checkpoints name files that have left the table."""
+
 CONFIGURATION = {
     "delta.checkpointInterval": "1000000",  # logsink's maintenance writes them; other writers must not
     "delta.logRetentionDuration": "interval 30 days",
+    TOMBSTONES_KEPT: "interval 108000 seconds",  # for the default of maintain.keep_removed
     "delta.dataSkippingStatsColumns": ",".join(STATISTICS_COLUMNS),
 }
 
@@ -126,8 +130,17 @@ class Accepted(NamedTuple):
         return {"appId": ACCEPTED + self.key, "version": 1, "lastUpdated": now}
 
 
-Action = Add | Remove | Txn | Lost | Accepted
-_NAMES = {Add: "add", Remove: "remove", Txn: "txn", Lost: "txn", Accepted: "txn"}
+class Describe(NamedTuple):
+    """The table's ``metaData`` is this from now on."""
+
+    metadata: Json
+
+    def line(self, now: int) -> Json:
+        return self.metadata
+
+
+Action = Add | Remove | Txn | Lost | Accepted | Describe
+_NAMES = {Add: "add", Remove: "remove", Txn: "txn", Lost: "txn", Accepted: "txn", Describe: "metaData"}
 
 
 class DeltaLog:
@@ -259,6 +272,16 @@ class DeltaLog:
                 delay = 0.1 * 2**troubles
             await self._sleep(delay * self._jitter())
         raise Conflict(f"cannot commit version {version}: {_TRIES} versions were written by others meanwhile")
+
+    async def configure(self, snapshot: Snapshot, properties: Mapping[str, str]) -> None:
+        """Commit that the table has these properties, where it has not; all else of its ``metaData`` stays.
+
+        Raises what ``commit`` raises. Commits that were planned before are planned again.
+        """
+        configuration = snapshot.metadata.get("configuration") or {}
+        if snapshot.metadata and not properties.items() <= configuration.items():
+            metadata = {**snapshot.metadata, "configuration": {**configuration, **properties}}
+            await self.commit(snapshot, [Describe(metadata)], operation="SET TBLPROPERTIES")
 
     async def _walk(self, version: int, claim: _Claim, fold: Fold) -> tuple[int, bool]:
         """Look at each version from ``version`` on; return this commit's version and True, or the first free one and False.

@@ -1,12 +1,11 @@
 """Maintenance of the store, which any receiver does again and again: adoption, retention, checkpoints and log clean-up,
 deletion of data files that nobody needs, compaction, ledgers, the index.
 
-Several processes may do all of this at once, be stopped anywhere, and do it again. ``deltalake`` writes checkpoints and cleans
-the log; it is imported when the first one is due, and nothing else of it is ever used: its ``optimize.*`` doubles rows when
-raced, its ``to_pyarrow_*`` abort the interpreter at exit, and its full vacuum deletes files about to be committed.
+Several processes may do all of this at once, be stopped anywhere, and do it again. ``deltalake`` cleans the log; it is imported
+when that is first due, and nothing else of it is ever used: its ``optimize.*`` doubles rows when raced, its ``to_pyarrow_*``
+abort the interpreter at exit, and its full vacuum deletes files about to be committed.
 
-Before the clean-up deletes any commit, the checkpoint is read back by logsink's own reader and must hold what the commits
-held. On a local directory it is forced to the disk first, so that a power cut leaves the one or the other.
+The clean-up deletes commits only behind a checkpoint, which was read back and holds what the commits held (``checkpointing``).
 
 While the table's log is damaged, all of this stands still: nothing is committed, deleted or cleaned up on what may be wrong.
 Any other damage that a duty finds is passed over and named, and the rest is done.
@@ -16,30 +15,25 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import os
-import stat
+import random
 from collections.abc import Awaitable, Collection, Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 from logsink import telemetry
 from logsink.archive.adoption import Adopted, adopt
-from logsink.archive.chain import digest
+from logsink.archive.checkpointing import checkpoint, checkpoint_due, tombstones_kept
 from logsink.archive.closing import Evidence, close_dates
 from logsink.archive.compaction import Compacted, Compactor, Group, Sizes
 from logsink.archive.indexing import Indexing, Tended
-from logsink.archive.loading import read_checkpoint
-from logsink.archive.log import DeltaLog
+from logsink.archive.log import TOMBSTONES_KEPT, DeltaLog
 from logsink.archive.missing import expect_commits
 from logsink.archive.retention import Removed, Retired, expired_files, removable_files, remove_files, retire
-from logsink.archive.rounds import QUARANTINE, Limits, Rounds
-from logsink.archive.snapshot import HINT, ROOT, Snapshot, checkpoint_key
+from logsink.archive.rounds import Limits, Rounds
+from logsink.archive.snapshot import ROOT, Snapshot, checkpoint_key
 from logsink.damage import Damage
-from logsink.errors import Conflict, Damaged, FormatError, LogsinkError, NotFound, StoreError, Unavailable, Withheld
+from logsink.errors import Conflict, Damaged, LogsinkError, StoreError, Unavailable, Withheld
 from logsink.journal import list_segments
-from logsink.place import Bucket, Directory, parse
-from logsink.store import FILE_MODE, Store
+from logsink.place import Bucket, parse
 
 _T = TypeVar("_T")
 
@@ -112,7 +106,9 @@ class Maintenance:
         self.indexing, self._index_looked_at = Indexing(rounds.log, upkeep), float("-inf")
         self._evidence, self._ledgers_looked_at = evidence or Evidence(), float("-inf")
         self._rounds, self._log, self._limits, self._upkeep = rounds, rounds.log, limits, upkeep
-        self._looked = False
+        self._looked = self._configured = False
+        self._newest, self._draw = -1, random.random()
+        """The newest checkpoint, and how far this process holds back when the next is due."""
 
     def close(self) -> None:
         """End the threads, without waiting for computations that cancelling left behind. No method may be called afterwards."""
@@ -144,7 +140,10 @@ class Maintenance:
             return _standing_still(log, snapshot)
         adopted = await attempt(adopt(self._rounds, self._limits, orphan_after=upkeep.orphan_after, own=own), Adopted())
         dates = await attempt(retire(log, upkeep.retention), None) if upkeep.retention is not None else None
-        checkpointed = await attempt(checkpoint(log, upkeep.checkpoint_every), -1)
+        await attempt(self._configure(snapshot), None)
+        checkpointed = await attempt(self._checkpoint(snapshot.checkpoint), -1)
+        if checkpointed >= 0:
+            await attempt(clean_up(log), None)
         removed = Removed()
         if checkpointed >= 0 or thorough:
             deletion = remove_files(log, orphan_after=upkeep.orphan_after, keep_removed=upkeep.keep_removed)
@@ -177,11 +176,29 @@ class Maintenance:
         return Due(
             segments,
             Retired.of(old) if old else None,
-            snapshot.version if snapshot.version - snapshot.checkpoint >= upkeep.checkpoint_every else -1,
+            snapshot.version if await checkpoint_due(log, snapshot, upkeep.checkpoint_every) else -1,
             Removed(len(files), sum(entry.size for entry in files)),
             await self.compactor.due(snapshot),
             _named(snapshot, log, damage),
         )
+
+    async def _configure(self, snapshot: Snapshot) -> None:
+        """Have the table say how long tombstones are kept, once in this process: others may have other settings."""
+        if self._configured or snapshot.version < 0:
+            return
+        seconds = round(tombstones_kept(self._upkeep.keep_removed))
+        try:
+            await self._log.configure(snapshot, {TOMBSTONES_KEPT: f"interval {seconds} seconds"})
+            self._configured = True
+        except Conflict:
+            return  # next time
+
+    async def _checkpoint(self, newest: int) -> int:
+        """Write a checkpoint when one is due; return its version, or -1. ``newest``: version of the newest one."""
+        if newest != self._newest:
+            self._newest, self._draw = newest, random.random()
+        keep = tombstones_kept(self._upkeep.keep_removed)
+        return await checkpoint(self._log, self._upkeep.checkpoint_every, keep=keep, draw=self._draw)
 
     async def _close_dates(self) -> Sequence[datetime.date]:
         """Put the ledgers that are due, at most every ``LEDGERS_EVERY`` seconds."""
@@ -241,53 +258,13 @@ def _named(snapshot: Snapshot, log: DeltaLog, found: Sequence[Damage]) -> tuple[
     return tuple(named.values())
 
 
-async def checkpoint(log: DeltaLog, every: int) -> int:
-    """Write a checkpoint and clean the log up when ``every`` commits follow the last one; return its version, or -1.
-
-    Raises ``Damaged`` when the log is damaged: nothing is written; ``FormatError`` when the checkpoint does not hold what the
-    commits hold: it is deleted, and nothing is cleaned up.
-    """
-    snapshot = await log.load()
-    log.refuse_damage(snapshot, "write a checkpoint")
-    if snapshot.version - snapshot.checkpoint < every or "://" not in log.store.url:
-        return -1
-    snapshot = await log.load_anew()  # every commit and checkpoint that counts is read again, and proved
-    log.refuse_damage(snapshot, "write a checkpoint")
+async def clean_up(log: DeltaLog) -> None:
+    """Delete commits and checkpoints from 30 days ago that a newer checkpoint covers. Raises ``StoreError``."""
+    if "://" not in log.store.url or log.store.url.startswith("memory:"):
+        return
     place = parse(log.store.url)
     options = await _s3_options(place) if isinstance(place, Bucket) else {}
-    table = f"{log.store.url}/{ROOT}"
-    await _set_aside(log)
-    await asyncio.to_thread(_write_checkpoint, table, options, snapshot.version)
-    if isinstance(place, Directory):
-        await asyncio.to_thread(_force_to_disk, place.path, snapshot.version)
-    await _verify(log.store, snapshot)
-    await asyncio.to_thread(_clean_up, table, options)
-    telemetry.CHECKPOINTS.inc()
-    telemetry.CHECKPOINTED.log(version=snapshot.version)
-    return snapshot.version
-
-
-async def _set_aside(log: DeltaLog) -> None:
-    """Move damaged checkpoints to quarantine: logsink read the log without them, but deltalake would begin at one."""
-    for version, error in list(log.damaged.items()):
-        key = checkpoint_key(version)
-        with suppress(NotFound):
-            body = await log.store.get(key)
-            if digest(body) == error.digest:  # otherwise somebody has written a new one
-                await log.store.put_absent(QUARANTINE + key, body)
-                await log.store.delete([key, HINT])  # the hint, which only saves time, may name it
-                telemetry.QUARANTINE.log(key=key, error=error)
-        del log.damaged[version]
-
-
-def _write_checkpoint(table: str, options: dict[str, str], version: int) -> None:
-    from deltalake import DeltaTable  # 35 ms and 30 MB, which only maintenance needs
-    from deltalake.exceptions import DeltaError
-
-    try:
-        DeltaTable(table, version=version, storage_options=options).create_checkpoint()
-    except (DeltaError, OSError) as error:
-        raise _trouble(f"cannot write a checkpoint of version {version}", error) from error
+    await asyncio.to_thread(_clean_up, f"{log.store.url}/{ROOT}", options)
 
 
 def _clean_up(table: str, options: dict[str, str]) -> None:
@@ -307,39 +284,6 @@ def _trouble(what: str, error: Exception) -> StoreError:
         hint = "s3:ListBucket needs the condition StringLikeIfExists: see the policy in docs/storage.md"
         return Withheld(f"{what}: {cause}", hint=hint)
     return Unavailable(f"{what}: {cause}")
-
-
-def _force_to_disk(root: Path, version: int) -> None:
-    """fsync the checkpoint, the hint and their directory, and give the files the permissions of all others."""
-    for key in (checkpoint_key(version), HINT, os.path.dirname(HINT)):
-        descriptor = os.open(root / key, os.O_RDONLY)
-        try:
-            mode = os.fstat(descriptor).st_mode
-            if stat.S_ISREG(mode):
-                os.fchmod(descriptor, stat.S_IMODE(mode) & FILE_MODE)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-async def _verify(store: Store, snapshot: Snapshot) -> None:
-    """Read the checkpoint of the snapshot's version back and compare. It may have fewer tombstones: old ones are left out."""
-    key = checkpoint_key(snapshot.version)
-    try:
-        written = await asyncio.to_thread(read_checkpoint, await store.get(key), snapshot.version)
-        same = _settled(written) == _settled(snapshot)
-        same = same and written.tombstones.items() <= snapshot.tombstones.items()
-        same = same and written.removed.items() <= snapshot.removed.items()
-    except FormatError:
-        same = False
-    if not same:
-        await store.delete([key])
-        raise FormatError(f"cannot rely on checkpoint {key}: it is not what the commits say, and was deleted again")
-
-
-def _settled(snapshot: Snapshot) -> tuple[object, ...]:
-    """Return all that a checkpoint must hold exactly."""
-    return snapshot.files, snapshot.txn, snapshot.moved, snapshot.lost, snapshot.accepted, snapshot.created
 
 
 async def _s3_options(bucket: Bucket) -> dict[str, str]:

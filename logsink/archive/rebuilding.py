@@ -13,22 +13,18 @@ damaged as before, and the next repair takes the version after it.
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
-import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from logsink import __version__
 from logsink.archive.chain import seal
+from logsink.archive.checkpointing import write_checkpoint
 from logsink.archive.fold import Fold
 from logsink.archive.log import table_metadata
-from logsink.archive.snapshot import ACCEPTED, HINT, LOST, DataFile, Json, Snapshot, checkpoint_key, commit_key
+from logsink.archive.snapshot import ACCEPTED, LOST, DataFile, Json, Snapshot, commit_key
 from logsink.errors import Conflict
 from logsink.store import Store
 
@@ -76,44 +72,18 @@ async def rebuild(store: Store, last: int, table: Table, *, store_id: str, now: 
         commit_key(version), seal(lines, version=version, store=store_id, previous="", state=state, rebuilt=True)
     ):
         raise Conflict(f"cannot rebuild the table's log: another process has written version {version}")
-    snapshot = Snapshot(version=version, **table._asdict())
-    await write_checkpoint(store, snapshot, protocol, metadata, now=milliseconds)
+    snapshot = Snapshot(version=version, metadata=metadata, **table._asdict())
+    await write_checkpoint(store, snapshot, now=milliseconds)
     return version
 
 
-async def write_checkpoint(
-    store: Store, snapshot: Snapshot, protocol: Json | None = None, metadata: Json | None = None, *, now: int = 0
-) -> None:
-    """Write the checkpoint of the snapshot's version, in place of one that is there, and the hint that names it.
-
-    ``now``: milliseconds since the epoch, for files and lanes whose times are not known.
-    """
-    now = now or int(time.time() * 1000)
-    table = Table(snapshot.files, snapshot.txn, snapshot.tombstones, snapshot.lost, snapshot.accepted, snapshot.removed)
-    rows: list[Json] = [
-        {"protocol": protocol or {"minReaderVersion": 1, "minWriterVersion": 2}},
-        {"metaData": metadata or table_metadata(store.url, now, snapshot.schema)},
-        *({"txn": txn} for txn in _txns(table, now, snapshot.moved)),
-        *({"add": _add(file, now)} for file in table.files.values()),
-        *({"remove": remove} for remove in _removes(table)),
-    ]
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), sink, compression="snappy")
-    body = sink.getvalue()
-    await store.put(checkpoint_key(snapshot.version), memoryview(body))
-    await store.put(HINT, orjson.dumps({"version": snapshot.version, "size": len(rows)}))
-
-
-def _txns(table: Table, now: int, moved: Mapping[str, int] | None = None) -> list[Json]:
+def _txns(table: Table, now: int) -> list[Json]:
     versions = {
         **table.txn,
         **{LOST + key: rows for key, rows in table.lost.items()},
         **{ACCEPTED + key: 1 for key in table.accepted},
     }
-    return [
-        {"appId": app_id, "version": version, "lastUpdated": (moved or {}).get(app_id, now)}
-        for app_id, version in versions.items()
-    ]
+    return [{"appId": app_id, "version": version, "lastUpdated": now} for app_id, version in versions.items()]
 
 
 def _add(file: DataFile, now: int) -> Json:
@@ -138,51 +108,3 @@ def _removes(table: Table) -> list[Json]:
         }
         for path, deleted in table.tombstones.items()
     ]
-
-
-_STRINGS = pa.map_(pa.string(), pa.string())
-_SCHEMA = pa.schema(
-    [
-        pa.field("protocol", pa.struct([("minReaderVersion", pa.int32()), ("minWriterVersion", pa.int32())])),
-        pa.field(
-            "metaData",
-            pa.struct(
-                [
-                    ("id", pa.string()),
-                    ("format", pa.struct([("provider", pa.string()), ("options", _STRINGS)])),
-                    ("schemaString", pa.string()),
-                    ("partitionColumns", pa.list_(pa.string())),
-                    ("configuration", _STRINGS),
-                    ("createdTime", pa.int64()),
-                ]
-            ),
-        ),
-        pa.field("txn", pa.struct([("appId", pa.string()), ("version", pa.int64()), ("lastUpdated", pa.int64())])),
-        pa.field(
-            "add",
-            pa.struct(
-                [
-                    ("path", pa.string()),
-                    ("partitionValues", _STRINGS),
-                    ("size", pa.int64()),
-                    ("modificationTime", pa.int64()),
-                    ("dataChange", pa.bool_()),
-                    ("stats", pa.string()),
-                    ("tags", _STRINGS),
-                ]
-            ),
-        ),
-        pa.field(
-            "remove",
-            pa.struct(
-                [
-                    ("path", pa.string()),
-                    ("deletionTimestamp", pa.int64()),
-                    ("dataChange", pa.bool_()),
-                    ("tags", _STRINGS),
-                ]
-            ),
-        ),
-    ]
-)
-"""The columns of a checkpoint, by the Delta transaction log protocol."""

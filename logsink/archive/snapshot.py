@@ -146,6 +146,7 @@ class Snapshot(NamedTuple):
     state        digest of files and transactions, hexadecimal (``chain.State``); "" where no commit has said one yet
     removed      path -> tags of the files in ``tombstones``, as far as their ``remove`` says them
     schema       the table's columns, as ``metaData.schemaString`` has them; "" where the log does not say
+    metadata     the table's ``metaData``, as the log has it; empty where the log does not say
     created      milliseconds since the epoch when the table was made or its log rebuilt, by the clock of who did it; 0: unknown
     held         while the log is damaged: which sequences of which lanes are in live files, as the tags of these say
     """
@@ -167,6 +168,7 @@ class Snapshot(NamedTuple):
     removed: Mapping[str, Tags] = MappingProxyType({})
     created: int = 0
     schema: str = ""
+    metadata: Mapping[str, Any] = MappingProxyType({})
     held: Lanes = MappingProxyType({})
 
     @property

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from logsink.archive.checkpointing import write_checkpoint
 from logsink.archive.ledger import encode_ledger, make
 from logsink.archive.log import DeltaLog
-from logsink.archive.rebuilding import write_checkpoint
 from logsink.archive.snapshot import checkpoint_key, commit_key
 from logsink.cli.main import main
 from logsink.errors import Conflict, MediumError, Unavailable

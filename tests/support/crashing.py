@@ -327,14 +327,16 @@ def _wrap_disk(where: str) -> None:
 
 
 def _wrap_checkpoint(where: str) -> None:
+    import logsink.archive.checkpointing as checkpointing
     import logsink.archive.maintenance as maintain
+    from logsink.archive.snapshot import HINT
 
-    write, clean = maintain._write_checkpoint, maintain._clean_up
+    write, clean = checkpointing.write_checkpoint, maintain._clean_up
 
-    def write_checkpoint(table: str, options: dict[str, str], version: int) -> None:
-        write(table, options, version)
+    async def write_checkpoint(store: Store, snapshot: Any, *, now: int = 0) -> None:
+        await write(store, snapshot, now=now)
         if where == "hint":
-            Path(table.removeprefix("file://"), "_delta_log", "_last_checkpoint").unlink()
+            Path(store.url.removeprefix("file://"), HINT).unlink()
             _die()
 
     def clean_up(table: str, options: dict[str, str]) -> None:
@@ -345,7 +347,7 @@ def _wrap_checkpoint(where: str) -> None:
             _die()
         clean(table, options)
 
-    maintain._write_checkpoint, maintain._clean_up = write_checkpoint, clean_up
+    checkpointing.write_checkpoint, maintain._clean_up = write_checkpoint, clean_up
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from logsink.archive.checkpointing import checkpoint
 from logsink.archive.log import DeltaLog, Txn
-from logsink.archive.maintenance import checkpoint
 from logsink.archive.snapshot import LOG, checkpoint_key, commit_key
 from logsink.store.local import LocalStore
 from tests.support.receiver import Receiver, found_once, run

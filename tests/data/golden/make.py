@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, ".")  # as a script, not a module
 
+from logsink.archive.checkpointing import checkpoint
 from logsink.archive.counts import CountedFile, Counts, encode_counts
 from logsink.archive.file import write_files
 from logsink.archive.log import DeltaLog
-from logsink.archive.maintenance import checkpoint
 from logsink.archive.rounds import Rounds
 from logsink.flags import Flag
 from logsink.index import CountsBuilder, SectionBuilder, encode_object, new_section

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+from logsink.archive.checkpointing import write_checkpoint
 from logsink.archive.log import Txn
-from logsink.archive.rebuilding import write_checkpoint
 from logsink.archive.snapshot import Snapshot, commit_key
 from logsink.store.counting import CountingStore
 from logsink.store.memory import MemoryStore

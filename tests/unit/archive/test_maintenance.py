@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from logsink.archive import maintenance
+from logsink.archive import checkpointing, maintenance
 from logsink.archive.adoption import Adopted
+from logsink.archive.checkpointing import checkpoint, write_checkpoint
 from logsink.archive.log import Accepted, DeltaLog, Lost, Remove, Txn
-from logsink.archive.maintenance import Due, Maintained, Maintenance, checkpoint
+from logsink.archive.maintenance import Due, Maintained, Maintenance, clean_up
 from logsink.archive.retention import Removed, remove_files, retire
 from logsink.archive.rounds import Rounds
-from logsink.archive.snapshot import LOG, checkpoint_key, commit_key
+from logsink.archive.snapshot import LOG, Snapshot, checkpoint_key, commit_key
 from logsink.errors import Damaged, FormatError, Unavailable, Withheld
 from logsink.journal.segment import SegmentName
 from logsink.store import Store, open_store
@@ -93,6 +94,7 @@ async def test_old_commits_are_cleaned_away_behind_a_checkpoint(local: LocalStor
         os.utime(path, (time.time() - LONG_AGO,) * 2)
     expected = await fresh(local)
     assert await checkpoint(log, 1) == 3
+    await clean_up(log)
     assert "00000000000000000002.json" not in await logged(local)
     for found in (await fresh(local), await log.load()):
         assert (found.version, found.files, found.txn) == (3, expected.files, expected.txn)
@@ -100,7 +102,7 @@ async def test_old_commits_are_cleaned_away_behind_a_checkpoint(local: LocalStor
     assert (await fresh(local)).txn == {"r.0": 4}
 
 
-@pytest.mark.parametrize("what", ["nothing", "another version"])
+@pytest.mark.parametrize("what", ["nothing", "another state"])
 async def test_a_checkpoint_that_is_not_what_the_commits_say_is_taken_away(
     local: LocalStore, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -108,16 +110,13 @@ async def test_a_checkpoint_that_is_not_what_the_commits_say_is_taken_away(
     await commits(log, 3)
     for path in (local.root / LOG).iterdir():
         os.utime(path, (time.time() - LONG_AGO,) * 2)
-    written = maintenance._write_checkpoint
 
-    def wrong(table: str, options: dict[str, str], version: int) -> None:
-        written(table, options, version - 1)
-        good = local.root / checkpoint_key(version - 1)
-        bad = b"PAR1" if what == "nothing" else good.read_bytes()
-        (local.root / checkpoint_key(version)).write_bytes(bad)
-        good.unlink()
+    async def wrong(store: Store, snapshot: Snapshot) -> None:
+        await write_checkpoint(store, snapshot._replace(txn={"r.0": 2}))
+        if what == "nothing":
+            await store.put(checkpoint_key(snapshot.version), b"PAR1")
 
-    monkeypatch.setattr(maintenance, "_write_checkpoint", wrong)
+    monkeypatch.setattr(checkpointing, "write_checkpoint", wrong)
     with pytest.raises(FormatError, match="cannot rely on"):
         await checkpoint(log, 1)
     names = await logged(local)
@@ -249,15 +248,12 @@ async def test_what_is_due_is_found_and_nothing_is_changed(local: LocalStore) ->
     rounds.close()
 
 
-async def test_a_checkpoint_that_deltalake_cannot_write_is_trouble_of_the_store(local: LocalStore) -> None:
+async def test_a_log_that_deltalake_cannot_clean_up_is_trouble_of_the_store(local: LocalStore) -> None:
     log = log_of(local)
     await commits(log, 2)
-    snapshot = await log.load()
     (local.root / commit_key(1)).write_bytes(b"no json")
-    with pytest.raises(Unavailable, match="cannot write a checkpoint of version 2: "):
-        maintenance._write_checkpoint(str(local.root / "logs"), {}, snapshot.version)
     with pytest.raises(Unavailable, match="cannot clean up the table's log: "):
-        maintenance._clean_up(str(local.root / "logs"), {})
+        await clean_up(log)
 
 
 def test_a_missing_permission_has_its_remedy() -> None:

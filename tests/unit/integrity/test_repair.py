@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from logsink.archive.checkpointing import write_checkpoint
 from logsink.archive.log import Add, DeltaLog, Remove, Txn
-from logsink.archive.rebuilding import write_checkpoint
 from logsink.archive.rounds import Rounds
 from logsink.archive.snapshot import HINT, LOG, Snapshot, checkpoint_key, commit_key
 from logsink.errors import Conflict

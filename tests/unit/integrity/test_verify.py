@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from logsink.archive.checkpointing import write_checkpoint
 from logsink.archive.indexing import Indexing, IndexProgress
 from logsink.archive.lanes import TAG
 from logsink.archive.log import Accepted, Add, Lost, Remove, Txn
-from logsink.archive.rebuilding import write_checkpoint
 from logsink.archive.snapshot import HINT, DataFile, checkpoint_key, commit_key
 from logsink.errors import NotFound
 from logsink.index import FILTERS, INDEX, index_date, objects, read_head
