@@ -61,6 +61,9 @@ CLAIMS = {
         "Inputs made to exhaust memory", "hostile", ("inputs", "input", "peak_rss_mb", "MB at most"), "--scale 0.02"
     ),
     "stages": Claim("Each step by itself", "stages", ("steps", "step", "cpu_s_per_million", _CPU[3])),
+    "layouts": Claim(
+        "Other layouts of data files", "layouts", ("layouts", "layout", "mb_per_million", "MB a million messages")
+    ),
     "merge": Claim("Small files merged", "compact", ("tables", "table", "cpu_s_per_million", _CPU[3])),
     "query": Claim("Questions", "query", ("questions", "question", "s", "s")),
     "growth": Claim(
