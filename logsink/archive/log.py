@@ -203,6 +203,12 @@ class DeltaLog:
             return snapshot._replace(damage=(*snapshot.damage, missing))
         return snapshot
 
+    async def recent(self, seconds: float) -> Snapshot:
+        """Return the table as it was at most so many seconds ago: enough to see whether work may be due, never to do it."""
+        if self._known is not None and self.monotonic() - self._known.loaded <= seconds:
+            return self._known
+        return await self.load()
+
     async def load_anew(self) -> Snapshot:
         """Return what ``load`` does, with every object of the log read again that it needs."""
         self._known = None

@@ -1,11 +1,11 @@
 """Maintenance of the store, which any receiver does again and again: adoption, retention, checkpoints and log clean-up,
 deletion of data files that nobody needs, compaction, ledgers, the index.
 
-Several processes may do all of this at once, be stopped anywhere, and do it again. ``deltalake`` cleans the log; it is imported
-when that is first due, and nothing else of it is ever used: its ``optimize.*`` doubles rows when raced, its ``to_pyarrow_*``
-abort the interpreter at exit, and its full vacuum deletes files about to be committed.
+Several processes may do all of this at once, be stopped anywhere, and do it again. Of many receivers, each does what the others
+would do as well only so often that about one of them does it in the time in which a single receiver would (``_turn``): what is
+listed does not grow with the square of their number. Safety never depends on it.
 
-The clean-up deletes commits only behind a checkpoint, which was read back and holds what the commits held (``checkpointing``).
+The log is cleaned up behind a checkpoint, which was read back and holds what the commits held (``checkpointing``, ``tidying``).
 
 While the table's log is damaged, all of this stands still: nothing is committed, deleted or cleaned up on what may be wrong.
 Any other damage that a duty finds is passed over and named, and the rest is done.
@@ -13,7 +13,6 @@ Any other damage that a duty finds is passed over and named, and the rest is don
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import random
 from collections.abc import Awaitable, Collection, Sequence
@@ -24,16 +23,17 @@ from logsink.archive.adoption import Adopted, adopt
 from logsink.archive.checkpointing import checkpoint, checkpoint_due, tombstones_kept
 from logsink.archive.closing import Evidence, close_dates
 from logsink.archive.compaction import Compacted, Compactor, Group, Sizes
+from logsink.archive.crowd import committers
 from logsink.archive.indexing import Indexing, Tended
 from logsink.archive.log import TOMBSTONES_KEPT, DeltaLog
 from logsink.archive.missing import expect_commits
 from logsink.archive.retention import Removed, Retired, expired_files, removable_files, remove_files, retire
 from logsink.archive.rounds import Limits, Rounds
-from logsink.archive.snapshot import ROOT, Snapshot, checkpoint_key
+from logsink.archive.snapshot import Snapshot, checkpoint_key
+from logsink.archive.tidying import clean_log
 from logsink.damage import Damage
-from logsink.errors import Conflict, Damaged, LogsinkError, StoreError, Unavailable, Withheld
+from logsink.errors import Conflict, Damaged, LogsinkError
 from logsink.journal import list_segments
-from logsink.place import Bucket, parse
 
 _T = TypeVar("_T")
 
@@ -42,6 +42,12 @@ LEDGERS_EVERY = 3600.0
 
 INDEX_EVERY = 3600.0
 """Seconds between two looks at the objects of the index."""
+
+CLEAN_EVERY = 3600.0
+"""Seconds between two looks at what can be deleted: old commits, and data files that have left the table."""
+
+LISTINGS = 1 / 24
+"""Share of these looks, of all receivers together, that list all data files, and so find those that no commit names."""
 
 
 class Upkeep(Sizes, Protocol):
@@ -109,6 +115,7 @@ class Maintenance:
         self._looked = self._configured = False
         self._newest, self._draw = -1, random.random()
         """The newest checkpoint, and how far this process holds back when the next is due."""
+        self._cleaned_at = self._log.monotonic() - random.uniform(0, CLEAN_EVERY)
 
     def close(self) -> None:
         """End the threads, without waiting for computations that cancelling left behind. No method may be called afterwards."""
@@ -118,9 +125,9 @@ class Maintenance:
     async def once(self, *, own: Collection[str] = (), thorough: bool = False) -> Maintained:
         """Do what is due now, and return what was done.
 
-        ``own``: ids of this process, whose segments others may adopt, but not it. Data files to delete are looked for after a
-        checkpoint, or when ``thorough``, because that lists all of them. A duty that fails is logged and left for the next
-        time; the others are done all the same. Cancelling is safe.
+        ``own``: ids of this process, whose segments others may adopt, but not it; a process without ids shares no work with
+        others. ``thorough``: look for everything that can be deleted, because nobody does it later. A duty that fails is logged
+        and left for the next time; the others are done all the same. Cancelling is safe.
         """
         log, upkeep = self._log, self._upkeep
         failed: list[LogsinkError] = []
@@ -134,26 +141,30 @@ class Maintenance:
                 failed.append(error)
                 return otherwise
 
+        first = not self._looked
         await self._look()
-        snapshot = await log.load()
+        snapshot = await (log.recent(upkeep.every) if own else log.load())
         if not snapshot.intact:
             return _standing_still(log, snapshot)
-        adopted = await attempt(adopt(self._rounds, self._limits, orphan_after=upkeep.orphan_after, own=own), Adopted())
+        alone = thorough or not own
+        adopted = Adopted()
+        if first or alone or _turn(snapshot):
+            adoption = adopt(self._rounds, self._limits, orphan_after=upkeep.orphan_after, own=own)
+            adopted = await attempt(adoption, adopted)
         dates = await attempt(retire(log, upkeep.retention), None) if upkeep.retention is not None else None
         await attempt(self._configure(snapshot), None)
-        checkpointed = await attempt(self._checkpoint(snapshot.checkpoint), -1)
-        if checkpointed >= 0:
-            await attempt(clean_up(log), None)
-        removed = Removed()
-        if checkpointed >= 0 or thorough:
-            deletion = remove_files(log, orphan_after=upkeep.orphan_after, keep_removed=upkeep.keep_removed)
-            removed = await attempt(deletion, removed)
+        checkpointed = -1
+        if alone or snapshot.version - snapshot.checkpoint >= upkeep.checkpoint_every:
+            checkpointed = await attempt(self._checkpoint(snapshot.checkpoint), -1)
+        removed = await attempt(self._remove(snapshot, thorough), Removed())
+        await attempt(self._clean_log(thorough), 0)
         compacted = []
         until = log.monotonic() + upkeep.every
-        while log.monotonic() < until and (merged := await attempt(self._compact(), None)):
+        due = True if alone else bool(await attempt(self.compactor.due(snapshot), list[Group]()))
+        while due and log.monotonic() < until and (merged := await attempt(self._compact(), None)):
             compacted.append(merged)
-        closed = await attempt(self._close_dates(), ())
-        tended = await attempt(self._tend_index(), Tended())
+        closed = await attempt(self._close_dates(alone or _turn(snapshot)), ())
+        tended = await attempt(self._tend_index(alone or _turn(snapshot)), Tended())
         found = (*adopted.damage, *removed.damage, *self.compactor.damage)
         damage = _named(snapshot, log, found)
         return Maintained(
@@ -200,10 +211,32 @@ class Maintenance:
         keep = tombstones_kept(self._upkeep.keep_removed)
         return await checkpoint(self._log, self._upkeep.checkpoint_every, keep=keep, draw=self._draw)
 
-    async def _close_dates(self) -> Sequence[datetime.date]:
-        """Put the ledgers that are due, at most every ``LEDGERS_EVERY`` seconds."""
+    async def _remove(self, snapshot: Snapshot, thorough: bool) -> Removed:
+        """Delete data files that have left the table, every ``CLEAN_EVERY`` seconds or when ``thorough``."""
+        if not thorough and self._log.monotonic() - self._cleaned_at < CLEAN_EVERY:
+            return Removed()
+        return await remove_files(
+            self._log,
+            orphan_after=self._upkeep.orphan_after,
+            keep_removed=self._upkeep.keep_removed,
+            thorough=thorough or _turn(snapshot, LISTINGS),
+        )
+
+    async def _clean_log(self, thorough: bool) -> int:
+        """Delete old commits and checkpoints, as often; return how many."""
+        now = self._log.monotonic()
+        if not thorough and now - self._cleaned_at < CLEAN_EVERY:
+            return 0
+        self._cleaned_at = now
+        return await clean_log(self._log, thorough=thorough)
+
+    async def _close_dates(self, turn: bool) -> Sequence[datetime.date]:
+        """Put the ledgers that are due, every ``LEDGERS_EVERY`` seconds, when it is this process's ``turn``."""
         now = self._log.monotonic()
         if now - self._ledgers_looked_at < LEDGERS_EVERY:
+            return ()
+        if not turn:
+            self._ledgers_looked_at = now
             return ()
         closed = await close_dates(
             self._log, self._evidence, compact_after=self._upkeep.compact_after, target=self._upkeep.target_file
@@ -211,10 +244,13 @@ class Maintenance:
         self._ledgers_looked_at = now
         return closed
 
-    async def _tend_index(self) -> Tended:
-        """Look after the index, where there is to be one, at most every ``INDEX_EVERY`` seconds."""
+    async def _tend_index(self, turn: bool) -> Tended:
+        """Look after the index, where there is to be one, every ``INDEX_EVERY`` seconds, when it is this process's ``turn``."""
         now = self._log.monotonic()
         if not self._upkeep.index or now - self._index_looked_at < INDEX_EVERY:
+            return Tended()
+        if not turn:
+            self._index_looked_at = now
             return Tended()
         tended = await self.indexing.tend()
         self._index_looked_at = now
@@ -233,6 +269,13 @@ class Maintenance:
         except Conflict:
             telemetry.COMPACTION_CONFLICTS.inc()
             return None
+
+
+def _turn(snapshot: Snapshot, share: float = 1.0) -> bool:
+    """Return whether to do what all receivers together are to do in a ``share`` of their rounds: at random, so that restarts,
+    and receivers that are gone, put nothing off for long.
+    """
+    return random.random() * max(1, committers(snapshot)) < share
 
 
 def _standing_still(log: DeltaLog, snapshot: Snapshot) -> Maintained:
@@ -256,52 +299,3 @@ def _named(snapshot: Snapshot, log: DeltaLog, found: Sequence[Damage]) -> tuple[
     for one in named.values():
         telemetry.DAMAGE.log(damage=one)
     return tuple(named.values())
-
-
-async def clean_up(log: DeltaLog) -> None:
-    """Delete commits and checkpoints from 30 days ago that a newer checkpoint covers. Raises ``StoreError``."""
-    if "://" not in log.store.url or log.store.url.startswith("memory:"):
-        return
-    place = parse(log.store.url)
-    options = await _s3_options(place) if isinstance(place, Bucket) else {}
-    await asyncio.to_thread(_clean_up, f"{log.store.url}/{ROOT}", options)
-
-
-def _clean_up(table: str, options: dict[str, str]) -> None:
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError
-
-    try:
-        DeltaTable(table, storage_options=options).cleanup_metadata()
-    except (DeltaError, OSError) as error:
-        raise _trouble("cannot clean up the table's log", error) from error
-
-
-def _trouble(what: str, error: Exception) -> StoreError:
-    """Return the error for what deltalake says, of which only the first line is fit to be shown."""
-    cause = (str(error).splitlines() or [type(error).__name__])[0]
-    if "necessary privileges" in cause:
-        hint = "s3:ListBucket needs the condition StringLikeIfExists: see the policy in docs/storage.md"
-        return Withheld(f"{what}: {cause}", hint=hint)
-    return Unavailable(f"{what}: {cause}")
-
-
-async def _s3_options(bucket: Bucket) -> dict[str, str]:
-    """Return the options for deltalake to reach the bucket with the region, endpoint and credentials that the store uses."""
-    from aiobotocore.session import get_session
-
-    session = get_session()
-    region = session.get_config_variable("region") or "us-east-1"
-    credentials = await session.get_credentials()
-    async with session.create_client("s3", region_name=region) as client:
-        endpoint = client.meta.endpoint_url
-    options = {"AWS_REGION": region}
-    if not endpoint.endswith(".amazonaws.com"):
-        options["AWS_ENDPOINT_URL"] = endpoint
-        options["AWS_ALLOW_HTTP"] = str(endpoint.startswith("http://")).lower()
-    if credentials is not None:
-        frozen = await credentials.get_frozen_credentials()
-        options |= {"AWS_ACCESS_KEY_ID": frozen.access_key, "AWS_SECRET_ACCESS_KEY": frozen.secret_key}
-        if frozen.token:
-            options["AWS_SESSION_TOKEN"] = frozen.token
-    return options

@@ -41,6 +41,9 @@ from logsink.store import Entry, Store
 _MOST = 10_000
 """Most files that one commit takes out of the table: 3 MB of JSON."""
 
+OVERDUE = 3600.0
+"""Seconds beyond ``keep_removed`` after which a removed file that is still there shows that nobody has looked lately."""
+
 _TAIL = 1 << 16
 """Bytes at the end of a data file that nearly always hold its whole footer."""
 
@@ -91,9 +94,12 @@ async def retire(log: DeltaLog, retention: float) -> Retired | None:
     return done
 
 
-async def remove_files(log: DeltaLog, *, orphan_after: float, keep_removed: float) -> Removed:
-    """Delete the data files that ``removable_files`` returns."""
-    found, damage = await removable_files(log, orphan_after=orphan_after, keep_removed=keep_removed)
+async def remove_files(log: DeltaLog, *, orphan_after: float, keep_removed: float, thorough: bool = True) -> Removed:
+    """Delete the data files that ``removable_files`` returns; not ``thorough``: that ``expired_removals`` returns."""
+    if thorough:
+        found, damage = await removable_files(log, orphan_after=orphan_after, keep_removed=keep_removed)
+    else:
+        found, damage = await expired_removals(log, keep_removed=keep_removed)
     done = Removed(len(found), sum(entry.size for entry in found), tuple(damage))
     if found:
         await log.store.delete([entry.key for entry in found])
@@ -141,6 +147,47 @@ async def removable_files(log: DeltaLog, *, orphan_after: float, keep_removed: f
         if removable:
             found.append(entry)
     return Removable(found, damage)
+
+
+async def expired_removals(log: DeltaLog, *, keep_removed: float) -> Removable:
+    """Return the data files that were removed from the table over ``keep_removed`` seconds ago, as its tombstones say.
+
+    Only the dates of these files are listed, and nothing at all while another process has looked after them: that is so when
+    the newest file that has been due for ``OVERDUE`` is gone. A process that was stopped before it had deleted all leaves the
+    rest to the next one. Files of which the log says nothing are found by ``removable_files`` only.
+    """
+    before = (await log.now() - keep_removed) * 1000
+    snapshot = await log.load()
+    log.refuse_damage(snapshot, "delete data files")
+    due = [path for path, left in snapshot.tombstones.items() if left < before and path not in snapshot.files]
+    overdue = [(snapshot.tombstones[path], path) for path in due if snapshot.tombstones[path] < before - OVERDUE * 1000]
+    if not overdue or await _is_gone(log.store, ROOT + max(overdue)[1]):
+        return Removable([], [])
+    dates = sorted({path.rpartition("/")[0] for path in due})
+    listed = [entry for date in dates async for entry in log.store.list(f"{ROOT}{date}/")]
+    snapshot = await log.load_anew()  # what this process remembers of the log may no longer be there
+    log.refuse_damage(snapshot, "delete data files")
+    of_dates = {path: file for path, file in snapshot.files.items() if path.rpartition("/")[0] in dates}
+    sizes = {entry.key: entry.size for entry in listed}
+    damage = await damaged_files(log.store, snapshot._replace(files=of_dates), sizes)
+    kept = {key.rpartition("/")[0] for key, _, _ in damage}
+    found = []
+    for entry in listed:
+        path, date = entry.key.removeprefix(ROOT), entry.key.rpartition("/")[0]
+        expired = snapshot.tombstones.get(path, before) < before
+        if expired and path not in snapshot.files and date not in kept:
+            found.append(entry)
+    return Removable(found, damage)
+
+
+async def _is_gone(store: Store, key: str) -> bool:
+    try:
+        await store.get(key, -1)
+    except NotFound:
+        return True
+    except MediumError:
+        return False
+    return False
 
 
 async def damaged_files(store: Store, snapshot: Snapshot, sizes: Mapping[str, int]) -> list[Damage]:

@@ -131,7 +131,7 @@ def least_policy(bucket: str, prefix: str) -> str:
     """Return the IAM policy, as JSON, that permits what a receiver does below ``prefix`` ('' or ending with ``/``).
 
     "IfExists": when S3 decides between 404 and 403 for a missing object, there is no prefix. Without "IfExists" it answers 403,
-    which this store understands, and deltalake, which cleans up the log, does not.
+    which this store understands, and Delta libraries that read the table do not.
     """
     arn = f"arn:aws:s3:::{bucket}"
     objects = {

@@ -329,9 +329,11 @@ def _wrap_disk(where: str) -> None:
 def _wrap_checkpoint(where: str) -> None:
     import logsink.archive.checkpointing as checkpointing
     import logsink.archive.maintenance as maintain
-    from logsink.archive.snapshot import HINT
+    from logsink.archive import tidying
+    from logsink.archive.log import DeltaLog
+    from logsink.archive.snapshot import HINT, LOG
 
-    write, clean = checkpointing.write_checkpoint, maintain._clean_up
+    write, clean = checkpointing.write_checkpoint, tidying.clean_log
 
     async def write_checkpoint(store: Store, snapshot: Any, *, now: int = 0) -> None:
         await write(store, snapshot, now=now)
@@ -339,15 +341,18 @@ def _wrap_checkpoint(where: str) -> None:
             Path(store.url.removeprefix("file://"), HINT).unlink()
             _die()
 
-    def clean_up(table: str, options: dict[str, str]) -> None:
-        if where == "clean":
-            log = sorted(Path(table.removeprefix("file://"), "_delta_log").glob("*.json"))
-            for path in log[: len(log) // 2]:
+    async def clean_log(log: DeltaLog, *, thorough: bool = True) -> int:
+        directory = Path(log.store.url.removeprefix("file://"), LOG)
+        if where == "clean" and (checkpoints := sorted(directory.glob("*.checkpoint.parquet"))):
+            old = [path for path in sorted(directory.glob("*.json")) if path.name < checkpoints[-1].name]
+            for path in old[: max(1, len(old) // 2)]:
                 path.unlink()
             _die()
-        clean(table, options)
+        return await clean(log, thorough=thorough)
 
-    checkpointing.write_checkpoint, maintain._clean_up = write_checkpoint, clean_up
+    checkpointing.write_checkpoint = write_checkpoint
+    setattr(maintain, "clean_log", clean_log)  # noqa: B010  it is imported there
+    maintain.CLEAN_EVERY = 0.0
 
 
 if __name__ == "__main__":

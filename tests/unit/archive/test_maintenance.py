@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,11 +15,12 @@ from logsink.archive import checkpointing, maintenance
 from logsink.archive.adoption import Adopted
 from logsink.archive.checkpointing import checkpoint, write_checkpoint
 from logsink.archive.log import Accepted, DeltaLog, Lost, Remove, Txn
-from logsink.archive.maintenance import Due, Maintained, Maintenance, clean_up
+from logsink.archive.maintenance import Due, Maintained, Maintenance
 from logsink.archive.retention import Removed, remove_files, retire
 from logsink.archive.rounds import Rounds
 from logsink.archive.snapshot import LOG, Snapshot, checkpoint_key, commit_key
-from logsink.errors import Damaged, FormatError, Unavailable, Withheld
+from logsink.archive.tidying import clean_log
+from logsink.errors import Damaged, FormatError, Unavailable
 from logsink.journal.segment import SegmentName
 from logsink.store import Store, open_store
 from logsink.store.local import LocalStore
@@ -94,7 +95,8 @@ async def test_old_commits_are_cleaned_away_behind_a_checkpoint(local: LocalStor
         os.utime(path, (time.time() - LONG_AGO,) * 2)
     expected = await fresh(local)
     assert await checkpoint(log, 1) == 3
-    await clean_up(log)
+    os.utime(local.root / checkpoint_key(3), (time.time() - 4000,) * 2)
+    assert await clean_log(log) == 3
     assert "00000000000000000002.json" not in await logged(local)
     for found in (await fresh(local), await log.load()):
         assert (found.version, found.files, found.txn) == (3, expected.files, expected.txn)
@@ -219,7 +221,7 @@ async def test_everything_that_is_due(local: LocalStore) -> None:
     os.utime(local.root / orphan.key, (time.time() - 400,) * 2)
     limits = Limits(checkpoint_every=2)
     upkeep = Maintenance(rounds, limits, limits)
-    done = await upkeep.once()
+    done = await upkeep.once(thorough=True)
     assert (done.adopted, done.checkpoint, done.removed.files) == (Adopted(2, 0), 1, 1)
     assert await upkeep.once() == Maintained()
     assert await archived(local) == ["m1", "m2"]
@@ -248,19 +250,26 @@ async def test_what_is_due_is_found_and_nothing_is_changed(local: LocalStore) ->
     rounds.close()
 
 
-async def test_a_log_that_deltalake_cannot_clean_up_is_trouble_of_the_store(local: LocalStore) -> None:
+async def test_many_receivers_share_what_each_could_do(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receiver whose turn it is not lists neither the journal nor data files; a process without ids does all of it."""
     log = log_of(local)
-    await commits(log, 2)
-    (local.root / commit_key(1)).write_bytes(b"no json")
-    with pytest.raises(Unavailable, match="cannot clean up the table's log: "):
-        await clean_up(log)
+    snapshot = await log.create()
+    await log.commit(snapshot, [Txn(f"r{number}.0", 1) for number in range(10)])
+    monkeypatch.setattr(maintenance.random, "random", lambda: 0.5)
+    rounds = Rounds(log)
+    upkeep = Maintenance(rounds, Limits(), Limits())
+    asked: list[Collection[str]] = []
 
+    async def adopted(*_: object, own: Collection[str], **__: object) -> Adopted:
+        asked.append(own)
+        return Adopted()
 
-def test_a_missing_permission_has_its_remedy() -> None:
-    error = maintenance._trouble("cannot x", OSError("403: lacks the necessary privileges\n<xml>"))
-    assert isinstance(error, Withheld)
-    assert str(error) == "cannot x: 403: lacks the necessary privileges"
-    assert "StringLikeIfExists" in error.hint
+    monkeypatch.setattr(maintenance, "adopt", adopted)
+    for own in (["r1"], ["r1"], []):
+        await upkeep.once(own=own)
+    assert asked == [["r1"], []]  # a receiver that begins looks, too
+    upkeep.close()
+    rounds.close()
 
 
 async def test_a_duty_that_fails_leaves_the_others_alone(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:

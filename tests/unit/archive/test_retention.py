@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import AsyncIterator
 
 import orjson
 import pytest
@@ -11,10 +12,19 @@ from logsink.archive.chain import parse
 from logsink.archive.file import INPUTS, FileWriter, runs
 from logsink.archive.lanes import TAG
 from logsink.archive.log import Add, DeltaLog, Lost, Remove, Txn
-from logsink.archive.retention import Removed, Retired, commit_needs, removable_files, remove_files, retire
+from logsink.archive.retention import (
+    OVERDUE,
+    Removed,
+    Retired,
+    commit_needs,
+    expired_removals,
+    removable_files,
+    remove_files,
+    retire,
+)
 from logsink.archive.snapshot import DataFile, commit_key
 from logsink.errors import Conflict, Damaged, FormatError
-from logsink.store.base import Store
+from logsink.store.base import Entry, Store
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import FaultyStore, Lose
 from tests.unit.archive.rows import TableRows, row
@@ -228,3 +238,87 @@ async def test_retention_knows_its_own_commit_after_a_lost_reply() -> None:
     assert (done := await retire(log, DAY)) is not None
     assert done.files == 1
     assert (await fresh(store)).version == 2
+
+
+class Listing(Timed):
+    """It keeps the prefixes that were listed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prefixes: list[str] = []
+
+    async def list(self, prefix: str = "", after: str = "") -> AsyncIterator[Entry]:
+        self.prefixes.append(prefix)
+        async for entry in super().list(prefix, after):
+            yield entry
+
+
+async def removed_table(store: Timed, *names: str) -> tuple[DeltaLog, list[DataFile], DataFile]:
+    """A table from which all but one file were removed, one every ten seconds."""
+    log = log_of(store, wall=lambda: store.time)
+    await log.create()
+    files = [await put_file(store, name, {f"{name}.0": (1, 1)}) for name in names]
+    live = await put_file(store, "live", {"live.0": (1, 1)})
+    txns = [Txn(f"{name}.0", 1) for name in (*names, "live")]
+    await log.commit(await log.load(), [*map(Add, files), Add(live), *txns])
+    for file in files:
+        store.time += 10
+        await log.commit(await log.load(), [Remove(file, data_change=False)])
+    return log, files, live
+
+
+async def test_removed_files_go_by_their_tombstones_and_only_their_date_is_listed() -> None:
+    store = Listing()
+    log, (one, two), live = await removed_table(store, "a", "b")
+    orphan = await put_file(store, "c", {"a.0": (1, 1)})
+    store.time += DAY - 5
+    assert not (await expired_removals(log, keep_removed=DAY)).files
+    store.time += OVERDUE - 10
+    assert not (await expired_removals(log, keep_removed=DAY)).files  # nothing has been due for so long
+    store.time += 10
+    store.prefixes.clear()
+    done = await remove_files(log, orphan_after=0.0, keep_removed=DAY, thorough=False)
+    assert done == Removed(2, one.size + two.size)
+    assert [prefix for prefix in store.prefixes if not prefix.endswith("_delta_log/")] == ["logs/date=2026-11-22/"]
+    left = {entry.key async for entry in store.list("logs/date=")}
+    assert left == {live.key, orphan.key}
+
+
+async def test_who_finds_that_another_process_has_removed_files_lists_none() -> None:
+    store = Listing()
+    log, files, _ = await removed_table(store, "a", "b")
+    store.time += DAY + OVERDUE + 1
+    await store.delete([files[1].key])  # the last of those that are overdue
+    store.prefixes.clear()
+    assert await expired_removals(log, keep_removed=DAY) == ([], [])
+    assert not any("date=" in prefix for prefix in store.prefixes)
+    assert [entry.key for entry in (await removable_files(log, orphan_after=0.0, keep_removed=DAY)).files] == [
+        files[0].key
+    ]
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "log"])
+async def test_no_removed_file_goes_while_a_live_file_of_its_date_or_the_log_is_damaged(damage: str) -> None:
+    store = Timed()
+    log, files, live = await removed_table(store, "a", "b")
+    store.time += DAY + OVERDUE + 1
+    if damage == "missing":
+        await store.delete([live.key])
+    elif damage == "cut":
+        await store.put(live.key, b"PAR1")
+    else:
+        await store.put(commit_key(1), b"")
+        with pytest.raises(Damaged):
+            await expired_removals(log, keep_removed=DAY)
+        return
+    found, named = await expired_removals(log, keep_removed=DAY)
+    assert (found, [one.key for one in named]) == ([], [live.key])
+    assert all([await store.get(file.key) for file in files])
+
+
+async def test_a_file_that_came_back_into_the_table_is_not_removed() -> None:
+    store = Timed()
+    log, (one, two), _ = await removed_table(store, "a", "b")
+    await log.commit(await log.load(), [Add(one, data_change=False)])
+    store.time += DAY + OVERDUE + 1
+    assert [entry.key for entry in (await expired_removals(log, keep_removed=DAY)).files] == [two.key]
