@@ -5,7 +5,9 @@ same version; each holds the whole table. Whoever reads the log begins there; wh
 begins there even where the checkpoint is lost, because the commit's seal says ``rebuilt`` (``chain``).
 
 Constraint: nothing is replaced, so every other writer is kept out or turned back as by any commit. A commit that was planned
-before and lands later is superseded, or meets this one, which holds protocol and metadata and so contradicts every other.
+before and lands later is superseded, or meets this one, which holds protocol and metadata and so contradicts every other. One
+that lands first is taken in where its seal proves that it follows from the very table that is to be written; receivers commit
+faster than a large store is verified.
 
 Write path: the commit first, which claims the version, then the checkpoint, then the hint. Killed in between, the log is as
 damaged as before, and the next repair takes the version after it.
@@ -20,7 +22,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from logsink import __version__
-from logsink.archive.chain import seal
+from logsink.archive.chain import check, parse, seal
 from logsink.archive.checkpointing import write_checkpoint
 from logsink.archive.fold import Fold
 from logsink.archive.log import table_metadata
@@ -31,6 +33,8 @@ from logsink.store import Store
 OPERATION: Final = "REBUILD"
 """``commitInfo.operation`` of a commit with which the log begins anew."""
 
+_MEANWHILE: Final = 50
+"""Most commits of others that are taken in."""
 
 Tags = tuple[tuple[str, str], ...]
 
@@ -50,10 +54,19 @@ class Table(NamedTuple):
 async def rebuild(store: Store, last: int, table: Table, *, store_id: str, now: float) -> int:
     """Begin the log anew with ``table``, at the version after ``last``, and return that version.
 
-    ``last`` is the last version that is there or that anything names. ``now``: seconds since the epoch. Raises ``Conflict``
-    when somebody has written that version: plan again. Cancelling is safe.
+    ``last`` is the last version that is there or that anything names. ``now``: seconds since the epoch. A commit that somebody
+    else has made meanwhile is taken in where it follows from ``table``; otherwise ``Conflict`` is raised: plan again.
+    Cancelling is safe.
     """
-    version, milliseconds = last + 1, int(now * 1000)
+    for version in range(last + 1, last + 1 + _MEANWHILE):
+        if await _write(store, version, table, store_id, int(now * 1000)):
+            return version
+        table = _after(table, version, await store.get(commit_key(version)))
+    raise Conflict(f"cannot rebuild the table's log: others have written {_MEANWHILE} versions meanwhile")
+
+
+async def _write(store: Store, version: int, table: Table, store_id: str, milliseconds: int) -> bool:
+    """Write ``table`` as this version; return whether nobody else has written it."""
     metadata = table_metadata(store.url, milliseconds, table.schema)
     protocol = {"minReaderVersion": 1, "minWriterVersion": 2}
     info = {
@@ -71,10 +84,21 @@ async def rebuild(store: Store, last: int, table: Table, *, store_id: str, now: 
     if not await store.put_absent(
         commit_key(version), seal(lines, version=version, store=store_id, previous="", state=state, rebuilt=True)
     ):
-        raise Conflict(f"cannot rebuild the table's log: another process has written version {version}")
+        return False
     snapshot = Snapshot(version=version, metadata=metadata, **table._asdict())
     await write_checkpoint(store, snapshot, now=milliseconds)
-    return version
+    return True
+
+
+def _after(table: Table, version: int, commit: bytes) -> Table:
+    """Return the table after a commit whose seal says that it follows from just this one. ``Conflict`` for any other."""
+    fold = Fold(Snapshot(version=version - 1, sealed=True, **table._asdict()))
+    fold.commit(version, commit)
+    followed = not fold.damage and check(commit, actions := parse(commit), version, sealed=True) is not None
+    if not followed or any("metaData" in action for action in actions):  # it began the log anew, or changed the table
+        raise Conflict(f"cannot rebuild the table's log: another process has written version {version}")
+    found = fold.snapshot(version, -1, 0.0)
+    return Table(found.files, found.txn, found.tombstones, found.lost, found.accepted, found.removed, found.schema)
 
 
 def _txns(table: Table, now: int) -> list[Json]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -269,6 +269,62 @@ async def test_a_rebuilt_log_is_the_whole_table(older: int, lost: str, tmp_path:
         after = await fresh(store)
         assert after.intact
         assert len(after.files) == 3
+
+
+def whole(found: Snapshot, **other: Any) -> Table:
+    """The table of a snapshot, as it is written anew."""
+    known = (found.files, found.txn, found.tombstones, found.lost, found.accepted, found.removed, found.schema)
+    return Table(*known)._replace(**other)
+
+
+async def test_commits_that_land_while_the_log_is_rebuilt_are_taken_in() -> None:
+    """A receiver that knows the table from before goes on committing; a repair need not be faster than that."""
+    store = MemoryStore()
+    before = await table(store, 3)
+    log = log_of(store)
+    gone = next(iter(before.files.values()))
+    await log.commit(await log.load(), [Txn("r.0", 4), add("more")])
+    await log.commit(await log.load(), [Remove(gone, data_change=True), Lost("journal/x", 7)])
+    await store.delete([commit_key(1)])
+    assert await rebuild(store, 3, whole(before), store_id="", now=1e9) == 6
+    found = await fresh(store)
+    assert (found.intact, found.version, found.txn) == (True, 6, {"r.0": 4})
+    assert sorted(found.files) == sorted([*before.files.keys() - {gone.path}, data_file("more").path])
+    assert (list(found.tombstones), found.lost) == ([gone.path], {"journal/x": 7})
+
+
+async def of_another_table(store: Store, before: Snapshot) -> Table:
+    """The commit is right, and was made for a table of which a file is not to be written again."""
+    log = log_of(store)
+    await log.commit(await log.load(), [Txn("r.0", 4), add("more")])
+    return whole(before, files=dict(list(before.files.items())[1:]))
+
+
+async def rebuilt_by_another(store: Store, before: Snapshot) -> Table:
+    await rebuild(store, before.version, whole(before), store_id="", now=1e9)
+    return whole(before)
+
+
+async def damaged(store: Store, before: Snapshot) -> Table:
+    log = log_of(store)
+    await log.commit(await log.load(), [Txn("r.0", 4), add("more")])
+    body = await store.get(commit_key(4))
+    await store.put(commit_key(4), body[:-9])
+    return whole(before)
+
+
+async def unsealed(store: Store, before: Snapshot) -> Table:
+    await foreign(store, 4, {"txn": {"appId": "r.0", "version": 4}})
+    return whole(before)
+
+
+@pytest.mark.parametrize("other", [of_another_table, rebuilt_by_another, damaged, unsealed])
+async def test_others_make_it_plan_again(other: Callable[[Store, Snapshot], Awaitable[Table]]) -> None:
+    store = MemoryStore()
+    before = await table(store, 3)
+    contents = await other(store, before)
+    with pytest.raises(Conflict, match="another process has written version 4"):
+        await rebuild(store, 3, contents, store_id="", now=1e9)
 
 
 async def test_who_planned_before_the_log_was_rebuilt_plans_again() -> None:
