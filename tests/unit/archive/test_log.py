@@ -8,11 +8,11 @@ import datetime
 import orjson
 import pytest
 
-from logsink.archive.log import Accepted, Action, Add, Lost, Remove, Txn
+from logsink.archive.log import Accepted, Action, Add, DeltaLog, Lost, Remove, Txn
 from logsink.archive.snapshot import LOG, DataFile, Snapshot, commit_key
 from logsink.errors import Conflict, Refused, Unavailable
 from logsink.journal import SegmentName
-from logsink.store.base import Store
+from logsink.store.base import Bytes, Store
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import Call, Fail, Fate, FaultyStore, Lose, Pass, seeded
 from tests.unit.archive.tables import Clock, add, data_file, foreign, fresh, log_of, once, rough
@@ -251,3 +251,32 @@ async def test_losses_are_recorded_apart_from_lanes() -> None:
     assert (snapshot.lost, snapshot.accepted) == ({key: 3, "logs/x": 7}, {"logs/x"})
     assert snapshot.txn == {"r.0": 1}
     assert snapshot.intact
+
+
+class Crowded(MemoryStore):
+    """A store in which another writer takes the version first, as often as ``left`` says."""
+
+    left = 0
+
+    async def put_absent(self, key: str, body: Bytes) -> bool:
+        if self.left and key.startswith(LOG):
+            left, self.left = self.left, 0
+            other = log_of(self)
+            await other.commit(await other.load(), [Txn(f"other{left}.0", 1)])
+            self.left = left - 1
+        return await super().put_absent(key, body)
+
+
+async def test_each_collision_doubles_the_wait() -> None:
+    store, clock = Crowded(), Clock()
+    snapshot = await table(store)
+    store.left = 5
+    slept = list[float]()
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    log = DeltaLog(store, monotonic=clock, sleep=sleep, jitter=lambda: 1.0)
+    assert await log.commit(snapshot._replace(loaded=clock()), [Txn("mine.0", 1)]) == snapshot.version + 6
+    assert slept == [0.04, 0.08, 0.16, 0.32, 0.64]
+    assert (await fresh(store)).txn["mine.0"] == 1
