@@ -293,18 +293,6 @@ def test_a_reader_that_goes_away_ends_it_quietly(archived: str) -> None:
         assert process.wait(60) == 0
 
 
-def test_memory_is_malloc_s(archived: str) -> None:
-    code = """
-import pyarrow as pa
-from logsink.cli.main import main
-try: main()
-finally: print(pa.default_memory_pool().backend_name)
-"""
-    program = [sys.executable, "-c", code, "query", "--store", archived, "--count"]
-    done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=60)
-    assert done.stdout.split()[1:] == ["system"]
-
-
 def test_help_imports_nothing_heavy() -> None:
     heavy = "{'numpy', 'pyarrow', 'aiobotocore', 'asyncio', 'numba', 'pydantic'}"
     code = f"import sys, logsink.cli.query.command; print(*({heavy} & set(sys.modules)))"
