@@ -101,7 +101,7 @@ async def open_file(
     try:
         metadata = pq.read_metadata(pa.BufferReader(proved.footer))
         version = int((metadata.metadata or {}).get(b"logsink.format", b"1"))
-        columns = {metadata.schema.column(number).path: number for number in range(metadata.num_columns)}
+        columns = _columns(metadata)
     except (pa.ArrowException, ValueError, OSError) as error:
         raise FormatError(f"cannot read data file {key}: {error}") from error
     if version > FORMAT_VERSION:
@@ -176,12 +176,14 @@ class Chunks:
         number = file.columns.get(column)
         if number is None:
             return None
-        chunk, kind = file.metadata.row_group(self._group.number).column(number), file.metadata.schema.column(number)
-        if kind.max_definition_level > 1 or kind.max_repetition_level:  # a nested column
+        source = pa.PythonFile(FetchedFile(file.size, self._parts), "r")
+        field = pq.ParquetFile(source, metadata=file.metadata, pre_buffer=False).schema_arrow.field(column)
+        if pa.types.is_nested(field.type):
             return None
         self._prove((column,))
+        chunk = file.metadata.row_group(self._group.number).column(number)
         body = FetchedFile(file.size, self._parts).part(*chunk_span(chunk))
-        return candidates(body, chunk.compression, bool(kind.max_definition_level), mask, needles)
+        return candidates(body, chunk.compression, field.nullable, mask, needles)
 
     def array(self, column: str) -> pa.Array:
         """Return the values of one column, in all rows."""
@@ -249,6 +251,17 @@ class FetchedFile(io.RawIOBase):
             if first <= start and end <= first + len(part):
                 return part[start - first : end - first]
         raise OSError(f"bytes {start} to {end} were not fetched")
+
+
+def _columns(metadata: pq.FileMetaData) -> dict[str, int]:
+    """Return the number of each column by name.
+
+    Once asked for its ``schema``, a footer and that refer to each other, and take memory until Python looks for garbage.
+    """
+    if not metadata.num_row_groups:
+        return {metadata.schema.column(number).path: number for number in range(metadata.num_columns)}
+    group = metadata.row_group(0)
+    return {group.column(number).path_in_schema: number for number in range(metadata.num_columns)}
 
 
 def _bounds(statistics: pq.Statistics | None) -> Bounds:
