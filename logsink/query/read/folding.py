@@ -3,13 +3,17 @@
 A ``Fold`` runs once. Files whose rows the archive has counted are summed up from their counts (``counted``), the rest is read.
 When an object of the plan was archived, compacted or retired meanwhile, the sum begins anew. An object that is damaged, or
 missing although the table needs it, is named in the report, and the sum goes on without it.
+
+Sums of single row groups are added up as they come, so that memory grows with the rows of the result, not with the archive.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from typing import Final
 
 import pyarrow as pa
 
@@ -25,13 +29,26 @@ from logsink.query.read.tuning import Tuning
 from logsink.query.request import Filter, Query
 from logsink.store import Store
 
+Merge = Callable[[Sequence[pa.Table]], pa.Table]
+"""Returns the sum of several parts, as one part; called in threads."""
+
+_PARTS: Final = 256
+"""Parts that wait for being added up."""
+
+_BYTES: Final = 8 << 20
+"""Bytes of such parts, or as many as their sum has, where that is more: each row is added up twice on average."""
+
 
 class Fold(Run):
     """Sums of rows; see ``fold``. ``parts`` are those that were made so far: what there is when ``run`` is cancelled."""
 
-    def __init__(self, store: Store, query: Query, part: Part, tuning: Tuning | None, sums: Sums | None) -> None:
+    def __init__(
+        self, store: Store, query: Query, part: Part, tuning: Tuning | None, sums: Sums | None, merge: Merge | None
+    ) -> None:
         super().__init__(store, query._replace(limit=None), tuning)
         self._part, self._sums = part, sums if not query.dedupe and countable(query.filter, sums) else None
+        self._merge = merge
+        self._merged = self._waiting = 0  # bytes of the sum that the first of the parts is, and of all others
         self.parts: list[pa.Table] = []
 
     async def run(self) -> list[pa.Table]:
@@ -39,7 +56,7 @@ class Fold(Run):
         if self._query.dedupe:
             async with aclosing(self.in_order()) as tables:
                 async for rows in tables:
-                    self.parts.append(self._part(rows))
+                    await self._keep(self._part(rows))
                     self._report.rows += rows.num_rows
             return self.parts
         with self.pool() as pool:
@@ -70,22 +87,41 @@ class Fold(Run):
     async def _add(self, results: AsyncGenerator[Found, None]) -> None:
         async with aclosing(results):
             async for found in results:
-                self.parts.append(found.table)
                 self._report.rows += found.rows
+                await self._keep(found.table)
+
+    async def _keep(self, part: pa.Table) -> None:
+        """Add a part to the others, and add these up when they are many or large."""
+        self.parts.append(part)
+        self._waiting += part.nbytes
+        if self._merge is None or (len(self.parts) <= _PARTS and self._waiting <= max(_BYTES, self._merged)):
+            return
+        merged = await asyncio.to_thread(self._merge, tuple(self.parts))
+        self.parts[:] = [merged]
+        self._merged, self._waiting = merged.nbytes, 0
 
     def _begin_anew(self) -> None:
         self.parts.clear()
+        self._merged = self._waiting = 0
         self._report.restarts += 1
         self._report.rows = self._report.passed = self._report.counted = self._report.excluded = 0
         self._report.damaged.clear()
 
 
-def fold(store: Store, query: Query, part: Part, tuning: Tuning | None = None, sums: Sums | None = None) -> Fold:
+def fold(
+    store: Store,
+    query: Query,
+    part: Part,
+    tuning: Tuning | None = None,
+    sums: Sums | None = None,
+    merge: Merge | None = None,
+) -> Fold:
     """Sum up the rows of a query without keeping them: ``part`` of some of them at a time. Its limit and order mean nothing.
 
-    ``sums``: how the same sum is made of counts, so that files are not read whose rows the archive has counted.
+    sums    how the same sum is made of counts, so that files are not read whose rows the archive has counted
+    merge   how several parts become one; without it, all of them are kept
     """
-    return Fold(store, query, part, tuning, sums)
+    return Fold(store, query, part, tuning, sums, merge)
 
 
 async def uncounted(store: Store, plan: Plan, query: Query, sums: Sums | None) -> tuple[Plan, int]:

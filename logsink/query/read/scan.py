@@ -60,8 +60,8 @@ class _Footer(NamedTuple):
 class Scan:
     """Reads the objects of a plan, and tells ``report`` what it has passed, and what is damaged or missing.
 
-    ``index`` may exclude files and row groups. ``rows`` or ``found`` may be iterated over, once. Both raise ``NotFound`` when
-    an object of the plan was removed on purpose, as ``losses`` tells.
+    ``index`` may exclude files and row groups. Without ``pending``, rows come in no order. ``rows`` or ``found`` may be
+    iterated over, once. Both raise ``NotFound`` when an object of the plan was removed on purpose, as ``losses`` tells.
     """
 
     def __init__(
@@ -79,7 +79,14 @@ class Scan:
         self._query, self._report, self._tuning, self._index = query, report, tuning, index
         self._pending = Pending() if pending is None else pending
         self._newest = None if query.limit is None else Newest(self._pending)
-        self._units = Units(plan.files, query.filter, query.sort, descending=self._pending.descending, left=plan.left)
+        self._units = Units(
+            plan.files,
+            query.filter,
+            query.sort,
+            descending=self._pending.descending,
+            left=plan.left,
+            ordered=pending is not None,
+        )
         self._turns = Turns(self._units, tuning)
         self._some = False  # whether a row group was read
 

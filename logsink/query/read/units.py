@@ -44,7 +44,7 @@ class Units:
     """Units to be read, nearest first, and those being read, in the order in which they were begun.
 
     ``sort`` is the column of the order; ``descending``: the newest rows come first. ``left``: path of a file -> a further
-    condition of its rows.
+    condition of its rows. Where rows are not ``ordered``, row groups precede files, so that few footers are held.
     """
 
     def __init__(
@@ -55,8 +55,9 @@ class Units:
         *,
         descending: bool,
         left: Mapping[str, Condition] = MappingProxyType({}),
+        ordered: bool = True,
     ) -> None:
-        self._sort, self._descending = sort, descending
+        self._sort, self._descending, self._ordered = sort, descending, ordered
         self._waiting: list[Unit] = []  # a heap
         self._begun: deque[Unit] = deque()
         self._count = 0
@@ -117,7 +118,9 @@ class Units:
 
     def _add(self, source: DataFile | RowGroup, filter: Filter, order: Bounds) -> None:
         near = -math.inf
-        if self._descending and order.high is not None:
+        if not self._ordered and isinstance(source, RowGroup):
+            pass  # before every file
+        elif self._descending and order.high is not None:
             near = -order.high
         elif not self._descending and order.low is not None and not order.nulls:  # nulls come first
             near = order.low

@@ -54,6 +54,9 @@ class Summary(Protocol):
     def part(self, rows: pa.Table) -> pa.Table:
         """Return the sum of some rows."""
 
+    def merge(self, parts: Sequence[pa.Table]) -> pa.Table:
+        """Return the sum of some parts, at least one, as a part."""
+
     def whole(self, parts: Sequence[pa.Table]) -> pa.Table:
         """Return the sum of all parts, of which there is at least one."""
 
@@ -72,8 +75,11 @@ class Counts:
         rows = add_member_columns(rows, self.fields)
         return _count(_keys(rows, self.fields), rows.num_rows)
 
+    def merge(self, parts: Sequence[pa.Table]) -> pa.Table:
+        return _sum(parts, self.fields)
+
     def whole(self, parts: Sequence[pa.Table]) -> pa.Table:
-        total = _sum(parts, self.fields)
+        total = self.merge(parts)
         numbered = total.rename_columns(
             list(map(str, range(total.num_columns)))
         )  # Arrow takes a name with dots for a path
@@ -115,8 +121,11 @@ class Histogram:
             keys[self.field] = one_chunk(add_member_columns(rows, self._keys).column(self.field))
         return _count(keys, rows.num_rows)
 
+    def merge(self, parts: Sequence[pa.Table]) -> pa.Table:
+        return _sum(parts, self._keys)
+
     def whole(self, parts: Sequence[pa.Table]) -> pa.Table:
-        found = _sum(parts, self._keys)
+        found = self.merge(parts)
         times, counts = (as_integers(found.column(n)) for n in ("time", COUNT))
         values, group = self._groups(found)
         # Add steps without rows, and drop those that have rows after all.
@@ -215,8 +224,11 @@ class Patterns:
         messages = one_chunk(rows.column("message"))
         return _count({"pattern": to_patterns(messages)}, rows.num_rows)
 
+    def merge(self, parts: Sequence[pa.Table]) -> pa.Table:
+        return _sum(parts, ("pattern",))
+
     def whole(self, parts: Sequence[pa.Table]) -> pa.Table:
-        return _sum(parts, ("pattern",)).sort_by([(COUNT, "descending"), ("pattern", "ascending")])
+        return self.merge(parts).sort_by([(COUNT, "descending"), ("pattern", "ascending")])
 
     def sums(self) -> None:
         """Return None: counts know no messages."""

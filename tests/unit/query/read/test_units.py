@@ -63,6 +63,17 @@ def test_units_end_in_the_order_in_which_they_began() -> None:
     assert not some
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+def test_without_an_order_row_groups_precede_files(ordered: bool) -> None:
+    some = Units([data_file(key, 20, 29) for key in "abc"], Filter(), "time", descending=False, ordered=ordered)
+    some.begin()
+    some.begin()
+    some.finish()
+    some.add_row_groups(open_file(Bounds(20, 29, 0)), Filter())
+    third = some.begin()
+    assert isinstance(third.source, RowGroup) != ordered  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(("descending", "expected"), [(False, [10, 20, 30, None]), (True, [39, 29, 25, None])])
 def test_rows_before_the_frontier_are_final(descending: bool, expected: list[int | None]) -> None:
     some = units(FILES, descending=descending)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,7 @@ from logsink.errors import NotFound
 from logsink.journal.segment import SegmentName
 from logsink.query import Filter, OneOf, Query
 from logsink.query.columns import SCHEMA, as_rows
-from logsink.query.read import fold, tail
+from logsink.query.read import fold, folding, tail
 from logsink.query.views.summary import Counts, Histogram, Patterns, Summary
 from logsink.store.memory import MemoryStore
 from tests.unit.query.archives import START, archive, journal, json_parse, row, table
@@ -186,6 +187,27 @@ async def test_a_fold_counts_each_row_once_wherever_it_is(monkeypatch: pytest.Mo
     assert report.files_read == 2
     assert report.passed == report.bytes > 0
     assert report.listings >= 2
+
+
+@pytest.mark.parametrize(("many", "large"), [(3, 1 << 20), (1000, 1)])
+async def test_a_fold_adds_up_parts_as_they_come(monkeypatch: pytest.MonkeyPatch, many: int, large: int) -> None:
+    monkeypatch.setattr(folding, "_PARTS", many)
+    monkeypatch.setattr(folding, "_BYTES", large)
+    store, held = MemoryStore(), list[int]()
+    await archive(store, [[one] for one in ROWS])
+    counts = Counts(("host",))
+
+    def merge(parts: Sequence[pa.Table]) -> pa.Table:
+        held.append(len(parts))
+        return counts.merge(parts)
+
+    running = fold(store, Query(columns=("host",)), counts.part, merge=merge)
+    parts = await running.run()
+    assert counts.whole(parts).equals(counts.whole([counts.part(pa.table({"host": [row["host"] for row in ROWS]}))]))
+    assert running.report.rows == len(ROWS)
+    assert len(parts) <= 3
+    assert len(held) > 5
+    assert max(held) <= 4
 
 
 async def test_a_fold_of_nothing() -> None:

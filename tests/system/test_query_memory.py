@@ -1,0 +1,84 @@
+"""Memory of a query's process does not grow with the archive: the same questions of 150 row groups and of 1,500.
+
+The row groups are hard links to one file. The files have no counts, so that the command reads each of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from logsink.archive.file import write_files
+from logsink.archive.log import Add, DeltaLog
+from logsink.parse import Frames, Origin, Settings, parse
+from logsink.store import open_store
+
+ROWS = 20_000
+FEW, MANY = 150, 1500
+GROWTH = 30 << 10
+"""Kilobytes that ten times as many row groups may take more. Footers that stay, or malloc for Arrow, take twice that."""
+
+
+def frames(rows: int) -> Frames:
+    rng = np.random.default_rng(1)
+    drawn = zip(*(rng.integers(0, high, rows).tolist() for high in (200, 50, 30_000, 1 << 40)), strict=True)
+    lines = [
+        b"<14>1 2026-11-28T%02d:%02d:%02dZ host%d app%d %d - - request %x took %d ms"
+        % (n // 3600 % 24, n // 60 % 60, n % 60, host, app, process, number, number % 977)
+        for n, (host, app, process, number) in enumerate(drawn)
+    ]
+    return Frames(
+        np.frombuffer(b"".join(lines), np.uint8),
+        np.cumsum([0, *map(len, lines)]).astype(np.int32),
+        np.zeros(rows, np.int32),
+        np.full(rows, 1_795_900_000_000_000, np.int64),
+        np.zeros(rows, np.int32),
+        (Origin("192.0.2.1", None, "tcp"),),
+    )
+
+
+async def fill(directory: Path, copies: int) -> None:
+    """Make a store of so many files of one row group each."""
+    async with open_store(f"file://{directory}") as store:
+        log = DeltaLog(store)
+        await log.create()
+        parsed = parse(frames(ROWS), Settings(), "receiver")
+        (new,) = write_files(parsed, {"receiver.0": (1, 1)}, "receiver", "1")
+        await store.put(new.file.key, memoryview(new.body))
+        file = new.file.tagged(tag for tag in new.file.tags if tag[0] != "logsink.lanes")
+        folder = file.path.rpartition("/")[0]
+        files = [file._replace(path=f"{folder}/copy-{n}.parquet") for n in range(copies)]
+        for copy in files:
+            os.link(directory / new.file.key, directory / copy.key)
+        await log.commit(await log.load(), [Add(copy) for copy in files])
+
+
+def peak(directory: Path, question: list[str]) -> int:
+    """Return the most memory that the command took, in kilobytes."""
+    command = [sys.executable, "-m", "logsink", "query", "--store", f"file://{directory}", "-q", *question]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    directories = [tmp_path_factory.mktemp("memory") / str(copies) for copies in (FEW, MANY)]
+    for directory, copies in zip(directories, (FEW, MANY), strict=True):
+        directory.mkdir()
+        asyncio.run(fill(directory, copies))
+    return directories
+
+
+@pytest.mark.parametrize("question", [["--stats", "by=app"], ["--top", "procid"]], ids=" ".join)
+def test_memory_of_a_sum_does_not_grow(stores: list[Path], question: list[str]) -> None:
+    few, many = (peak(directory, question) for directory in stores)
+    assert many - few < GROWTH
