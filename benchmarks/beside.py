@@ -7,7 +7,7 @@ others read is made there once, day by day, so that a run that was stopped goes 
 VictoriaLogs' data, sent to it over TCP.
 
 logsink is a cold command: a process that starts, reads the store and ends. VictoriaLogs is a server that has been running and
-was asked the same before, over HTTP. zstdgrep reads all files. Medians of seconds, all of them in turn.
+was asked the same before, over HTTP. zstdgrep reads all files. Medians of seconds and of CPU seconds, all of them in turn.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +34,7 @@ from benchmarks import grown
 from benchmarks.peers import installed
 from benchmarks.query import ABSENT, REGEX, run
 from benchmarks.report import report
+from benchmarks.server import usage
 from logsink.archive import DeltaLog
 from logsink.store import open_store
 
@@ -41,6 +43,8 @@ TITLES = {
     "logsink": "logsink s",
     "victoria": "VictoriaLogs s",
     "ratio": "times",
+    "cpu_s": "logsink CPU s",
+    "victoria_cpu_s": "VictoriaLogs CPU s",
     "zstdgrep": "zstdgrep s",
     "lines": "lines of logsink",
     "victoria_lines": "of VictoriaLogs",
@@ -108,6 +112,10 @@ class Victoria:
     def __exit__(self, *_: object) -> None:
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(120)
+
+    def cpu(self) -> float:
+        """Return the CPU seconds that it has used."""
+        return usage(self._process.pid).cpu
 
     def ask(self, logsql: str, limit: int = 0) -> int:
         """Have it answer, and return the number of lines."""
@@ -194,19 +202,39 @@ def load(victoria: Victoria, days: list[Day]) -> None:
         done = day.packed.with_suffix(".loaded")
         if done.exists():
             continue
+        if 0 < victoria.rows(day.date) < day.rows:
+            part = f"partitions/{day.date:%Y%m%d}"
+            raise RuntimeError(f"VictoriaLogs has a part of {day.date}, for loading was stopped: delete its {part}")
         began = time.monotonic()
-        victoria.load(day.packed)
+        if not victoria.rows(day.date):
+            victoria.load(day.packed)
         while (rows := victoria.rows(day.date)) < day.rows and time.monotonic() - began < 1800:
             time.sleep(1)
         print(f"{day.date}: VictoriaLogs has {rows:,} of {day.rows:,} rows", file=sys.stderr)
+        if rows < day.rows:
+            raise RuntimeError(f"VictoriaLogs lacks {day.rows - rows:,} rows of {day.date}")
         done.touch()
 
 
-def timed(ask: Callable[[], int]) -> tuple[float, int]:
-    """Return the seconds that a question takes, and its lines."""
-    began = time.perf_counter()
-    lines = ask()
-    return time.perf_counter() - began, lines
+class Cost(NamedTuple):
+    """What one answer cost: seconds, CPU seconds, and its lines."""
+
+    wall: float
+    cpu: float
+    lines: int
+
+
+def process(command: list[str]) -> Cost:
+    """Run a command that answers."""
+    found = run(command)
+    return Cost(found.wall, found.cpu, found.lines)
+
+
+def served(victoria: Victoria, case: Case) -> Cost:
+    """Have the server answer. Its CPU seconds are counted in hundredths."""
+    before, began = victoria.cpu(), time.perf_counter()
+    lines = victoria.ask(case.logsql, case.limit)
+    return Cost(time.perf_counter() - began, victoria.cpu() - before, lines)
 
 
 def measured(
@@ -215,29 +243,35 @@ def measured(
     """Ask everything, all in turn; the first time warms the page cache and does not count."""
     files = [str(day.packed) for day in days]
     for case in cases:
-        asks = {
-            "logsink": lambda case=case: run(_command(archive, ["--quiet", *case.ours])).lines,
-            "victoria": lambda case=case: victoria.ask(case.logsql, case.limit),
+        asks: dict[str, Callable[[], Cost]] = {
+            "logsink": partial(process, _command(archive, ["--quiet", *case.ours])),
+            "victoria": partial(served, victoria, case),
         }
         if case.grep and installed("zstdgrep"):
-            asks["zstdgrep"] = lambda case=case: run(["zstdgrep", "-h", *case.grep, *files]).lines
-        seconds: dict[str, list[float]] = {name: [] for name in asks}
-        lines = dict.fromkeys(asks, 0)
+            asks["zstdgrep"] = partial(process, ["zstdgrep", "-h", *case.grep, *files])
+        costs: dict[str, list[Cost]] = {name: [] for name in asks}
         for number in range(rounds + 1):
             for name, ask in asks.items():
-                took, lines[name] = timed(ask)
-                print(f"{number}: {case.name}: {name}: {took:.2f} s, {lines[name]} lines", file=sys.stderr)
+                cost = ask()
+                print(f"{number}: {case.name}: {name}: {cost.wall:.2f} s, {cost.lines} lines", file=sys.stderr)
                 if number:
-                    seconds[name].append(took)
-        found = {name: round(statistics.median(each), 2) for name, each in seconds.items()}
-        yield {
-            "question": case.name,
-            "zstdgrep": None,
-            **found,
-            "ratio": round(statistics.median(seconds["logsink"]) / statistics.median(seconds["victoria"]), 1),
-            "lines": lines["logsink"],
-            "victoria_lines": lines["victoria"],
-        }
+                    costs[name].append(cost)
+        yield _row(case.name, costs)
+
+
+def _row(question: str, costs: dict[str, list[Cost]]) -> dict[str, Any]:
+    wall = {name: statistics.median(one.wall for one in each) for name, each in costs.items()}
+    cpu = {name: statistics.median(one.cpu for one in each) for name, each in costs.items()}
+    return {
+        "question": question,
+        "zstdgrep": None,
+        **{name: round(seconds, 2) for name, seconds in wall.items()},
+        "ratio": round(wall["logsink"] / wall["victoria"], 1),
+        "cpu_s": round(cpu["logsink"], 2),
+        "victoria_cpu_s": round(cpu["victoria"], 2),
+        "lines": costs["logsink"][-1].lines,
+        "victoria_lines": costs["victoria"][-1].lines,
+    }
 
 
 def main() -> None:
@@ -268,7 +302,7 @@ def main() -> None:
         load(victoria, days)
         rows = list(measured(archive, victoria, days, cases, given.rounds))
     sizes = {
-        "rows": sum(day.rows for day in days),
+        "messages": sum(day.rows for day in days),
         "zstd_mib": round(sum(day.packed.stat().st_size for day in days) / 2**20),
         "victoria_mib": round(
             sum(path.stat().st_size for path in Path(given.kept, "victoria-logs").rglob("*") if path.is_file()) / 2**20
