@@ -86,6 +86,17 @@ async def test_filters_and_counts_are_listed_together(store: Listed) -> None:
     assert store.lists.count("index/") == 1
 
 
+async def test_counts_need_no_condition_and_filters_are_not_asked_without_one(store: Listed) -> None:
+    lost = next(key for key in [entry.key async for entry in store.list("index/")] if key.endswith(".parquet"))
+    await store.delete([lost])
+    store.lists.clear()
+    folding = folded(store, counts=True)
+    assert await by_host(folding) == {"h0": 4, "h1": 4, "h2": 4}
+    assert (folding.report.counted, folding.report.files_read) == (2, 1)
+    assert store.lists.count("index/") == 1
+    assert not any(key.endswith(".index") for key in store.reads)
+
+
 async def test_without_counts_the_index_still_says_which_files_to_read(store: Listed) -> None:
     await store.delete([entry.key async for entry in store.list("index/") if entry.key.endswith(".parquet")])
     folding = folded(store, Filter((OneOf("host", ("h1",)),)), counts=True)
@@ -128,6 +139,18 @@ async def test_a_sum_begins_anew_when_files_were_merged_meanwhile(store: Listed)
     report = folding.report
     assert (report.restarts, report.rows, report.excluded, report.damage) == (2, 4, 0, [])
     assert report.passed <= report.bytes
+
+
+async def test_what_was_found_before_a_sum_begins_anew_counts_no_more(store: Listed) -> None:
+    """Neither do rows, nor a file that was missing then and is merged now."""
+    files = (await make_plan(store, Filter())).files
+    await store.delete([files[0].key])
+    summary, merge = Counts(("host",)), merging(store, 1)
+    folding = fold(store, Query(Filter(), ("host",)), summary.part, Tuning(prefetch=1, indexed=0))
+    store.before = lambda key: merge(key) if folding.parts else None
+    assert await by_host(folding) == {"h0": 4, "h1": 4, "h2": 4}
+    report = folding.report
+    assert (report.restarts, report.rows, report.damage) == (1, 12, [])
 
 
 async def test_a_sum_that_never_ends_is_given_up(store: Listed) -> None:

@@ -6,12 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
+import orjson
 import pyarrow as pa
 import pytest
 
-from logsink.archive import DataFile
+from logsink.archive import DataFile, tail_tag
+from logsink.archive.file import write_files
 from logsink.errors import FormatError, NotFound
-from logsink.journal import SegmentName, StoredSegment
+from logsink.journal import Segment, SegmentName, StoredSegment
+from logsink.journal.segment import encode_segment
+from logsink.parse import Settings
 from logsink.query import Between, Filter, Holds, OneOf
 from logsink.query.order import Pending
 from logsink.query.read import make_plan, reader, tail
@@ -19,7 +23,9 @@ from logsink.query.read.datafile import RowGroup
 from logsink.query.read.newest import Newest
 from logsink.query.read.reader import Found, Reader
 from logsink.query.read.turns import Turn
-from tests.unit.query.archives import START, Meddled, archive, journal, json_parse, row, rows_of
+from tests.unit.archive.rows import TableRows
+from tests.unit.archive.rows import row as archived
+from tests.unit.query.archives import START, Meddled, archive, frames, journal, json_parse, row, rows_of
 
 ROWS = [row(k, host=f"h{k % 4}", message=f"message {k} " + str(k) * 9) for k in range(40)]
 COLUMNS = ("host", "message")
@@ -103,15 +109,15 @@ async def test_columns_to_be_shown_are_fetched_only_where_something_was_found(se
         assert turn.taken == steps
 
 
-async def test_a_small_row_group_is_fetched_in_one_step(setting: Setting) -> None:
-    group, turn = await setting.group("host"), Steps(few=1 << 20)
-    filter = Filter((OneOf("host", ("none",)), Holds("message", ("7",))))
-    assert await setting.reader().row_group(group, filter, "time", None, turn) is None
-    assert turn.taken == ["fetch", "filter"]
-    pending = Pending(descending=True, limit=3, after=None, memory=1 << 20, sort="time")
-    turn = Steps(few=1 << 20)
-    await setting.reader().row_group(group, filter, "time", Newest(pending), turn)
-    assert turn.taken.count("fetch") == 1
+@pytest.mark.parametrize(("few", "fetches"), [(1 << 20, 1), (0, 4)])
+async def test_a_small_row_group_is_fetched_in_one_step(setting: Setting, few: int, fetches: int) -> None:
+    filter = Filter((OneOf("host", ("h3",)), Holds("message", ("message 7",))))
+    newest = Newest(Pending(descending=True, limit=3, after=None, memory=1 << 20, sort="time"))
+    group, turn = await setting.group("host"), Steps(few)
+    found = await setting.reader("received", "message").row_group(group, filter, "time", newest, turn)
+    assert rows(found) == ["message 7 777777777"]
+    assert turn.taken.count("fetch") == fetches
+    assert [step for step in turn.taken if step != "fetch"] == ["filter", "filter", "filter", "decode"]
 
 
 async def test_a_limit_judges_rows_by_their_time_before_they_are_read(setting: Setting) -> None:
@@ -147,6 +153,20 @@ async def test_a_footer_must_have_the_rows_that_the_log_says(setting: Setting) -
     assert (await setting.reader().footer(unsaid)).metadata.num_rows == 40
 
 
+async def test_a_footer_that_the_log_proves_need_not_be_read(setting: Setting) -> None:
+    (new,) = write_files(TableRows([archived(time=k) for k in range(3)]), {"r.0": (1, 1)}, "r", 32 * "0")
+    body, tag = bytes(memoryview(new.body)), tail_tag(new.file.tags)
+    assert tag is not None
+    await setting.store.put(new.file.key, body)
+    setting.store.reads.clear()
+    opened = await setting.reader().footer(new.file, body[-tag.size :])
+    assert (opened.metadata.num_rows, setting.store.reads) == (3, [])
+    wrong = bytearray(body[-tag.size :])
+    wrong[3] ^= 1
+    assert (await setting.reader().footer(new.file, bytes(wrong))).metadata.num_rows == 3
+    assert setting.store.reads == [new.file.key]
+
+
 async def stored(setting: Setting) -> list[StoredSegment]:
     return list((await make_plan(setting.store, Filter())).segments)
 
@@ -163,7 +183,17 @@ async def test_segments_that_cannot_be_read_are_named_and_the_others_are_read(se
     reading = setting.reader()
     found, failed = await reading.segments(group, Filter())
     assert rows(found) == ["m3"]
+    assert reading.claims.lanes == {}
     assert {name: type(error) for name, error in failed} == {names[0]: FormatError, names[1]: NotFound}
+
+
+async def test_what_segments_claim_is_kept(setting: Setting) -> None:
+    name = SegmentName("r2", 0, 1)
+    one = Segment(name, Settings(), frames([orjson.dumps(row(1))]))._replace(stored={"r2.1": 4}, commit=7)
+    await setting.store.put(name.key, encode_segment(one))
+    reading = setting.reader()
+    await reading.segments(await stored(setting), Filter())
+    assert (reading.claims.lanes, reading.claims.version) == ({"r2.1": 4}, 7)
 
 
 async def test_reads_that_run_at_once_are_bounded(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
