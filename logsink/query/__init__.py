@@ -8,8 +8,8 @@ A question goes through these rooms, and each imports only from those before it:
     views     rows become other answers: context, what follows, sums, message patterns
 
 Beside them, ``output`` turns rows into bytes (lines, csv, json, parquet, arrow) and ``sql`` answers SQL on DuckDB: they take
-rows from whoever has them. ``columns`` has the Arrow helpers that all of them use. Stores and queries enter; nothing here
-writes to a store, prints, reads the environment or exits.
+rows from whoever has them. ``spark`` has a Spark Connect server read the archive instead of ``read``. ``columns`` has the Arrow
+helpers that all of them use. Stores and queries enter; nothing here writes to a store, prints, reads the environment or exits.
 
 ::
 

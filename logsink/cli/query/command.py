@@ -79,6 +79,7 @@ Exit code 0: something was found; 1: nothing; 2: an error, or something is damag
 @output_options
 @click.option("--dedupe", is_flag=True, help="Hide probable copies, which RELP clients send after a broken connection.")
 @summary_options
+@click.option("--connect", metavar="URL", help="Have the Spark Connect server at URL read the archive: sc://host:port.")
 @click.option("--explain", is_flag=True, help="Print what would be read, and do not read it.")
 @click.option("--no-pager", is_flag=True, help="Print to the terminal without a pager.")
 @click.option("--no-cache", is_flag=True, help="Neither use nor fill the user's cache of the log and index of S3.")
@@ -89,7 +90,8 @@ def command(config_file: Path | None, store: str | None, **parameters: Any) -> i
     request = QueryRequest.of(parameters)
     check(request)
     config = effective(config_file, {"store": store})
-    without_pandas()
+    if request.connect is None:
+        without_pandas()
     from logsink.cli.query.run import run
 
     use_little_memory()

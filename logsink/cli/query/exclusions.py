@@ -32,6 +32,7 @@ PRESENT: Final[Mapping[str, Callable[[QueryRequest], bool]]] = {
     "--follow": lambda request: request.follow.follow,
     "--cursor-file": lambda request: request.follow.cursor_file is not None,
     "--reverse": lambda request: request.reverse,
+    "--connect": lambda request: request.connect is not None,
     "--explain": lambda request: request.explain,
     "--dedupe": lambda request: request.dedupe,
     "--sort received": lambda request: request.sort == "received",
@@ -41,6 +42,7 @@ PRESENT: Final[Mapping[str, Callable[[QueryRequest], bool]]] = {
 
 EXCLUSIONS: Final = (
     (SUMMARIES, SUMMARIES, "run a query for each"),
+    (("--connect",), ("--explain",), "--explain says what would be read here"),
     (CONTEXTS, CONTEXTS, "run a query for each"),
     (("--reverse", "--explain", *SUMMARIES), CURSORS, "leave one of them out"),
     (CONTEXTS, (*CURSORS, "--dedupe", *SUMMARIES), "leave one of them out"),

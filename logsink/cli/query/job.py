@@ -14,7 +14,8 @@ from logsink.cli.terminal.printing import Printer
 from logsink.query import Follower, Query, Report
 
 if TYPE_CHECKING:
-    from logsink.query.read import Answer, Fold, Plan
+    from logsink.query import Tuning
+    from logsink.query.read import Answer, Engine, Fold, Plan
     from logsink.query.views import FutureRows
 
 
@@ -27,6 +28,10 @@ class Job:
     query: Query
     destination: Destination
     cursors: Cursors
+    engine: Engine | None = None
+    """Who reads the archive's files; None: this process does."""
+    tuning: Tuning | None = None
+    """How the store is read; None: as is best for it."""
     answer: Answer | Fold | None = None
     """The search or the summary that runs, or has run."""
     follower: Follower | None = None

@@ -49,6 +49,7 @@ class QueryRequest:
     zone      the time zone for input and output
     limit     how many rows at most, the newest of them; of a summary, the first rows; None: no limit
     sort      the column that rows are ordered by: ``time`` or ``received``
+    connect   URL of the Spark Connect server that reads the archive; None: this process does
     explain   print what would be read instead of reading it
     quiet     print no summary, hints or progress on stderr
     """
@@ -63,6 +64,7 @@ class QueryRequest:
     sort: str = "time"
     reverse: bool = False
     dedupe: bool = False
+    connect: str | None = None
     explain: bool = False
     no_pager: bool = False
     no_cache: bool = False
@@ -85,7 +87,7 @@ class QueryRequest:
             limit=limit_of(parameters["lines"] or default, follow=follow.follow),
             **{
                 name: parameters[name]
-                for name in ("sort", "reverse", "dedupe", "explain", "no_pager", "no_cache", "quiet")
+                for name in ("sort", "reverse", "dedupe", "connect", "explain", "no_pager", "no_cache", "quiet")
             },
         )
 

@@ -18,7 +18,7 @@ from logsink.cli.query.job import Job
 from logsink.cli.terminal.printing import Printer
 from logsink.cli.terminal.streams import reader_gone
 from logsink.errors import NotFound, ReaderGone, Unavailable
-from logsink.query import Cursor, Follower, Query, search
+from logsink.query import Cursor, Follower, search
 from logsink.query.output import RowWriter
 from logsink.query.read import Answer, make_plan
 from logsink.query.views import (
@@ -49,7 +49,7 @@ async def print_rows(job: Job, store: Store, rule: Rule | AroundTime | AroundMat
             job.plan = await make_plan(store, job.query.filter)
         else:
             job.future = FutureRows()
-            job.answer = answer = _source(rule)(store, job.query)
+            job.answer = answer = _source(rule)(store, job.query, tuning=job.tuning)
             async with (
                 reporting.progress(answer, enabled=not request.quiet) as end_bar,
                 aclosing(answer) as found,
@@ -62,7 +62,7 @@ async def print_rows(job: Job, store: Store, rule: Rule | AroundTime | AroundMat
         assert job.plan is not None
         cursor = Cursor.at_end_of(job.plan)
         if request.follow.follow and not job.stopped:
-            job.follower = Follower(store, job.query, cursor)
+            job.follower = Follower(store, job.query, cursor, job.tuning)
             await job.follower.settle(job.plan)
             await _follow(job, job.follower, printer)
         await job.cursors.keep(cursor, last=True)
@@ -72,7 +72,7 @@ async def print_rows(job: Job, store: Store, rule: Rule | AroundTime | AroundMat
 async def print_rows_after(job: Job, store: Store, cursor: Cursor, writer: RowWriter) -> None:
     """Print the rows that were stored after the cursor, and follow if that was asked for."""
     job.began = time.time()
-    job.follower = follower = Follower(store, job.query, cursor)
+    job.follower = follower = Follower(store, job.query, cursor, job.tuning)
     with job.destination.open() as write:
         printer = job.printer = Printer(writer, write)
         await _print_new(follower, printer, check_archive=True)
@@ -90,7 +90,7 @@ def mention_future_rows(job: Job) -> None:
     job.future = None
 
 
-def _source(rule: Rule | AroundTime | AroundMatches | None) -> Callable[[Store, Query], Answer]:
+def _source(rule: Rule | AroundTime | AroundMatches | None) -> Callable[..., Answer]:
     """Return the search that the rule asks for."""
     if isinstance(rule, AroundTime):
         return partial(around_time, moment=rule)

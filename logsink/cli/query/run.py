@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -21,9 +21,9 @@ from logsink.cli.query.destination import Destination
 from logsink.cli.query.job import Job
 from logsink.cli.query.request import QueryRequest
 from logsink.cli.query.rows import mention_future_rows, print_rows, print_rows_after
-from logsink.errors import FormatError, ReaderGone, StoreError, Unavailable
+from logsink.errors import FormatError, LogsinkError, ReaderGone, StoreError, Unavailable
 from logsink.platform.caches import user_cache
-from logsink.query import Cursor, Query
+from logsink.query import Cursor, Query, Tuning
 from logsink.query.output import FORMATS, RowWriter
 from logsink.query.read import make_plan
 from logsink.query.request import GLOB_COLUMNS
@@ -57,7 +57,11 @@ def run(url: str, request: QueryRequest, *, cache: int = 0) -> int:
     )
     job = Job(request=request, url=url, query=query, destination=destination, cursors=Cursors(request.follow))
     try:
-        return asyncio.run(_run(job, _open(url, cache), summary, rule, writer))
+        with _connected(job):
+            return asyncio.run(_run(job, _open(url, cache), summary, rule, writer))
+    except LogsinkError:
+        job.say_damage()  # which may be why
+        raise
     except asyncio.CancelledError:
         return INTERRUPTED
     except ReaderGone:  # an interrupt ends a pager, too
@@ -67,12 +71,27 @@ def run(url: str, request: QueryRequest, *, cache: int = 0) -> int:
             job.printer.close()  # outside of the event loop, so that an interrupt ends the waiting
 
 
+@contextmanager
+def _connected(job: Job) -> Iterator[None]:
+    """Have the server that the request names, if it does, read the archive as long as the block runs."""
+    if job.request.connect is None:
+        yield
+        return
+    from logsink.query.spark import SparkEngine, connected
+
+    with connected(job.request.connect, job.url) as session:
+        job.engine = SparkEngine(session)
+        yield
+
+
 async def _run(
     job: Job, opened: Store, summary: Summary | None, rule: Rule | AroundTime | AroundMatches | None, writer: RowWriter
 ) -> int:
     request, began, ended = job.request, time.monotonic(), 0.0
     job.interrupts.listen()
     async with opened as store, _in_contact(store):
+        if job.engine is not None:
+            job.tuning = Tuning.of(store)._replace(engine=job.engine)
         if request.explain:
             plan = await make_plan(store, job.query.filter)
             counted = 0

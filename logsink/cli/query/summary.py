@@ -13,7 +13,7 @@ from logsink.store import Store
 async def print_summary(job: Job, store: Store, summary: Summary) -> None:
     """Summarise the rows that meet the query, and print the first rows of the summary, up to the limit."""
     request = job.request
-    job.answer = folding = fold(store, job.query, summary.part, sums=summary.sums(), merge=summary.merge)
+    job.answer = folding = fold(store, job.query, summary.part, job.tuning, summary.sums(), summary.merge)
     with job.interrupts.contained():
         async with reporting.progress(folding, enabled=not request.quiet):
             await folding.run()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import warnings
-from contextlib import closing
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,16 +13,11 @@ from logsink.cli.options.terms import filter_of
 from logsink.cli.sql.request import SqlRequest
 from logsink.cli.sql.run import show
 from logsink.damage import Damage
-from logsink.errors import ArgumentError, ConfigError, LogsinkError, Unavailable
+from logsink.errors import ArgumentError, LogsinkError
 from logsink.query import Filter
 from logsink.query.read import make_plan
+from logsink.query.spark import Session, compiled, connected
 from logsink.store import open_store
-
-ANSWER = 5.0
-"""Seconds within which a Spark Connect server must answer."""
-
-_GRPC = re.compile(r'^<.*\n(?:.*\n)*?\s*details = "(.*)"')
-"""Matches the error of a failed gRPC call; the error of a failed statement is what Spark said."""
 
 
 def by_spark(url: str, request: SqlRequest, server: str) -> int:
@@ -32,12 +25,10 @@ def by_spark(url: str, request: SqlRequest, server: str) -> int:
 
     Spark reads the table itself, so that it does not see rows that are still in the journal only, and believes what it reads.
     """
-    if filter_of(request.terms, request.zone) != Filter():
-        raise ArgumentError("cannot use conditions with --connect", hint="write them as WHERE in the statement")
+    filter = filter_of(request.terms, request.zone)
     try:
-        with warnings.catch_warnings():  # the client warns of versions of pandas, which a user can do nothing about
-            warnings.simplefilter("ignore")
-            code = _on_spark(url, request, server)
+        with connected(server, url) as session:
+            code = _on_spark(session, request, filter)
     finally:
         damaged = _name_damage(url)
     return 2 if damaged else code
@@ -64,33 +55,31 @@ async def _damage(url: str) -> list[Damage]:
         return [*plan.damage, *await damaged_files(store, plan.snapshot, sizes)]
 
 
-def _on_spark(url: str, request: SqlRequest, server: str) -> int:
+def _on_spark(session: Session, request: SqlRequest, filter: Filter) -> int:
     try:
-        from grpc import FutureTimeoutError, channel_ready_future  # type: ignore[import-untyped]
-        from pyspark.sql import SparkSession
-        from pyspark.sql.connect.client import DefaultChannelBuilder
-    except ImportError as error:
-        raise ConfigError(
-            "cannot reach Spark: its client is not installed", hint="pip install 'logsink[spark]'"
-        ) from error
-    try:
-        with closing(DefaultChannelBuilder(server).toChannel()) as channel:
-            channel_ready_future(channel).result(timeout=ANSWER)
-        session = SparkSession.builder.remote(server).getOrCreate()
-    except FutureTimeoutError as error:
-        hint = "check that a Spark Connect server runs there and that this machine may connect"
-        raise Unavailable(f"cannot reach {server}: no answer within {ANSWER:g} s", hint=hint) from error
+        session.use_zone(request.zone)
+        _rows(session, filter).createOrReplaceTempView("logs")
+        found = session.spark.sql(request.statement).toArrow()
+    except LogsinkError:
+        raise
     except Exception as error:
-        raise Unavailable(f"cannot reach {server}: {str(error).splitlines()[0]}") from error
-    try:
-        session.read.format("delta").load(f"{url}/logs").createOrReplaceTempView("logs")
-        found = session.sql(request.statement).toArrow()
-    except Exception as error:
-        transport = _GRPC.search(str(error))
-        if transport:
-            raise Unavailable(f"cannot use {server} as a Spark Connect server: {transport[1]}") from error
+        transport = session.transport_failed(error)
+        if transport is not None:
+            raise transport from error
         raise ArgumentError(f"cannot run this SQL: {str(error).splitlines()[0]}") from error
-    finally:
-        session.stop()
     rows = show(pa.RecordBatchReader.from_batches(found.schema, iter(found.to_batches())), request.output)
     return 0 if rows else 1
+
+
+def _rows(session: Session, filter: Filter) -> Any:
+    """Return the rows of the table that meet the conditions; nothing is read yet.
+
+    ``ArgumentError`` for conditions that Spark cannot test exactly as logsink does.
+    """
+    where = compiled(filter)
+    if where.rest.conditions:
+        raise ArgumentError(
+            f"cannot use this condition with --connect: {where.rest.conditions[0]}",
+            hint="write it as WHERE in the statement, as Spark understands it, or use logsink query --connect",
+        )
+    return session.table() if where.where is None else session.table().filter(where.where)

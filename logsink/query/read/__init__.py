@@ -12,6 +12,7 @@ enter the store. Nothing here prints, and nothing knows what becomes of the rows
   files by their counts, without reading them; ``index`` asks, by ``index_object``, which files cannot hold an answer.
 - ``reader`` reads one thing: ``tail`` segments of the journal; ``datafile`` footers and column chunks of a Parquet file;
   ``pages`` searches column chunks as they are; ``selection`` narrows a row group down column by column.
+- ``remote`` is a ``scan`` that reads the journal's tail alone, and has an ``Engine`` on other machines read the files.
 - ``tuning`` bounds memory and concurrency, ``report`` is what a query tells about itself.
 
 Exports are imported at first use.
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from logsink.query.read.losses import Losses, of_error, of_snapshot
     from logsink.query.read.plan import Plan, file_bounds, make_plan
     from logsink.query.read.prefetch import prefetched
+    from logsink.query.read.reader import Found
+    from logsink.query.read.remote import Engine, Page
     from logsink.query.read.report import Report
     from logsink.query.read.tail import parse_readable, sift
     from logsink.query.read.tuning import Tuning
@@ -47,6 +50,8 @@ __getattr__ = lazy.exports(
         "losses": ("Losses", "of_error", "of_snapshot"),
         "plan": ("Plan", "file_bounds", "make_plan"),
         "prefetch": ("prefetched",),
+        "reader": ("Found",),
+        "remote": ("Engine", "Page"),
         "report": ("Report",),
         "tail": ("parse_readable", "sift"),
         "tuning": ("Tuning",),
@@ -57,9 +62,12 @@ __all__ = [
     "Answer",
     "Claims",
     "Counted",
+    "Engine",
     "Excluded",
     "Fold",
+    "Found",
     "Losses",
+    "Page",
     "Plan",
     "Report",
     "Search",

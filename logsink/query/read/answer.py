@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from logsink.archive import DeltaLog
 from logsink.errors import Moved, NotFound, Unavailable
-from logsink.query.order import DEDUPE_COLUMNS, ROW_KEY, Backwards, Dedupe, Pending, position_of
+from logsink.query.order import DEDUPE_COLUMNS, ROW_KEY, Backwards, Dedupe, Pending, Position, position_of
 from logsink.query.read.losses import Losses
 from logsink.query.read.plan import Plan, make_plan
 from logsink.query.read.reader import Reader
@@ -34,7 +34,9 @@ from logsink.query.request import Between, Filter, Not, Query
 from logsink.store import CountingStore, Entry, Store
 
 if TYPE_CHECKING:
+    from logsink.query.read.counted import Sums
     from logsink.query.read.index import Index
+    from logsink.query.read.remote import RemoteScan
 
 
 class Answer(AsyncIterator[pa.Table]):
@@ -125,7 +127,7 @@ class Run:
 
     async def _plan_with_index(self, filter: Filter) -> Plan:
         """Make the plan, and list the index meanwhile where it can help."""
-        if not self.needs_index(filter):
+        if self._tuning.engine is not None or not self.needs_index(filter):
             return await make_plan(self._store, filter, self._log)
         from logsink.query.read.listing import list_index  # only where a question needs it
 
@@ -148,6 +150,27 @@ class Run:
             return None
         objects = filters_of(self._listed)
         return Index(self._store, objects, plan, keys, descending=self._descending, limited=limited)
+
+    def scan(
+        self,
+        reader: Reader,
+        plan: Plan,
+        query: Query,
+        index: Index | None,
+        pending: Pending | None = None,
+        after: Position | None = None,
+        sums: Sums | None = None,
+    ) -> Scan | RemoteScan:
+        """Return what reads the objects of the plan: everything here, or only the journal's tail."""
+        engine, tuning = self._tuning.engine, self._tuning
+        if engine is None:
+            return Scan(reader, self._losses, plan, query, self._report, tuning, pending, index)
+        from logsink.query.read.remote import RemoteScan  # only where somebody else reads
+
+        tail = Scan(reader, self._losses, plan._replace(files=()), query, self._report, tuning, pending)
+        return RemoteScan(
+            self._store, self._losses, tail, engine, plan, query, reader, self._report, pending, after, sums
+        )
 
     def in_order(self) -> AsyncGenerator[pa.Table, None]:
         """Yield rows in order, each once: the newest first where the query asks for it or has a limit."""
@@ -183,7 +206,7 @@ class Run:
                 plan = await self.planned(rest.filter)
                 reader = Reader(self._store, pool, columns)
                 index = self.index(plan, rest.filter, limited=query.limit is not None)
-                scan = Scan(reader, self._losses, plan, rest, self._report, self._tuning, pending, index)
+                scan = self.scan(reader, plan, rest, index, pending, after)
                 try:
                     async with aclosing(scan.rows()) as tables:
                         async for rows in tables:
@@ -245,7 +268,7 @@ class Unordered(Run, Answer):
             plan = await self.planned(self._query.filter, self._known)
             reader = Reader(self._store, pool, self._query.columns)
             index = self.index(plan, self._query.filter)
-            scan = Scan(reader, self._losses, plan, self._query, self._report, self._tuning, index=index)
+            scan = self.scan(reader, plan, self._query, index)
             try:
                 async with aclosing(scan.found()) as results:
                     async for found in results:

@@ -61,16 +61,20 @@ class Sums(NamedTuple):
     columns  the columns of ``COUNTED`` that it needs
     part     returns the sum of some rows, each of which stands for so many: it has ``columns``, and ``time`` if ``steps``
     steps    returns which spans of time, from first to last, lie in one step each; None where time has no part in the sum
+    unit     microseconds that fit into the steps without a rest
     """
 
     columns: Sequence[str]
     part: Callable[[pa.Table, Int64], pa.Table]
     steps: Callable[[Int64, Int64], Mask] | None = None
+    unit: int = HOUR
 
 
 def countable(filter: Filter, sums: Sums | None) -> bool:
     """Return whether counts can answer: the sum and all conditions ask for nothing that they do not have."""
     if sums is None or not set(sums.columns) <= set(COUNTED):
+        return False
+    if sums.unit < HOUR:  # most hours would lie in several steps
         return False
     return all(condition.column in COUNTED or _is_range(condition) for condition in filter.conditions)
 

@@ -24,7 +24,6 @@ from logsink.query.read.listing import list_index
 from logsink.query.read.plan import Plan
 from logsink.query.read.reader import Found, Part, Reader
 from logsink.query.read.report import Report
-from logsink.query.read.scan import Scan
 from logsink.query.read.tuning import Tuning
 from logsink.query.request import Filter, Query
 from logsink.store import Store
@@ -46,7 +45,9 @@ class Fold(Run):
         self, store: Store, query: Query, part: Part, tuning: Tuning | None, sums: Sums | None, merge: Merge | None
     ) -> None:
         super().__init__(store, query._replace(limit=None), tuning)
-        self._part, self._sums = part, sums if not query.dedupe and countable(query.filter, sums) else None
+        self._part, self._engine_sums = part, sums
+        local = self._tuning.engine is None and not query.dedupe
+        self._sums = sums if local and countable(query.filter, sums) else None
         self._merge = merge
         self._merged = self._waiting = 0  # bytes of the sum that the first of the parts is, and of all others
         self.parts: list[pa.Table] = []
@@ -64,7 +65,7 @@ class Fold(Run):
                 plan = await self._counted(pool)
                 reader = Reader(self._store, pool, self._query.columns, self._part)
                 index = self.index(plan, self._query.filter)
-                scan = Scan(reader, self._losses, plan, self._query, self._report, self._tuning, index=index)
+                scan = self.scan(reader, plan, self._query, index, sums=self._engine_sums)
                 try:
                     await self._add(scan.found())
                     return self.parts

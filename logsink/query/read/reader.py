@@ -50,7 +50,8 @@ class Reader:
     def __init__(
         self, store: Store, pool: ThreadPoolExecutor, columns: Sequence[str], part: Part | None = None
     ) -> None:
-        self._store, self._pool, self._columns, self._part = store, pool, columns, part
+        self._store, self._pool = store, pool
+        self.columns, self.part = columns, part
         self._slots = asyncio.Semaphore(FETCHES)
         self.claims = Claims()
         """What the segments that were read say of others."""
@@ -74,8 +75,8 @@ class Reader:
         return segment
 
     def _found_in_segments(self, segments: Sequence[Segment], filter: Filter) -> tuple[Found, Sequence[Failed]]:
-        rows, failed = tail.parse_readable(segments, filter, self._columns)
-        return Found(rows.num_rows, rows if self._part is None else self._part(rows)), failed
+        rows, failed = tail.parse_readable(segments, filter, self.columns)
+        return Found(rows.num_rows, rows if self.part is None else self.part(rows)), failed
 
     async def footer(self, file: DataFile, tail: bytes | None = None) -> OpenFile:
         """Read a file's footer. ``FormatError`` when it is damaged, or none of ours.
@@ -100,7 +101,7 @@ class Reader:
         """
         selection = Selection(Chunks(group), group.rows)
         small, large = filter.split(MESSAGE)
-        every = (*filter.columns(), *((sort,) if newest is not None else ()), *self._columns)
+        every = (*filter.columns(), *((sort,) if newest is not None else ()), *self.columns)
         if selection.chunks.missing(every) <= turn.few:  # not worth a round trip for each step
             await self._fetch_columns(selection, every, turn)
         if small.conditions:
@@ -118,7 +119,7 @@ class Reader:
         count = int(np.count_nonzero(selection.mask))
         if not count:
             return None
-        await self._fetch_columns(selection, [name for name in self._columns if name not in selection.decoded], turn)
+        await self._fetch_columns(selection, [name for name in self.columns if name not in selection.decoded], turn)
         await turn.decode()
         return Found(count, await self._threaded(self._selected, selection))
 
@@ -128,8 +129,8 @@ class Reader:
         await selection.chunks.fetch(self._fetch, columns)
 
     def _selected(self, selection: Selection) -> pa.Table:
-        rows = selection.rows(self._columns)
-        return rows if self._part is None else self._part(rows)
+        rows = selection.rows(self.columns)
+        return rows if self.part is None else self.part(rows)
 
     async def _fetch(self, key: str, start: int, end: int) -> bytes:
         async with self._slots:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from logsink.query.order import MEMORY
 from logsink.store import Store
 
 FETCHES: Final = 32
 """Reads of the store that run at once. A read from S3 mostly waits: this has nothing to do with the number of cores."""
+
+if TYPE_CHECKING:
+    from logsink.query.read.remote import Engine
 
 
 class Tuning(NamedTuple):
@@ -24,6 +27,7 @@ class Tuning(NamedTuple):
     indexed    bytes of files to be read, as their times let expect, from which on the index is asked
     attempts   how often the query is planned before it gives up, because objects are removed while it runs
     threads    threads that decode and filter
+    engine     who reads the archive's files; None: this process does
     """
 
     memory: int = MEMORY
@@ -35,6 +39,7 @@ class Tuning(NamedTuple):
     threads: int = len(os.sched_getaffinity(0))
     first: int = max(4, threads)
     eager: int = 0
+    engine: Engine | None = None
 
     @classmethod
     def of(cls, store: Store) -> Tuning:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         instant_text,
     )
     from logsink.query.request.filters import EVERYTHING, UNKNOWN, Bounds, Condition, Filter, Needles, Verdict
+    from logsink.query.request.globs import literal_prefix, literal_texts
     from logsink.query.request.interpret import to_filter
     from logsink.query.request.keys import Key, Keys, Requirement
     from logsink.query.request.members import (
@@ -72,6 +73,7 @@ __getattr__ = lazy.exports(
             "Needles",
             "Verdict",
         ),
+        "globs": ("literal_prefix", "literal_texts"),
         "interpret": ("to_filter",),
         "keys": ("Key", "Keys", "Requirement"),
         "members": (
@@ -133,6 +135,8 @@ __all__ = [
     "add_member_columns",
     "instant_text",
     "is_member",
+    "literal_prefix",
+    "literal_texts",
     "number_first",
     "parse_facility",
     "parse_priority",

@@ -150,6 +150,11 @@ class OneOf:
         literal = all(literal_prefix(glob) == glob for glob in globs)
         self._literals = pa.array(globs, pa.string()) if literal else None
 
+    @property
+    def expression(self) -> str:
+        """The RE2 expression that has a match in a value that one of the globs matches."""
+        return self._pattern
+
     def __str__(self) -> str:
         return f"{self.column} is {' or '.join(self.globs)}"
 
@@ -206,6 +211,11 @@ class Holds:
         joined = parts[0] if len(parts) == 1 else "|".join(f"(?:{part})" for part in parts)
         self._pattern = f"(?i:{joined})" if ignore_case else joined
         check_pattern(" ".join(patterns), self._pattern, "patterns")
+
+    @property
+    def expression(self) -> str:
+        """The RE2 expression that has a match in a value that meets the condition."""
+        return self._pattern
 
     @property
     def matched(self) -> str:

@@ -35,6 +35,7 @@ from logsink.query.read import (
     Losses,
     Plan,
     Report,
+    Tuning,
     of_error,
     of_snapshot,
     parse_readable,
@@ -71,9 +72,10 @@ class Follower:
     One reader at a time. The report counts the rows and what was read for them, and names what is damaged or missing.
     """
 
-    def __init__(self, store: Store, query: Query, cursor: Cursor) -> None:
+    def __init__(self, store: Store, query: Query, cursor: Cursor, tuning: Tuning | None = None) -> None:
         self.cursor = cursor
         self.report = Report(began=time.time())
+        self._tuning = tuning
         self._store, self._query = CountingStore(store, self.report), query
         self._columns = tuple(dict.fromkeys(("received", *query.columns)))
         self._missed: dict[str, float] = {}
@@ -254,7 +256,7 @@ class Follower:
             after = self.cursor.reads.get(receiver, _EARLIEST)
             of_receiver = (OneOf("receiver", (receiver,)), Between("received", after + 1, None))
             query = Query(Filter((*self._query.filter.conditions, *of_receiver)), self._columns)
-            async with aclosing(search(self._store, query, journal=False)) as found:
+            async with aclosing(search(self._store, query, self._tuning, journal=False)) as found:
                 async for rows in found:
                     newest = int(as_integers(rows.column("received")).max())
                     self.cursor.advance_read(receiver, newest)

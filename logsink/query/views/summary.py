@@ -40,6 +40,9 @@ _INSTANT = pa.timestamp("us", tz="UTC")
 _HOUR, _WEEK = 3600 * 1_000_000, 7 * 86_400 * 1_000_000
 """Microseconds in an hour and in a week."""
 
+_UNITS = (_HOUR, 900 * 1_000_000, 60 * 1_000_000, 1_000_000, 1)
+"""Units of time that steps are made of: microseconds in an hour, a quarter of it, a minute, a second, and one."""
+
 _MONDAY = 4 * 86_400 * 1_000_000
 """Microseconds from the epoch to the first midnight on a Monday, 5 January 1970."""
 
@@ -141,10 +144,9 @@ class Histogram:
             columns[str(self.field)] = values.take(as_array(group[kept]))
         return pa.table({**columns, COUNT: as_array(counts[kept])})
 
-    def sums(self) -> Sums | None:
-        if self.step % _HOUR:  # most hours would lie in several steps
-            return None
-        return Sums(self._keys[1:], self._part_of_counts, self._in_one)
+    def sums(self) -> Sums:
+        unit = next(unit for unit in _UNITS if self.step % unit == 0)
+        return Sums(self._keys[1:], self._part_of_counts, self._in_one, unit)
 
     def _part_of_counts(self, rows: pa.Table, each: Int64) -> pa.Table:
         times = as_integers(rows.column("time"))

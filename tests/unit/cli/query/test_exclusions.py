@@ -46,6 +46,7 @@ FIELDS: dict[str, tuple[str, dict[str, Any]]] = {
     "--follow": ("follow", {"follow": True}),
     "--cursor-file": ("follow", {"cursor_file": Path("cursor")}),
     "--reverse": ("", {"reverse": True}),
+    "--connect": ("", {"connect": "sc://host"}),
     "--explain": ("", {"explain": True}),
     "--dedupe": ("", {"dedupe": True}),
     "--sort received": ("", {"sort": "received"}),

@@ -30,6 +30,7 @@ from logsink.query.read import losses, reader
 from logsink.query.sql import engine
 from logsink.query.sql.engine import needed_columns
 from logsink.store import open_store
+from tests.support.spark import require_client
 from tests.unit.archive.tables import table_of
 from tests.unit.query.archives import archive, row
 
@@ -301,8 +302,8 @@ def _on_terminal(rows: pa.Table, width: int, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_spark_server_that_does_not_answer(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("pyspark.sql.connect")
-    monkeypatch.setattr("logsink.cli.sql.spark.ANSWER", 0.2)
+    require_client()
+    monkeypatch.setattr("logsink.query.spark.session.ANSWER", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         result = sql(url, "--connect", f"sc://127.0.0.1:{silent.getsockname()[1]}", "SELECT 1")
     assert (result.exit_code, result.stdout) == (2, "")
@@ -310,7 +311,7 @@ def test_a_spark_server_that_does_not_answer(url: str, monkeypatch: pytest.Monke
 
 
 def test_a_server_that_is_no_spark_server(url: str) -> None:
-    pytest.importorskip("pyspark.sql.connect")
+    require_client()
     grpc = pytest.importorskip("grpc")
     server = grpc.server(ThreadPoolExecutor(1))
     port = server.add_insecure_port("127.0.0.1:0")
