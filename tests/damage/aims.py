@@ -27,7 +27,7 @@ from logsink.journal import SegmentName, decode_segment
 from logsink.store import MARKER
 from logsink.store.marker import decode_marker, encode_marker
 from logsink.store.memory import MemoryStore
-from tests.damage.kinds import kind_of, lane_of, version_of
+from tests.damage.kinds import added, kind_of, lane_of, version_of
 from tests.damage.stores import Template
 
 Bodies = Mapping[str, bytes | None]
@@ -172,9 +172,9 @@ def begun_anew(rng: random.Random, template: Template) -> Bodies:
 
 
 def newest_commit(rng: random.Random, template: Template) -> Bodies:
-    """The newest commit is lost, with what names its version."""
+    """The newest commit of data files is lost, with all that came after it."""
     del rng
-    last = max(map(version_of, template.objects))
+    last = max(version_of(key) for key, body in template.objects.items() if added(body))
     return {key: None for key in template.objects if version_of(key) >= last}
 
 
