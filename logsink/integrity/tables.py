@@ -110,7 +110,7 @@ class Planner:
         """Return what is to be done. Reads data files that the log does not know, whole, where they may be needed."""
         snapshot = self._snapshot
         plan = TablePlan(rebuild=self._found.log_damaged)
-        plan.last = max(snapshot.version, self._found.journal.newest)
+        plan.last = max(snapshot.version, self._found.seen)
         plan.txn = dict(snapshot.txn)
         if not (plan.rebuild or self._bad):
             plan.keep = list(snapshot.files.values())

@@ -93,6 +93,8 @@ class Verification:
         self.gaps: set[Gap] = set()
         self.marker = ""
         """The id in the marker, "" when that is missing or damaged."""
+        self.seen = -1
+        """The newest version of the table that a segment or a ledger names; -1: none."""
         self._deep, self._since, self._progress, self._known = deep, since, progress, known
 
     async def look_at_journal(self) -> None:
@@ -193,10 +195,15 @@ class Verification:
             self.found.notes.append(
                 f"{found.superseded:,} objects of the log are older than its beginning, and do not count"
             )
+        await self._check_end(self.journal.newest, "receivers have seen")
+
+    async def _check_end(self, seen: int, who: str) -> None:
+        """Check that the log reaches to a version that somebody says was there."""
         version = self.there.snapshot.version
-        if self.journal.newest > version and (await self.log.load()).version < self.journal.newest:
-            what = f"ends with version {version}, and receivers have seen version {self.journal.newest}"
+        if seen > max(version, self.seen) and (await self.log.load()).version < seen:
+            what = f"ends with version {version}, and {who} version {seen}"
             self.found.add("log", "logs/_delta_log", what, remedy=_LOG_REMEDY)
+        self.seen = max(self.seen, seen)
 
     async def _check_files(self, files: Sequence[DataFile]) -> None:
         """Check live files. One that is missing is damage only while it is still live."""
@@ -305,6 +312,8 @@ class Verification:
         ledgers = await read_ledgers(self.store)
         for key, what in ledgers.damaged.items():
             self.found.add("ledgers", key, what, rows=0, remedy=remedy)
+        for key, ledger in ledgers.found.items():
+            await self._check_end(ledger.version, f"{key} names")
         remedy = f"put your copy of it back, else {REPAIR} records it as lost"
         for key, what in ledgers.unlinked.items():
             if key not in self.there.snapshot.lost:

@@ -13,7 +13,7 @@ import pytest
 
 from logsink.archive.compaction import Compactor
 from logsink.archive.ledger import Ledger, decode_ledger, encode_ledger, key_of, make
-from logsink.archive.log import DeltaLog, Remove
+from logsink.archive.log import Accepted, DeltaLog, Remove
 from logsink.archive.rounds import Rounds
 from logsink.archive.snapshot import commit_key
 from logsink.config import Maintain
@@ -191,7 +191,8 @@ async def test_rows_that_are_recorded_as_lost_or_retired_do_not_contradict_a_led
 async def test_rows_that_wait_in_the_journal_do_not_contradict_a_ledger(moved: int, waits: bool) -> None:
     """As a repair leaves them that makes the log anew. Rows of other hours are others."""
     store = await store_of(MESSAGES[:40], 2)
-    await store.put(key_of(DAY), encode_ledger(await ledger_of(await store_of(MESSAGES))))
+    ledger = await ledger_of(await store_of(MESSAGES))
+    await store.put(key_of(DAY), encode_ledger(ledger._replace(version=2)))
     rest = [one._replace(received=one.received + moved * HOUR) for one in MESSAGES[40:]]
     segment = Segment(SegmentName("r", 0, 3), Settings(), frames_of(rest), 3, ID)
     await store.put(segment.name.key, memoryview(encode_segment(segment)))
@@ -232,6 +233,22 @@ async def test_what_else_contradicts_a_ledger() -> None:
     found = await verify_ledger(store, ledger)
     assert found.damages == [f"{gone.key} is missing"]
     assert not found.holds
+
+
+async def test_commits_that_a_ledger_names_are_missed_when_no_row_is() -> None:
+    """A merge and a note of a loss move no row; the ledger that was written after them says that they were there."""
+    store = await store_of(MESSAGES)
+    log = DeltaLog(store, store_id=ID)
+    last = await log.commit(await log.load(), [Accepted("logs/x")])
+    ledger = await ledger_of(store)
+    await store.put(key_of(DAY), encode_ledger(ledger))
+    assert not (await verify(store, deep=True)).damages
+    await store.delete([commit_key(last)])
+    (damage,) = (await verify(store, deep=True)).damages
+    assert damage.damage.what == f"ends with version {last - 1}, and {key_of(DAY)} names version {last}"
+    await Repair(store, Limits()).apply()
+    found = await verify(store, deep=True)
+    assert (found.damages, found.version) == ([], last + 1)
 
 
 async def test_ledgers_in_the_store_prove_themselves() -> None:
