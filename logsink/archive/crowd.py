@@ -1,4 +1,7 @@
-"""How many receivers commit to the table: what each of them does beside the others depends on it. Nothing that is safe does."""
+"""How many receivers commit to the table: what each of them does beside the others depends on it.
+
+Safety never does: where the number is wrong, work is done twice, or later.
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from logsink.store import open_store
 ROWS = 20_000
 FEW, MANY = 150, 1500
 GROWTH = 30 << 10
-"""Kilobytes that ten times as many row groups may take more. Footers that stay, or malloc for Arrow, take twice that."""
+"""Kilobytes that ten times as many row groups may take more. Footers that stay take twice that."""
 
 
 def frames(rows: int) -> Frames:
