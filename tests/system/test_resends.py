@@ -31,6 +31,8 @@ class Name:
         self.target: int | None = None
         self.mute = threading.Event()
         self.turned_away = 0
+        self.sessions = 0
+        """Connections that reached a receiver."""
         self._said = b""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -76,6 +78,7 @@ class Name:
                 except OSError:
                     client.close()
                     continue
+                self.sessions += 1
                 self._open += (client, server)
                 self._start(_pass, client, server.sendall, server)
                 self._start(_pass, server, lambda piece, client=client: self._answer(piece, client), client)
@@ -194,7 +197,8 @@ def test_receivers_that_die_before_they_have_said_so(tmp_path: Path, name: Name)
     found = rows(one.store)
     again = len(found) - 8_000
     assert again == 2 * WINDOW
-    assert flagged(found) <= 3 * WINDOW + 3
+    assert name.sessions >= 3  # when else it connects anew is rsyslog's affair; on a busy machine it does
+    assert flagged(found) <= name.sessions * WINDOW + 3
     each_once(one.store, sender.frames)
 
 
