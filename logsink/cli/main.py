@@ -24,6 +24,7 @@ VERBS = {
     "repair": "Mend what is damaged, and record what is lost.",
     "init": "Make a store, or say which is there.",
     "config": "Check and show settings.",
+    "tls": "Make certificates for a small fleet.",
     "completion": "Print a script that completes commands in a shell.",
 }
 """Name of each verb and its line in ``logsink --help``; ``logsink.cli.<verb>`` has the click command ``command``."""

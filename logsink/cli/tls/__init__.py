@@ -1,0 +1,3 @@
+from logsink.cli.tls.command import command
+
+__all__ = ["command"]

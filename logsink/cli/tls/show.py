@@ -1,0 +1,85 @@
+"""What ``logsink tls show`` says of an authority and of what it has issued, as lines and as JSON."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from logsink.cli.tls.certificates import Certificate, describe, issued_by
+from logsink.cli.tls.folder import PLACES, Folder, read
+from logsink.errors import FormatError
+
+
+class Shown(NamedTuple):
+    """One certificate, where its files are, and what is wrong with it ('': nothing)."""
+
+    kind: str
+    path: Path
+    certificate: Certificate
+    wrong: str
+
+
+def shown(folder: Folder, now: dt.datetime, within: dt.timedelta) -> list[Shown]:
+    """Return the authority and what it has issued, by kind and name; what ends ``within`` some time is named as wrong.
+
+    Raises ``LogsinkError`` if there is no authority, or a file cannot be read.
+    """
+    authority = folder.authority().certificate
+    found = [Shown("authority", folder.root, _described(folder.certificate), "")]
+    for home in folder.issued():
+        kind = home.parent.name
+        path = home / f"{kind}.crt"
+        foreign = "" if issued_by(authority, read(path)) else "another authority has issued it"
+        found.append(Shown(kind, home, _described(path), foreign))
+    return [one._replace(wrong=one.wrong or _ending(one, now, within)) for one in found]
+
+
+def lines(found: list[Shown], now: dt.datetime) -> Iterator[str]:
+    """Yield the lines that say so, with what to copy where."""
+    for one in found:
+        certificate = one.certificate
+        names = certificate.names or [certificate.common_name]
+        days = (certificate.ends - now).days
+        yield f"{one.kind:<9}  {', '.join(names)}"
+        yield f"           valid until {certificate.ends:%Y-%m-%d} ({days} days){': ' + one.wrong if one.wrong else ''}"
+        yield f"           {certificate.fingerprint}"
+        if one.kind == "authority":
+            yield f"           keep {one.path / 'ca.key'} secret and saved: who has it can issue certificates"
+        else:
+            yield f"           copy {one.path}/* to {PLACES[one.kind]}/"
+
+
+def as_json(found: list[Shown]) -> list[dict[str, object]]:
+    """Return the certificates with stable names."""
+    return [
+        {
+            "kind": one.kind,
+            "directory": str(one.path),
+            "common_name": one.certificate.common_name,
+            "names": one.certificate.names,
+            "begins": one.certificate.begins,
+            "ends": one.certificate.ends,
+            "fingerprint": one.certificate.fingerprint,
+            "copy_to": PLACES.get(one.kind),
+            "wrong": one.wrong,
+        }
+        for one in found
+    ]
+
+
+def _described(path: Path) -> Certificate:
+    try:
+        return describe(read(path))
+    except FormatError as error:
+        raise FormatError(f"cannot use {path}: {error}") from error
+
+
+def _ending(one: Shown, now: dt.datetime, within: dt.timedelta) -> str:
+    """Return what is wrong with the time until which a certificate is valid, and what to do."""
+    if one.certificate.ends > now + within:
+        return ""
+    again = "init --renew" if one.kind == "authority" else f"issue {one.kind} {one.certificate.common_name!r}"
+    state = "it has ended" if one.certificate.ends <= now else "it ends soon"
+    return f"{state}; renew it: logsink tls {again}"
