@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from logsink.errors import NotFound
 from logsink.query.read.answer import Run
-from logsink.query.read.counted import Counted, Sums, countable
+from logsink.query.read.counted import Counted, Sums, countable, is_logged, logged
 from logsink.query.read.listing import list_index
 from logsink.query.read.plan import Plan
 from logsink.query.read.reader import Found, Part, Reader
@@ -74,13 +74,16 @@ class Fold(Run):
             raise self.gives_up()
 
     def needs_index(self, filter: Filter) -> bool:
-        return self._sums is not None or super().needs_index(filter)
+        return (self._sums is not None and not is_logged(filter, self._sums)) or super().needs_index(filter)
 
     async def _counted(self, pool: ThreadPoolExecutor) -> Plan:
         """Plan the query, sum up what has counts, and return the plan of what is to be read besides."""
         plan = await self.planned(self._query.filter)
         if self._sums is None:
             return plan
+        found, plan = logged(plan, self._query.filter, self._sums, self._report)
+        for each in found:
+            await self._take(each)
         counted = Counted(self._store, pool, self._listed, plan, self._query.filter, self._sums, self._report)
         await self._add(counted.found())
         return counted.rest
@@ -88,8 +91,11 @@ class Fold(Run):
     async def _add(self, results: AsyncGenerator[Found, None]) -> None:
         async with aclosing(results):
             async for found in results:
-                self._report.rows += found.rows
-                await self._keep(found.table)
+                await self._take(found)
+
+    async def _take(self, found: Found) -> None:
+        self._report.rows += found.rows
+        await self._keep(found.table)
 
     async def _keep(self, part: pa.Table) -> None:
         """Add a part to the others, and add these up when they are many or large."""
@@ -130,6 +136,9 @@ async def uncounted(store: Store, plan: Plan, query: Query, sums: Sums | None) -
     if sums is None or query.dedupe or not countable(query.filter, sums):
         return plan, 0
     report = Report()
+    _, plan = logged(plan, query.filter, sums, report)
+    if not plan.files:
+        return plan, report.counted
     with ThreadPoolExecutor(Tuning().threads, "query") as pool:
         counted = Counted(store, pool, await list_index(store), plan, query.filter, sums, report)
         async with aclosing(counted.found()) as found:

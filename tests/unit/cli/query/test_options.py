@@ -486,7 +486,7 @@ def test_a_file_that_cannot_be_read_is_said_and_the_rest_is_found(tmp_path: Path
     first, *_ = sorted(place.glob("logs/date=*/*.parquet"))
     size = first.stat().st_size
     first.write_bytes(bytes(size))
-    for arguments in ((), ("-n", "all"), ("-r",), ("--count",)):
+    for arguments in ((), ("-n", "all"), ("-r",), ("--count", "-S", "2026-01-01")):
         result = query(f"file://{place}", *arguments)
         assert result.exit_code == 2
         assert f"it does not end as a Parquet file of {size} bytes; 2 rows of it are not shown" in result.stderr
@@ -495,7 +495,8 @@ def test_a_file_that_cannot_be_read_is_said_and_the_rest_is_found(tmp_path: Path
 
 @pytest.mark.parametrize("grace", [30.0, 0.0])
 @pytest.mark.parametrize(
-    ("arguments", "shown"), [(["-o", "cat", "-n", "all"], rb"[\x00-\xff]*"), (["--count"], rb"\d+\n")]
+    ("arguments", "shown"),
+    [(["-o", "cat", "-n", "all"], rb"[\x00-\xff]*"), (["--count", "-S", "2026-01-01"], rb"\d+\n")],
 )
 def test_an_interrupt_ends_it_and_says_so(url: str, grace: float, arguments: list[str], shown: bytes) -> None:
     """When the first file was read it is told to stop; it may have the time to come to an end, or none. Sums are shown."""

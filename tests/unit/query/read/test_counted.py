@@ -204,7 +204,7 @@ async def test_counts_of_other_files_are_passed_over(store: Meddled) -> None:
     await store.delete(keys)
     for number, body in enumerate(bodies):
         await store.put(index_key(dt.date(2027, 1, 1), f"{number:016x}", COUNTS), body)
-    assert (await run(store, Counts()))[1].counted == 0
+    assert (await run(store, Counts(("host",))))[1].counted == 0
     assert len(files) == 3
 
 
@@ -228,7 +228,7 @@ async def test_of_an_object_only_the_files_of_the_plan_count(store: Meddled) -> 
     path = next(iter((await DeltaLog(store).load()).files))
     log = DeltaLog(store)
     await log.commit(await log.load(), [Remove((await log.load()).files[path], data_change=True)])
-    assert (await run(store, Counts()))[0] == [{"count": 17}]
+    assert (await run(store, Counts(("severity",))))[1].rows == 17
 
 
 @pytest.mark.parametrize("column", ["rows", "hour", "file"])
@@ -250,8 +250,8 @@ async def test_counts_of_a_file_that_the_log_describes_otherwise_are_passed_over
     counts = decode_counts(key, await store.get(key))
     files = {path: one._replace(**said) for path, one in counts.files.items()}
     await store.put(key, memoryview(encode_counts(StoredCounts(files, counts.table))))
-    found, report = await run(store, Counts())
-    assert (found, report.counted) == ([{"count": 29}], 2)
+    found, report = await run(store, Counts(("severity",)))
+    assert (sum(each["count"] for each in found), report.counted) == (29, 2)
 
 
 async def test_of_objects_with_the_same_files_one_counts(store: Meddled) -> None:
@@ -259,8 +259,8 @@ async def test_of_objects_with_the_same_files_one_counts(store: Meddled) -> None
     await put_counts(store, together=True)
     for number, body in enumerate(bodies):
         await store.put(index_key(dt.date(2026, 11, 22), f"{number + 7:016x}", COUNTS), body)
-    found, report = await run(store, Counts())
-    assert (found, report.counted) == ([{"count": 29}], 3)
+    found, report = await run(store, Counts(("severity",)))
+    assert (sum(each["count"] for each in found), report.counted) == (29, 3)
 
 
 class Refusing(Meddled):
@@ -288,8 +288,8 @@ async def test_a_store_that_refuses_the_index_gives_the_same_sums(listing: bool)
     store = Refusing(listing=listing)
     await archive(store, FILES)
     await put_counts(store)
-    found, report = await run(store, Counts())
-    assert (found, report.counted) == ([{"count": 29}], 0)
+    found, report = await run(store, Counts(("severity",)))
+    assert (sum(each["count"] for each in found), report.counted) == (29, 0)
 
 
 async def test_counts_that_vanish_while_they_are_read(store: Meddled, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,7 +304,7 @@ async def test_counts_that_vanish_while_they_are_read(store: Meddled, monkeypatc
                 await store.delete([key])
 
     store.before = vanish
-    assert (await run(store, Counts()))[0] == [{"count": 29}]
+    assert (await run(store, Counts(("severity",))))[1].rows == 29
 
 
 async def test_a_sum_begins_anew_when_a_file_is_merged_meanwhile(store: Meddled) -> None:
@@ -325,14 +325,14 @@ async def test_a_sum_begins_anew_when_a_file_is_merged_meanwhile(store: Meddled)
 async def test_a_file_that_is_missing_is_noticed_where_it_must_be_read(store: Meddled) -> None:
     (first, *_) = (await DeltaLog(store).load()).files.values()
     await store.delete([first.key])
-    found, report = await run(store, Counts())
-    assert (found, report.damaged) == ([{"count": 29}], {})
+    _, report = await run(store, Counts(("severity",)))
+    assert (report.rows, report.damaged) == (29, {})
     _, report = await run(store, Counts(), since(30 * MINUTE))
     assert [damage.key for damage in report.damage] == [first.key]
 
 
 async def test_a_sum_that_is_stopped_counts_no_further(store: Meddled) -> None:
-    folding = folded(store, Counts())
+    folding = folded(store, Counts(("severity",)))
     folding.stop()
     assert await folding.run() == []
     assert folding.report.interrupted
@@ -340,7 +340,7 @@ async def test_a_sum_that_is_stopped_counts_no_further(store: Meddled) -> None:
 
 async def test_a_sum_that_is_cancelled_ends_its_listing(store: Meddled) -> None:
     store.before = lambda key: asyncio.sleep(3600)
-    task = asyncio.create_task(folded(store, Counts()).run())
+    task = asyncio.create_task(folded(store, Counts(("severity",))).run())
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
