@@ -17,7 +17,7 @@ from logsink.archive.chain import MODULUS, Seal, State, check, digest, parse
 from logsink.archive.checkpoints import decode_checkpoint
 from logsink.archive.foreign import refuse_metadata, refuse_protocol
 from logsink.archive.lanes import Lanes, inside, lanes_of, union
-from logsink.archive.snapshot import ACCEPTED, LOST, DataFile, Json, Snapshot, commit_key, join_tags
+from logsink.archive.snapshot import ACCEPTED, LOST, DataFile, Json, Snapshot, checkpoint_key, commit_key, join_tags
 from logsink.damage import Damage
 from logsink.errors import FormatError
 
@@ -54,7 +54,8 @@ class Fold:
     def snapshot(self, version: int, checkpoint: int, loaded: float) -> Snapshot:
         """Return the result. Raises ``FormatError`` when protocol or metadata are not those of a table of logsink."""
         if version >= 0 and not self._known and (self._protocol is None or self._metadata is None) and not self.damage:
-            raise FormatError("cannot read the table: its log holds no protocol or no metadata")
+            first = commit_key(0) if checkpoint < 0 else checkpoint_key(checkpoint)
+            self._break(Damage(first, "holds no protocol or no metadata"))
         self._refuse_foreign()
         damage = [*self.damage, *([] if self._doubt is None else [self._doubt])]
         files = without_merged(self._files) if damage else self._files

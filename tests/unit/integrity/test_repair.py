@@ -237,6 +237,21 @@ async def test_the_marker(damage: Damage) -> None:
     assert (await store.get(MARKER)).find(ID.encode()) > 0
 
 
+async def test_the_marker_and_the_only_commit_swapped() -> None:
+    """Each is an object that can be read, and no commit follows that would say what the one before it was."""
+    store = MemoryStore()
+    await DeltaLog(store, store_id=ID).create()
+    marker, commit = encode_marker(new_marker(ID, "a test", 0.0)), await store.get(commit_key(0))
+    await store.put(MARKER, commit)
+    await store.put(commit_key(0), marker)
+    for sequence in (1, 2):
+        await put_segment(store, name(sequence))
+    snapshot = await fresh(store)
+    assert [str(one) for one in snapshot.damage] == [f"{commit_key(0)} holds no protocol or no metadata"]
+    await repaired(store)
+    assert await visible(store) == sorted(messages(1, 2))
+
+
 @DAMAGES
 @pytest.mark.parametrize("sequence", [9, 10])
 async def test_a_segment(damage: Damage, sequence: int) -> None:
