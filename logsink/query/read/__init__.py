@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from logsink.query.read.claims import Claims
     from logsink.query.read.counted import Counted, Sums, countable
     from logsink.query.read.folding import Fold, fold, uncounted
-    from logsink.query.read.index import Excluded, excluded
+    from logsink.query.read.index import Excluded, excluded, stored_bytes
     from logsink.query.read.losses import Losses, of_error, of_snapshot
     from logsink.query.read.plan import Plan, file_bounds, make_plan
     from logsink.query.read.prefetch import prefetched
@@ -46,7 +46,7 @@ __getattr__ = lazy.exports(
         "claims": ("Claims",),
         "counted": ("Counted", "Sums", "countable"),
         "folding": ("Fold", "fold", "uncounted"),
-        "index": ("Excluded", "excluded"),
+        "index": ("Excluded", "excluded", "stored_bytes"),
         "losses": ("Losses", "of_error", "of_snapshot"),
         "plan": ("Plan", "file_bounds", "make_plan"),
         "prefetch": ("prefetched",),
@@ -85,6 +85,7 @@ __all__ = [
     "prefetched",
     "search",
     "sift",
+    "stored_bytes",
     "uncounted",
     "unordered",
 ]

@@ -55,22 +55,28 @@ T = TypeVar("T")
 _HOURS: Final = 1 << 12
 """Hours from the first to the last of an object up to which all of them are looked at, those without rows, too."""
 
+MEASURES: Final = {"bytes": np.add, "first": np.minimum, "last": np.maximum}
+"""Columns of counts beside ``rows``, and what makes one of several."""
+
 _TEXTS: Final = [field.name for field in COUNTS_SCHEMA if pa.types.is_dictionary(field.type)]
 
 
 class Sums(NamedTuple):
     """How a sum is made of rows of counts.
 
-    columns  the columns of ``COUNTED`` that it needs
-    part     returns the sum of some rows, each of which stands for so many: it has ``columns``, and ``time`` if ``steps``
-    steps    returns which spans of time, from first to last, lie in one step each; None where time has no part in the sum
-    unit     microseconds that fit into the steps without a rest
+    columns   the columns of ``COUNTED`` that it needs
+    part      returns the sum of some rows, each of which stands for so many: it has ``columns``, ``measures``, and ``time`` if
+              ``steps``
+    steps     returns which spans of time, from first to last, lie in one step each; None where time has no part in the sum
+    unit      microseconds that fit into the steps without a rest
+    measures  other columns of counts that it sums up: those of ``MEASURES``
     """
 
     columns: Sequence[str]
     part: Callable[[pa.Table, Int64], pa.Table]
     steps: Callable[[Int64, Int64], Mask] | None = None
     unit: int = HOUR
+    measures: Sequence[str] = ()
 
 
 def countable(filter: Filter, sums: Sums | None) -> bool:
@@ -200,11 +206,11 @@ class Counted:
     async def _sum(self, object: _Object, files: Sequence[DataFile]) -> _Taken | None:
         """Return the sums of these files by the counts of an object; None where it cannot be read."""
         ranges = [r for r in self._ranges if any(r.verdict(file_bounds(f, "time")) is not Verdict.ALL for f in files)]
-        names = {"file", "rows", *self._sums.columns, *self._filter.columns()}
-        names.update(["hour"] if self._sums.steps else [])
+        names = {"file", "rows", *self._sums.columns, *self._sums.measures, *self._filter.columns()}
+        names.update(["hour"] if self._sums.steps or self._sums.measures else [])
         bounds = {"hour", "first", "last"}
         try:
-            if not ranges:
+            if not ranges and not bounds <= names:
                 await object.fetch(self._get, names)
                 if (taken := await self._threaded(self._take, object, names, files, ranges)) is not None:
                     return taken
@@ -250,7 +256,7 @@ class Counted:
         if self._sums.steps is not None:  # a time of theirs, or the beginning of their hour where that says enough
             rows = rows.append_column("time", rows.column("first" if "first" in rows.column_names else "hour"))
             names.append("time")
-        return [Found(int(each.sum()), self._sums.part(*_without_repeats(rows, names, each)))]
+        return [Found(int(each.sum()), self._sums.part(*_without_repeats(rows, names, each, self._sums.measures)))]
 
     def _divide(self, table: pa.Table, mask: Mask, ranges: Sequence[Between]) -> tuple[Mask, Mask, Condition | None]:
         """Return which rows of counts in ``mask`` count, which do not though some of their rows may, and the hours of those."""
@@ -324,12 +330,14 @@ def _is_of(said: CountedFile, file: DataFile | None) -> bool:
         return False
 
 
-def _without_repeats(rows: pa.Table, names: Sequence[str], each: Int64) -> tuple[pa.Table, Int64]:
+def _without_repeats(
+    rows: pa.Table, names: Sequence[str], each: Int64, measures: Sequence[str]
+) -> tuple[pa.Table, Int64]:
     """Return rows of counts, and for how many rows each stands, with one in the place of neighbours that agree in ``names``.
 
     Rows are sorted by file, app, severity and hour: a sum by these has a hundredth of the rows left.
     """
-    if not names:
+    if not names and not measures:
         return rows, each
     changed = np.zeros(len(each) - 1, np.bool_)
     for name in names:
@@ -339,4 +347,8 @@ def _without_repeats(rows: pa.Table, names: Sequence[str], each: Int64) -> tuple
     begins = np.flatnonzero(np.append(True, changed))
     if 2 * len(begins) > len(each):
         return rows, each
-    return rows.select(names).take(as_array(begins)), np.add.reduceat(each, begins)
+    taken = rows.select(names).take(as_array(begins))
+    for name in measures:
+        values = MEASURES[name].reduceat(as_integers(rows.column(name)), begins)
+        taken = taken.append_column(name, as_array(values).cast(rows.schema.field(name).type))
+    return taken, np.add.reduceat(each, begins)

@@ -150,6 +150,11 @@ def bytes_to_read(files: Iterable[DataFile], filter: Filter) -> float:
     return total
 
 
+def stored_bytes(plan: Plan, filter: Filter) -> float:
+    """Return about how many bytes of the store the rows take that meet a filter on time: journal and data files of a plan."""
+    return bytes_to_read(plan.files, filter) + sum(segment.size for segment in plan.segments)
+
+
 class Excluded(NamedTuple):
     """What the index leaves unread of a plan: files, and row groups of the ``others``, of which it knows ``groups``."""
 

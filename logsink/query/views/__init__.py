@@ -4,6 +4,8 @@
 - ``around``: rows before and after a time, or near each match in time
 - ``follow``: rows that are stored from a cursor (``cursor``) on
 - ``summary``: counts by values, by time and by message pattern (``patterns``)
+- ``totals``: rows, errors, bytes and bounds of time by values
+- ``fleet``: who sent rows, who fell silent, and who said goodbye
 - ``similar``: why nothing was found, and which values look like those that were asked for
 - ``future_rows``: how many rows have a time in the future
 
@@ -21,11 +23,13 @@ if TYPE_CHECKING:
     from logsink.query.views.around import AroundMatches, AroundTime, around_matches, around_time
     from logsink.query.views.context import GAP, with_context
     from logsink.query.views.cursor import Cursor
+    from logsink.query.views.fleet import FIELDS, GOODBYE, HERE, VANISHED, Endings, Member, members, rows_of
     from logsink.query.views.follow import Follower
     from logsink.query.views.future_rows import FutureRows
     from logsink.query.views.rules import CONTINUES, Neighbours, Record, Rule
     from logsink.query.views.similar import MissingValue, archive_times, in_other_case, missing_values
     from logsink.query.views.summary import Counts, Histogram, Patterns, Summary
+    from logsink.query.views.totals import MEASURED, Totals
 
 __getattr__ = lazy.exports(
     __name__,
@@ -39,6 +43,10 @@ __getattr__ = lazy.exports(
         "context": (
             "GAP",
             "with_context",
+        ),
+        "fleet": (
+            *("FIELDS", "GOODBYE", "HERE", "VANISHED"),
+            *("Endings", "Member", "members", "rows_of"),
         ),
         "follow": (
             "Cursor",
@@ -63,29 +71,43 @@ __getattr__ = lazy.exports(
             "Patterns",
             "Summary",
         ),
+        "totals": (
+            "MEASURED",
+            "Totals",
+        ),
     },
 )
 
 __all__ = [
     "CONTINUES",
+    "FIELDS",
     "GAP",
+    "GOODBYE",
+    "HERE",
+    "MEASURED",
+    "VANISHED",
     "AroundMatches",
     "AroundTime",
     "Counts",
     "Cursor",
+    "Endings",
     "Follower",
     "FutureRows",
     "Histogram",
+    "Member",
     "MissingValue",
     "Neighbours",
     "Patterns",
     "Record",
     "Rule",
     "Summary",
+    "Totals",
     "archive_times",
     "around_matches",
     "around_time",
     "in_other_case",
+    "members",
     "missing_values",
+    "rows_of",
     "with_context",
 ]
