@@ -33,6 +33,7 @@ from logsink.kinds import (
     NETWORKS,
     PATH,
     PEERS,
+    PRICE,
     SD_ID,
     STORE,
     SWITCH,
@@ -340,6 +341,12 @@ class Searching(NamedTuple):
         size("0B", "1TiB"),
         "Most bytes that queries of S3 keep in the user's cache directory of what they read of log and index; 0B: none.",
         "256MiB",
+    )
+    storage_price: float = _setting(
+        PRICE,
+        "Dollars a month for a GiB in the store, by which `logsink usage` says what logs cost; the default is the price of S3 "
+        "Standard in us-east-1.",
+        "0.023",
     )
 
 

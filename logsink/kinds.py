@@ -182,6 +182,12 @@ def _read_count(text: str) -> int:
     return int(text)
 
 
+def _read_price(text: str) -> float:
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,9})?", text):
+        raise ArgumentError(f"cannot read {text!r} as a price", hint="write dollars: 0.023")
+    return float(text)
+
+
 def _read_switch(text: str) -> bool:
     if text not in ("true", "false"):
         raise ArgumentError(f"cannot read {text!r} as a switch", hint="write true or false")
@@ -278,6 +284,7 @@ def count(low: int, high: int) -> Kind:
     return Kind("number", _read_count, str, low, high, bare=True)
 
 
+PRICE = Kind("price", _read_price, lambda dollars: f"{dollars:.9f}".rstrip("0").rstrip("."), bare=True)
 SWITCH = Kind("switch", _read_switch, lambda on: str(on).lower(), bare=True)
 ADDRESS = Kind("address", parse_address, str)
 ADDRESSES = Kind("address", parse_address, str, many=True)

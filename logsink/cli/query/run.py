@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from logsink.cli import report as reporting
+from logsink.cli.contact import in_contact, open_cached
 from logsink.cli.main import INTERRUPTED
 from logsink.cli.options.context import rule_of
 from logsink.cli.options.output import row_writer_of
@@ -21,20 +22,16 @@ from logsink.cli.query.destination import Destination
 from logsink.cli.query.job import Job
 from logsink.cli.query.request import QueryRequest
 from logsink.cli.query.rows import mention_future_rows, print_rows, print_rows_after
-from logsink.errors import FormatError, LogsinkError, ReaderGone, StoreError, Unavailable
-from logsink.platform.caches import user_cache
+from logsink.errors import FormatError, LogsinkError, ReaderGone, StoreError
 from logsink.query import Cursor, Query, Tuning
 from logsink.query.output import FORMATS, RowWriter
 from logsink.query.read import make_plan
 from logsink.query.request import GLOB_COLUMNS
 from logsink.query.views import AroundMatches, Neighbours
-from logsink.store import CountingStore, Store, open_store
+from logsink.store import CountingStore, Store
 
 if TYPE_CHECKING:
     from logsink.query.views import AroundTime, Rule, Summary
-
-CONTACT: Final = 10.0
-"""Seconds within which a store must give its first answer."""
 
 
 def run(url: str, request: QueryRequest, *, cache: int = 0) -> int:
@@ -58,7 +55,7 @@ def run(url: str, request: QueryRequest, *, cache: int = 0) -> int:
     job = Job(request=request, url=url, query=query, destination=destination, cursors=Cursors(request.follow))
     try:
         with _connected(job):
-            return asyncio.run(_run(job, _open(url, cache), summary, rule, writer))
+            return asyncio.run(_run(job, open_cached(url, cache), summary, rule, writer))
     except LogsinkError:
         job.say_damage()  # which may be why
         raise
@@ -89,7 +86,7 @@ async def _run(
 ) -> int:
     request, began, ended = job.request, time.monotonic(), 0.0
     job.interrupts.listen()
-    async with opened as store, _in_contact(store):
+    async with opened as store, in_contact(store):
         if job.engine is not None:
             job.tuning = Tuning.of(store)._replace(engine=job.engine)
         if request.explain:
@@ -141,37 +138,3 @@ async def _say_why_nothing(job: Job, store: Store) -> None:
             reporting.in_other_case(*found)
         if job.plan and (times := archive_times(job.plan)):
             reporting.beyond(job.query, times, job.request.zone)
-
-
-def _open(url: str, cache: int) -> Store:
-    """Return the store at ``url``; of a store in S3 at most ``cache`` bytes are kept in the user's cache."""
-    store, directory = open_store(url), user_cache()
-    if not cache or directory is None or not url.startswith("s3:"):
-        return store
-    from logsink.store import CachedStore
-
-    return CachedStore(store, directory / "objects", cache)
-
-
-@asynccontextmanager
-async def _in_contact(store: Store) -> AsyncIterator[None]:
-    """Raise ``Unavailable`` if the store gives no answer at all within ``CONTACT`` seconds; meanwhile the block runs."""
-
-    async def reach() -> None:
-        with suppress(StoreError):  # the block will meet it, too
-            await store.exists()
-        deadline.reschedule(None)
-
-    deadline = asyncio.timeout(CONTACT)
-    try:
-        async with deadline:
-            reaching = asyncio.ensure_future(reach())
-            try:
-                yield
-            finally:
-                reaching.cancel()
-    except TimeoutError as error:
-        if not deadline.expired():
-            raise
-        hint = "check the network, and AWS_ENDPOINT_URL if it is set"
-        raise Unavailable(f"cannot reach {store.url}: no answer in {CONTACT:g} s", hint=hint) from error

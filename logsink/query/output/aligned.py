@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -23,10 +23,13 @@ class AlignedColumns:
 
     width    of the terminal, in character cells, into which the table is cut; None, not on a terminal, cuts nothing
     sample   rows, from the first on, whose values decide how wide the columns are; None for those of the first table
+    uncut    names of columns that are never cut
     """
 
-    def __init__(self, width: int | None = None, *, sample: int | None = 1000) -> None:
-        self._width, self._sample = width, sample
+    def __init__(
+        self, width: int | None = None, *, sample: int | None = 1000, uncut: Collection[str] = frozenset()
+    ) -> None:
+        self._width, self._sample, self._uncut = width, sample, uncut
 
     def begin(self, schema: pa.Schema) -> bytes:
         self._names = [harmless(name) for name in schema.names]
@@ -52,12 +55,16 @@ class AlignedColumns:
     def _fitting(self, sample: Sequence[Sequence[str]]) -> list[int]:
         """Return the widths of the columns, the widest ones cut until all fit, or none can be cut further."""
         widths = [max(cell_len(text) for text in column) for column in zip(self._names, *sample, strict=True)]
-        while self._width is not None and _total(widths) > self._width and max(widths) > _LEAST:
-            widest, over = max(widths), _total(widths) - self._width
-            following = max((width for width in widths if width < widest), default=_LEAST)
-            step = max(1, min(widest - max(following, _LEAST), over // widths.count(widest)))
-            place = widths.index(widest)
-            widths = [w - step if w == widest and (step > 1 or k == place) else w for k, w in enumerate(widths)]
+        places = [place for place, name in enumerate(self._names) if name not in self._uncut]
+        while self._width is not None and _total(widths) > self._width:
+            widest, over = max((widths[place] for place in places), default=0), _total(widths) - self._width
+            if widest <= _LEAST:
+                break
+            following = max((widths[place] for place in places if widths[place] < widest), default=_LEAST)
+            wide = [place for place in places if widths[place] == widest]
+            step = max(1, min(widest - max(following, _LEAST), over // len(wide)))
+            for place in wide if step > 1 else wide[:1]:
+                widths[place] -= step
         return widths
 
     def _line(self, cells: Sequence[str]) -> str:

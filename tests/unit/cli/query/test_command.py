@@ -256,7 +256,7 @@ def test_an_endpoint_that_is_not_there() -> None:
 
 
 def test_a_store_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("logsink.cli.query.run.CONTACT", 0.2)
+    monkeypatch.setattr("logsink.cli.contact.CONTACT", 0.2)
     for name, value in {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}.items():
         monkeypatch.setenv(name, value)
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -35,3 +35,15 @@ def test_what_is_too_wide_has_a_line_for_each_value() -> None:
     assert shown[:2] == ["-- row 1", "column0   a"]
     assert [line for line in shown if line.startswith("--")] == [f"-- row {n}" for n in (1, 2, 3, 4)]
     assert shown[-1] == "column11  -"
+
+
+@pytest.mark.parametrize("width", [24, 45, 60, 80])
+def test_some_columns_are_never_cut(width: int) -> None:
+    rows = pa.table({"time": ["2026-11-24 03:04:30"], "host": ["h" * 30], "role": ["r" * 12]})
+    writer = AlignedColumns(width, uncut={"time"})
+    writer.begin(rows.schema)
+    shown = b"".join(writer.rows(rows)).decode().splitlines()
+    assert max(map(cell_len, shown)) <= width
+    whole = width >= 19 + 2 + 8 + 2 + 8
+    assert (shown[0] == "-- row 1") != whole
+    assert ("2026-11-24 03:04:30  h" in shown[1]) == whole

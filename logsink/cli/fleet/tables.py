@@ -1,0 +1,95 @@
+"""A table of numbers and times as people read it, with bars, and as other programs do.
+
+A table goes to other programs as it is. For people, times are local and to the second, bytes have a unit, columns without any
+value are left out, and a column of bars may stand last. Numbers and times are never cut: where they do not fit into the
+terminal, each row is shown as lines of names and values.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+from rich.cells import cell_len
+
+from logsink.cli.options.zones import local_text
+from logsink.cli.report import size
+from logsink.query.output import AlignedColumns, Style, TableWriter, cell_text, table_writer
+
+BAR: Final = 50
+"""Character cells of the longest bar."""
+
+LEAST_BAR: Final = 10
+"""Character cells below which bars are left out."""
+
+_SIZES: Final = ("bytes", "stored")
+_GAP: Final = 2
+
+Bars = Callable[[int], Sequence[str]]
+"""Returns a bar for each row, of so many character cells at most."""
+
+
+def write(table: pa.Table, output: str, zone: dt.tzinfo, bars: Bars | None = None) -> None:
+    """Write a table to standard output in one of ``options.FORMATS``."""
+    out, terminal = sys.stdout.buffer, sys.stdout.isatty()
+    writer: TableWriter = table_writer(output, Style(terminal=terminal))
+    if output == "table":
+        width = shutil.get_terminal_size().columns if terminal else None
+        uncut = [field.name for field in table.schema if not pa.types.is_string(field.type)]
+        table = for_people(table, zone, width, bars)
+        writer = AlignedColumns(width, sample=None, uncut={*uncut, ""})
+    out.write(writer.begin(table.schema))
+    for part in writer.rows(table):
+        out.write(part)
+    out.write(writer.finish())
+    out.flush()
+
+
+def for_people(table: pa.Table, zone: dt.tzinfo, width: int | None, bars: Bars | None = None) -> pa.Table:
+    """Return a table as text, without columns that have no value at all, with the bars that fit into ``width``."""
+    columns = dict[str, list[str]]()
+    for field, column in zip(table.schema, table.columns, strict=True):
+        if column.null_count < len(column):
+            texts = [_text(field.name, value, zone) for value in column.to_pylist()]
+            if not pa.types.is_string(field.type):
+                longest = max(map(len, [field.name, *texts]))
+                texts = [text.rjust(longest) for text in texts]
+            columns[field.name] = texts
+    if bars is not None and table.num_rows:
+        used = sum(max(map(cell_len, [name, *texts])) + _GAP for name, texts in columns.items())
+        room = BAR if width is None else min(BAR, width - used)
+        if room >= LEAST_BAR:
+            columns[""] = list(bars(room))
+    return pa.table({name: pa.array(texts, pa.string()) for name, texts in columns.items()})
+
+
+def bars_of(numbers: Sequence[int]) -> Bars:
+    """Return the bars of some numbers, each as long as its number is large."""
+    most = max(numbers, default=0)
+    return lambda room: ["█" * max(1, round(room * number / most)) if number else "" for number in numbers]
+
+
+def spans_of(spans: Sequence[tuple[int, int]]) -> Bars:
+    """Return bars that stand where spans of time do, between the beginning of the first and the end of the last."""
+    begin, end = min((first for first, _ in spans), default=0), max((last for _, last in spans), default=0)
+
+    def drawn(room: int) -> list[str]:
+        place = [tuple((room - 1) * (time - begin) // max(1, end - begin) for time in span) for span in spans]
+        return [" " * first + "█" * (last - first + 1) for first, last in place]
+
+    return drawn
+
+
+def _text(name: str, value: Any, zone: dt.tzinfo) -> str:
+    """Return a value of the column ``name`` as people read it, harmless on a terminal."""
+    if isinstance(value, dt.datetime):
+        return local_text(value, zone)
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    if isinstance(value, int):
+        return size(value) if name in _SIZES else f"{value:,}"
+    return cell_text(value)

@@ -1,0 +1,3 @@
+from logsink.cli.hosts.command import command
+
+__all__ = ["command"]
