@@ -213,7 +213,6 @@ async def test_a_cached_version_that_is_gone_is_forgotten() -> None:
         ({"minReaderVersion": 2, "minWriterVersion": 2}, {}, "protocol"),
         ({"minReaderVersion": 1, "minWriterVersion": 3}, {}, "protocol"),
         ({"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["deletionVectors"]}, {}, "deletionVectors"),
-        ({}, {}, "protocol"),
         (PROTOCOL, {"partitionColumns": ["date", "host"]}, "partitioned"),
         (PROTOCOL, {"partitionColumns": []}, "partitioned"),
         (PROTOCOL, {"format": {"provider": "orc"}}, "Parquet"),
@@ -231,6 +230,12 @@ async def test_a_table_that_is_not_ours_is_refused(
     await foreign(store, 0, {"protocol": protocol}, {"metaData": METADATA | metadata})
     with pytest.raises(FormatError, match=text):
         await fresh(store)
+
+
+async def test_a_first_commit_that_describes_no_table_is_damage() -> None:
+    store = MemoryStore()
+    await foreign(store, 0, {"protocol": {}}, {"metaData": METADATA})
+    assert [str(one) for one in (await fresh(store)).damage] == [f"{commit_key(0)} holds no protocol or no metadata"]
 
 
 async def test_a_table_that_somebody_upgrades_is_refused_from_then_on() -> None:
