@@ -32,8 +32,11 @@ _GLOB_OPTIONS = {
 """Column of ``GLOB_COLUMNS``, the names of its option, and what it holds."""
 
 
-def term_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a verb with the options that choose rows; ``terms_of`` reads their parameters."""
+def term_options(function: Callable[..., Any], *, without: str = "") -> Callable[..., Any]:
+    """Decorate a verb with the options that choose rows; ``terms_of`` reads their parameters.
+
+    ``without`` names a column of ``GLOB_COLUMNS`` whose option means something else to the verb.
+    """
     options = [
         click.option(
             "-S", "--since", "--from", "--min-time", "since", metavar="TIME", help="Messages of TIME and later."
@@ -41,7 +44,9 @@ def term_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("-U", "--until", "--to", "--max-time", "until", metavar="TIME", help="Messages before TIME."),
         *(
             click.option(*names, column, multiple=True, metavar="GLOB", help=f"{held} matches GLOB; !GLOB excludes.")
-            for column, (names, held) in ((column, _GLOB_OPTIONS[column]) for column in GLOB_COLUMNS)
+            for column, (names, held) in (
+                (column, _GLOB_OPTIONS[column]) for column in GLOB_COLUMNS if column != without
+            )
         ),
         click.option(
             *("-p", "--priority"),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from logsink.query.views.fleet import FIELDS, GOODBYE, HERE, VANISHED, Endings, Member, members, rows_of
     from logsink.query.views.follow import Follower
     from logsink.query.views.future_rows import FutureRows
+    from logsink.query.views.patterns import to_patterns
     from logsink.query.views.rules import CONTINUES, Neighbours, Record, Rule
     from logsink.query.views.similar import MissingValue, archive_times, in_other_case, missing_values
     from logsink.query.views.summary import Counts, Histogram, Patterns, Summary
@@ -53,6 +54,7 @@ __getattr__ = lazy.exports(
             "Follower",
         ),
         "future_rows": ("FutureRows",),
+        "patterns": ("to_patterns",),
         "rules": (
             "CONTINUES",
             "Neighbours",
@@ -109,5 +111,6 @@ __all__ = [
     "members",
     "missing_values",
     "rows_of",
+    "to_patterns",
     "with_context",
 ]

@@ -1,0 +1,62 @@
+"""``logsink diff``: compare what two deployments, or two times, have logged."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from logsink.cli.options.settings import effective, options
+from logsink.cli.options.terms import term_options
+from logsink.cli.startup import use_little_memory, without_pandas
+
+_HELP = """
+Compare what two deployments, or two times, have logged: kinds of messages that are new, gone, more or less frequent than the
+other kinds let expect. A kind is what is left of a message without numbers, ids, addresses and names, and its application.
+Errors come first, each change with an example, the instances that have it, and a query that shows its messages.
+
+\b
+  logsink diff --deploy 2026-11-23.1 2026-11-24.2         what the second deployment says that the first did not
+  logsink diff --deploy d-7 d-8 --role web -p warning     warnings and errors of the web servers of both
+  logsink diff --before 03:04 -S 02:30 -U 04:00           before and after 03:04
+  logsink diff --before '2 hours ago'                     the last two hours, and the two before
+  logsink diff -S 03:00 -U 04:00 --versus 'yesterday 3:00'   this hour, and the same one of yesterday
+  logsink diff --deploy d-7 d-8 --fail-on new-errors      for pipelines: exit code 1 when there are new errors
+
+With --before, TIME parts the range of -S and -U; without -S, the time before is as long as the time after. With --versus, TIME
+begins a range as long as that of -S and -U. What differs by no more than chance is not shown, and neither is what one instance
+of many shows alone: --all shows that.
+
+Exit code 0: the sides were compared; 1: --fail-on has found something; 2: an error, or something is damaged or missing; 130:
+interrupted.
+"""
+
+
+@click.command(help=_HELP)
+@options("store")
+@click.option("--deploy", nargs=2, metavar="A B", help="Compare deployment B with deployment A (globs).")
+@click.option("--before", metavar="TIME", help="Compare messages of TIME and later with those before TIME.")
+@click.option("--versus", metavar="TIME", help="Compare the range of -S and -U with an equally long one from TIME on.")
+@partial(term_options, without="deploy")
+@click.option(
+    "-n", "--lines", "lines", metavar="N", default="40", help="Show N changes at most (default 40); all: no limit."
+)
+@click.option("--all", "every", is_flag=True, help="Also show changes that one instance of many shows alone.")
+@click.option(
+    "--fail-on", type=click.Choice(["new-errors"]), help="Exit with 1 when the second side has new kinds of errors."
+)
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result.")
+@click.option("-j", "--json", "output", flag_value="json", help="The same as -o json.")
+@click.option("-q", "--quiet", is_flag=True, help="Print no summary or progress on stderr.")
+def command(config_file: Path | None, store: str | None, **parameters: Any) -> int:
+    from logsink.cli.diff.sides import DiffRequest
+
+    request = DiffRequest.of({**parameters, "store": store})
+    config = effective(config_file, {"store": store})
+    without_pandas()
+    from logsink.cli.diff.run import run
+
+    use_little_memory()
+    return run(config.store, request)

@@ -1,0 +1,48 @@
+"""The ``logsink query`` that shows the messages of a kind, to be pasted into a shell."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Final
+
+from logsink.query.request import GLOB_COLUMNS, SearchTerms
+
+LONGEST: Final = 300
+"""Characters of a pattern that the query asks for: enough to tell kinds apart, and no screen full of them."""
+
+_SPECIAL = re.compile(r"[\\.+?()|\[\]{}^$]")
+
+
+def query_of(terms: SearchTerms, app: str | None, pattern: str, store: str | None = None) -> str:
+    """Return the command that finds messages of ``pattern`` among the rows of ``terms``."""
+    place = [] if store is None else ["--store", shlex.quote(store)]
+    return " ".join(["logsink", "query", *place, *_options(terms, app), "-E", shlex.quote(_expression(pattern))])
+
+
+def _options(terms: SearchTerms, app: str | None) -> Iterator[str]:
+    for option, moment in (("-S", terms.since), ("-U", terms.until)):
+        if isinstance(moment, dt.datetime):
+            yield from (option, moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z"))
+    for column in GLOB_COLUMNS:
+        if column != "app" or app is None:
+            for glob in getattr(terms, column):
+                yield from (f"--{column}", shlex.quote(glob))
+    if app is not None:
+        yield from ("--app", shlex.quote(re.sub(r"[*?\[]", r"[\g<0>]", app)))
+    if terms.priority is not None:
+        yield from ("-p", shlex.quote(terms.priority))
+    for option in ("facility", "sd", "flag"):
+        for value in getattr(terms, option):
+            yield from (f"--{option}", shlex.quote(value))
+
+
+def _expression(pattern: str) -> str:
+    """Return the RE2 expression of a pattern: ``*`` is anything, and so is a character that does not belong into a shell."""
+    shown = pattern[:LONGEST]
+    text = "".join(c if c.isprintable() else "\0" for c in shown)
+    parts = [_SPECIAL.sub(r"\\\g<0>", part).replace("\0", ".") for part in text.split("*")]
+    flags = "(?s)" if text != shown or len(parts) > 1 else ""
+    return f"{flags}^{'.*'.join(parts)}{'$' if len(pattern) <= LONGEST else ''}"

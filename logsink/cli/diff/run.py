@@ -1,0 +1,58 @@
+"""A run of ``logsink diff``: both sides are read, what differs is printed, and the exit code says how it went."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import time
+
+import click
+import orjson
+
+from logsink.characters import harmless, harmless_json
+from logsink.cli import report as reporting
+from logsink.cli.diff.sides import DiffRequest
+from logsink.cli.diff.text import as_json, text
+from logsink.cli.options.terms import filter_of
+from logsink.errors import ArgumentError
+from logsink.query import Report
+from logsink.query.changes import Changes, Comparison
+from logsink.store import open_store
+
+
+def run(url: str, request: DiffRequest) -> int:
+    """Compare the sides in the store at ``url``, print what differs, and return the exit code."""
+    began = time.monotonic()
+    found, report = asyncio.run(_compare(url, request))
+    reporting.damage(report.damage)
+    for asked, side in zip(request.sides, found.sides, strict=True):
+        if not side.rows:
+            raise ArgumentError(
+                f"cannot compare: there are no rows of {asked.name}", hint="logsink deploys lists deployments"
+            )
+    if request.output == "json":
+        sys.stdout.buffer.write(
+            harmless_json(orjson.dumps(as_json(found, request), option=orjson.OPT_INDENT_2)) + b"\n"
+        )
+    else:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        for line in text(found, request, width):
+            click.echo(harmless(line))
+    if not request.quiet:
+        seconds = time.monotonic() - began
+        reporting.say(f"{report.rows:,} rows compared in {seconds:.1f} s; read {reporting.size(report.bytes_read)}")
+    if report.damaged:
+        return 2
+    shown = [*found.shown, *(found.alone if request.every else ())]
+    return int(request.fail_on == "new-errors" and any(each.change == "NEW" and each.error for each in shown))
+
+
+async def _compare(url: str, request: DiffRequest) -> tuple[Changes, Report]:
+    filters = [filter_of(asked.terms, request.zone) for asked in request.sides]
+    async with open_store(url) as store:
+        comparison = Comparison(store, (filters[0], filters[1]))
+        for side, running in enumerate(comparison.folds):
+            async with reporting.progress(running, enabled=not request.quiet):
+                await comparison.run(side)
+        return await asyncio.to_thread(comparison.changes), comparison.report

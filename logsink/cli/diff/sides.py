@@ -1,0 +1,109 @@
+"""What one ``logsink diff`` asks for: which rows are on which side."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
+
+from logsink.cli.options.terms import terms_of
+from logsink.cli.options.zones import local_text, zone_of
+from logsink.errors import ArgumentError
+from logsink.query.request import SearchTerms, parse_time
+
+_EPOCH = dt.datetime.fromtimestamp(0, dt.UTC)
+
+_ONE = "give --deploy A B, --before TIME, or -S and -U with --versus TIME"
+
+
+class Asked(NamedTuple):
+    """One side: what people call it, and the terms of its rows, whose times are instants."""
+
+    name: str
+    terms: SearchTerms
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffRequest:
+    """Everything that the command line of one comparison says, apart from settings.
+
+    sides     what is compared: the second with the first
+    zone      the time zone for input and output
+    limit     how many changes are shown at most; None: all
+    every     also show what one instance of many shows alone
+    fail_on   what makes the exit code 1; None: nothing
+    store     the store that the command line names, for queries to be pasted; None: it comes from elsewhere
+    """
+
+    sides: tuple[Asked, Asked]
+    zone: dt.tzinfo
+    limit: int | None = 40
+    every: bool = False
+    fail_on: str | None = None
+    output: str = "text"
+    quiet: bool = False
+    store: str | None = None
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any], now: int | None = None) -> Self:
+        """Return the request that all parameters of the verb make at ``now``. ``ArgumentError`` for what has no meaning."""
+        zone = zone_of(parameters["timezone"], utc=parameters["utc"])
+        terms = terms_of({**parameters, "deploy": ()})
+        moment = time.time_ns() // 1000 if now is None else now
+        return cls(
+            sides=_sides(parameters, terms, moment, zone),
+            zone=zone,
+            limit=_limit(parameters["lines"]),
+            **{name: parameters[name] for name in ("every", "fail_on", "output", "quiet", "store")},
+        )
+
+
+def _limit(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise ArgumentError(f"cannot read {text!r} as a number of changes", hint="write digits, or all")
+    return int(text) or None
+
+
+def _sides(parameters: Mapping[str, Any], terms: SearchTerms, now: int, zone: dt.tzinfo) -> tuple[Asked, Asked]:
+    given = [name for name in ("deploy", "before", "versus") if parameters[name]]
+    if len(given) != 1:
+        what = f"--{given[0]} and --{given[1]} at once" if given else "without two sides"
+        raise ArgumentError(f"cannot compare {what}", hint=_ONE)
+    since = None if terms.since is None else parse_time(str(terms.since), now, zone)
+    until = None if terms.until is None else parse_time(str(terms.until), now, zone, since, latest=True)
+    if parameters["deploy"]:
+        within = replace(terms, since=_moment(since), until=_moment(until))
+        first, second = (Asked(f"deploy {name}", replace(within, deploy=(name,))) for name in parameters["deploy"])
+        return first, second
+    until = now if until is None else until
+    if parameters["before"]:
+        middle = parse_time(parameters["before"], now, zone, since)
+        since = middle - (until - middle) if since is None else since
+        return _range(terms, since, middle, zone), _range(terms, middle, until, zone)
+    if since is None:
+        raise ArgumentError("cannot compare with --versus: the range has no beginning", hint="add -S TIME")
+    other = parse_time(parameters["versus"], now, zone)
+    return _range(terms, other, other + until - since, zone), _range(terms, since, until, zone)
+
+
+def _range(terms: SearchTerms, since: int, until: int, zone: dt.tzinfo) -> Asked:
+    if since >= until:
+        raise ArgumentError(
+            f"cannot compare from {_shown(since, zone)} until {_shown(until, zone)}: the range is empty"
+        )
+    name = f"{_shown(since, zone)} until {_shown(until, zone)}"
+    return Asked(name, replace(terms, since=_moment(since), until=_moment(until)))
+
+
+def _moment(instant: int | None) -> dt.datetime | None:
+    return None if instant is None else _EPOCH + dt.timedelta(microseconds=instant)
+
+
+def _shown(instant: int, zone: dt.tzinfo) -> str:
+    moment = _moment(instant)
+    assert moment is not None
+    return local_text(moment, zone)

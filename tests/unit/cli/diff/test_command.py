@@ -1,0 +1,157 @@
+"""``logsink diff`` as its users meet it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from logsink.cli.main import main
+from logsink.store import open_store
+from tests.unit.query.archives import Row, archive, row
+
+
+def rows(deploy: str, counts: dict[str, int], *, instances: int = 6, **values: object) -> list[Row]:
+    return [
+        row(n * 1_000_000, message=f"{message} {n}", deploy=deploy, instance=f"{deploy}-{n % instances}", app="shop")
+        | {"severity": 6, "role": "web"}
+        | values
+        for message, count in counts.items()
+        for n in range(count)
+    ]
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> Path:
+    """A store of two deployments, of which the second has a new error, and one on one instance alone."""
+    same = {"request took": 200, "order placed": 100}
+    files = [
+        rows("a", same | {"cache is warm": 40, "mail was sent": 40}),
+        rows("b", same | {"mail was sent": 130, "cache is warm": 4}),
+        rows("b", {"cannot connect\nto": 30}, severity=3),
+        rows("b", {"disk is broken": 30}, severity=3, instances=1),
+    ]
+    async with open_store(f"{tmp_path}/store") as store:
+        await archive(store, files)
+    return tmp_path / "store"
+
+
+def run(place: Path, verb: str, *arguments: str) -> Result:
+    return CliRunner().invoke(main, [verb, "--store", str(place), *arguments])
+
+
+def diff(place: Path, *arguments: str) -> Result:
+    return run(place, "diff", "--deploy", "a", "b", "--utc", *arguments)
+
+
+def test_text(shop: Path) -> None:
+    result = diff(shop, "--role", "web")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "A: deploy a: 380 rows of 6 instances",
+        "B: deploy b: 494 rows of 6 instances",
+        "",
+        "NEW   err      shop: 0 -> 30 rows, on 6 of 6 instances, since 2026-11-22 00:00:00",
+        r"      cannot connect\nto *",
+        r"      such as: cannot connect\nto 0",
+        f"      logsink query --store {shop} --role web --deploy b --app shop -E '(?s)^cannot connect.to .*$'",
+        "",
+        "MORE  info     shop: 40 -> 130 rows (3.2 times the expected), on 6 of 6 instances, since 2026-11-22 00:00:00",
+        "      mail was sent *",
+        "      such as: mail was sent 0",
+        f"      logsink query --store {shop} --role web --deploy b --app shop -E '(?s)^mail was sent .*$'",
+        "",
+        "LESS  info     shop: 40 -> 4 rows (10 % of the expected), on 6 of 6 instances, last 2026-11-22 00:00:39",
+        "      cache is warm *",
+        "      such as: cache is warm 0",
+        f"      logsink query --store {shop} --role web --deploy a --app shop -E '(?s)^cache is warm .*$'",
+        "",
+        "6 kinds of messages: 1 new, 1 more, 0 gone, 1 less",
+        "1 more change on one instance alone, among them 1 new kind of errors; --all shows them",
+    ]
+    assert result.stderr.startswith("logsink: 874 rows compared in ")
+
+
+def test_the_query_of_a_change_finds_its_rows(shop: Path) -> None:
+    for change in json.loads(diff(shop, "-o", "json").stdout)["changes"]:
+        words = shlex.split(change["query"])
+        assert words[:2] == ["logsink", "query"]
+        found = CliRunner().invoke(main, [*words[1:], "--count"])
+        assert int(found.stdout) == change["rows"][change["side"]]
+
+
+def test_json(shop: Path) -> None:
+    result = diff(shop, "-j", "-q", "--all", "-n", "2")
+    assert (result.exit_code, result.stderr) == (0, "")
+    found = json.loads(result.stdout)
+    assert found["a"] == {"name": "deploy a", "rows": 380, "instances": 6, "uncounted": 0}
+    assert (found["kinds"], found["more"], found["on_one_instance"]) == (6, 2, 1)
+    assert len(found["changes"]) == 2
+    assert found["changes"][0] | {"query": ""} == {
+        "change": "NEW",
+        "error": True,
+        "severity": "err",
+        "app": "shop",
+        "pattern": "cannot connect\nto *",
+        "rows": {"a": 0, "b": 30},
+        "instances": {"a": 0, "b": 6},
+        "ratio": None,
+        "score": found["changes"][0]["score"],
+        "alone": False,
+        "first_seen": "2026-11-22T00:00:00.000000Z",
+        "last_seen": "2026-11-22T00:00:29.000000Z",
+        "side": "b",
+        "example": "cannot connect\nto 0",
+        "query": "",
+    }
+
+
+def test_all_and_a_limit(shop: Path) -> None:
+    result = diff(shop, "--all", "-n", "1")
+    assert "only the first 1 of 4 are shown; -n all shows all" in result.stdout
+    assert "disk is broken" in diff(shop, "--all").stdout
+    assert "alone" not in diff(shop, "--all").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(("a", "b"), 1), (("b", "a"), 0), (("a", "b", "-p", "info..info"), 0), (("b", "b"), 0)],
+)
+def test_new_errors_fail_a_pipeline(shop: Path, arguments: tuple[str, ...], code: int) -> None:
+    result = run(shop, "diff", "--deploy", *arguments, "--fail-on", "new-errors", "-q")
+    assert result.exit_code == code
+
+
+def test_times(shop: Path) -> None:
+    result = run(
+        shop,
+        "diff",
+        "-S",
+        "2026-11-22",
+        "-U",
+        "2026-11-22 00:01",
+        "--before",
+        "2026-11-22 00:00:30",
+        "--utc",
+        "-u",
+        "shop",
+    )
+    assert result.exit_code == 0
+    assert result.stdout.startswith("A: 2026-11-22 00:00:00 until 2026-11-22 00:00:30: ")
+
+
+def test_a_side_without_rows(shop: Path) -> None:
+    result = run(shop, "diff", "--deploy", "a", "c")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("logsink: cannot compare: there are no rows of deploy c (logsink deploys ")
+
+
+def test_damage(shop: Path) -> None:
+    next(shop.glob("logs/date=*/0-3.parquet")).unlink()
+    result = diff(shop, "--fail-on", "new-errors")
+    assert result.exit_code == 2
+    assert "is missing" in result.stderr
+    assert "NEW   err" in result.stdout
