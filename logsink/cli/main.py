@@ -29,6 +29,7 @@ VERBS = {
     "init": "Make a store, or say which is there.",
     "config": "Check and show settings.",
     "tls": "Make certificates for a small fleet.",
+    "doctor": "Look at everything that must work, and say what to do.",
     "completion": "Print a script that completes commands in a shell.",
 }
 """Name of each verb and its line in ``logsink --help``; ``logsink.cli.<verb>`` has the click command ``command``."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from logsink.store.guarded import GuardedStore
     from logsink.store.marker import Marker, decode_marker, encode_marker, new_id, new_marker
     from logsink.store.overlay import OverlayStore
+    from logsink.store.s3_errors import least_policy
 else:
     __getattr__ = exports(
         __name__,
@@ -45,6 +46,7 @@ else:
             "guarded": ("GuardedStore",),
             "marker": ("Marker", "decode_marker", "encode_marker", "new_id", "new_marker"),
             "overlay": ("OverlayStore",),
+            "s3_errors": ("least_policy",),
         },
     )
 
@@ -62,6 +64,7 @@ __all__ = [
     "Store",
     "decode_marker",
     "encode_marker",
+    "least_policy",
     "new_id",
     "new_marker",
     "open_store",

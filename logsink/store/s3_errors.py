@@ -127,8 +127,10 @@ def status_of(error: boto.ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def least_policy(bucket: str, prefix: str) -> str:
+def least_policy(bucket: str, prefix: str, *, write: bool = True) -> str:
     """Return the IAM policy, as JSON, that permits what a receiver does below ``prefix`` ('' or ending with ``/``).
+
+    Without ``write``, what a reader does.
 
     "IfExists": when S3 decides between 404 and 403 for a missing object, there is no prefix. Without "IfExists" it answers 403,
     which this store understands, and Delta libraries that read the table do not.
@@ -136,7 +138,7 @@ def least_policy(bucket: str, prefix: str) -> str:
     arn = f"arn:aws:s3:::{bucket}"
     objects = {
         "Effect": "Allow",
-        "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+        "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"] if write else "s3:GetObject",
         "Resource": f"{arn}/{prefix}*",
     }
     names: dict[str, object] = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": arn}

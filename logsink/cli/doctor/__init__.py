@@ -1,0 +1,3 @@
+from logsink.cli.doctor.command import command
+
+__all__ = ["command"]
