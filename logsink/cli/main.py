@@ -28,6 +28,7 @@ VERBS = {
     "repair": "Mend what is damaged, and record what is lost.",
     "init": "Make a store, or say which is there.",
     "config": "Check and show settings.",
+    "drain": "Have a receiver on this machine drain and end.",
     "tls": "Make certificates for a small fleet.",
     "doctor": "Look at everything that must work, and say what to do.",
     "completion": "Print a script that completes commands in a shell.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,9 @@ from logsink.errors import ConfigError
 if TYPE_CHECKING:
     from logsink.config import Config
     from logsink.net import HandedSockets
-    from logsink.receiver import Receiver, Workers
+    from logsink.receiver import Receiver, ServiceManager, Workers
+
+    Announce = Callable[[Mapping[str, Sequence[str]], str | None], None]
 
 
 @click.command()
@@ -81,17 +83,25 @@ def command(
     setup()
 
     async def serve() -> int:
+        from logsink.receiver import STOPPING, ServiceManager
+
+        manager = ServiceManager(os.environ, os.getpid())
+        announce = partial(_announce, manager, ready_file)
         several = config.workers > 1
         running: Receiver | Workers
         if several:
-            running = _workers(config, partial(_begin_worker, setup), ready_file)
+            running = _workers(config, partial(_begin_worker, setup), announce)
         else:
-            running = _receiver(config, sockets, ready_file)
+            running = _receiver(config, sockets, announce)
         loop = asyncio.get_running_loop()
-        signals = Signals(running, loop.time)
+        signals = Signals(running, loop.time, partial(manager.tell, STOPPING))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, signals.take, number.name)
-        return await running.run()
+        signs = loop.create_task(manager.keep_alive())
+        try:
+            return await running.run()
+        finally:
+            signs.cancel()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(serve())
@@ -105,19 +115,31 @@ def _handed_addresses(sockets: HandedSockets) -> dict[str, object]:
     return {parameter(key): one if SETTINGS[key].kind.many else one[0] for key, one in found.items()}
 
 
-def _receiver(config: Config, sockets: HandedSockets, ready_file: Path | None) -> Receiver:
+def _announce(
+    manager: ServiceManager, ready_file: Path | None, addresses: Mapping[str, Sequence[str]], http: str | None
+) -> None:
+    """Tell other programs that everything listens."""
+    from logsink.receiver import READY
+
+    if ready_file is not None:
+        from logsink.receiver import write_ready_file
+
+        write_ready_file(ready_file, addresses, http)
+    manager.tell(READY)
+
+
+def _receiver(config: Config, sockets: HandedSockets, announce: Announce) -> Receiver:
     without_pandas()
     from logsink.net import Ports
-    from logsink.receiver import Receiver, write_ready_file
+    from logsink.receiver import Receiver
 
-    announce = partial(write_ready_file, ready_file) if ready_file else None
     return Receiver(config, announce=announce, ports=Ports(config.listen, sockets))
 
 
-def _workers(config: Config, setup: Callable[..., None], ready_file: Path | None) -> Workers:
+def _workers(config: Config, setup: Callable[..., None], announce: Announce) -> Workers:
     from logsink.receiver import Workers  # without what only the processes of workers need
 
-    return Workers(config, setup, ready_file=ready_file)
+    return Workers(config, setup, announce)
 
 
 def _begin_worker(setup: Callable[..., None], number: int) -> None:
@@ -130,12 +152,15 @@ class Signals:
     """Signals that stop a receiver: the first one drains it, a later one stops it at once.
 
     Signals within ``SAME`` seconds count as one: `timeout`, terminals and service managers signal a process, then its group.
+    ``stopping`` is called with the first.
     """
 
     SAME = 1.0
 
-    def __init__(self, running: Receiver | Workers, clock: Callable[[], float]) -> None:
-        self._running, self._clock = running, clock
+    def __init__(
+        self, running: Receiver | Workers, clock: Callable[[], float], stopping: Callable[[], object] = lambda: None
+    ) -> None:
+        self._running, self._clock, self._stopping = running, clock, stopping
         self._first: float | None = None
 
     def take(self, name: str) -> None:
@@ -143,6 +168,7 @@ class Signals:
         now = self._clock()
         if self._first is None:
             self._first = now
+            self._stopping()
             self._running.stop(name)
         elif now - self._first >= self.SAME:
             self._running.hurry()

@@ -94,11 +94,11 @@ def read_request(data: bytes) -> Request | HTTPStatus | None:
 
 
 class Http:
-    """The three endpoints. ``report`` is called for each request that needs it."""
+    """The three endpoints. ``report`` is called for each request that needs it, with True for ``/readyz``."""
 
     def __init__(
         self,
-        report: Callable[[], Awaitable[Report]],
+        report: Callable[[bool], Awaitable[Report]],
         *,
         connections: int = HTTP_CONNECTIONS,
         opening: float = OPENING,
@@ -135,12 +135,12 @@ class Http:
         match request.path:
             case "/metrics":
                 registry = CollectorRegistry()
-                registry.register(_Collected((await self._report()).metrics))
+                registry.register(_Collected((await self._report(False)).metrics))
                 return Answer(generate_latest(registry), kind=CONTENT_TYPE_LATEST)
             case "/healthz":
                 return Answer(b"ok\n")
             case "/readyz":
-                ready, detail = (await self._report()).readiness
+                ready, detail = (await self._report(True)).readiness
                 status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
                 return Answer(
                     orjson.dumps({"ready": ready} | detail) + b"\n", status, "application/json; charset=utf-8"

@@ -4,7 +4,8 @@
 
     receiver     one receiver on one store, from its start to the end of its drain
     workers      several receivers on the same addresses, each in a process of its own
-    ready_file   the file that tells another program where a receiver listens
+    proof        whether the store takes objects, for /readyz
+    ready_file, service_manager    tell another program that a receiver listens, and where
 
 Here is decided in which order things start, what happens when memory runs short, and what must be done before the process may
 end. How bytes are read, stored or archived is the business of ``net/``, ``journal/`` and ``archive/``.
@@ -19,10 +20,17 @@ from logsink.platform.lazy import exports
 if TYPE_CHECKING:
     from logsink.receiver.ready_file import write_ready_file
     from logsink.receiver.receiver import Receiver
+    from logsink.receiver.service_manager import READY, STOPPING, ServiceManager
     from logsink.receiver.workers import Workers
 else:
     __getattr__ = exports(
-        __name__, {"ready_file": ("write_ready_file",), "receiver": ("Receiver",), "workers": ("Workers",)}
+        __name__,
+        {
+            "ready_file": ("write_ready_file",),
+            "receiver": ("Receiver",),
+            "service_manager": ("READY", "STOPPING", "ServiceManager"),
+            "workers": ("Workers",),
+        },
     )
 
-__all__ = ["Receiver", "Workers", "write_ready_file"]
+__all__ = ["READY", "STOPPING", "Receiver", "ServiceManager", "Workers", "write_ready_file"]

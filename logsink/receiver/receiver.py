@@ -47,12 +47,16 @@ from logsink.net import (
 )
 from logsink.parse import Settings
 from logsink.platform import files, malloc
+from logsink.receiver.proof import PutProof
 from logsink.store import GuardedStore, Marker, open_store
 
 FILES = 256
 """Files that a receiver opens at most besides connections to it: 32 connections to the store, data files, kernels, its log.
 
 They are kept in reserve: connections are refused before these are used up, or nothing could be acknowledged any more."""
+
+NAMED_IDS = 16
+"""Ids of this process that /readyz names at most, the newest: there is more than one only after long pauses."""
 
 KEPT_ROUNDS = 2
 """Archive rounds whose frames are kept in memory; segments beyond that are read again from the journal."""
@@ -189,6 +193,11 @@ class Receiver:
         """Have a drain end at once."""
         self._hurry.set()
 
+    async def prove(self) -> None:
+        """Find out whether the store takes objects, unless it has just taken one; ``report`` has the outcome."""
+        if self._ready:
+            await self._proof.renew()
+
     def report(self) -> Report:
         """Return whether the receiver is ready, and its metrics."""
         if self._ready:
@@ -198,7 +207,7 @@ class Receiver:
 
     def _begin(self, store: GuardedStore, log: DeltaLog) -> None:
         """Make the parts behind the listeners."""
-        self._store = store
+        self._store, self._proof = store, PutProof(store)
         config, receive = self._config, self._config.receive
         self._rounds = Rounds(log)
         self._maintenance = Maintenance(
@@ -332,12 +341,15 @@ class Receiver:
     async def _close(self) -> None:
         for acceptor in self._acceptors:
             acceptor.close()
+        self._proof.close()
         await self._journal.aclose()
         self._journal.failed.cancel()
         self._rounds.close()
         self._maintenance.close()
 
-    async def _report(self) -> Report:
+    async def _report(self, ready: bool) -> Report:
+        if ready:
+            await self.prove()
         return self.report()
 
     def _readiness(self) -> Readiness:
@@ -347,9 +359,10 @@ class Receiver:
                 False, {"receiver": self._receiver_ids.current, "store_error": str(error) if error else None}
             )
         archive, journal = self._archiver.health, self._journal
-        failing = self._store.error or journal.failing
+        failing = self._store.error or journal.failing or self._proof.error
         detail: dict[str, object] = {
             "receiver": self._receiver_ids.current,
+            "receivers": self._receiver_ids.used[-NAMED_IDS:],
             "store": self._store.id,
             "draining": self._intake.draining,
             "paused": journal.paused,

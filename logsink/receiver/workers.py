@@ -14,11 +14,11 @@ import asyncio
 import os
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from prometheus_client import Metric
@@ -27,19 +27,19 @@ from logsink import telemetry
 from logsink.config import Config
 from logsink.errors import LogsinkError
 from logsink.net import Http, Ports, Readiness, Report, Reservation
-from logsink.receiver.ready_file import write_ready_file
 
 PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds until a worker that has ended is replaced: at first, and at most.
 They double each time that it ends before it listens."""
 
-ANSWER = 2.0
-"""Seconds that a worker may take to report."""
+ANSWER = 3.0
+"""Seconds that a worker may take to report: more than it takes to find out that a store does not answer."""
 
 STOPPING = frozenset({signal.SIGINT, signal.SIGTERM})
 """Signals that a terminal or a service manager sends to all processes at once. A worker that is starting blocks them until it
 has a handler for them."""
 
+Announce = Callable[[Mapping[str, Sequence[str]], str | None], None]
 Setup = Callable[[int], None]
 """Sets up the log of the worker with this number, in its process."""
 
@@ -58,13 +58,16 @@ class Failed(NamedTuple):
 
 
 class Workers:
-    """``config.workers`` receivers. ``await run()`` from a fresh event loop, and ``stop`` them."""
+    """``config.workers`` receivers. ``await run()`` from a fresh event loop, and ``stop`` them.
 
-    def __init__(self, config: Config, setup: Setup, *, ready_file: Path | None = None) -> None:
+    ``announce`` is called once all of them listen, with their addresses by kind, and that of HTTP.
+    """
+
+    def __init__(self, config: Config, setup: Setup, announce: Announce) -> None:
         self._reserved = Reservation(config.listen)
         self._listen = self._reserved.listen
         self._ports = Ports(self._listen)
-        self._ready_file = ready_file
+        self._announce = announce
         config = config._replace(listen=self._listen._replace(http=None))
         self._workers = [_Worker(config, setup, number + 1) for number in range(config.workers)]
         self._http = Http(self._report)
@@ -80,8 +83,7 @@ class Workers:
             self._reserved.listening()
             self._ports.prove()
             telemetry.WORKING.log(workers=len(running))
-            if self._ready_file is not None:
-                write_ready_file(self._ready_file, listening[0].addresses, http)
+            self._announce(listening[0].addresses, http)
         except BaseException as error:
             if not (isinstance(error, asyncio.CancelledError) and self.stopping):
                 self.stop("cannot start")
@@ -109,10 +111,10 @@ class Workers:
         for worker in self._workers:
             worker.hurry()
 
-    async def _report(self) -> Report:
+    async def _report(self, ready: bool) -> Report:
         """Return the report of all workers. Those that are being replaced take no connections, so they do not count."""
         asked = [worker for worker in self._workers if worker.listens] or self._workers
-        reports = await asyncio.gather(*(worker.report() for worker in asked))
+        reports = await asyncio.gather(*(worker.report(ready) for worker in asked))
         told = {worker.number: report for worker, report in zip(asked, reports, strict=True) if report}
         missing = [worker.number for worker in asked if worker.number not in told]
         ready = bool(told) and not missing and all(report.readiness.ready for report in told.values())
@@ -183,11 +185,11 @@ class _Worker:
     def hurry(self) -> None:
         self._order("hurry")
 
-    async def report(self) -> Report | None:
-        """Return the worker's report; None: it does not answer."""
+    async def report(self, ready: bool) -> Report | None:
+        """Return the worker's report; None: it does not answer. With ``ready``, it finds out first whether puts work."""
         if self._answer is None or self._answer.done():
             self._answer = self._loop.create_future()
-            self._order("report")
+            self._order("prove" if ready else "report")
         answer = self._answer
         await asyncio.wait([answer], timeout=ANSWER)
         return answer.result() if answer.done() and not answer.cancelled() else None
@@ -292,7 +294,16 @@ async def _receive(pipe: Connection, config: Config) -> int:
             receiver.stop(why)
         elif order == "hurry":
             receiver.hurry()
+        elif order == "prove":
+            proving.append(loop.create_task(prove()))
         else:
+            pipe.send(receiver.report())
+
+    proving: deque[asyncio.Task[None]] = deque(maxlen=2)  # a task that nobody holds may vanish
+
+    async def prove() -> None:
+        await receiver.prove()
+        with suppress(OSError):
             pipe.send(receiver.report())
 
     loop.add_reader(pipe.fileno(), obey)

@@ -17,7 +17,7 @@ The other rooms keep these objects below the store's URL::
     journal/<receiver>/<lane>/<sequence, 20 digits>.arrow
     logs/_delta_log/...          logs/date=YYYY-MM-DD/<name>.parquet
     quarantine/...
-    probe/...                    for a moment, when a receiver starts
+    probe/...                    for a moment, when a receiver starts; probe/ready, empty, stays
 """
 
 from __future__ import annotations

@@ -45,8 +45,13 @@ class GuardedStore(Store):
         self.id = ""
         self.error: StoreError | None = None
         self._clock = clock
-        self._seen = float("-inf")
+        self._seen = self._put_at = float("-inf")
         self._looking = asyncio.Lock()
+
+    @property
+    def age(self) -> float:
+        """Seconds since an object was last put here; infinity before."""
+        return self._clock() - self._put_at
 
     def guard(self, store_id: str) -> None:
         """Write only while the marker has this id."""
@@ -78,9 +83,13 @@ class GuardedStore(Store):
 
     async def put(self, key: str, body: Bytes) -> None:
         await self._write(lambda: self.inner.put(key, body))
+        self._put_at = self._clock()
 
     async def put_absent(self, key: str, body: Bytes) -> bool:
-        return await self._write(lambda: self.inner.put_absent(key, body))
+        placed = await self._write(lambda: self.inner.put_absent(key, body))
+        if placed:
+            self._put_at = self._clock()
+        return placed
 
     async def put_locked(self, key: str, body: Bytes, *, until: float) -> bool:
         await self._confirm()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from logsink.net import KINDS
 from tests.support.receiver import COMMAND
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +36,21 @@ def test_systemd_accepts_it(unit: Path) -> None:
     done = analyze("verify", str(unit))
     assert done.returncode == 0, done.stderr
     assert "logsink.service" not in done.stderr
+
+
+def test_systemd_accepts_its_sockets(unit: Path) -> None:
+    for socket in sorted((ROOT / "systemd").glob("*.socket")):
+        copy = unit.with_name(socket.name)
+        copy.write_text(socket.read_text())
+        done = analyze("verify", str(copy))
+        assert (done.returncode, socket.name in done.stderr) == (0, False), done.stderr
+
+
+def test_there_is_a_socket_for_each_kind_of_listener() -> None:
+    for kind in KINDS:
+        text = (ROOT / "systemd" / f"logsink-{kind.replace('_', '-')}.socket").read_text()
+        assert f"\nFileDescriptorName={kind}\n" in text
+        assert ("\nListenDatagram=" if kind == "udp" else "\nListenStream=") in text
 
 
 def test_systemd_rates_it_well(unit: Path) -> None:

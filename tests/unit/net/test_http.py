@@ -28,7 +28,7 @@ class Served:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def report(self) -> Report:
+    async def report(self, ready: bool = False) -> Report:
         await self.gate.wait()
         if self.fault:
             raise self.fault
