@@ -84,7 +84,8 @@ class Journal:
     stored, ``on_pressure(paused)`` when reading has to stop and when it may go on. ``failed`` gets an exception when the
     journal cannot go on at all. ``memory_limit`` and ``largest_batch`` (the receive buffer) are bytes. Every
     segment names ``store_id``, the id in the store's marker, and what ``newest_commit`` returns: the newest version of the
-    table that this process knows of, -1 where it knows none.
+    table that this process knows of, -1 where it knows none. ``announce`` is called when the first frame of a segment has
+    come, which will be stored soon.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Journal:
         renew: Callable[[bool], Awaitable[str]] | None = None,
         store_id: str = "",
         newest_commit: Callable[[], int] = lambda: -1,
+        announce: Callable[[], None] = lambda: None,
     ) -> None:
         self.durable = 0
         """Every fill up to this ordinal is stored."""
@@ -111,7 +113,7 @@ class Journal:
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
         self._store, self._settings, self._limits, self._renew = store, settings, limits, renew
-        self._store_id, self._newest_commit = store_id, newest_commit
+        self._store_id, self._newest_commit, self._announce = store_id, newest_commit, announce
         self._doubtful = False
         self._memory_limit = memory_limit
         most = largest_batch // 2 + 2  # frames of a batch, of one byte each (``wire.batch.Scratch``)
@@ -226,6 +228,7 @@ class Journal:
         idle = not self._order and now - self._last_sent > limits.max_delay
         fill.due = now + (min(limits.ack_delay, limits.max_delay) if idle else limits.max_delay)
         self._idle.clear()
+        self._announce()
         return fill
 
     def _seal(self) -> None:

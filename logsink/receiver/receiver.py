@@ -226,6 +226,7 @@ class Receiver:
             renew=self._receiver_ids.renew,
             store_id=store.id,
             newest_commit=lambda: log.newest,
+            announce=store.announce,
         )
         self._intake.attach(self._journal)
 

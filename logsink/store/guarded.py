@@ -4,6 +4,9 @@ A directory may be moved away, a file system unmounted, a bucket emptied or made
 in the store that messages are acknowledged for. So nothing is written unless the marker, with the right id, was seen at most
 ``FRESH`` seconds ago, and a write that took longer counts only once the marker has been seen again.
 
+A look is a request, so nobody looks for the sake of looking: who is about to write says so (``announce``), and the look is made
+while the write is prepared. In between, ``watch`` looks now and then, so that a store that is gone is known without a write.
+
 While the store is known to be gone, it is not read either: nobody plans from another store what is written once it is back.
 """
 
@@ -24,7 +27,11 @@ FRESH = 4.0
 """Seconds for which a look at the marker counts: acknowledging stops within five."""
 
 EVERY = 2.0
-"""Seconds between two looks of ``watch``: less than ``FRESH``, so that writes need not wait for one."""
+"""Seconds after which a look does not count for long any more: then ``announce`` looks again, so that writes need not wait, and
+``watch`` while the store is gone."""
+
+IDLE = 30.0
+"""Seconds between two looks at a store on S3, which charges for them, while nothing is written; on disk they are ``EVERY``."""
 
 _BACK = "put it back, or mount or restore the store: work goes on by itself; what else is there now is left alone"
 
@@ -35,18 +42,21 @@ _T = TypeVar("_T")
 class GuardedStore(Store):
     """``inner``, which is written to only while it is the store with the id given to ``guard``; before that, always.
 
-    ``error`` is why nothing can be written now, None while everything can. ``aclose`` closes ``inner`` too. ``clock``: seconds
-    of this machine's clock, suspension included.
+    ``error`` is why nothing can be written now, None while everything can. ``aclose`` closes ``inner`` too. ``idle``: seconds
+    between two looks while nothing is written (None: ``IDLE`` or ``EVERY``). ``clock``: seconds of this machine's clock,
+    suspension included.
     """
 
-    def __init__(self, inner: Store, *, clock: Callable[[], float] = awake) -> None:
+    def __init__(self, inner: Store, *, idle: float | None = None, clock: Callable[[], float] = awake) -> None:
         self.inner = inner
         self.url = inner.url
         self.id = ""
         self.error: StoreError | None = None
+        self._idle = idle if idle is not None else IDLE if inner.url.startswith("s3:") else EVERY
         self._clock = clock
         self._seen = self._put_at = float("-inf")
         self._looking = asyncio.Lock()
+        self._early: asyncio.Task[None] | None = None
 
     @property
     def age(self) -> float:
@@ -74,11 +84,21 @@ class GuardedStore(Store):
             self.error = None
 
     async def watch(self) -> None:
-        """Look at the marker every ``EVERY`` seconds, until cancelled."""
+        """Look at the marker ``idle`` seconds after the last look, or every ``EVERY`` while it is gone, until cancelled."""
         while True:
             await asyncio.sleep(EVERY)
-            with suppress(StoreError):  # the log and ``error`` have it
-                async with self._looking:
+            await self._look_again(self._idle)
+
+    def announce(self) -> None:
+        """Something will be written soon: look at the marker now unless the last look counts until then."""
+        if self.id and self._clock() - self._seen >= EVERY and (self._early is None or self._early.done()):
+            self._early = asyncio.get_running_loop().create_task(self._look_again(EVERY))
+
+    async def _look_again(self, age: float) -> None:
+        """Look at the marker where the last look is ``age`` seconds old, or the store is gone."""
+        with suppress(StoreError):  # the log and ``error`` have it
+            async with self._looking:
+                if self.error is not None or self._clock() - self._seen >= age:
                     await self.look()
 
     async def put(self, key: str, body: Bytes) -> None:
@@ -122,6 +142,9 @@ class GuardedStore(Store):
         await self._write(self.inner.probe)
 
     async def aclose(self) -> None:
+        if self._early is not None:
+            self._early.cancel()
+            await asyncio.gather(self._early, return_exceptions=True)
         await self.inner.aclose()
 
     async def _present(self) -> None:

@@ -30,10 +30,10 @@ class Clock:
 class Bench:
     """A guarded store whose clock is ours; ``looks`` counts how often its marker was read."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle: float = 30.0) -> None:
         self.clock, self.memory = Clock(), MemoryStore()
         self.faulty = FaultyStore(self.memory)
-        self.store = GuardedStore(self.faulty, clock=self.clock)
+        self.store = GuardedStore(self.faulty, idle=idle, clock=self.clock)
 
     async def begin(self) -> None:
         await self.memory.put(MARKER, OURS)
@@ -169,8 +169,53 @@ async def test_it_is_read_until_it_is_known_to_be_gone(bench: Bench) -> None:
     assert await keys() == ["a", MARKER]
 
 
-async def test_it_is_watched_and_comes_back_by_itself(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_write_that_is_announced_need_not_wait_for_a_look(bench: Bench) -> None:
+    for elapsed, looks in ((guarded.EVERY - 0.1, 1), (guarded.EVERY, 2)):
+        bench.clock.now = 1000.0 + elapsed
+        bench.store.announce()
+        bench.store.announce()
+        await asyncio.sleep(0.01)
+        assert bench.looks == looks
+    bench.clock.now += FRESH
+    await bench.store.put("a", b"")
+    assert bench.looks == 2
+    bench.clock.now += FRESH
+    bench.store.announce()
+    await bench.store.put("b", b"")
+    await asyncio.sleep(0.01)
+    assert bench.looks == 3, "the announced look and that of the write are one"
+
+
+async def test_a_look_that_fails_early_is_made_again_by_the_write(bench: Bench) -> None:
+    await bench.memory.delete([MARKER])
+    bench.clock.now += FRESH + 1
+    bench.store.announce()
+    await asyncio.sleep(0.01)
+    assert bench.store.error is not None
+    with pytest.raises(Withheld):
+        await bench.store.put("a", b"")
+    assert [entry async for entry in bench.memory.list()] == []
+
+
+async def test_while_nothing_is_written_it_looks_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guarded, "EVERY", 0.001)
+    bench = Bench()
+    await bench.begin()
+    watching = asyncio.create_task(bench.store.watch())
+    await asyncio.sleep(0.02)
+    assert bench.looks == 1
+    bench.clock.now += 30
+    while bench.looks == 1:  # noqa: ASYNC110  nobody is told when it changes
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.02)
+    assert bench.looks == 2
+    watching.cancel()
+
+
+async def test_it_is_watched_and_comes_back_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarded, "EVERY", 0.001)
+    bench = Bench(idle=0.0)
+    await bench.begin()
     watching = asyncio.create_task(bench.store.watch())
     await bench.memory.delete([MARKER])
     while bench.store.error is None:  # noqa: ASYNC110  nobody is told when it changes
