@@ -267,7 +267,11 @@ class Archive(NamedTuple):
 
     max_bytes: int = _setting(size("1MiB", "1GiB"), "Bytes of messages at which a commit is due.", "32MiB")
     max_segments: int = _setting(count(1, 100_000), "Number of segments at which a commit is due.", 256)
-    max_age: float = _setting(duration("1s", "1h"), "Age of a stored segment at which a commit is due.", "60s")
+    max_age: float = _setting(
+        duration("1s", "1h"),
+        "Age of a stored segment at which a commit is due; beside more than five receivers up to ten times as much.",
+        "60s",
+    )
 
 
 @_section
@@ -278,7 +282,7 @@ class Maintain(NamedTuple):
     orphan_after: float = _setting(
         duration("3s", "30d"),
         "Age at which segments count as left behind by a receiver that is gone, and are archived by another; at least "
-        "3 x archive.max_age.",
+        "3 x archive.max_age. It grows as that does where there are many receivers.",
         "5m",
     )
     checkpoint_every: int = _setting(

@@ -7,8 +7,10 @@
 
 Laws
   - Segments are archived in the order in which they were released, so no lane is ever ahead of what is acknowledged.
+  - They wait for ``max_age``, and longer beside many other receivers (``crowd.stretch``). Nothing else depends on how long.
   - A segment leaves ``waiting`` only when a fresh snapshot holds its sequence; that its commit succeeded is not enough.
-  - It is deleted only when a snapshot loaded by that very step proves that the table holds its rows (I6, ``coverage``), and not
+    Behind its own commit a round only reads on (``DeltaLog.follow``): where that misleads, the segment waits again later.
+  - It is deleted only when a snapshot that this very step has listed and loaded proves that the table holds its rows (I6, ``coverage``), and not
     before ``LINGER`` seconds.
   - A segment that is gone from the journal is archived from memory. Where it is not in memory either, the commit records it as
     lost, once that is proved (``missing``).
@@ -31,6 +33,7 @@ from typing import NamedTuple
 from logsink import telemetry
 from logsink.archive.concurrency import run_concurrently
 from logsink.archive.coverage import UNPROVED, UNPROVED_HINT, Coverage
+from logsink.archive.crowd import stretch
 from logsink.archive.missing import expect_commits, prove_missing
 from logsink.archive.rounds import Committed, Limits, Rounds, committable, most_rows
 from logsink.archive.snapshot import Snapshot
@@ -109,6 +112,7 @@ class Archiver:
         """``appId`` -> the last sequence that was found in the table: a snapshot that holds all of these has lost nothing."""
         self._nbytes = self._rows = self._weight = self._failures = 0
         self._error, self._looked = "", False
+        self._max_age = limits.max_age
         self._committed: float | None = None
         self._changed = asyncio.Event()
         self._round = asyncio.Lock()
@@ -138,9 +142,10 @@ class Archiver:
         It begins with a round, and tries again while one fails even if nothing waits, so that ``health`` says what is wrong
         with the archive now.
         """
+        commit = True
         while True:
-            if await self._try():
-                await self._due()
+            if await self._try(commit):
+                commit = await self._due()
             else:
                 await self._back_off()
 
@@ -158,8 +163,8 @@ class Archiver:
             return not self._waiting
         return True
 
-    async def step(self) -> None:
-        """Do one round: load, commit the oldest waiting segments, load again, delete what is due. Raises what went wrong."""
+    async def step(self, commit: bool = True) -> None:
+        """Do one round: load, delete what is due, and ``commit`` the oldest waiting segments. Raises what went wrong."""
         async with self._round:
             if not self._looked:
                 await expect_commits(self._log, await list_segments(self._log.store))
@@ -168,23 +173,26 @@ class Archiver:
             if snapshot.version < 0:
                 snapshot = await self._log.create()
             self._log.refuse_damage(snapshot, "archive")
+            self._max_age = self._limits.max_age * stretch(snapshot)
             self._update_covered(snapshot)
-            if self._waiting:
+            unproved = await self._delete(snapshot)
+            if commit and self._waiting:
                 began = self._log.monotonic()
                 committed = await self._commit(snapshot)
                 telemetry.ARCHIVE_SECONDS.observe(self._log.monotonic() - began)
-                snapshot = await self._log.load()
+                snapshot = await self._log.follow()
                 self._log.refuse_damage(snapshot, "archive")
                 self._update_covered(snapshot)
                 committed.check(snapshot)
                 self._committed = self._log.monotonic()
                 committed.report()
-            await self._delete(snapshot)
+            if unproved:  # which stops no commit
+                raise Damaged(f"cannot delete segment {unproved[0].key}: {UNPROVED}", hint=UNPROVED_HINT)
 
-    async def _try(self) -> bool:
+    async def _try(self, commit: bool = True) -> bool:
         """Do one round and return whether it succeeded; an error is kept for ``health`` and logged."""
         try:
-            await self.step()
+            await self.step(commit)
         except Conflict as error:
             telemetry.ARCHIVE_CONFLICTS.inc()
             self._fail(error)
@@ -204,23 +212,26 @@ class Archiver:
         delay = min(_BACKOFF_MOST, _BACKOFF_FIRST * 2.0 ** (self._failures - 1))
         await self._sleep(self._uniform(delay / 2, delay))
 
-    async def _due(self) -> None:
-        """Wait until a limit is reached, or until a segment is due to be deleted."""
+    async def _due(self) -> bool:
+        """Wait until a limit is reached, or a segment is due to be deleted; return whether to commit what waits.
+
+        A round that deletes commits as well what would be due within ``LINGER`` seconds: that saves a round.
+        """
         while True:
             self._changed.clear()
             many = self._rows >= most_rows(self._limits) or len(self._waiting) >= self._limits.max_segments
             if many or self._nbytes >= self._limits.max_bytes:
-                return
-            times = [self._waiting[0].since + self._limits.max_age] if self._waiting else []
-            times += [self._covered[0].since + LINGER] if self._covered else []
-            left = min(times) - self._log.monotonic() if times else None
-            if left is not None and left <= 0:
-                return
+                return True
+            commit = self._waiting[0].since + self._max_age if self._waiting else float("inf")
+            delete = self._covered[0].since + LINGER if self._covered else float("inf")
+            left = min(commit, delete) - self._log.monotonic()
+            if left <= 0:
+                return commit <= self._log.monotonic() + LINGER
             try:
-                async with asyncio.timeout(left):  # not wait_for: until Python 3.12 it may swallow being cancelled
+                async with asyncio.timeout(left if left < float("inf") else None):  # not wait_for: until Python 3.12 it may swallow being cancelled
                     await self._changed.wait()
             except TimeoutError:
-                return
+                continue
 
     async def _commit(self, snapshot: Snapshot) -> Committed:
         """Commit the oldest waiting segments, within the limits."""
@@ -301,20 +312,22 @@ class Archiver:
         self._weight = sum(one.weight for one in waiting)
         self._set_gauges()
 
-    async def _delete(self, snapshot: Snapshot) -> None:
-        """Delete segments covered for ``LINGER`` seconds that ``snapshot``, loaded just now, proves to be archived (I6)."""
+    async def _delete(self, snapshot: Snapshot) -> list[SegmentName]:
+        """Delete segments covered for ``LINGER`` seconds that ``snapshot``, loaded just now, proves to be archived (I6).
+
+        Return those that it covers and does not prove.
+        """
         before = self._log.monotonic() - LINGER
         due = [one.name for one in takewhile(lambda one: one.since <= before, self._covered)]
         if not due:
-            return
+            return []
         coverage = Coverage(snapshot, {name.receiver for name in due})
         proved = {name for name in due if coverage.proves(name)}
         if proved:
             await self._log.store.delete([name.key for name in due if name in proved])
             telemetry.DELETED.inc(len(proved))
             self._covered = deque(one for one in self._covered if one.name not in proved)
-        if unproved := [name for name in due if snapshot.covers(name) and name not in proved]:
-            raise Damaged(f"cannot delete segment {unproved[0].key}: {UNPROVED}", hint=UNPROVED_HINT)
+        return [name for name in due if snapshot.covers(name) and name not in proved]
 
     def _set_gauges(self) -> None:
         telemetry.BACKLOG_BYTES.set(self._nbytes)

@@ -63,14 +63,19 @@ def tombstones_kept(keep_removed: float) -> float:
     return max(0.0, keep_removed) + _KEPT_BEYOND
 
 
+def many_commits(snapshot: Snapshot, every: int, *, draw: float = 0.0) -> bool:
+    """Return whether so many commits follow the last checkpoint that another one may be due (``checkpoint_due``)."""
+    patience = 1 + _SPREAD * draw if committers(snapshot) > 1 else 1.0
+    return snapshot.version - snapshot.checkpoint >= every * patience
+
+
 async def checkpoint_due(log: DeltaLog, snapshot: Snapshot, every: int, *, draw: float = 0.0) -> bool:
     """Return whether a checkpoint is to be written: ``every`` commits follow the last one, and are worth it or it is old.
 
     ``draw`` is a number in [0, 1), which spreads the checkpoints of several receivers. So a table of few files is read with at
     most some ``every`` requests, and one of a hundred thousand is not written anew for each few kilobytes.
     """
-    patience = 1 + _SPREAD * draw if committers(snapshot) > 1 else 1.0
-    if snapshot.version - snapshot.checkpoint < every * patience:
+    if not many_commits(snapshot, every, draw=draw):
         return False
     if snapshot.checkpoint < 0:
         return True

@@ -9,6 +9,12 @@ from typing import Final
 
 from logsink.archive.snapshot import Snapshot
 
+_CROWD: Final = 5
+"""Receivers that commit as often as one alone would. More of them commit as often as so many, all together ..."""
+
+LONGEST: Final = 10.0
+"""... until each waits so many times as long: meanwhile its segments stay in the journal, where each query reads them."""
+
 _RECENT: Final = 15 * 60_000
 """Milliseconds before the newest commit of rows within which a receiver has archived something if it is to be counted."""
 
@@ -19,3 +25,12 @@ def committers(snapshot: Snapshot) -> int:
         return 0
     since = max(snapshot.moved.values()) - _RECENT
     return len({app_id.rpartition(".")[0] for app_id, moved in snapshot.moved.items() if moved >= since})
+
+
+def stretch(snapshot: Snapshot) -> float:
+    """Return how many times as long as alone a receiver waits for segments before it commits them, and between two looks.
+
+    Each commit is read by every other receiver: if all committed as often as one alone, what they read would grow with the
+    square of their number.
+    """
+    return min(max(1.0, committers(snapshot) / _CROWD), LONGEST)

@@ -110,6 +110,19 @@ async def load(
         return snapshot
 
 
+async def follow(store: Store, known: Snapshot, loaded: float) -> Snapshot:
+    """Return ``known``, an intact snapshot, brought up to the first version that is not there, without a listing.
+
+    Each version costs a GET, a twelfth of what a listing costs. This sees neither that the log goes on behind a gap nor that it
+    was cleaned up or rolled back: it is enough to see that a commit counts, never to commit or to delete anything by.
+    """
+    fold, version = Fold(known), known.version
+    while (body := await _get(store, commit_key(version + 1), missing=True)) is not None:
+        version += 1
+        fold.commit(version, body)
+    return fold.snapshot(version, known.checkpoint, loaded)
+
+
 async def _without_log(store: Store, snapshot: Snapshot) -> Snapshot:
     """Return ``snapshot``, of no version: damaged when something shows that there was a table.
 

@@ -40,7 +40,7 @@ from logsink import __version__
 from logsink.archive.chain import parse, seal
 from logsink.archive.fold import DamagedCheckpoint, Fold
 from logsink.archive.foreign import schema_fields
-from logsink.archive.loading import load, read_hint
+from logsink.archive.loading import follow, load, read_hint
 from logsink.archive.snapshot import ACCEPTED, LOG, LOST, ROOT, DataFile, Json, Snapshot, commit_key
 from logsink.damage import Damage
 from logsink.errors import Conflict, Damaged, NotFound, Unavailable
@@ -206,6 +206,16 @@ class DeltaLog:
             return snapshot._replace(damage=(*snapshot.damage, missing))
         return snapshot
 
+    async def follow(self) -> Snapshot:
+        """Return the table with the commits after those that are known, as ``loading.follow`` finds them: never plan by it."""
+        if self._known is None:
+            return await self.load()
+        snapshot = await follow(self.store, self._known, self.monotonic())
+        if not snapshot.intact:
+            return await self.load()
+        self._known, self._reached = snapshot, max(self._reached, snapshot.version)
+        return snapshot
+
     async def recent(self, seconds: float) -> Snapshot:
         """Return the table as it was at most so many seconds ago: enough to see whether work may be due, never to do it."""
         if self._known is not None and self.monotonic() - self._known.loaded <= seconds:
@@ -230,9 +240,13 @@ class DeltaLog:
             ),
         )
 
+    def here(self) -> float:
+        """Return the seconds since the epoch by this machine's clock, to see whether work may be due; ``now`` to do it."""
+        return self._wall()
+
     async def now(self) -> float:
         """Return the seconds since the epoch by the store's clock or this machine's, whichever is behind."""
-        return min(await self.store.now(), self._wall())
+        return min(await self.store.now(), self.here())
 
     async def create(self) -> Snapshot:
         """Make the table unless there is one, and return it. Of racing calls one writes version 0; all return that table.

@@ -20,10 +20,10 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from logsink import telemetry
 from logsink.archive.adoption import Adopted, adopt
-from logsink.archive.checkpointing import checkpoint, checkpoint_due, tombstones_kept
+from logsink.archive.checkpointing import checkpoint, checkpoint_due, many_commits, tombstones_kept
 from logsink.archive.closing import Evidence, close_dates
 from logsink.archive.compaction import Compacted, Compactor, Group, Sizes
-from logsink.archive.crowd import committers
+from logsink.archive.crowd import committers, stretch
 from logsink.archive.indexing import Indexing, Tended
 from logsink.archive.log import TOMBSTONES_KEPT, DeltaLog
 from logsink.archive.missing import expect_commits
@@ -115,6 +115,7 @@ class Maintenance:
         self._looked = self._configured = False
         self._newest, self._draw = -1, random.random()
         """The newest checkpoint, and how far this process holds back when the next is due."""
+        self._stretch = 1.0
         self._cleaned_at = self._log.monotonic() - random.uniform(0, CLEAN_EVERY)
 
     def close(self) -> None:
@@ -143,19 +144,18 @@ class Maintenance:
 
         first = not self._looked
         await self._look()
-        snapshot = await (log.recent(upkeep.every) if own else log.load())
+        snapshot = await (log.recent(upkeep.every * self._stretch) if own else log.load())
+        self._stretch = stretch(snapshot)
         if not snapshot.intact:
             return _standing_still(log, snapshot)
         alone = thorough or not own
         adopted = Adopted()
-        if first or alone or _turn(snapshot):
-            adoption = adopt(self._rounds, self._limits, orphan_after=upkeep.orphan_after, own=own)
+        if first or alone or _turn(snapshot, 1 / self._stretch):
+            adoption = adopt(self._rounds, self._limits, orphan_after=self._orphan_after(snapshot), own=own)
             adopted = await attempt(adoption, adopted)
-        dates = await attempt(retire(log, upkeep.retention), None) if upkeep.retention is not None else None
+        dates = await attempt(self._retire(snapshot), None)
         await attempt(self._configure(snapshot), None)
-        checkpointed = -1
-        if alone or snapshot.version - snapshot.checkpoint >= upkeep.checkpoint_every:
-            checkpointed = await attempt(self._checkpoint(snapshot.checkpoint), -1)
+        checkpointed = await attempt(self._checkpoint(snapshot, alone), -1)
         removed = await attempt(self._remove(snapshot, thorough), Removed())
         await attempt(self._clean_log(thorough), 0)
         compacted = []
@@ -175,11 +175,11 @@ class Maintenance:
         """Return what a thorough round would do, without work that only other work makes due. Changes nothing."""
         upkeep, log = self._upkeep, self._log
         await self._look()
-        before = await log.store.now() - upkeep.orphan_after
-        segments = sum(one.modified < before for one in await list_segments(log.store))
+        now, stored = await log.store.now(), await list_segments(log.store)
         snapshot = await log.load()
         if not snapshot.intact:
             return Due(damage=_standing_still(log, snapshot).damage)
+        segments = sum(one.modified < now - self._orphan_after(snapshot) for one in stored)
         if snapshot.version < 0:
             return Due(segments)
         old = expired_files(snapshot, await log.now() - upkeep.retention) if upkeep.retention is not None else []
@@ -193,6 +193,17 @@ class Maintenance:
             _named(snapshot, log, damage),
         )
 
+    def _orphan_after(self, snapshot: Snapshot) -> float:
+        """Return the age at which segments count as left behind: more where receivers wait longer before they commit."""
+        return self._upkeep.orphan_after + (stretch(snapshot) - 1) * self._limits.max_age
+
+    async def _retire(self, snapshot: Snapshot) -> Retired | None:
+        """Take dates past their retention out of the table, where ``snapshot``, a recent one, has any."""
+        retention = self._upkeep.retention
+        if retention is None or not expired_files(snapshot, self._log.here() - retention):
+            return None
+        return await retire(self._log, retention)
+
     async def _configure(self, snapshot: Snapshot) -> None:
         """Have the table say how long tombstones are kept, once in this process: others may have other settings."""
         if self._configured or snapshot.version < 0:
@@ -204,12 +215,14 @@ class Maintenance:
         except Conflict:
             return  # next time
 
-    async def _checkpoint(self, newest: int) -> int:
-        """Write a checkpoint when one is due; return its version, or -1. ``newest``: version of the newest one."""
-        if newest != self._newest:
-            self._newest, self._draw = newest, random.random()
-        keep = tombstones_kept(self._upkeep.keep_removed)
-        return await checkpoint(self._log, self._upkeep.checkpoint_every, keep=keep, draw=self._draw)
+    async def _checkpoint(self, snapshot: Snapshot, alone: bool) -> int:
+        """Write a checkpoint when one is due; return its version, or -1. ``snapshot``: a recent one, to see whether it may be."""
+        if snapshot.checkpoint != self._newest:
+            self._newest, self._draw = snapshot.checkpoint, random.random()
+        every, draw = self._upkeep.checkpoint_every, self._draw
+        if not (alone or many_commits(snapshot, every, draw=draw)):
+            return -1
+        return await checkpoint(self._log, every, keep=tombstones_kept(self._upkeep.keep_removed), draw=draw)
 
     async def _remove(self, snapshot: Snapshot, thorough: bool) -> Removed:
         """Delete data files that have left the table, every ``CLEAN_EVERY`` seconds or when ``thorough``."""

@@ -20,7 +20,7 @@ from logsink.errors import StoreError
 from logsink.platform.clocks import awake
 from logsink.store import Store
 
-_CHECKS = 4
+_CHECKS = 3
 """How often ``watch`` reads the store's clock within ``limit``."""
 
 

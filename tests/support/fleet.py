@@ -11,9 +11,11 @@ import numpy as np
 
 from logsink.archive import Archiver, DeltaLog, Maintenance, Rounds, settle
 from logsink.config import Archive, Maintain
+from logsink.journal import ReceiverIds
 from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.parse import Frames, Origin, Settings
 from logsink.store import GuardedStore, put_once
+from logsink.store.guarded import IDLE
 from tests.support.virtual import Bill, CountedStore, VirtualLoop
 
 
@@ -35,7 +37,8 @@ class Simulated:
     ) -> None:
         self.id = str(uuid.UUID(int=number))
         self._loop, self._load, self._maintain = loop, load, maintain
-        self._store = GuardedStore(store, clock=loop.time)
+        self._store = GuardedStore(store, idle=IDLE, clock=loop.time)
+        self._ids = ReceiverIds(self._store, lambda: self.id, limit=maintain.orphan_after / 2, clock=loop.time)
         self.log = DeltaLog(self._store, monotonic=loop.time, wall=loop.wall)
         rounds = Rounds(self.log)
         self.archiver = Archiver(rounds, archive, hold=2 * archive.max_bytes)
@@ -46,7 +49,7 @@ class Simulated:
         """Receive, until cancelled; begin at any time of the first minute."""
         await asyncio.sleep(random.uniform(0, 60))
         self._store.guard((await settle(self.log, create=True)).id)
-        duties = (self.archiver.run(), self._keep_up(), self._store.watch(), self._receive())
+        duties = (self.archiver.run(), self._keep_up(), self._store.watch(), self._ids.watch(), self._receive())
         try:
             async with asyncio.TaskGroup() as group:
                 for duty in duties:
@@ -60,6 +63,7 @@ class Simulated:
             name = SegmentName(self.id, 0, self.stored + 1)
             frames = self._frames()
             one = Segment(name, Settings(), frames, name.sequence, self._store.id, {}, self.log.newest)
+            self._store.announce()
             await put_once(self._store, name.key, memoryview(encode_segment(one)).cast("B"))
             self.stored += 1
             self.archiver.add(one)

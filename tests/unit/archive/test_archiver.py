@@ -12,7 +12,7 @@ import pytest
 from logsink import telemetry
 from logsink.archive.archiver import LINGER, Archiver
 from logsink.archive.lanes import lanes_of
-from logsink.archive.log import Add, Lost, Remove
+from logsink.archive.log import Add, Lost, Remove, Txn
 from logsink.archive.rounds import QUARANTINE, Rounds, committable
 from logsink.archive.snapshot import LOG, Snapshot, commit_key
 from logsink.errors import Conflict, Damaged, FormatError, StoreError
@@ -542,6 +542,70 @@ async def test_running_deletes_what_is_due(bench: Bench) -> None:
     running = asyncio.create_task(archiver.run())
     await until(lambda: empty(bench.store))
     running.cancel()
+
+
+async def others(store: Store, count: int) -> None:
+    """So many receivers beside the one that is tested have just archived something."""
+    log = log_of(store)
+    await log.commit(await log.create(), [Txn(f"other{number}.0", 1) for number in range(count)])
+
+
+async def test_beside_many_receivers_segments_wait_longer(bench: Bench) -> None:
+    """With fifteen others, for 60 s times 15 / 5: a round that deletes leaves what is not due by then."""
+    await others(bench.store, 15)
+    archiver = bench.archiver(Limits(max_age=60.0))
+    await archiver.step()
+    await bench.fill(archiver, 2, receiver="r")
+    bench.clock.time += 179
+    running = asyncio.create_task(archiver._due())
+    await asyncio.sleep(0.01)
+    assert not running.done()
+    bench.clock.time += 1
+    archiver._changed.set()
+    assert await running
+    await archiver.step()
+    await bench.fill(archiver, 1, receiver="s")
+    bench.clock.time += LINGER - 1
+    deleting = asyncio.create_task(archiver._due())
+    bench.clock.time += 1
+    assert not await deleting
+    await archiver.step(commit=False)
+    assert await journal(bench.store) == [SegmentName("s", 0, 1)]
+    assert archiver.health.segments == 1
+    bench.clock.time += 60 * 16 / 5 - LINGER
+    assert await archiver._due()
+
+
+async def test_a_segment_that_nothing_proves_stops_no_commit(bench: Bench) -> None:
+    archiver = bench.archiver()
+    await bench.fill(archiver, 2, lanes=1)
+    await archiver.step()
+    log = log_of(bench.store)
+    snapshot = await log.load()
+    (file,) = snapshot.files.values()
+    other = file._replace(path=file.path.replace("-2-", "-3-")).tagged([("logsink.lanes", '{"r.0":[[1,1]]}')])
+    await log.commit(snapshot, [Remove(file.tagged(other.tags), data_change=False), Add(other)])
+    await bench.fill(archiver, 1, receiver="s")
+    bench.clock.time += LINGER
+    with pytest.raises(Damaged, match="no data file holds them"):
+        await archiver.step()
+    assert (await fresh(bench.store)).txn == {"r.0": 2, "s.0": 1}
+    assert archiver.health.segments == 0
+
+
+async def test_a_round_lists_the_log_once(bench: Bench) -> None:
+    archiver = bench.archiver()
+    await archiver.step()
+    await bench.fill(archiver, 2)
+    before = len(bench.store.calls)
+    await archiver.step()
+    asked = [(call.verb, call.key) for call in bench.store.calls[before:] if call.key.startswith(LOG)]
+    assert asked == [
+        ("list", LOG),
+        ("put_absent", commit_key(1)),
+        ("get", commit_key(1)),
+        ("get", commit_key(2)),
+    ]
 
 
 async def test_closing_does_not_wait_for_a_round_left_behind(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

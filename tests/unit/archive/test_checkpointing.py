@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from logsink.archive.checkpointing import checkpoint, checkpoint_due, tombstones_kept, write_checkpoint
-from logsink.archive.crowd import committers
+from logsink.archive.crowd import committers, stretch
 from logsink.archive.log import CONFIGURATION, TOMBSTONES_KEPT, DeltaLog, Remove, Txn
 from logsink.archive.maintenance import Maintenance
 from logsink.archive.rounds import Rounds
@@ -89,6 +89,11 @@ def test_who_has_archived_nothing_for_a_quarter_of_an_hour_is_not_counted() -> N
     snapshot = Snapshot(moved={"a.0": 20 * minute, "a.1": 19 * minute, "b.0": 5 * minute, "c.0": 4 * minute})
     assert committers(snapshot) == 2
     assert committers(Snapshot()) == 0
+
+
+@pytest.mark.parametrize(("receivers", "times"), [(0, 1.0), (1, 1.0), (5, 1.0), (10, 2.0), (50, 10.0), (200, 10.0)])
+def test_many_receivers_commit_less_often_each(receivers: int, times: float) -> None:
+    assert stretch(Snapshot(moved={f"r{number}.0": 1 for number in range(receivers)})) == times
 
 
 async def test_old_tombstones_are_left_out() -> None:

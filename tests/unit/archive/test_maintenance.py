@@ -272,6 +272,25 @@ async def test_many_receivers_share_what_each_could_do(local: LocalStore, monkey
     rounds.close()
 
 
+async def test_what_many_receivers_have_left_is_adopted_later(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of 20 waits three times 60 s longer than one alone before it commits, and for the same receivers to be gone."""
+    log = log_of(local)
+    await log.commit(await log.create(), [Txn(f"r{number}.0", 1) for number in range(20)])
+    rounds, limits = Rounds(log), Limits(max_age=60.0)
+    upkeep = Maintenance(rounds, limits, limits)
+    asked: list[float] = []
+
+    async def adopted(*_: object, orphan_after: float, **__: object) -> Adopted:
+        asked.append(orphan_after)
+        return Adopted()
+
+    monkeypatch.setattr(maintenance, "adopt", adopted)
+    await upkeep.once()
+    assert asked == [limits.orphan_after + 180]
+    upkeep.close()
+    rounds.close()
+
+
 async def test_a_duty_that_fails_leaves_the_others_alone(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     rounds = Rounds(log_of(local))
     await commits(rounds.log, 2)
