@@ -23,6 +23,7 @@ VERBS = {
     "deploys": "Show deploys in the order in which they came.",
     "usage": "Show who sends how much, and what that costs.",
     "diff": "Compare what two deployments, or two times, have logged.",
+    "audit": "Find out whether anything is missing.",
     "maintain": "Compact, expire and clean up a store.",
     "verify": "Check that everything is there and unchanged.",
     "repair": "Mend what is damaged, and record what is lost.",

@@ -7,6 +7,7 @@ A question goes through these rooms, and each imports only from those before it:
     read      a store and a Query become rows: plan, journal, data files
     views     rows become other answers: context, what follows, sums, message patterns
     changes   what one set of rows says that another does not
+    audit     whether anything is missing, by running numbers
 
 Beside them, ``output`` turns rows into bytes (lines, csv, json, parquet, arrow) and ``sql`` answers SQL on DuckDB: they take
 rows from whoever has them. ``spark`` has a Spark Connect server read the archive instead of ``read``. ``columns`` has the Arrow

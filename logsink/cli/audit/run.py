@@ -1,0 +1,97 @@
+"""A run of ``logsink audit``."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import click
+import orjson
+
+from logsink.characters import harmless, harmless_json
+from logsink.cli import report as reporting
+from logsink.cli.audit.text import as_json, text
+from logsink.cli.options.zones import zone_of
+from logsink.errors import ArgumentError
+from logsink.query import Filter, Report, parse_time
+from logsink.query.audit import Audit, Findings
+from logsink.query.request import SearchTerms, to_filter
+from logsink.store import open_store
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditRequest:
+    """Everything that the command line of one audit says, apart from settings.
+
+    selected       which senders are told of
+    since, until   the range, microseconds since the epoch; None: no end
+    limit          lines of each table; None: all
+    """
+
+    selected: Filter
+    since: int | None
+    until: int | None
+    zone: dt.tzinfo
+    limit: int | None = 40
+    output: str = "text"
+    quiet: bool = False
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any]) -> Self:
+        """Return the request that all parameters of the verb make. ``ArgumentError`` for what has no meaning."""
+        now, zone = time.time_ns() // 1000, zone_of(parameters["timezone"], utc=parameters["utc"])
+        since = None if parameters["since"] is None else parse_time(parameters["since"], now, zone)
+        until = None if parameters["until"] is None else parse_time(parameters["until"], now, zone, since, latest=True)
+        if since is not None and until is not None and since >= until:
+            asked = f"from {parameters['since']!r} until {parameters['until']!r}"
+            raise ArgumentError(f"cannot search {asked}: the range is empty")
+        columns = ("host", "environment", "role", "deploy", "instance")
+        terms = SearchTerms(**{name: parameters[name] for name in columns})
+        return cls(
+            selected=to_filter(terms, now, zone),
+            since=since,
+            until=until,
+            zone=zone,
+            limit=_limit(parameters["lines"]),
+            output=parameters["output"],
+            quiet=parameters["quiet"],
+        )
+
+
+def _limit(lines: str) -> int | None:
+    if lines == "all":
+        return None
+    if not (lines.isascii() and lines.isdigit() and len(lines) <= 18):
+        raise ArgumentError(f"cannot read {lines!r} as a number of lines", hint="write digits, or all")
+    return int(lines) or None
+
+
+def run(url: str, request: AuditRequest) -> int:
+    """Audit the store at ``url``, print what was found, and return the exit code."""
+    began = time.monotonic()
+    found, report = asyncio.run(_audit(url, request))
+    reporting.damage(report.damage)
+    if request.output == "json":
+        sys.stdout.buffer.write(harmless_json(orjson.dumps(as_json(found), option=orjson.OPT_INDENT_2)) + b"\n")
+    else:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        for line in text(found, request.zone, request.limit, width, ranged=request.since is not None):
+            click.echo(harmless(line))
+    if not request.quiet:
+        seconds = time.monotonic() - began
+        reporting.say(f"{report.rows:,} rows looked at in {seconds:.1f} s; read {reporting.size(report.bytes_read)}")
+    return 2 if report.damaged else int(bool(found.holes))
+
+
+async def _audit(url: str, request: AuditRequest) -> tuple[Findings, Report]:
+    async with open_store(url) as store:
+        audit = Audit(store, request.selected, request.since, request.until)
+        async with reporting.progress(audit.folds[0], enabled=not request.quiet):
+            found = await audit.run()
+        return found, audit.report
