@@ -375,6 +375,7 @@ MACHINE_CODE_REFUSED = Event(
     "install the versions of numba and llvmlite that logsink declares, and run python -m logsink.warm",
     (),
 )
+RESTED = Event("rested", _I, "put {lanes} lanes of {receivers} old receivers to rest")
 CHECKPOINTED = Event("checkpointed", _I, "wrote a checkpoint of version {version}")
 
 

@@ -8,6 +8,7 @@ table are read back. Its upkeep happens here too. Sockets, queries and the comma
 - Proof: ``proof`` has the checksums by which a data file proves itself, ``lanes`` says which segments' rows it holds, and
   ``digest`` which rows these are.
 - Index: ``counts`` has how many rows data files hold for each combination of short values.
+- Old receivers: ``dormant`` is the format of what the log says of them elsewhere, ``waking`` reads that, ``resting`` writes it.
 - Archiving: ``rounds`` turns segments into one commit; ``archiver`` does so for what this process receives, ``adoption`` for
   what receivers that are gone have left.
 - Upkeep: ``maintenance`` does all of it, by ``compaction`` and ``merge`` (small files become few), ``retention`` (old dates and
@@ -24,6 +25,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from logsink.archive.dormant import PREFIX as DORMANT_PREFIX
+from logsink.archive.dormant import Positions, born, dormant_name, receiver_of
 from logsink.archive.lanes import TAG as LANES_TAG
 from logsink.archive.lanes import Interval, Lanes, lanes_of
 from logsink.archive.lanes import inside as lanes_inside
@@ -31,7 +34,7 @@ from logsink.archive.lanes import missing as lanes_missing
 from logsink.archive.lanes import union as lanes_union
 from logsink.archive.log import DeltaLog
 from logsink.archive.proof import TAIL_TAG, Proof, ProvedTail, Tail, chunk_span, read_tail, tail_of, tail_size, tail_tag
-from logsink.archive.snapshot import HINT, ROOT, DataFile, Snapshot, checkpoint_key, commit_key
+from logsink.archive.snapshot import DORMANT, HINT, ROOT, DataFile, Snapshot, checkpoint_key, commit_key
 from logsink.platform.lazy import exports
 
 if TYPE_CHECKING:
@@ -84,6 +87,7 @@ if TYPE_CHECKING:
     from logsink.archive.rounds import QUARANTINE, Limits, Rounds, committable
     from logsink.archive.salvage import restore_rows, salvage_file
     from logsink.archive.signing import check_signature
+    from logsink.archive.waking import read_dormant
 else:
     __getattr__ = exports(
         __name__,
@@ -130,6 +134,7 @@ else:
                 "sums",
             ),
             "signing": ("check_signature",),
+            "waking": ("read_dormant",),
             "log": ("Accepted", "Action", "Add", "Lost", "Remove", "Txn"),
             "identity": ("identify", "require", "settle"),
             "maintenance": ("Due", "Maintained", "Maintenance"),
@@ -142,6 +147,8 @@ else:
     )
 
 __all__ = [
+    "DORMANT",
+    "DORMANT_PREFIX",
     "HINT",
     "LANES_TAG",
     "LEDGERS",
@@ -176,6 +183,7 @@ __all__ = [
     "Lost",
     "Maintained",
     "Maintenance",
+    "Positions",
     "Preparation",
     "Proof",
     "ProvedTail",
@@ -189,6 +197,7 @@ __all__ = [
     "Txn",
     "adopt",
     "audit_log",
+    "born",
     "check_file",
     "check_signature",
     "check_sums",
@@ -203,6 +212,7 @@ __all__ = [
     "describe_body",
     "differences",
     "digests_of_body",
+    "dormant_name",
     "encode_counts",
     "evidence",
     "fetch_counts_end",
@@ -216,8 +226,10 @@ __all__ = [
     "lost_lanes",
     "names_commit",
     "read_counts_head",
+    "read_dormant",
     "read_tail",
     "rebuild",
+    "receiver_of",
     "require",
     "restore_rows",
     "rows_of",

@@ -47,7 +47,7 @@ async def adopt(
     if not old:
         return Adopted()
     await expect_commits(log, old)
-    snapshot = await log.create()
+    snapshot = await log.wake(await log.create(), {one.name.receiver for one in old})
     log.refuse_damage(snapshot, "archive what other receivers have left")
     archived, damage = 0, list[Damage]()
     young = {one.name.receiver for one in stored if one.modified >= before}
@@ -78,7 +78,7 @@ async def _archive(
     left = sorted((name for name in names if not snapshot.covers(name)), key=lambda name: (name.sequence, name.lane))
     said: dict[str, int] = {}
     archived = 0
-    while left or (gone and any(last > snapshot.txn.get(lane, 0) for lane, last in said.items())):
+    while left or (gone and any(last > snapshot.last(lane) for lane, last in said.items())):
         gaps: Sequence[Gap] = ()
         chosen = committable(snapshot, left)
         if not chosen and gone:
@@ -96,7 +96,7 @@ async def _archive(
                     said[lane] = max(last, said.get(lane, 0))
             losses = _losses(segments, gaps)
             committed = await rounds.archive(snapshot, segments, losses)
-            snapshot = await rounds.log.load()
+            snapshot = await rounds.log.load_for([names[0].receiver])
             rounds.log.refuse_damage(snapshot, "archive what other receivers have left")
             committed.check(snapshot)
         except (Conflict, NotFound):
@@ -117,7 +117,7 @@ def _ends(gaps: Sequence[Gap], snapshot: Snapshot, left: Sequence[SegmentName]) 
     return [
         SegmentName(gap.receiver, gap.lane, gap.last)
         for gap in gaps
-        if gap.app_id not in lanes and gap.first == snapshot.txn.get(gap.app_id, 0) + 1
+        if gap.app_id not in lanes and gap.first == snapshot.last(gap.app_id) + 1
     ]
 
 
@@ -159,11 +159,12 @@ async def _delete_covered(rounds: Rounds, old: Sequence[StoredSegment]) -> tuple
 
     Return how many, and those whose rows are said to be archived and are not.
     """
-    snapshot = await rounds.log.load()
+    snapshot = await rounds.log.load_for({one.name.receiver for one in old})
     rounds.log.refuse_damage(snapshot, "delete segments")
-    now = await rounds.log.store.now()
-    settled = {app_id for app_id, moved in snapshot.moved.items() if moved / 1000 <= now - LINGER}
-    due = [one.name for one in old if snapshot.covers(one.name) and one.name.app_id in settled]
+    before = (await rounds.log.store.now() - LINGER) * 1000
+    # Of a lane without a time, which is dormant, the last commit is long past.
+    settled = [one.name for one in old if snapshot.moved.get(one.name.app_id, 0) <= before]
+    due = [name for name in settled if snapshot.covers(name)]
     coverage = Coverage(snapshot, {name.receiver for name in due})
     done = [name for name in due if coverage.proves(name)]
     if done:

@@ -10,8 +10,8 @@ Laws
   - They wait for ``max_age``, and longer beside many other receivers (``crowd.stretch``). Nothing else depends on how long.
   - A segment leaves ``waiting`` only when a fresh snapshot holds its sequence; that its commit succeeded is not enough.
     Behind its own commit a round only reads on (``DeltaLog.follow``): where that misleads, the segment waits again later.
-  - It is deleted only when a snapshot that this very step has listed and loaded proves that the table holds its rows (I6, ``coverage``), and not
-    before ``LINGER`` seconds.
+  - It is deleted only when a snapshot that this very step has listed and loaded proves that the table holds its rows (I6,
+    ``coverage``), and not before ``LINGER`` seconds.
   - A segment that is gone from the journal is archived from memory. Where it is not in memory either, the commit records it as
     lost, once that is proved (``missing``).
   - While the table's log is damaged, nothing is committed or deleted. Segments wait in the journal.
@@ -34,6 +34,7 @@ from logsink import telemetry
 from logsink.archive.concurrency import run_concurrently
 from logsink.archive.coverage import UNPROVED, UNPROVED_HINT, Coverage
 from logsink.archive.crowd import stretch
+from logsink.archive.dormant import receiver_of
 from logsink.archive.missing import expect_commits, prove_missing
 from logsink.archive.rounds import Committed, Limits, Rounds, committable, most_rows
 from logsink.archive.snapshot import Snapshot
@@ -169,7 +170,7 @@ class Archiver:
             if not self._looked:
                 await expect_commits(self._log, await list_segments(self._log.store))
                 self._looked = True
-            snapshot = await self._log.load()
+            snapshot = await self._awake(await self._log.load())
             if snapshot.version < 0:
                 snapshot = await self._log.create()
             self._log.refuse_damage(snapshot, "archive")
@@ -180,7 +181,7 @@ class Archiver:
                 began = self._log.monotonic()
                 committed = await self._commit(snapshot)
                 telemetry.ARCHIVE_SECONDS.observe(self._log.monotonic() - began)
-                snapshot = await self._log.follow()
+                snapshot = await self._awake(await self._log.follow())
                 self._log.refuse_damage(snapshot, "archive")
                 self._update_covered(snapshot)
                 committed.check(snapshot)
@@ -188,6 +189,11 @@ class Archiver:
                 committed.report()
             if unproved:  # which stops no commit
                 raise Damaged(f"cannot delete segment {unproved[0].key}: {UNPROVED}", hint=UNPROVED_HINT)
+
+    async def _awake(self, snapshot: Snapshot) -> Snapshot:
+        """Return ``snapshot`` with the dormant lanes of this process's receivers looked up."""
+        here = {one.name.receiver for one in self._waiting} | set(map(receiver_of, self._reached))
+        return await self._log.wake(snapshot, here)
 
     async def _try(self, commit: bool = True) -> bool:
         """Do one round and return whether it succeeded; an error is kept for ``health`` and logged."""
@@ -228,7 +234,9 @@ class Archiver:
             if left <= 0:
                 return commit <= self._log.monotonic() + LINGER
             try:
-                async with asyncio.timeout(left if left < float("inf") else None):  # not wait_for: until Python 3.12 it may swallow being cancelled
+                async with asyncio.timeout(
+                    left if left < float("inf") else None
+                ):  # not wait_for: until Python 3.12 it may swallow being cancelled
                     await self._changed.wait()
             except TimeoutError:
                 continue
@@ -242,7 +250,7 @@ class Archiver:
         if not chosen:
             head = self._waiting[0].name
             raise FormatError(
-                f"cannot archive {head.key}: the table has its lane up to {snapshot.txn.get(head.app_id, 0)} only",
+                f"cannot archive {head.key}: the table has its lane up to {snapshot.last(head.app_id)} only",
                 hint="was the table replaced or rolled back? the segments from there on are needed again",
             )
         gone: list[_Waiting] = []
@@ -295,7 +303,7 @@ class Archiver:
         """Move segments that a fresh ``snapshot`` holds from waiting to covered, and back those that it no longer holds."""
         now = self._log.monotonic()
         lost: list[_Covered] = []
-        if any(snapshot.txn.get(lane, 0) < last for lane, last in self._reached.items()):
+        if any(snapshot.last(lane) < last for lane, last in self._reached.items()):
             lost = [one for one in self._covered if not snapshot.covers(one.name)]
             self._covered = deque(one for one in self._covered if snapshot.covers(one.name))
             self._reached = {one.name.app_id: one.name.sequence for one in self._covered}

@@ -240,7 +240,7 @@ def _rebuilt(body: bytes, version: int) -> bool:
 def _same(one: Fold, other: Fold, version: int) -> bool:
     """Return whether both hold the same table. A checkpoint may have fewer tombstones: old ones are left out."""
     a, b = (fold.snapshot(version, -1, 0.0) for fold in (one, other))
-    return (a.files, a.txn, a.lost, a.accepted) == (b.files, b.txn, b.lost, b.accepted)
+    return (a.files, a.txn, a.lost, a.accepted, a.dormant) == (b.files, b.txn, b.lost, b.accepted, b.dormant)
 
 
 def _cause(error: DamagedCheckpoint) -> str:

@@ -148,11 +148,12 @@ class State:
         """Count a file that leaves the table."""
         self._add(-_file(file))
 
-    def move(self, app_id: str, before: int | None, after: int) -> None:
-        """Count a transaction's new version; ``before``: that which it had, None where it had none."""
+    def move(self, app_id: str, before: int | None, after: int | None) -> None:
+        """Count a transaction's new version, None when it leaves; ``before``: that which it had, None where it had none."""
         if before is not None:
             self._add(-_txn(app_id, before))
-        self._add(_txn(app_id, after))
+        if after is not None:
+            self._add(_txn(app_id, after))
 
     def _add(self, number: int) -> None:
         self.value = (self.value + number) % MODULUS

@@ -30,6 +30,7 @@ from logsink.archive.log import DeltaLog, table_metadata
 from logsink.archive.rounds import QUARANTINE
 from logsink.archive.snapshot import (
     ACCEPTED,
+    DORMANT,
     HINT,
     LOG,
     LOST,
@@ -144,7 +145,8 @@ async def _verify(store: Store, snapshot: Snapshot) -> None:
 
 def _settled(snapshot: Snapshot) -> tuple[object, ...]:
     """Return all that a checkpoint must hold exactly."""
-    return snapshot.files, snapshot.txn, snapshot.moved, snapshot.lost, snapshot.accepted, snapshot.created
+    settled = snapshot.files, snapshot.txn, snapshot.moved, snapshot.lost, snapshot.accepted, snapshot.created
+    return *settled, snapshot.dormant
 
 
 async def write_checkpoint(store: Store, snapshot: Snapshot, *, now: int = 0) -> None:
@@ -183,9 +185,10 @@ def encode_checkpoint(snapshot: Snapshot, metadata: Mapping[str, Any], now: int)
 
 
 def _transactions(snapshot: Snapshot) -> Mapping[str, int]:
-    """Return the versions of lanes and of what is recorded about lost objects, by ``appId``."""
+    """Return the versions of lanes and of what is recorded about lost objects and dormant lanes, by ``appId``."""
     lost = {LOST + key: rows for key, rows in snapshot.lost.items()}
-    return {**snapshot.txn, **lost, **{ACCEPTED + key: 1 for key in snapshot.accepted}}
+    dormant = {DORMANT + name: newest for name, newest in snapshot.dormant.items()}
+    return {**snapshot.txn, **lost, **{ACCEPTED + key: 1 for key in snapshot.accepted}, **dormant}
 
 
 def _txns(snapshot: Snapshot, now: int) -> pa.StructArray:

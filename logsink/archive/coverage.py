@@ -30,7 +30,7 @@ _MANY = 50
 class Coverage:
     """What an intact ``snapshot`` proves about the lanes of ``receivers`` (None: of all).
 
-    Raises ``Damaged`` when the snapshot is not intact.
+    Dormant lanes must have been looked up (``Snapshot.last``). Raises ``Damaged`` when the snapshot is not intact.
     """
 
     def __init__(self, snapshot: Snapshot, receivers: Collection[str] | None = None) -> None:
@@ -41,17 +41,15 @@ class Coverage:
         tags = [text for text in tagged.values() if text is not None]
         if receivers is not None and len(receivers) < _MANY:
             tags = [text for text in tags if any(receiver in text for receiver in receivers)]
-        self._txn = snapshot.txn
+        self._last = snapshot.last
         self._held = union(*_readable(tags))
         self._lost = lost_lanes(snapshot.lost)
-        self._older = {_receiver(path) for path, text in tagged.items() if text is None}
+        self._older = {receiver_of_file(path) for path, text in tagged.items() if text is None}
         self._proved: dict[str, Lanes] = {}
 
     def proves(self, name: SegmentName) -> bool:
         """Return whether the rows of this segment are in the table, or were, or are recorded as lost."""
-        return name.sequence <= self._txn.get(name.app_id, 0) and covers(
-            self._lane(name.app_id), name.app_id, name.sequence
-        )
+        return name.sequence <= self._last(name.app_id) and covers(self._lane(name.app_id), name.app_id, name.sequence)
 
     def unproved(self, lane: str, first: int, last: int) -> Iterator[Interval]:
         """Yield the intervals between ``first`` and ``last`` of a lane (its ``appId``) that are not proved, in order."""
@@ -61,7 +59,7 @@ class Coverage:
         if lane not in self._proved:
             known = self._held.get(lane, ())
             if not known or not self._older.isdisjoint((lane.rpartition(".")[0], "")):
-                known = ((1, self._txn[lane]),) if self._txn.get(lane, 0) else ()
+                known = ((1, last),) if (last := self._last(lane)) else ()
             self._proved[lane] = union({lane: known}, {lane: self._lost.get(lane, ())})
         return self._proved[lane]
 
@@ -81,7 +79,7 @@ def _readable(tags: Iterable[str]) -> Iterator[Lanes]:
             continue
 
 
-def _receiver(path: str) -> str:
+def receiver_of_file(path: str) -> str:
     """Return the receiver whose rows a data file holds, as its name says; '' for a file of many receivers."""
     parts = path.rpartition("/")[2].rsplit("-", 3)
     return parts[0] if len(parts) == 4 else ""

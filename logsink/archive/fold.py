@@ -7,7 +7,7 @@ what the rest proves, and ``Snapshot.intact`` says that it is not all.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from urllib.parse import unquote
 
@@ -17,7 +17,18 @@ from logsink.archive.chain import MODULUS, Seal, State, check, digest, parse
 from logsink.archive.checkpoints import decode_checkpoint
 from logsink.archive.foreign import refuse_metadata, refuse_protocol
 from logsink.archive.lanes import Lanes, inside, lanes_of, union
-from logsink.archive.snapshot import ACCEPTED, LOST, DataFile, Json, Snapshot, checkpoint_key, commit_key, join_tags
+from logsink.archive.snapshot import (
+    ACCEPTED,
+    ASLEEP,
+    DORMANT,
+    LOST,
+    DataFile,
+    Json,
+    Snapshot,
+    checkpoint_key,
+    commit_key,
+    join_tags,
+)
 from logsink.damage import Damage
 from logsink.errors import FormatError
 
@@ -39,6 +50,7 @@ class Fold:
         self._moved = dict(base.moved)
         self._tombstones = dict(base.tombstones)
         self._lost, self._accepted = dict(base.lost), set(base.accepted)
+        self._dormant = dict(base.dormant)
         self._newest_sealed = base.sealed
         self._known = base.version >= 0
         self._removed = dict(base.removed)
@@ -78,7 +90,8 @@ class Fold:
             created=self._created,
             schema=self._schema,
             metadata=self._described,
-            held=union(*filter(None, map(_lanes, files.values()))) if damage else {},
+            held=held_by(files.values()) if damage else {},
+            dormant=self._dormant,
         )
 
     def _refuse_foreign(self) -> None:
@@ -101,7 +114,7 @@ class Fold:
 
     def state_after(self, actions: Sequence[Json]) -> str:
         """Return what the digest is once these actions, which make sense, are applied; nothing is changed."""
-        after = Fold(Snapshot(files=self._files, txn=self._txn, lost=self._lost))
+        after = Fold(Snapshot(files=self._files, txn=self._txn, lost=self._lost, dormant=self._dormant))
         after._state, after._accepted = State(self.state.value), set(self._accepted)
         for change in _changes(actions):
             change(after)
@@ -195,21 +208,28 @@ class Fold:
             self._removed[path] = tuple(sorted(tags.items()))
 
     def move(self, app_id: str, version: int, updated: int) -> None:
-        """A transaction's version changes: that of a lane, or what is recorded about a lost object."""
+        """A transaction's version changes: that of a lane, or what is recorded about a lost object or dormant lanes."""
         before: int | None
+        after: int | None = version
         if app_id.startswith(LOST):
             key = app_id.removeprefix(LOST)
             before, self._lost[key] = self._lost.get(key), version
         elif app_id.startswith(ACCEPTED):
             key = app_id.removeprefix(ACCEPTED)
             before = 1 if key in self._accepted else None
-            version = 1
+            after = 1
             self._accepted.add(key)
+        elif app_id.startswith(DORMANT):
+            name = app_id.removeprefix(DORMANT)
+            before, self._dormant[name] = self._dormant.get(name), version
+        elif version == ASLEEP:
+            before, after = self._txn.pop(app_id, None), None
+            self._moved.pop(app_id, None)
         else:
             before, self._txn[app_id] = self._txn.get(app_id), version
             self._moved[app_id] = updated
         if self._state is not None:
-            self._state.move(app_id, before, version)
+            self._state.move(app_id, before, after)
 
     def describe(self, protocol: Json | None, metadata: Json | None) -> None:
         """The table's protocol or metadata are these from now on."""
@@ -226,6 +246,7 @@ class Fold:
         yield from self._txn.items()
         yield from ((LOST + key, rows) for key, rows in self._lost.items())
         yield from ((ACCEPTED + key, 1) for key in self._accepted)
+        yield from ((DORMANT + name, newest) for name, newest in self._dormant.items())
 
     def _prove(self, version: int, seal: Seal | None, body: bytes, otherwise: str) -> None:
         """Compare the state with what a commit says, and remember the commit as the newest."""
@@ -249,7 +270,7 @@ class Fold:
     def _begin_anew(self) -> None:
         """Forget everything: the next commit holds the whole table."""
         held = (self._files, self._txn, self._moved, self._tombstones, self._removed, self._lost, self._accepted)
-        for one in held:
+        for one in (*held, self._dormant):
             one.clear()
         self.damage, self.head, self._checkpoint, self._doubt, self._state = [], "", -1, None, State()
         self._known, self._protocol, self._metadata, self._refused = False, None, None, None
@@ -320,6 +341,11 @@ def without_merged(files: Mapping[str, DataFile]) -> Mapping[str, DataFile]:
 
     gone = {path for path in held if any(is_in(path, other) for other in merged.get(files[path].date, ()))}
     return {path: file for path, file in files.items() if path not in gone}
+
+
+def held_by(files: Iterable[DataFile]) -> Lanes:
+    """Return which sequences of which lanes these files hold, as far as their tags say."""
+    return union(*filter(None, map(_lanes, files)))
 
 
 def _lanes(file: DataFile) -> Lanes | None:

@@ -7,6 +7,7 @@ Layout: a commit is the object ``logs/_delta_log/<version, 20 digits>.json``, on
     protocol, metaData                in version 0 only: (1, 2); the columns of ``parse.TABLE_SCHEMA``, partitioned by date
     txn          appId <receiver>.<lane>, version: the last sequence of that lane whose rows are in the table
     txn          appId lost:<key> or accepted:<key>: an object is lost, and an operator has accepted that
+    txn          appId dormant:<SHA-256> names an object of dormant lanes; the same commit gives these the version -1
     remove       path, deletionTimestamp, tags: a data file leaves the table
     add          path, date, size, statistics, tags: a data file enters the table
 
@@ -30,7 +31,7 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
@@ -38,10 +39,23 @@ import orjson
 
 from logsink import __version__
 from logsink.archive.chain import parse, seal
+from logsink.archive.dormant import receiver_of
 from logsink.archive.fold import DamagedCheckpoint, Fold
 from logsink.archive.foreign import schema_fields
 from logsink.archive.loading import follow, load, read_hint
-from logsink.archive.snapshot import ACCEPTED, LOG, LOST, ROOT, DataFile, Json, Snapshot, commit_key
+from logsink.archive.snapshot import (
+    ACCEPTED,
+    ASLEEP,
+    DORMANT,
+    LOG,
+    LOST,
+    ROOT,
+    DataFile,
+    Json,
+    Snapshot,
+    commit_key,
+)
+from logsink.archive.waking import wake
 from logsink.damage import Damage
 from logsink.errors import Conflict, Damaged, NotFound, Unavailable
 from logsink.parse import STATISTICS_COLUMNS
@@ -133,6 +147,26 @@ class Accepted(NamedTuple):
         return {"appId": ACCEPTED + self.key, "version": 1, "lastUpdated": now}
 
 
+class Rest(NamedTuple):
+    """Lane ``app_id``, which is at ``version``, leaves the log's state with all lanes of its receiver: it is dormant."""
+
+    app_id: str
+    version: int
+
+    def line(self, now: int) -> Json:
+        return {"appId": self.app_id, "version": ASLEEP, "lastUpdated": now}
+
+
+class Dormant(NamedTuple):
+    """The object ``name`` (its SHA-256) has lanes that this commit puts to rest. ``newest``: see ``Snapshot.dormant``."""
+
+    name: str
+    newest: int
+
+    def line(self, now: int) -> Json:
+        return {"appId": DORMANT + self.name, "version": self.newest, "lastUpdated": now}
+
+
 class Describe(NamedTuple):
     """The table's ``metaData`` is this from now on."""
 
@@ -142,8 +176,12 @@ class Describe(NamedTuple):
         return self.metadata
 
 
-Action = Add | Remove | Txn | Lost | Accepted | Describe
-_NAMES = {Add: "add", Remove: "remove", Txn: "txn", Lost: "txn", Accepted: "txn", Describe: "metaData"}
+Action = Add | Remove | Txn | Lost | Accepted | Rest | Dormant | Describe
+_NAMES = dict.fromkeys((Txn, Lost, Accepted, Rest, Dormant), "txn") | {
+    Add: "add",
+    Remove: "remove",
+    Describe: "metaData",
+}
 
 
 class DeltaLog:
@@ -215,6 +253,14 @@ class DeltaLog:
             return await self.load()
         self._known, self._reached = snapshot, max(self._reached, snapshot.version)
         return snapshot
+
+    async def wake(self, snapshot: Snapshot, receivers: Iterable[str] | None) -> Snapshot:
+        """Return ``snapshot`` with the dormant lanes of these receivers, or of all (None), looked up (``waking``)."""
+        return await wake(self.store, snapshot, receivers)
+
+    async def load_for(self, receivers: Iterable[str]) -> Snapshot:
+        """Return what ``load`` does, with the dormant lanes of these receivers looked up."""
+        return await self.wake(await self.load(), receivers)
 
     async def recent(self, seconds: float) -> Snapshot:
         """Return the table as it was at most so many seconds ago: enough to see whether work may be due, never to do it."""
@@ -359,18 +405,20 @@ class _Claim:
 
     def __init__(self, snapshot: Snapshot, actions: Sequence[Action]) -> None:
         self.id = str(uuid.uuid4())
-        self.actions = actions
-        self.lanes = {action.app_id for action in actions if isinstance(action, Txn)}
         self.removes = {action.file.path for action in actions if isinstance(action, Remove)}
         if snapshot.version < 0:
             raise Conflict("cannot commit: there is no table yet")
         for action in actions:
-            if isinstance(action, Txn) and action.version <= snapshot.txn.get(action.app_id, 0):
-                raise Conflict(
-                    f"cannot commit: lane {action.app_id} is in the table up to {snapshot.txn[action.app_id]}"
-                )
+            if isinstance(action, Txn) and action.version <= (last := snapshot.last(action.app_id)):
+                raise Conflict(f"cannot commit: lane {action.app_id} is in the table up to {last}")
+            if isinstance(action, Rest) and action.version != snapshot.txn.get(action.app_id):
+                raise Conflict(f"cannot put lane {action.app_id} to rest: it is not at {action.version}")
         if gone := self.removes.difference(snapshot.files):
             raise Conflict(f"cannot commit: {min(gone)} is not in the table at version {snapshot.version}")
+        self.actions = [*actions, *_with_them(snapshot, actions)]
+        self.lanes = {action.app_id for action in self.actions if isinstance(action, Txn | Rest)}
+        self.receivers = {receiver_of(app_id) for app_id in self.lanes}
+        self.resting = {receiver_of(action.app_id) for action in actions if isinstance(action, Rest)}
 
     def made(self, actions: Sequence[Json]) -> bool:
         """Return whether these are the actions of this very commit."""
@@ -381,10 +429,23 @@ class _Claim:
         for action in actions:
             if "protocol" in action or "metaData" in action:
                 raise Conflict(f"cannot commit: version {version} changed the table's protocol or metadata")
-            if (txn := action.get("txn")) is not None and txn["appId"] in self.lanes:
+            if (txn := action.get("txn")) is not None and self._contradicts(txn["appId"], txn["version"]):
                 raise Conflict(f"cannot commit: version {version} moved lane {txn['appId']} to {txn['version']}")
             if (remove := action.get("remove")) is not None and unquote(remove["path"]) in self.removes:
                 raise Conflict(f"cannot commit: version {version} removed {remove['path']}")
+
+    def _contradicts(self, app_id: str, version: int) -> bool:
+        """Return whether a transaction moves a lane of this commit, or one of them puts the receiver of the other to rest."""
+        together = self.receivers if version == ASLEEP else self.resting
+        return app_id in self.lanes or receiver_of(app_id) in together
+
+
+def _with_them(snapshot: Snapshot, actions: Sequence[Action]) -> list[Txn]:
+    """Return the other lanes of dormant receivers of which a lane moves on: with it they are in the log's state again."""
+    moved = {action.app_id for action in actions if isinstance(action, Txn)}
+    woken = {receiver_of(app_id) for app_id in moved}.intersection(snapshot.awake)
+    lanes = {app_id: last for one in sorted(woken) for app_id, last in snapshot.awake[one].items()}
+    return [Txn(app_id, last) for app_id, last in lanes.items() if app_id not in moved and app_id not in snapshot.txn]
 
 
 def table_metadata(url: str, now: int, schema: str = "") -> Json:

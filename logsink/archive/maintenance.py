@@ -27,6 +27,7 @@ from logsink.archive.crowd import committers, stretch
 from logsink.archive.indexing import Indexing, Tended
 from logsink.archive.log import TOMBSTONES_KEPT, DeltaLog
 from logsink.archive.missing import expect_commits
+from logsink.archive.resting import LEAST, rest_lanes
 from logsink.archive.retention import Removed, Retired, expired_files, removable_files, remove_files, retire
 from logsink.archive.rounds import Limits, Rounds
 from logsink.archive.snapshot import Snapshot, checkpoint_key
@@ -156,6 +157,8 @@ class Maintenance:
         dates = await attempt(self._retire(snapshot), None)
         await attempt(self._configure(snapshot), None)
         checkpointed = await attempt(self._checkpoint(snapshot, alone), -1)
+        if len(snapshot.txn) >= LEAST and (alone or _turn(snapshot)):
+            await attempt(rest_lanes(log), 0)
         removed = await attempt(self._remove(snapshot, thorough), Removed())
         await attempt(self._clean_log(thorough), 0)
         compacted = []
@@ -216,7 +219,7 @@ class Maintenance:
             return  # next time
 
     async def _checkpoint(self, snapshot: Snapshot, alone: bool) -> int:
-        """Write a checkpoint when one is due; return its version, or -1. ``snapshot``: a recent one, to see whether it may be."""
+        """Write a checkpoint when one is due; return its version, or -1. ``snapshot``: a recent one, to see whether."""
         if snapshot.checkpoint != self._newest:
             self._newest, self._draw = snapshot.checkpoint, random.random()
         every, draw = self._upkeep.checkpoint_every, self._draw

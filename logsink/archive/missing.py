@@ -72,11 +72,11 @@ async def prove_missing(
     """
     (receiver,) = {name.receiver for name in names}
     there = {one.name for one in await list_segments(log.store) if one.name.receiver == receiver} | set(held)
-    snapshot = await log.load()
+    snapshot = await log.load_for([receiver])
     log.refuse_damage(snapshot, f"archive what receiver {receiver} has stored")
     # Every number up to the last of ``names`` was stored before the journal was listed.
     ends = {name.app_id: name.sequence for name in sorted(names)}
-    gaps = find_gaps(sorted(there), snapshot.txn, ends)
+    gaps = find_gaps(sorted(there), snapshot.reached, ends)
     if gaps:
         await _refuse_uncommitted(log, snapshot, receiver, gaps)
     return snapshot, gaps
@@ -96,7 +96,7 @@ async def _refuse_uncommitted(log: DeltaLog, snapshot: Snapshot, receiver: str, 
             lanes = (await commit_needs(log.store, entry.key)).lanes
         except (FormatError, NotFound):
             continue
-        if any(snapshot.txn.get(lane, 0) >= first for lane, (first, _) in lanes.items()):
+        if any(snapshot.last(lane) >= first for lane, (first, _) in lanes.items()):
             continue  # its commit has lost, and its segments were archived by another one
         for gap in gaps:
             first, last = lanes.get(gap.app_id, (1, 0))

@@ -26,7 +26,7 @@ from logsink.archive.chain import check, parse, seal
 from logsink.archive.checkpointing import write_checkpoint
 from logsink.archive.fold import Fold
 from logsink.archive.log import table_metadata
-from logsink.archive.snapshot import ACCEPTED, LOST, DataFile, Json, Snapshot, commit_key
+from logsink.archive.snapshot import ACCEPTED, DORMANT, LOST, DataFile, Json, Snapshot, commit_key
 from logsink.errors import Conflict
 from logsink.store import Store
 
@@ -49,6 +49,7 @@ class Table(NamedTuple):
     accepted: frozenset[str]
     removed: Mapping[str, Tags] = MappingProxyType({})
     schema: str = ""
+    dormant: Mapping[str, int] = MappingProxyType({})
 
 
 async def rebuild(store: Store, last: int, table: Table, *, store_id: str, now: float) -> int:
@@ -98,7 +99,7 @@ def _after(table: Table, version: int, commit: bytes) -> Table:
     if not followed or any("metaData" in action for action in actions):  # it began the log anew, or changed the table
         raise Conflict(f"cannot rebuild the table's log: another process has written version {version}")
     found = fold.snapshot(version, -1, 0.0)
-    return Table(found.files, found.txn, found.tombstones, found.lost, found.accepted, found.removed, found.schema)
+    return Table(*(getattr(found, name) for name in Table._fields))
 
 
 def _txns(table: Table, now: int) -> list[Json]:
@@ -106,6 +107,7 @@ def _txns(table: Table, now: int) -> list[Json]:
         **table.txn,
         **{LOST + key: rows for key, rows in table.lost.items()},
         **{ACCEPTED + key: 1 for key in table.accepted},
+        **{DORMANT + name: newest for name, newest in table.dormant.items()},
     }
     return [{"appId": app_id, "version": version, "lastUpdated": now} for app_id, version in versions.items()]
 

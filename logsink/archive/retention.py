@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 
 from logsink import telemetry
 from logsink.archive.compaction import end_of_date
-from logsink.archive.coverage import Coverage
+from logsink.archive.coverage import Coverage, receiver_of_file
 from logsink.archive.file import INPUTS, LANES, NAME
 from logsink.archive.log import DeltaLog, Remove
 from logsink.archive.snapshot import ROOT, DataFile, Snapshot
@@ -128,6 +128,9 @@ async def removable_files(log: DeltaLog, *, orphan_after: float, keep_removed: f
     log.refuse_damage(snapshot, "delete data files")
     if snapshot.version < 0:  # without a log, nothing tells which files count
         return Removable([], [])
+    unknown = {entry.key.removeprefix(ROOT) for entry in listed} - snapshot.files.keys() - snapshot.tombstones.keys()
+    snapshot = await log.wake(snapshot, set(map(receiver_of_file, unknown)))
+    log.refuse_damage(snapshot, "delete data files")
     damage = await damaged_files(log.store, snapshot, {entry.key: entry.size for entry in listed})
     kept = {key.rpartition("/")[0] for key, _, _ in damage}
     found = []
@@ -218,11 +221,12 @@ async def _cannot_be_committed(store: Store, snapshot: Snapshot, coverage: Cover
     """Return whether no commit can bring this file into the table any more, and its rows are archived without it."""
     try:
         needs = await commit_needs(store, key)
-    except (FormatError, NotFound):
+        reached = {lane: snapshot.last(lane) for lane in needs.lanes}
+    except (FormatError, NotFound):  # or its name does not say whose rows it has, and so they were not looked up
         return False
     behind = False
     for lane, (first, last) in needs.lanes.items():
-        txn = snapshot.txn.get(lane, 0)
+        txn = reached[lane]
         behind = behind or txn >= first
         if any(coverage.unproved(lane, first, min(last, txn))):  # what is beyond that is in the journal
             return False

@@ -83,7 +83,7 @@ class Committed(NamedTuple):
         Another process may have cleaned the log beneath the commit, so that no reader ever sees its version.
         """
         for app_id, last in self.lanes.items():
-            if snapshot.txn.get(app_id, 0) < last:
+            if snapshot.last(app_id) < last:
                 raise Conflict(f"cannot find version {self.version} in the table: lane {app_id} is not at {last}")
 
     def report(self) -> None:
@@ -98,14 +98,15 @@ class Committed(NamedTuple):
 def committable(snapshot: Snapshot, names: Iterable[SegmentName], passed: Iterable[Gap] = ()) -> list[SegmentName]:
     """Return the segments that a commit on ``snapshot`` may cover, in the order of ``names``.
 
-    These are, for each lane, the sequences right after its txn, up to the first that is missing and not in one of ``passed``.
+    These are, for each lane, the sequences right after ``Snapshot.last``, up to the first that is missing and not in one of
+    ``passed``.
     ``names`` must have those of each lane in order.
     """
     beyond = {(gap.app_id, gap.first): gap.last for gap in passed}
     last: dict[str, int] = {}
     chosen = []
     for name in names:
-        before = last.setdefault(name.app_id, snapshot.txn.get(name.app_id, 0))
+        before = last.setdefault(name.app_id, snapshot.last(name.app_id))
         before = beyond.get((name.app_id, before + 1), before)
         if name.sequence == before + 1:
             last[name.app_id] = name.sequence
@@ -173,7 +174,7 @@ class Rounds:
         """
         lanes: dict[str, tuple[int, int]] = {}
         for name in segments:
-            lanes[name.app_id] = snapshot.txn.get(name.app_id, 0) + 1, name.sequence
+            lanes[name.app_id] = snapshot.last(name.app_id) + 1, name.sequence
         (receiver,) = {name.receiver for name in segments}
         count = len(segments)
         if snapshot.version < max((one.commit for one in segments.values() if one is not None), default=-1):

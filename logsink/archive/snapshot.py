@@ -15,6 +15,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from logsink.archive.dormant import born, receiver_of
 from logsink.archive.lanes import Lanes, covers
 from logsink.damage import Damage
 from logsink.errors import FormatError
@@ -30,6 +31,12 @@ HINT = LOG + "_last_checkpoint"
 LOST, ACCEPTED = "lost:", "accepted:"
 """An ``appId`` that begins so is no lane: it records that the object under the key behind it is lost (``version``: the number
 of rows that it had, 0 where nobody knows), or that an operator has accepted that."""
+
+DORMANT = "dormant:"
+"""An ``appId`` that begins so is no lane either: it names an object with dormant lanes (``dormant``)."""
+
+ASLEEP = -1
+"""The version of a lane that a commit puts to rest: it is in an object of dormant lanes from then on."""
 
 _INSTANTS = {column.name for column in TABLE_SCHEMA if pa.types.is_timestamp(column.type)}
 
@@ -149,6 +156,9 @@ class Snapshot(NamedTuple):
     metadata     the table's ``metaData``, as the log has it; empty where the log does not say
     created      milliseconds since the epoch when the table was made or its log rebuilt, by the clock of who did it; 0: unknown
     held         while the log is damaged: which sequences of which lanes are in live files, as the tags of these say
+    dormant      SHA-256 of each object of dormant lanes -> milliseconds since the epoch of the latest birth of a receiver in it
+    awake        receiver -> ``appId`` of its dormant lanes -> their last sequence, of receivers that were looked up
+    all_awake    whether all dormant lanes were looked up
     """
 
     version: int = -1
@@ -170,6 +180,9 @@ class Snapshot(NamedTuple):
     schema: str = ""
     metadata: Mapping[str, Any] = MappingProxyType({})
     held: Lanes = MappingProxyType({})
+    dormant: Mapping[str, int] = MappingProxyType({})
+    awake: Mapping[str, Mapping[str, int]] = MappingProxyType({})
+    all_awake: bool = False
 
     @property
     def intact(self) -> bool:
@@ -177,8 +190,40 @@ class Snapshot(NamedTuple):
         return not self.damage
 
     def covers(self, name: SegmentName) -> bool:
-        """Return whether the rows of this segment are in the table (invariant I3)."""
-        return name.sequence <= self.txn.get(name.app_id, 0)
+        """Return whether the rows of this segment are in the table (invariant I3). Raises what ``last`` raises."""
+        return name.sequence <= self.last(name.app_id)
+
+    def last(self, app_id: str) -> int:
+        """Return the last sequence of a lane whose rows are in the table, 0 when there is none.
+
+        Raises ``FormatError`` when the lane may be dormant and was not looked up (``DeltaLog.wake``): then nobody knows.
+        """
+        reached = self.txn.get(app_id)
+        if reached is not None or not self.dormant:
+            return reached or 0
+        receiver = receiver_of(app_id)
+        if receiver not in self.awake and self.perhaps_dormant([receiver]) and receiver not in self.receivers:
+            raise FormatError(f"cannot tell where lane {app_id} stands: it was not looked up among dormant lanes")
+        return self.awake.get(receiver, {}).get(app_id, 0)
+
+    @property
+    def reached(self) -> Mapping[str, int]:
+        """``txn`` with the dormant lanes that were looked up."""
+        if not self.awake:
+            return self.txn
+        return {app_id: last for lanes in self.awake.values() for app_id, last in lanes.items()} | dict(self.txn)
+
+    @property
+    def receivers(self) -> set[str]:
+        """The receivers of which a lane is in ``txn``."""
+        return {receiver_of(app_id) for app_id in self.txn}
+
+    def perhaps_dormant(self, receivers: Iterable[str]) -> set[str]:
+        """Return those that were not looked up, and born early enough to be dormant, as far as their ids say."""
+        if not self.dormant or self.all_awake:
+            return set()
+        newest = max(self.dormant.values())
+        return {one for one in receivers if one not in self.awake and 0 <= born(one) <= newest}
 
     def shows(self, name: SegmentName) -> bool:
         """Return whether live files have the rows of this segment: a query that read it too would show them twice.

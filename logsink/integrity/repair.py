@@ -290,7 +290,7 @@ class Repair:
         while True:
             found = await self._look()
             snapshot = found.there.snapshot
-            gaps = [gap for gap in found.gaps if snapshot.txn.get(gap.app_id, 0) == gap.first - 1]
+            gaps = [gap for gap in found.gaps if snapshot.last(gap.app_id) == gap.first - 1]
             now = (snapshot.version, len(found.gaps), len(found.journal.damaged))
             if not _blocked(found) or now == seen:
                 return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from logsink.archive import QUARANTINE, ROOT, DataFile, DeltaLog, Snapshot
+from logsink.archive import DORMANT_PREFIX, QUARANTINE, ROOT, DataFile, DeltaLog, Snapshot
 from logsink.errors import NotFound
 from logsink.journal import StoredSegment, list_segments
 from logsink.store import Entry, Store
@@ -20,13 +20,15 @@ class Survey(NamedTuple):
     data         data files by path, whether the log knows them or not
     quarantine   keys of objects that were set aside
     segments     segments of the journal, sorted
-    snapshot     the table
+    snapshot     the table, with all dormant lanes looked up
+    dormant      keys of objects of dormant lanes, whether the log names them or not
     """
 
     data: dict[str, Entry]
     quarantine: list[str]
     segments: list[StoredSegment]
     snapshot: Snapshot
+    dormant: list[str]
 
     @property
     def live(self) -> list[DataFile]:
@@ -42,7 +44,8 @@ async def survey(log: DeltaLog) -> Survey:
     data = {entry.key.removeprefix(ROOT): entry async for entry in store.list(f"{ROOT}date=")}
     quarantine = [entry.key async for entry in store.list(QUARANTINE)]
     segments = await list_segments(store)
-    return Survey(data, quarantine, segments, await log.load())
+    dormant = [entry.key async for entry in store.list(DORMANT_PREFIX)]
+    return Survey(data, quarantine, segments, await log.wake(await log.load(), None), dormant)
 
 
 async def get_or_none(store: Store, key: str, start: int = 0, end: int | None = None) -> bytes | None:

@@ -26,11 +26,13 @@ from logsink.archive import (
     Lanes,
     describe,
     describe_body,
+    dormant_name,
     lanes_inside,
     lanes_missing,
     lanes_of,
     lanes_union,
     lost_lanes,
+    read_dormant,
     rows_of,
     run_concurrently,
 )
@@ -111,16 +113,26 @@ class Planner:
         snapshot = self._snapshot
         plan = TablePlan(rebuild=self._found.log_damaged)
         plan.last = max(snapshot.version, self._found.seen)
-        plan.txn = dict(snapshot.txn)
+        plan.txn = dict(snapshot.reached)
         if not (plan.rebuild or self._bad):
             plan.keep = list(snapshot.files.values())
             return plan
+        if plan.rebuild:
+            await self._wake_all(plan)
         pools = await self._pools(plan)
         for date in sorted(pools):
             self._plan_date(plan, date, pools[date])
         if plan.rebuild:
             self._plan_lanes(plan)
         return plan
+
+    async def _wake_all(self, plan: TablePlan) -> None:
+        """Plan that lanes are where the objects of dormant lanes say, also those that the log does not name any more."""
+        names = [name for key in self._there.dormant if (name := dormant_name(key))]
+        found, _ = await read_dormant(self._store, names)
+        for lanes in found.values():
+            for app_id, last in lanes.items():
+                plan.txn[app_id] = max(last, plan.txn.get(app_id, 0))
 
     async def _pools(self, plan: TablePlan) -> dict[datetime.date, list[Candidate]]:
         """Return the candidates of each date on which something may change. Files that say no lanes stay as they are."""
@@ -178,7 +190,7 @@ class Planner:
         """
         left, waiting = list(found), list[Described]()
         while True:
-            ends = dict(self._snapshot.txn)
+            ends = dict(self._snapshot.reached)
             for one in left:
                 for app_id, intervals in (lanes_of(one.file.tags) or {}).items():
                     ends[app_id] = max(ends.get(app_id, 0), intervals[-1][1])
@@ -209,7 +221,7 @@ class Planner:
         return bool(lanes) and (
             rows <= there
             and all(
-                intervals[0][0] > self._snapshot.txn.get(app_id, 0) and intervals[-1][1] == ends[app_id]
+                intervals[0][0] > self._snapshot.last(app_id) and intervals[-1][1] == ends[app_id]
                 for app_id, intervals in lanes.items()
             )
         )

@@ -26,6 +26,7 @@ from logsink.archive import (
     check_file,
     checkpoint_key,
     describe,
+    dormant_name,
     lanes_missing,
     lanes_of,
     lanes_union,
@@ -161,7 +162,7 @@ class Verification:
     def _gaps_of(self, there: Survey) -> set[Gap]:
         explained = lost_lanes(there.snapshot.lost)
         names = [one.name for one in there.segments]
-        found = find_gaps(names, there.snapshot.txn, self.journal.stored)
+        found = find_gaps(names, there.snapshot.reached, self.journal.stored)
         return {gap for gap in found if not _explained(explained, gap)}
 
     async def _check_marker(self) -> None:
@@ -239,7 +240,7 @@ class Verification:
                 f"holds rows that {pair.other} holds, too: segments {pair.first} to {pair.last} of lane {pair.app_id}"
             )
             self.found.add("lanes", f"logs/{pair.one}", what)
-        for app_id, first, last in holes(live, snapshot.txn, snapshot.lost):
+        for app_id, first, last in holes(live, snapshot.reached, snapshot.lost):
             what = "counts as archived, and no data file holds its rows"
             self.found.add("lanes", Gap.of(app_id, first, last).key, what, remedy=RESTORE)
         lanes = lanes_union(*(held(one) or {} for one in live))
@@ -276,6 +277,9 @@ class Verification:
             self.found.notes.append(
                 f"{foreign:,} objects among the data files are not in the table, and not logsink's, or damaged"
             )
+        named = sum(dormant_name(key) in snapshot.dormant for key in self.there.dormant)
+        if others := len(self.there.dormant) - named:
+            self.found.notes.append(f"{others:,} objects in dormant/ are not named by the log: left over")
         if self.there.quarantine:
             self.found.notes.append(f"{len(self.there.quarantine):,} objects are in quarantine/")
 

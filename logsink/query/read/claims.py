@@ -49,12 +49,12 @@ class Claims:
             yield Damage(commit_key(self.version), what)
         for app_id in self._beyond(listed, snapshot):
             lane = [name for name in listed if name.app_id == app_id]
-            *_, last = find_gaps(lane, snapshot.txn, {app_id: self.lanes[app_id]})
+            *_, last = find_gaps(lane, snapshot.reached, {app_id: self.lanes[app_id]})
             yield Damage(last.key, f"{last.verb} missing from the journal, and other segments of the receiver name it")
 
     def _beyond(self, names: Iterable[SegmentName], snapshot: Snapshot) -> list[str]:
         """Return the ``appId`` of each lane that does not reach as far as is claimed."""
-        reached = {app_id: snapshot.txn.get(app_id, 0) for app_id in self.lanes}
+        reached = {app_id: snapshot.last(app_id) for app_id in self.lanes}
         for name in names:
             if name.sequence > reached.get(name.app_id, name.sequence):
                 reached[name.app_id] = name.sequence

@@ -8,9 +8,9 @@ damage: the rest is the answer. Otherwise its rows are elsewhere by now, and the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from logsink.archive import DataFile, DeltaLog, Snapshot
+from logsink.archive import DataFile, DeltaLog, Snapshot, receiver_of
 from logsink.damage import Damage
 from logsink.errors import FormatError, LogsinkError, NotFound
 from logsink.journal import SegmentName, list_segments
@@ -25,8 +25,11 @@ class Losses:
         self._lock = asyncio.Lock()
         self._asked = self._answered = 0
 
-    async def snapshot(self) -> Snapshot:
-        """Return the table from a listing that begins after this call; calls that wait together share one."""
+    async def snapshot(self, receivers: Iterable[str] = ()) -> Snapshot:
+        """Return the table from a listing that begins after this call; calls that wait together share one.
+
+        ``receivers``: those of which more is asked, so that dormant lanes of theirs are looked up.
+        """
         self._asked += 1
         mine = self._asked
         async with self._lock:
@@ -34,7 +37,8 @@ class Losses:
                 served = self._asked
                 self._snapshot = await self._log.load()
                 self._answered = served
-            return self._snapshot
+            snapshot = self._snapshot
+        return await self._log.wake(snapshot, receivers)
 
     async def of_file(self, file: DataFile, error: FormatError | NotFound) -> Damage:
         """Return the damage of a data file that was planned to be read; raise ``error`` again when it has left the table."""
@@ -42,19 +46,25 @@ class Losses:
 
     async def of_segment(self, name: SegmentName, error: FormatError | NotFound) -> Damage:
         """Return the damage of a segment that was planned to be read; raise ``error`` again when it has been archived."""
-        return await self._of(name.key, error, None, lambda now: not now.shows(name))
+        return await self._of(name.key, error, None, lambda now: not now.shows(name), [name.receiver])
 
     async def of_claims(self, claims: Claims) -> list[Damage]:
         """Return the damage that what segments say is not there. Where it came meanwhile, there is none."""
         names = [stored.name for stored in await list_segments(self._log.store)]
-        return list(claims.damage(names, await self.snapshot()))
+        receivers = {name.receiver for name in names} | set(map(receiver_of, claims.lanes))
+        return list(claims.damage(names, await self.snapshot(receivers)))
 
     async def _of(
-        self, key: str, error: FormatError | NotFound, rows: int | None, needed: Callable[[Snapshot], bool]
+        self,
+        key: str,
+        error: FormatError | NotFound,
+        rows: int | None,
+        needed: Callable[[Snapshot], bool],
+        receivers: Iterable[str] = (),
     ) -> Damage:
         if not isinstance(error, NotFound):
             return of_error(key, error, rows)
-        if not needed(await self.snapshot()):
+        if not needed(await self.snapshot(receivers)):
             raise error
         return Damage(key, "is missing", rows)
 

@@ -53,12 +53,13 @@ async def make_plan(store: Store, filter: Filter, log: DeltaLog | None = None) -
     beginning = asyncio.ensure_future(log.hint())  # meanwhile
     try:
         segments = await list_segments(store)
-        snapshot = await log.load(await beginning)
+        snapshot = await _load(log, segments, await beginning)
     finally:
         beginning.cancel()
     gaps = _gaps(segments, snapshot)
     if gaps:
-        segments, snapshot = await list_segments(store), await log.load()
+        segments = await list_segments(store)
+        snapshot = await _load(log, segments)
         gaps = _in_both(gaps, _gaps(segments, snapshot))
     damage = (*of_snapshot(snapshot), *(gap.damage for gap in gaps))
     if snapshot.version < 0 and not segments and not damage:
@@ -70,12 +71,17 @@ async def make_plan(store: Store, filter: Filter, log: DeltaLog | None = None) -
     return Plan(snapshot, tail, (), damage).of(filter)
 
 
+async def _load(log: DeltaLog, segments: Sequence[StoredSegment], hint: int | None = None) -> Snapshot:
+    """Return the table as it is now, with all that is known of the receivers of these segments."""
+    return await log.wake(await log.load(hint), {segment.name.receiver for segment in segments})
+
+
 def _gaps(segments: Sequence[StoredSegment], snapshot: Snapshot) -> list[Gap]:
     """Return the gaps of the lanes.
 
     While the table's log is damaged, segments before the first of a lane may be archived, for all that anybody knows.
     """
-    gaps = find_gaps((segment.name for segment in segments), snapshot.txn)
+    gaps = find_gaps((segment.name for segment in segments), snapshot.reached)
     if snapshot.intact:
         return gaps
     first = {segment.name.app_id: segment.name.sequence for segment in reversed(segments)}

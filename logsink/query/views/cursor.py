@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import orjson
 
+from logsink.archive import DORMANT, receiver_of
 from logsink.errors import ArgumentError
 from logsink.query.read import Plan, file_bounds
 
@@ -19,8 +21,9 @@ _VERSION = 1
 class Cursor:
     """How far somebody has read.
 
-    lanes     by appId of a lane (``receiver.lane``), the sequence of the last segment
-    reads     by receiver, when its last read of a connection was, in microseconds since the epoch
+    lanes     by appId of a lane (``receiver.lane``), the sequence of the last segment; and what ``dormant`` says
+    reads     by receiver, when its last read of a connection was, in microseconds since the epoch; under ``DORMANT`` a time
+              before which all reads were that dormant lanes have
     ordinals  by receiver, the ordinal of its last segment, where that is known
     """
 
@@ -66,7 +69,19 @@ class Cursor:
         for receiver in {receiver_of(app_id) for app_id in cursor.lanes}:
             own = [end for name, end in ends.items() if name.startswith(f"{receiver}-")]
             cursor.reads[receiver] = max(own, default=latest)
+        cursor.pass_dormant(plan.snapshot.dormant)
+        if plan.snapshot.dormant:
+            cursor.reads[DORMANT] = latest
         return cursor
+
+    @property
+    def dormant(self) -> dict[str, int]:
+        """The objects of dormant lanes that were read: SHA-256 -> ``Snapshot.dormant``. ``lanes`` has no lane of theirs."""
+        return {key.removeprefix(DORMANT): newest for key, newest in self.lanes.items() if key.startswith(DORMANT)}
+
+    def pass_dormant(self, dormant: Mapping[str, int]) -> None:
+        """Note that all that these objects tell was read."""
+        self.lanes.update({DORMANT + name: newest for name, newest in dormant.items()})
 
     def advance_lane(self, app_id: str, sequence: int) -> None:
         """Note that a lane was read up to ``sequence``, if it was not read further."""
@@ -75,8 +90,3 @@ class Cursor:
     def advance_read(self, receiver: str, received: int) -> None:
         """Note that a receiver's rows were read up to this time of receipt, if they were not read further."""
         self.reads[receiver] = max(self.reads.get(receiver, received), received)
-
-
-def receiver_of(app_id: str) -> str:
-    """Return the receiver of a lane."""
-    return app_id.rpartition(".")[0]

@@ -5,6 +5,8 @@ New rows are in the journal's segments beyond it. A segment is handed out when a
 (``ordinal``), which is when their senders have been told that they are stored. A segment that does not come for ``PATIENCE`` is
 not waited for: its receiver died, or its PUT takes long, and then it is handed out when it comes.
 
+A cursor names the objects of dormant lanes (``archive.dormant``) that it has passed, in place of their lanes.
+
 A segment may be archived and deleted before it was read: when this process was suspended, or its reader was slow. Then the lane
 has a gap, and the rows come from the archive: those of that receiver with a later time of receipt, which only grows within a
 receiver.
@@ -17,14 +19,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from logsink.archive import DeltaLog, Snapshot
+from logsink.archive import DORMANT, DeltaLog, Snapshot, born, read_dormant, receiver_of
 from logsink.damage import Damage
 from logsink.errors import FormatError, NotFound
 from logsink.journal import Segment, SegmentName, StoredSegment, find_gaps, list_segments, read_segment
@@ -44,7 +46,7 @@ from logsink.query.read import (
     sift,
 )
 from logsink.query.request import Between, Filter, OneOf, Query
-from logsink.query.views.cursor import Cursor, receiver_of
+from logsink.query.views.cursor import Cursor
 from logsink.store import CountingStore, Store
 
 PATIENCE: Final = 5.0
@@ -103,7 +105,9 @@ class Follower:
 
     async def poll(self, *, check_archive: bool = False) -> AsyncGenerator[pa.Table, None]:
         """Yield what is new, in order, and end. ``check_archive``: look at the archive, too, although nothing seems missing."""
-        fresh = [stored for stored in await list_segments(self._store) if self._is_new(stored)]
+        listed = await list_segments(self._store)
+        await self._recall(stored.name.app_id for stored in listed)
+        fresh = [stored for stored in listed if self._is_new(stored)]
         if check_archive or time.monotonic() - self._archive_checked > ARCHIVE_CHECK or self._has_gap(fresh):
             async with aclosing(self._from_archive(fresh)) as found:
                 async for rows in found:
@@ -227,10 +231,10 @@ class Follower:
     async def _name_missing(self) -> None:
         """Note segments that were skipped and that the archive does not have either."""
         skipped, self._skipped = self._skipped, []
-        snapshot = await self._losses.snapshot()
+        snapshot = await self._losses.snapshot({receiver_of(app_id) for app_id, _, _ in skipped})
         for app_id, first, last in skipped:
             there = sorted(name for name in self._damaged if name.app_id == app_id and first <= name.sequence <= last)
-            covered = max(first - 1, snapshot.txn.get(app_id, 0))
+            covered = max(first - 1, snapshot.last(app_id))
             self._note(gap.damage for gap in find_gaps(there, {app_id: covered}, {app_id: last}))
 
     async def _check_claims(self, fresh: Iterable[SegmentName]) -> None:
@@ -249,9 +253,10 @@ class Follower:
         snapshot = await self._log.load()
         self._archive_checked = time.monotonic()
         self._note(of_snapshot(snapshot))
+        reached = await self._reached(snapshot)
         there = {(stored.name.app_id, stored.name.sequence) for stored in fresh}
-        for receiver in sorted({receiver_of(app_id) for app_id in snapshot.txn}):
-            if not self._misses(snapshot, receiver, there):
+        for receiver in sorted({receiver_of(app_id) for app_id in reached}):
+            if not self._misses(reached, receiver, there):
                 continue
             after = self.cursor.reads.get(receiver, _EARLIEST)
             of_receiver = (OneOf("receiver", (receiver,)), Between("received", after + 1, None))
@@ -264,19 +269,47 @@ class Follower:
                     for part in self._counted(rows.select(self._columns)):
                         yield part
             self._note(found.report.damage)
-            for app_id, covered in snapshot.txn.items():
+            for app_id, covered in reached.items():
                 if receiver_of(app_id) == receiver:
                     self.cursor.advance_lane(app_id, covered)
             self.cursor.reads.setdefault(receiver, _EARLIEST)
             self.cursor.ordinals.pop(receiver, None)
+        self.cursor.pass_dormant(snapshot.dormant)
+
+    async def _reached(self, snapshot: Snapshot) -> Mapping[str, int]:
+        """Return how far lanes are in the table, those included that were put to rest since the cursor was made."""
+        passed = self.cursor.dormant
+        found, damage = await read_dormant(self._store, [name for name in snapshot.dormant if name not in passed])
+        self._note(damage)
+        lanes = {app_id: last for positions in found.values() for app_id, last in positions.items()}
+        reached = {**lanes, **snapshot.txn}
+        await self._recall(reached)
+        return reached
+
+    async def _recall(self, app_ids: Iterable[str]) -> None:
+        """Have the cursor say how far it has read these lanes, where it does not because they were dormant when it was made."""
+        passed = self.cursor.dormant
+        newest = max(passed.values(), default=-1)
+        unknown = [
+            app_id for app_id in app_ids if app_id not in self.cursor.lanes and 0 <= born(receiver_of(app_id)) <= newest
+        ]
+        if not unknown:
+            return
+        found, damage = await read_dormant(self._store, list(passed))
+        self._note(damage)
+        for app_id in unknown:
+            receiver = receiver_of(app_id)
+            self.cursor.advance_lane(app_id, found.get(receiver, {}).get(app_id, 0))
+            if receiver in found or damage:
+                self.cursor.reads.setdefault(receiver, self.cursor.reads.get(DORMANT, _EARLIEST))
 
     def _note(self, found: Iterable[Damage]) -> None:
         for damage in found:
             self.report.note(damage)
 
-    def _misses(self, snapshot: Snapshot, receiver: str, there: set[tuple[str, int]]) -> bool:
+    def _misses(self, reached: Mapping[str, int], receiver: str, there: set[tuple[str, int]]) -> bool:
         """Return whether the archive has segments of a receiver that were not read and are not in the journal any more."""
-        for app_id, covered in snapshot.txn.items():
+        for app_id, covered in reached.items():
             seen = self.cursor.lanes.get(app_id, 0)
             if receiver_of(app_id) == receiver and covered > seen:
                 held = sum((app_id, sequence) in there for sequence in range(seen + 1, covered + 1))

@@ -272,7 +272,9 @@ async def test_many_receivers_share_what_each_could_do(local: LocalStore, monkey
     rounds.close()
 
 
-async def test_what_many_receivers_have_left_is_adopted_later(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_many_receivers_have_left_is_adopted_later(
+    local: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each of 20 waits three times 60 s longer than one alone before it commits, and for the same receivers to be gone."""
     log = log_of(local)
     await log.commit(await log.create(), [Txn(f"r{number}.0", 1) for number in range(20)])
