@@ -11,7 +11,6 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import numpy as np
 import orjson
 import pyarrow as pa
 
@@ -38,6 +37,7 @@ DORMANT = "dormant:"
 ASLEEP = -1
 """The version of a lane that a commit puts to rest: it is in an object of dormant lanes from then on."""
 
+_EPOCH, _MICROSECOND = datetime.datetime(1970, 1, 1), datetime.timedelta(microseconds=1)  # noqa: DTZ001  UTC, as in the log
 _INSTANTS = {column.name for column in TABLE_SCHEMA if pa.types.is_timestamp(column.type)}
 
 Json = dict[str, Any]
@@ -239,8 +239,8 @@ def _bounds(values: Mapping[str, Any], slack: int) -> dict[str, int | str]:
     for name, value in values.items():
         if name in _INSTANTS:
             try:
-                instant = int(np.datetime64(value.removesuffix("Z"), "us").astype(np.int64))
-            except ValueError:
+                instant = (datetime.datetime.fromisoformat(value.removesuffix("Z")) - _EPOCH) // _MICROSECOND
+            except (ValueError, TypeError):
                 continue
             bounds[name] = instant if len(value.rpartition(".")[2]) > 4 else instant + slack
         elif isinstance(value, int | str):
