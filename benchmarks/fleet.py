@@ -4,8 +4,9 @@
                                [--rounds 3] [--json FILE]
 
 The archive is a table's log and the counts of one merged file a day: there are no data files, so that an answer proves that
-none was opened (with `-p debug`, which all rows meet, `hosts` does not look how anybody ended). A host has six programs of the system and three of its role, each of them rows of two severities or so in each
-hour, and is replaced with each deploy of its role, every third day. The archive is kept in ``--archive``.
+none was opened (with `-p debug`, which all rows meet, `hosts` does not look how anybody ended). A host has six programs of the
+system and three of its role, each of them rows of two severities or so in each hour, and is replaced with each deploy of its
+role, every third day. The archive is kept in ``--archive``.
 
 Each question is a whole process, asked once to warm the page cache, then ``--rounds`` times: medians of seconds and CPU
 seconds, the highest peak of memory.

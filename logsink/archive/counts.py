@@ -5,10 +5,13 @@ Layout, version 1::
     name         index/date=YYYY-MM-DD/<16 hex digits, random>.counts.parquet; never written twice
     rows         index.COUNTS_SCHEMA, in the order (file, app, severity, hour, host, environment, role, deploy, instance), nulls
                  first, strings by their bytes; one row group, zstd-1, a CRC-32 in the header of each page
+    days         between the row group and the proof block, where it has at most half as many rows: a Parquet file of the same
+                 columns, whose rows stand for a day of ``hour`` (``index.by_day``)
     proof        a proof block before the footer (``proof``), and ``logsink.proof`` in the footer
 
-    logsink.counts  JSON: {"format": 1, "files": {path: [size, tail, rows]}}: the data files, as the table's log describes them:
-                    bytes, the tag ``logsink.tail`` ("" where there is none), and number of rows
+    logsink.counts  JSON: {"format": 1, "files": {path: [size, tail, rows]}, "days": [start, bytes, hash]}: the data files, as
+                    the table's log describes them: bytes, the tag ``logsink.tail`` ("" where there is none), and number of
+                    rows; where the days stand, with their XXH3 (64 bits) in hex, absent where there are none
 
 Counts are facts about immutable files. They count for a live file of the same path, size and tail, and for nothing else. An
 object that does not prove itself, or whose rows do not add up, is as if it were not there (invariant I13).
@@ -19,7 +22,7 @@ Read path: ``query.read.counted``, only the columns that a sum needs; ``decode_c
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
@@ -27,11 +30,12 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import xxhash
 
 from logsink.archive import proof
 from logsink.archive.snapshot import DataFile
 from logsink.errors import FormatError
-from logsink.index import COUNTS, COUNTS_SCHEMA, INDEX_REMEDY, index_date, join_counts
+from logsink.index import COUNTS, COUNTS_SCHEMA, INDEX_REMEDY, by_day, index_date, join_counts
 
 FORMAT_VERSION: Final = 1
 
@@ -40,6 +44,9 @@ SAID: Final = b"logsink.counts"
 
 _END = 128 << 10
 """Bytes that are read from an object's end: the head, and the columns that most sums need, of 300,000 rows of counts."""
+
+FEWER: Final = 2
+"""Counts have days only where these have at most the reciprocal of their rows: others would save nothing."""
 
 _CODED = [name for name in COUNTS_SCHEMA.names if name not in ("first", "last", "bytes")]
 _DIFFERENCES = "DELTA_BINARY_PACKED"
@@ -102,10 +109,24 @@ def encode_counts(counts: Counts) -> pa.Buffer:
     sink, footer = pa.BufferOutputStream(), list[pq.FileMetaData]()
     writer = pq.ParquetWriter(sink, COUNTS_SCHEMA, metadata_collector=footer, **_OPTIONS)
     writer.write_table(counts.table, row_group_size=max(1, counts.table.num_rows))
-    files = {path: list(described) for path, described in counts.files.items()}
-    said = orjson.dumps({"format": FORMAT_VERSION, "files": files})
-    writer.add_key_value_metadata({SAID: said, proof.NAMED: "1"})
-    return proof.close(sink, writer, footer, len(COUNTS_SCHEMA))[0]
+    said: dict[str, Any] = {"format": FORMAT_VERSION}
+    said["files"] = {path: list(described) for path, described in counts.files.items()}
+    days = _encode_days(counts.table)
+    if days is not None:
+        said["days"] = list(Days(sink.tell(), days.size, xxhash.xxh3_64_hexdigest(days)))
+    writer.add_key_value_metadata({SAID: orjson.dumps(said), proof.NAMED: "1"})
+    return proof.close(sink, writer, footer, len(COUNTS_SCHEMA), days if days is not None else b"")[0]
+
+
+def _encode_days(counts: pa.Table) -> pa.Buffer | None:
+    """Return the days of counts as a Parquet file; None where they would save nothing."""
+    days = by_day(counts)
+    if not days.num_rows or FEWER * days.num_rows > counts.num_rows:
+        return None
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, COUNTS_SCHEMA, **_OPTIONS) as writer:
+        writer.write_table(days, row_group_size=days.num_rows)
+    return sink.getvalue()
 
 
 def decode_counts(key: str, body: bytes | memoryview) -> Counts:
@@ -121,15 +142,45 @@ def decode_counts(key: str, body: bytes | memoryview) -> Counts:
     except (pa.ArrowException, OSError) as error:
         raise _damaged(key, str(error)) from error
     check_sums(key, head.files, table)
+    if head.days is not None:
+        check_sums(
+            key, head.files, decode_days(key, head.days, whole[head.days.start : head.days.end], ["file", "rows"])
+        )
     return Counts(head.files, table)
 
 
+class Days(NamedTuple):
+    """Where the days stand in an object with counts, and their XXH3 (64 bits) in hex."""
+
+    start: int
+    size: int
+    hash: str
+
+    @property
+    def end(self) -> int:
+        """The byte behind them."""
+        return self.start + self.size
+
+
 class CountsHead(NamedTuple):
-    """The end of an object with counts: its footer, its checksums, and the data files that it is about."""
+    """The end of an object with counts: its footer, its checksums, the data files that it is about, and where its days are."""
 
     metadata: pq.FileMetaData
     proof: proof.Proof
     files: Mapping[str, CountedFile]
+    days: Days | None = None
+
+
+def decode_days(key: str, days: Days, body: bytes | memoryview, names: Sequence[str]) -> pa.Table:
+    """Return some columns of the days of an object, one chunk each. ``FormatError`` where they do not prove themselves."""
+    if len(body) != days.size or xxhash.xxh3_64_hexdigest(body) != days.hash:
+        raise _damaged(key, "its days do not match their checksum")
+    try:
+        read = pq.ParquetFile(pa.BufferReader(pa.py_buffer(body)), read_dictionary=_CODED, pre_buffer=False)
+        table = read.read_row_group(0, columns=list(names), use_threads=False).select(names)
+        return table.cast(pa.schema([COUNTS_SCHEMA.field(name) for name in names])).combine_chunks()
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(key, str(error)) from error
 
 
 async def fetch_counts_end(get: Callable[[str, int, int], Awaitable[bytes]], key: str, size: int) -> bytes:
@@ -164,6 +215,7 @@ def read_counts_head(key: str, end: bytes | memoryview) -> CountsHead:
         if said["format"] != FORMAT_VERSION:
             raise FormatError(f"cannot read counts {key}: of format {said['format']}", hint="upgrade logsink")
         files = {path: CountedFile(*described) for path, described in said["files"].items()}
+        days = Days(*said["days"]) if "days" in said else None
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(key, str(error)) from error
     columns = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
@@ -171,7 +223,7 @@ def read_counts_head(key: str, end: bytes | memoryview) -> CountsHead:
         raise _damaged(key, "it has other columns or row groups")
     if proved is None or len(proved.hashes) != len(columns):
         raise _damaged(key, "it has not one checksum for each column chunk")
-    return CountsHead(metadata, proved, files)
+    return CountsHead(metadata, proved, files, days)
 
 
 def _proved_tail(key: str, end: bytes | memoryview) -> proof.ProvedTail:

@@ -139,14 +139,21 @@ def block(body: memoryview, chunks: Sequence[Span], footer: bytes | memoryview) 
 
 
 def close(
-    sink: pa.BufferOutputStream, writer: pq.ParquetWriter, collected: Sequence[pq.FileMetaData], chunks: int
+    sink: pa.BufferOutputStream,
+    writer: pq.ParquetWriter,
+    collected: Sequence[pq.FileMetaData],
+    chunks: int,
+    between: bytes | pa.Buffer = b"",
 ) -> tuple[pa.Buffer, memoryview]:
     """Close a Parquet file that ``writer`` has written to ``sink``; return it, and its tail, which begins with the proof block.
 
-    ``collected`` is the writer's ``metadata_collector``, ``chunks`` the number of column chunks. The block's place is kept free
-    before the footer is written: to insert it afterwards would copy the whole file.
+    ``collected`` is the writer's ``metadata_collector``, ``chunks`` the number of column chunks; ``between`` is put between
+    these and the block. The block's place is kept free before the footer is written: to insert it afterwards would copy the
+    whole file.
     """
     chunks_end = sink.tell()
+    sink.write(between)
+    block_start = sink.tell()
     sink.write(bytes(block_size(chunks)))
     footer_start = sink.tell()
     writer.close()
@@ -154,8 +161,8 @@ def close(
     written = memoryview(body).cast("B")
     if spans[-1][1] != chunks_end or len(written) - footer_size(written) != footer_start:
         raise RuntimeError("the Parquet writer has put pages behind the place of the proof block")
-    written[chunks_end:footer_start] = block(written, spans, written[footer_start:])
-    return body, written[chunks_end:]
+    written[block_start:footer_start] = block(written, spans, written[footer_start:])
+    return body, written[block_start:]
 
 
 def _seal(said: bytes | memoryview, footer: bytes | memoryview) -> int:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from logsink.platform.lazy import exports
 
 if TYPE_CHECKING:
-    from logsink.index.counts import COUNTED, COUNTS_SCHEMA, HOUR, CountsBuilder, join_counts
+    from logsink.index.counts import COUNTED, COUNTS_SCHEMA, DAY, HOUR, CountsBuilder, by_day, join_counts
     from logsink.index.keys import SectionBuilder
     from logsink.index.names import COUNTS, FILTERS, INDEX, index_date, index_key
     from logsink.index.objects import (
@@ -51,7 +51,7 @@ else:
     __getattr__ = exports(
         __name__,
         {
-            "counts": ("COUNTED", "COUNTS_SCHEMA", "HOUR", "CountsBuilder", "join_counts"),
+            "counts": ("COUNTED", "COUNTS_SCHEMA", "DAY", "HOUR", "CountsBuilder", "by_day", "join_counts"),
             "keys": ("SectionBuilder",),
             "names": ("COUNTS", "FILTERS", "INDEX", "index_date", "index_key"),
             "objects": (
@@ -78,6 +78,7 @@ __all__ = [
     "COUNTED",
     "COUNTS",
     "COUNTS_SCHEMA",
+    "DAY",
     "ESCAPE",
     "FILTERS",
     "HEAD_READ",
@@ -92,6 +93,7 @@ __all__ = [
     "Section",
     "SectionBuilder",
     "Token",
+    "by_day",
     "damaged",
     "decode_object",
     "encode_object",

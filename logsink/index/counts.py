@@ -24,6 +24,9 @@ COUNTED: Final = ("host", "app", "severity", "environment", "role", "deploy", "i
 HOUR: Final = 3_600_000_000
 """Microseconds of an hour."""
 
+DAY: Final = 24 * HOUR
+"""Microseconds of a day."""
+
 _INSTANT = pa.timestamp("us", tz="UTC")
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 
@@ -104,6 +107,27 @@ def join_counts(tables: Iterable[pa.Table]) -> pa.Table:
     """Return the counts of several files as one table, file by file in order of their paths. Each file is in one table only."""
     parts = [table.cast(COUNTS_SCHEMA) for table in tables]
     return _sorted(pa.concat_tables(parts) if parts else COUNTS_SCHEMA.empty_table())
+
+
+def by_day(counts: pa.Table) -> pa.Table:
+    """Return counts with the day (UTC) in the place of the hour: a row is of all rows that agree in file, day and ``COUNTED``.
+
+    They say what the counts say, in a twentieth of the rows where programs log all day.
+    """
+    if not counts.num_rows:
+        return counts
+    days = _integers(counts.column("hour")) // DAY
+    groups = _groups([_codes(counts.column("file")), _hours(days), *(_codes(counts.column(name)) for name in COUNTED)])
+    order = np.argsort(groups.group, kind="stable")
+    starts = np.flatnonzero(np.diff(groups.group[order], prepend=-1))
+    rows, first, last = (
+        reduce.reduceat(_integers(counts.column(name))[order], starts)
+        for name, reduce in (("rows", np.add), ("first", np.minimum), ("last", np.maximum))
+    )
+    sizes = groups.group, _integers(counts.column("bytes"))
+    found = _table(counts, groups, days[groups.row] * DAY, rows, sizes, first, last)
+    files = _taken(counts.column("file"), pa.array(groups.row))
+    return _sorted(found.append_column("file", files).select(COUNTS_SCHEMA.names).cast(COUNTS_SCHEMA))
 
 
 class _Groups(NamedTuple):

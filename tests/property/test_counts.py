@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from logsink.archive import counts as stored
 from logsink.journal.segment import SegmentName
 from logsink.query import Filter, OneOf, Query
 from logsink.query.read import Report, fold, tail
@@ -100,6 +101,7 @@ async def summed(store: MemoryStore, filter: Filter, summary: Summary, *, counts
     asked=st.lists(conditions, max_size=3),
     summary=summaries,
     together=st.booleans(),
+    fewer=st.sampled_from((0, 1, 2)),
     lost=st.sets(st.integers(0, 3)),
     group=st.sampled_from((3, 1 << 16)),
 )
@@ -109,6 +111,7 @@ def test_a_sum_from_counts_is_the_sum_over_the_rows(
     asked: Sequence[Condition],
     summary: Summary,
     together: bool,
+    fewer: int,
     lost: set[int],
     group: int,
 ) -> None:
@@ -131,7 +134,9 @@ def test_a_sum_from_counts_is_the_sum_over_the_rows(
         assert report.rows == scanned.rows
         assert report.passed <= report.bytes
 
-    asyncio.run(run())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stored, "FEWER", fewer)  # days there are always, or where they are fewer than hours
+        asyncio.run(run())
 
 
 @given(first=times, length=st.integers(0, HOUR - 1), zone=st.sampled_from(ZONES), hours=st.sampled_from((1, 2, 5, 24)))

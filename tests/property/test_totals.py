@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logsink.archive import DeltaLog
+from logsink.archive import counts as stored
 from logsink.archive.log import Remove
 from logsink.journal.segment import SegmentName
 from logsink.query import Filter, Query
@@ -72,6 +73,7 @@ async def totals(store: MemoryStore, filter: Filter, asked: Totals) -> list[dict
     fields=st.lists(st.sampled_from((*FIELDS, "sender")), max_size=4, unique=True),
     days=st.booleans(),
     together=st.booleans(),
+    fewer=st.sampled_from((0, 1, 2)),
     lost=st.sets(st.integers(0, 3)),
     group=st.sampled_from((3, 1 << 16)),
 )
@@ -82,6 +84,7 @@ def test_totals_are_those_of_a_loop_over_the_rows(
     fields: Sequence[str],
     days: bool,
     together: bool,
+    fewer: int,
     lost: set[int],
     group: int,
 ) -> None:
@@ -103,4 +106,6 @@ def test_totals_are_those_of_a_loop_over_the_rows(
         await log.commit(snapshot, [Remove(file, data_change=True) for file in snapshot.files.values()])
         assert await totals(store, filter, summary) == expected(last, filter, fields, days)
 
-    asyncio.run(run())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stored, "FEWER", fewer)  # days there are always, or where they are fewer than hours
+        asyncio.run(run())

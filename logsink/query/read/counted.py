@@ -34,11 +34,12 @@ from logsink.archive import (
     DataFile,
     check_sums,
     chunk_span,
+    decode_days,
     fetch_counts_end,
     read_counts_head,
 )
 from logsink.errors import FormatError, StoreError
-from logsink.index import COUNTED, COUNTS, COUNTS_SCHEMA, HOUR, index_date
+from logsink.index import COUNTED, COUNTS, COUNTS_SCHEMA, DAY, HOUR, index_date
 from logsink.query.columns import Int64, Mask, as_array, as_integers, joined, one_chunk
 from logsink.query.read.datafile import FetchedFile
 from logsink.query.read.losses import rows_of
@@ -209,6 +210,8 @@ class Counted:
         names = {"file", "rows", *self._sums.columns, *self._sums.measures, *self._filter.columns()}
         names.update(["hour"] if self._sums.steps or self._sums.measures else [])
         bounds = {"hour", "first", "last"}
+        if (taken := await self._sum_days(object, names, files, ranges)) is not None:
+            return taken
         try:
             if not ranges and not bounds <= names:
                 await object.fetch(self._get, names)
@@ -219,34 +222,63 @@ class Counted:
         except (FormatError, StoreError):
             return None
 
+    async def _sum_days(
+        self, object: _Object, names: Collection[str], files: Sequence[DataFile], ranges: Sequence[Between]
+    ) -> _Taken | None:
+        """Return the sums of these files by the days of an object; None where it has none, or hours are needed."""
+        if object.head.days is None:
+            return None
+        names = {*names, *(("first", "last", "hour") if ranges else ("hour",) if self._sums.steps else ())}
+        try:
+            await object.fetch_from(self._get, object.head.days.start)
+            return await self._threaded(self._take_days, object, names, files, ranges)
+        except (FormatError, StoreError):
+            return None
+
+    def _take_days(
+        self, object: _Object, names: Collection[str], files: Sequence[DataFile], ranges: Sequence[Between]
+    ) -> _Taken | None:
+        """Return the sums of these files by the fetched days of an object; None where the times in a day matter."""
+        table = object.days([name for name in COUNTS_SCHEMA.names if name in names])
+        if self._sums.steps is not None and not self._in_one_step(table, DAY):
+            return None
+        taken = self._summed(object, table, files, ranges)
+        return None if taken.left else taken
+
     def _take(
         self, object: _Object, names: Collection[str], files: Sequence[DataFile], ranges: Sequence[Between]
     ) -> _Taken | None:
         """Return the sums of these files by the fetched columns of an object; None where the times in an hour matter."""
         table = object.read([name for name in COUNTS_SCHEMA.names if name in names])
-        check_sums(object.key, object.head.files, table)
-        if "first" not in names and not self._in_one_step(table):
+        if "first" not in names and not self._in_one_step(table, HOUR):
             return None
+        return self._summed(object, table, files, ranges)
+
+    def _summed(self, object: _Object, table: pa.Table, files: Sequence[DataFile], ranges: Sequence[Between]) -> _Taken:
+        """Return the sums of these files by rows of counts of an object, and what is left of the files."""
+        check_sums(object.key, object.head.files, table)
         chosen, mask = one_chunk(table.column("file")), np.ones(table.num_rows, np.bool_)
         if len(files) < len(object.head.files):
             mask = np.isin(chosen.dictionary.to_pylist(), [file.path for file in files])[chosen.indices.to_numpy()]
         if mask.any() and self._filter.conditions:
             mask[mask] = self._filter.mask(table if mask.all() else table.filter(as_array(mask)))
         left, spans = np.zeros(len(mask), np.bool_), None
-        if "first" in names:
+        if {"first", "last", "hour"}.issubset(table.column_names):
             mask, left, spans = self._divide(table, mask, ranges)
         found = self._found(table if mask.all() else table.filter(as_array(mask)))
         partly = dict.fromkeys(chosen.filter(as_array(left)).unique().to_pylist(), spans) if spans else {}
         return _Taken(found, (), partly)
 
-    def _in_one_step(self, table: pa.Table) -> bool:
-        """Return whether each hour lies in one step of the sum, whatever the times in it are."""
+    def _in_one_step(self, table: pa.Table, length: int) -> bool:
+        """Return whether each hour, or day, of ``length`` microseconds lies in one step, whatever the times in it are."""
         if self._sums.steps is None:
             return True
         hours = as_integers(table.column("hour"))
-        if len(hours) and hours.max() - hours.min() < _HOURS * HOUR:  # as good as always, and sorting them takes longer
-            hours = np.arange(hours.min(), hours.max() + 1, HOUR)
-        return bool(self._sums.steps(hours, hours + (HOUR - 1)).all())
+        if (
+            len(hours) and hours.max() - hours.min() < _HOURS * length
+        ):  # as good as always, and sorting them takes longer
+            hours = np.arange(hours.min(), hours.max() + 1, length)
+        return bool(self._sums.steps(hours, hours + (length - 1)).all())
 
     def _found(self, rows: pa.Table) -> list[Found]:
         """Return the sum of rows of counts; none where there are no rows."""
@@ -295,13 +327,23 @@ class _Object:
     async def fetch(self, get: Callable[[str, int, int], Coroutine[Any, Any, bytes]], names: set[str]) -> None:
         """Fetch what is missing of these columns, in one read. ``StoreError``; ``FormatError`` where it is cut."""
         spans = [chunk_span(self._chunk(name)) for name in names]
-        begins, end = min(start for start, _ in spans), self._parts[0][0]
+        await self.fetch_from(get, min(start for start, _ in spans))
+
+    async def fetch_from(self, get: Callable[[str, int, int], Coroutine[Any, Any, bytes]], begins: int) -> None:
+        """Fetch what is missing from this byte on, in one read, as ``fetch`` does."""
+        end = self._parts[0][0]
         if begins >= end:
             return
         body = await get(self.key, begins, end)
         if len(body) != end - begins:
             raise FormatError(f"cannot read counts {self.key}: it ends at byte {begins + len(body)} of {self._size}")
         self._parts[0] = begins, memoryview(body + self._parts[0][1])
+
+    def days(self, names: Sequence[str]) -> pa.Table:
+        """Return columns of the days, which were fetched. ``FormatError`` where they do not prove themselves."""
+        assert self.head.days is not None
+        (at, body), (start, size, _) = self._parts[0], self.head.days
+        return decode_days(self.key, self.head.days, body[max(0, start - at) : max(0, start - at) + size], names)
 
     def read(self, names: Sequence[str]) -> pa.Table:
         """Return fetched columns, one chunk each. ``FormatError`` where they do not prove themselves."""

@@ -30,6 +30,9 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
 FIELDS: Final = ("instance", "host", "environment", "role", "deploy")
 """Columns by which the totals are made of which members are made; ``sender`` besides, where members are senders."""
 
+KNOWN: Final = (*FIELDS, "sender")
+"""Columns whose values are known of a member."""
+
 WINDOW: Final = 120_000_000
 """Microseconds before the last row of a member in which it must have said goodbye."""
 
@@ -99,8 +102,8 @@ class Member:
         self.first, self.last = min(self.first, total["first"]), max(self.last, total["last"])
         if (instance := total["instance"] or total["host"]) is not None:
             self.instances.add(instance)
-        for name, value in total.items():
-            if isinstance(value, str):
+        for name in KNOWN:
+            if (value := total.get(name)) is not None:
                 self.seen[name].add(value)
                 if total["last"] >= self._newest.get(name, total["last"]):
                     self.values[name], self._newest[name] = value, total["last"]
@@ -166,4 +169,7 @@ class Endings:
 
 def _name(by: str, values: Mapping[str, Any]) -> Name:
     """Return the name of the member that sent rows with these values."""
-    return next(((column, values[column]) for column in KEYS[by] if values[column] is not None), None)
+    for column in KEYS[by]:
+        if (value := values[column]) is not None:
+            return column, value
+    return None

@@ -134,6 +134,23 @@ def make_counts() -> bytes:
     return bytes(memoryview(encode_counts(Counts({said["path"]: counted}, table))))
 
 
+def make_days() -> bytes:
+    """An object whose counts have days: the rows of the golden data file, in six hours of one day and four of the next."""
+    rows = pq.read_table(pa.BufferReader((HERE / "proved-1.parquet").read_bytes())).select(ROWS_SCHEMA.names)
+    builder, hour, parts = CountsBuilder(), 3_600_000_000, []
+    for later in (*range(1, 7), *range(25, 29)):
+        times = pa.array([time + later * hour for time in rows.column("time").cast(pa.int64()).to_pylist()])
+        place = rows.schema.get_field_index("time")
+        parts.append(rows.set_column(place, "time", times.cast(rows.schema.field("time").type)))
+    builder.add(pa.concat_tables(parts).cast(ROWS_SCHEMA).unify_dictionaries().combine_chunks())
+    path = "date=2026-11-22/compacted-00c0ffee.parquet"
+    table = builder.finish(path)
+    assert table is not None
+    return bytes(
+        memoryview(encode_counts(Counts({path: CountedFile(4711, "99:" + 32 * "f", 10 * rows.num_rows)}, table)))
+    )
+
+
 def main() -> None:
     segment, table = HERE / f"segment-{VERSION}.arrow", HERE / "table-1"
     if not segment.exists():
@@ -147,6 +164,8 @@ def main() -> None:
         index.write_bytes(make_index())
     if not (counts := HERE / "counts-1.parquet").exists():
         counts.write_bytes(make_counts())
+    if not (days := HERE / "counts-1-days.parquet").exists():
+        days.write_bytes(make_days())
     if not table.exists():
         rows = asyncio.run(make_table(table))
         (HERE / "table-1.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xxhash
 
 from logsink.archive import (
     CountedFile,
@@ -21,17 +23,19 @@ from logsink.archive import (
     Remove,
     check_sums,
     decode_counts,
+    decode_days,
     encode_counts,
     fetch_counts_end,
     read_counts_head,
     union_counts,
 )
 from logsink.archive import counts as module
+from logsink.archive.counts import Days
 from logsink.errors import FormatError
-from logsink.index import COUNTS, COUNTS_SCHEMA, INDEX_REMEDY, CountsBuilder, index_date, index_key
+from logsink.index import COUNTS, COUNTS_SCHEMA, HOUR, INDEX_REMEDY, CountsBuilder, by_day, index_date, index_key
 from logsink.store.local import LocalStore
 from logsink.store.memory import MemoryStore
-from tests.data.golden.make import COUNTS_KEY, HERE, make_counts
+from tests.data.golden.make import COUNTS_KEY, HERE, make_counts, make_days
 from tests.support.counted import put_counts
 from tests.unit.index.test_counts import group, plain, reference
 from tests.unit.query.archives import archive, row
@@ -70,6 +74,56 @@ def test_a_file_is_in_the_counts_of_several_once() -> None:
     assert decode_counts(KEY, body_of(both.only(one.files))).files == one.files
     assert both.only(both.files) is both
     assert union_counts([]).table.num_rows == 0
+
+
+def with_days(name: str = "a", hours: int = 12) -> Counts:
+    """Counts of so many hours of two days, of which there are days."""
+    builder, path = CountsBuilder(), f"date={DATE}/{name}.parquet"
+    rows = [row(n * HOUR // 2, host=f"h{n % 2}", severity=n % 4, message="x" * n) for n in range(2 * hours, 6 * hours)]
+    builder.add(group(rows))
+    table = builder.finish(path)
+    assert table is not None
+    return Counts({path: CountedFile(1234, "99:" + 32 * "f", len(rows))}, table)
+
+
+def days_in(body: bytes, names: Sequence[str] = COUNTS_SCHEMA.names) -> pa.Table | None:
+    head = read_counts_head(KEY, body)
+    return None if head.days is None else decode_days(KEY, head.days, body[head.days.start : head.days.end], names)
+
+
+def test_days_stand_beside_the_counts_where_they_save_rows() -> None:
+    counts = with_days()
+    body = body_of(counts)
+    days = days_in(body)
+    assert days is not None
+    assert days.equals(by_day(counts.table))
+    assert 0 < 2 * days.num_rows <= counts.table.num_rows
+    found = days_in(body, ["rows", "host"])
+    assert found is not None
+    assert found.column_names == ["rows", "host"]
+    assert decode_counts(KEY, body).table.equals(counts.table)
+    assert pq.read_table(pa.BufferReader(body)).num_rows == counts.table.num_rows  # as other programs read it
+    assert days_in(body_of(counts_of("a"))) is None
+    both = days_in(body_of(counts, with_days("b")))
+    assert both is not None
+    assert both.num_rows == 2 * days.num_rows
+
+
+def test_every_changed_byte_of_days_is_found() -> None:
+    body = body_of(with_days())
+    days = read_counts_head(KEY, body).days
+    assert days is not None
+    for at in range(days.start, days.end, 7):
+        changed = bytearray(body)
+        changed[at] ^= 1 << at % 8
+        with pytest.raises(FormatError, match="its days do not match their checksum"):
+            decode_counts(KEY, bytes(changed))
+        assert read_counts_head(KEY, bytes(changed)).days == days  # the counts themselves are still read
+    with pytest.raises(FormatError, match="checksum"):
+        decode_days(KEY, days, body[days.start : days.end - 1], ["rows"])
+    no_parquet = Days(0, 4, xxhash.xxh3_64_hexdigest(b"none"))
+    with pytest.raises(FormatError, match="cannot read counts"):
+        decode_days(KEY, no_parquet, b"none", ["rows"])
 
 
 def test_names() -> None:
@@ -189,6 +243,17 @@ def test_the_golden_file_of_format_1() -> None:
         [r | {"time": t} for r, t in zip(rows.to_pylist(), times, strict=True)], path
     )
     assert decode_counts(COUNTS_KEY, make_counts()).table.equals(found.table)
+
+
+def test_the_golden_file_of_days() -> None:
+    body = (HERE / "counts-1-days.parquet").read_bytes()
+    found, days = decode_counts(COUNTS_KEY, body), days_in(body)
+    assert days is not None
+    assert days.equals(by_day(found.table))
+    assert sum(days.column("rows").to_pylist()) == next(iter(found.files.values())).rows
+    made = make_days()
+    assert decode_counts(COUNTS_KEY, made).table.equals(found.table)
+    assert days.equals(days_in(made))
 
 
 async def test_the_example_in_the_documentation(tmp_path: Path) -> None:

@@ -118,3 +118,28 @@ def test_counts_of_several_files_stand_in_the_order_of_their_paths() -> None:
     found = plain(join_counts([each for each in tables if each is not None]))
     assert [(one["file"][-9:], one["host"]) for one in found] == [("1.parquet", "h1"), ("2.parquet", "h2")]
     assert join_counts([]).schema == COUNTS_SCHEMA
+
+
+def test_days_say_what_counts_say() -> None:
+    """Each file and each combination of values has a row a day, with the sums and the bounds of its hours."""
+    rows = [
+        row(hour * HOUR + minute, host=f"h{hour % 3}", app=app, severity=3, message="x" * hour)
+        for hour in range(-30, 40, 7)
+        for app in (None, "a")
+        for minute in (0, 5)
+    ]
+    one, other = counted(rows), counted(rows[:9], path="date=2026-11-22/b.parquet")
+    assert one is not None
+    assert other is not None
+    found = counts.by_day(join_counts([one, other]))
+    assert found.schema == COUNTS_SCHEMA
+    expected: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for each in (*plain(one), *plain(other)):
+        day = each["hour"] // counts.DAY * counts.DAY
+        key = (each["file"], day, *(each[name] for name in COUNTED))
+        total = expected.setdefault(key, {**each, "hour": day, "rows": 0, "bytes": 0})
+        for name in ("rows", "bytes"):
+            total[name] += each[name]
+        total["first"], total["last"] = min(total["first"], each["first"]), max(total["last"], each["last"])
+    assert plain(found) == sorted(expected.values(), key=place)
+    assert counts.by_day(one.slice(0, 0)).num_rows == 0

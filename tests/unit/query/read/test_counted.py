@@ -379,3 +379,87 @@ async def test_copies_are_not_counted(store: Meddled) -> None:
     query = Query(EVERYTHING, ("severity",), dedupe=True)
     plan = await make_plan(store, EVERYTHING)
     assert await uncounted(store, plan, query, sums()) == (plan, 0)
+
+
+LONG = [row(n * HOUR // 2, host=f"web-{n % 2}", app="a", severity=3) for n in range(10 * 24)]
+"""Rows of five days, two of each hour."""
+
+
+@pytest.fixture
+async def days() -> Meddled:
+    """A store of one file whose counts have days."""
+    made = Meddled()
+    await archive(made, [LONG])
+    (key,) = await put_counts(made)
+    assert read_counts_head(key, await made.get(key)).days is not None
+    made.reads.clear()
+    return made
+
+
+async def without_days(store: Meddled) -> None:
+    """Put the counts as an older version did."""
+    (key,) = await keys_of(store)
+    counts = decode_counts(key, await store.get(key))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stored, "FEWER", 1000)
+        await store.put(key, memoryview(encode_counts(counts)))
+    assert read_counts_head(key, await store.get(key)).days is None
+
+
+DAYS_SUFFICE: list[tuple[Summary, Filter, bool]] = [
+    (Counts(("host",)), EVERYTHING, True),
+    (Histogram(24 * HOUR, dt.UTC, "host"), EVERYTHING, True),
+    (Histogram(7 * 24 * HOUR, dt.UTC), EVERYTHING, True),
+    (Counts(), since(0, 48 * HOUR), True),
+    (Counts(("host",)), since(24 * HOUR, 1000 * HOUR), True),
+    (Counts(), since(1000 * HOUR), True),
+    (Histogram(HOUR, dt.UTC), EVERYTHING, False),
+    (Histogram(24 * HOUR, ZoneInfo("Europe/Berlin")), EVERYTHING, False),
+    (Counts(("host",)), since(HOUR), False),
+    (Histogram(24 * HOUR, dt.UTC), since(0, 47 * HOUR), False),
+]
+
+
+@pytest.mark.parametrize(("summary", "filter", "suffice"), DAYS_SUFFICE)
+async def test_days_are_summed_up_where_they_suffice(
+    days: Meddled, summary: Summary, filter: Filter, suffice: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise hours are, and the sum is the same as without days."""
+    read = list[str]()
+    monkeypatch.setattr(module._Object, "read", _told(read, "hours", module._Object.read))
+    monkeypatch.setattr(module._Object, "days", _told(read, "days", module._Object.days))
+    found, report = await run(days, summary, filter)
+    assert ("hours" in read) != suffice
+    assert report.files_read == 0
+    await without_days(days)
+    again, report = await run(days, summary, filter)
+    assert (again, report.files_read) == (found, 0)
+
+
+def _told(calls: list[str], name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def told(*args: Any) -> Any:
+        calls.append(name)
+        return function(*args)
+
+    return told
+
+
+async def test_damaged_days_change_no_sum(days: Meddled) -> None:
+    (key,) = await keys_of(days)
+    body = await days.get(key)
+    at = read_counts_head(key, body).days
+    assert at is not None
+    for place in range(at.start, at.end, 97):
+        await days.put(key, body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :])
+        found, report = await run(days, Counts())
+        assert (found, report.counted, report.files_read) == ([{"count": 240}], 1, 0)
+
+
+@pytest.mark.parametrize("end", [64, 1 << 17])
+async def test_of_an_object_with_days_these_are_fetched(
+    days: Meddled, end: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "_END", end)
+    found, _ = await run(days, Counts(("host",)))
+    assert found == [{"host": "web-0", "count": 120}, {"host": "web-1", "count": 120}]
+    assert len([key for key in days.reads if key.startswith("index/")]) == (1 if end > 64 else 4)
