@@ -1,4 +1,4 @@
-"""The parts of docs/ that are made from the code: ``make docs`` writes them, tests/unit/test_docs.py checks them.
+"""The parts of docs/ that are made from the code, and rsyslog/: ``make docs`` writes them, tests/unit/test_docs.py checks them.
 
 A part stands between ``<!-- NAME -->`` and ``<!-- end -->``; NAME is a key of ``PARTS``.
 """
@@ -16,6 +16,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 import logsink.flags
 from logsink import telemetry
+from logsink.cli.client_config.rsyslog import general
 from logsink.cli.main import main
 from logsink.config import SECTIONS, SETTINGS
 from logsink.flags import Flag
@@ -186,10 +187,17 @@ def render(text: str) -> str:
     return re.sub(rf"<!-- ({'|'.join(PARTS)}) -->.*?<!-- end -->", part, text, flags=re.DOTALL)
 
 
-if __name__ == "__main__":
+def files() -> Iterator[tuple[Path, str]]:
+    """Every file that is generated or has generated parts, with its text made anew."""
     for path in sorted(DOCS.glob("*.md")):
-        before = path.read_text(encoding="utf-8")
-        after = render(before)
+        yield path, render(path.read_text(encoding="utf-8"))
+    for name, text in general().items():
+        yield DOCS.parent / "rsyslog" / name, text
+
+
+if __name__ == "__main__":
+    for path, after in files():
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
         if after != before:
             path.write_text(after, encoding="utf-8")
             print(f"wrote {path}")

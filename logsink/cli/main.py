@@ -28,13 +28,14 @@ VERBS = {
     "verify": "Check that everything is there and unchanged.",
     "repair": "Mend what is damaged, and record what is lost.",
     "init": "Make a store, or say which is there.",
+    "client-config": "Print the configuration of a client.",
     "config": "Check and show settings.",
     "drain": "Have a receiver on this machine drain and end.",
     "tls": "Make certificates for a small fleet.",
     "doctor": "Look at everything that must work, and say what to do.",
     "completion": "Print a script that completes commands in a shell.",
 }
-"""Name of each verb and its line in ``logsink --help``; ``logsink.cli.<verb>`` has the click command ``command``."""
+"""Name of each verb and its line in ``logsink --help``; ``logsink.cli.<verb>`` has the click command ``command`` (_ for -)."""
 
 SILENT = ("serve",)
 """Verbs that print nothing on stdout, which may therefore be closed."""
@@ -52,7 +53,7 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command = importlib.import_module(f"logsink.cli.{cmd_name}").command
+        command = importlib.import_module(f"logsink.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 

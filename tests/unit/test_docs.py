@@ -51,6 +51,11 @@ def test_generated_parts_are_current(generator: ModuleType, page: Path) -> None:
     assert generator.render(TEXT[page]) == TEXT[page], "run `make docs`"
 
 
+def test_generated_files_are_current(generator: ModuleType) -> None:
+    for path, text in generator.files():
+        assert path.read_text(encoding="utf-8") == text, f"{path}: run `make docs`"
+
+
 def test_every_generated_part_has_its_place(generator: ModuleType) -> None:
     for part in generator.PARTS:
         assert DOCS.count(f"<!-- {part} -->") == 1

@@ -1,0 +1,162 @@
+"""``logsink client-config``: print the configuration with which a client sends to logsink."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from logsink.cli.client_config.request import Family, Library, Protocol
+from logsink.errors import ArgumentError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from logsink.cli.client_config.bundle import File
+
+KINDS = ("rsyslog",)
+CERTIFICATES = ("ca.crt", "client.crt", "client.key")
+"""Files of a directory that `logsink tls issue client` makes."""
+
+FORMATS = ("plain", "cloud-init", "ansible", "systemd-dropin")
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(KINDS))
+@click.option("--target", metavar="NAME:PORT", required=True, help="Receiver to send to.")
+@click.option("--protocol", type=click.Choice(get_args(Protocol)), default="relp", help="RELP, or octet-counted TCP.")
+@click.option("--tls", is_flag=True, help="Encrypt, and check the receiver's certificate against its name.")
+@click.option("--tls-library", type=click.Choice(get_args(Library)), default="openssl", help="TLS library of rsyslog.")
+@click.option("--ca", metavar="FILE", default="", help="Authorities on the client (default: those of the system).")
+@click.option("--cert", metavar="FILE", default="", help="Certificate of the client, if the receiver asks for one.")
+@click.option("--key", metavar="FILE", default="", help="Key of that certificate.")
+@click.option(
+    "--certificates",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Send ca.crt, client.crt and client.key of DIR along (logsink tls).",
+)
+@click.option("--environment", metavar="SOURCE", help="Environment of the client: a text or a source.")
+@click.option("--role", metavar="SOURCE", help="Role of the client: a text or a source.")
+@click.option("--deploy", metavar="SOURCE", help="Deployment of the client: a text or a source.")
+@click.option("--instance", metavar="SOURCE", help="Instance (default: EC2's id or the machine id).")
+@click.option("--input", "inputs", metavar="INPUT", multiple=True, help="Read journal, socket, kernel or file:PATH.")
+@click.option(
+    "--family", type=click.Choice(get_args(Family)), default="debian", help="Paths and packages of the client."
+)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="plain", help="What the files are wrapped in.")
+@click.option("-O", "--output", type=click.Path(path_type=Path), help="Write all files below this directory instead.")
+def command(
+    kind: str,
+    target: str,
+    protocol: Protocol,
+    tls: bool,
+    tls_library: Library,
+    ca: str,
+    cert: str,
+    key: str,
+    certificates: Path | None,
+    inputs: tuple[str, ...],
+    family: Family,
+    form: str,
+    output: Path | None,
+    **identity: str | None,
+) -> None:
+    """Print the configuration with which a client sends to logsink.
+
+    The client queues on disk while logsink is away, never gives up, and says in every message which environment, role,
+    deployment and instance it is, in which boot it wrote the message, and a running number.
+
+    A SOURCE is a text, or says where the client finds it when it boots: '$NAME' is a variable of the service's environment,
+    file:PATH the first line of a file, ec2-tag:NAME a tag of the instance, container-label:NAME a label of the container.
+    Without one, /etc/logsink-client/identity on the client says it (docs/clients.md).
+
+    With --format plain, only the configuration itself is printed. The other formats and --output have everything that a client
+    needs at boot.
+
+    \b
+    Examples:
+      logsink client-config rsyslog --target logs.internal:2514 --role web --deploy '$DEPLOY'
+      logsink client-config rsyslog --target logs.internal --tls --input journal --format cloud-init
+      logsink client-config rsyslog --target logs.internal --protocol tcp --family redhat -O image/
+    """
+    from logsink.cli.client_config import bundle, formats, request
+
+    if certificates is not None:
+        tls, (ca, cert, key) = True, (f"{request.TLS}/{name}" for name in CERTIFICATES)
+    wanted = request.Request(
+        target=request.target(target, protocol, tls),
+        protocol=protocol,
+        tls=tls,
+        tls_library=tls_library,
+        ca=_path("--ca", ca),
+        cert=_path("--cert", cert),
+        key=_path("--key", key),
+        certificates=_certificates(certificates) if certificates else (),
+        identity={name: request.source(name, text) for name, text in identity.items() if text is not None},
+        inputs=tuple(request.input_source(one) for one in inputs),
+        family=family,
+        command=_shown(click.get_current_context()),
+    )
+    if bool(cert) != bool(key):
+        raise ArgumentError("cannot use a certificate without its key, or a key without its certificate")
+    if (ca or cert) and not tls:
+        raise ArgumentError("cannot use certificates without TLS", hint="add --tls")
+    made = bundle.KINDS[kind](wanted)
+    if output is not None:
+        _write(made.files, output)
+        return
+    click.echo(formats.FORMATS[form](made, wanted.command), nl=False)
+    if form in ("plain", "systemd-dropin"):
+        printed = made.main if form == "plain" else made.boot[0]
+        others = ", ".join(file.path for file in made.files if file != printed)
+        click.echo(f"logsink: a client also needs {others} (--output DIR writes all files)", err=True)
+
+
+def _path(option: str, text: str) -> str:
+    """Check the path of a file on the client."""
+    if text and not (text.startswith("/") and text.isprintable() and not set(text) & set("\"\\'`$ ")):
+        raise ArgumentError(f"cannot use {option} {text!r}: no absolute path without spaces and quotes")
+    return text
+
+
+def _certificates(directory: Path) -> tuple[tuple[str, str], ...]:
+    """Return name and text of each file that `logsink tls issue client` has put into a directory."""
+    try:
+        return tuple((name, (directory / name).read_text(encoding="ascii")) for name in CERTIFICATES)
+    except (OSError, ValueError) as error:
+        cause = error.strerror if isinstance(error, OSError) else "it is no PEM"
+        hint = "`logsink tls issue client NAME` makes such a directory"
+        raise ArgumentError(f"cannot read certificates in {directory}: {cause}", hint=hint) from error
+
+
+def _shown(ctx: click.Context) -> str:
+    """Return the command line that asks for the same configuration again, whatever the format."""
+    words = [*ctx.command_path.split(), str(ctx.params["kind"])]
+    for param in ctx.command.params:
+        if param.name in ("kind", "form", "output") or not isinstance(param, click.Option) or not param.name:
+            continue
+        given = ctx.get_parameter_source(param.name) is click.core.ParameterSource.COMMANDLINE
+        value = ctx.params[param.name] if given else None
+        flag = param.opts[0]
+        if value is True:
+            words.append(flag)
+        elif value is not None:
+            for one in value if isinstance(value, tuple) else (value,):
+                words += [flag, str(one)]
+    return shlex.join(words)
+
+
+def _write(files: Iterable[File], directory: Path) -> None:
+    """Write files below a directory as they stand below / on the client, and print the path of each."""
+    for file in files:
+        path = directory / file.path.lstrip("/")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(file.text, encoding="utf-8")
+            path.chmod(int(file.mode, 8))
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror}") from error
+        click.echo(path)

@@ -1,0 +1,105 @@
+"""A bundle as one text: for cloud-init, ansible and systemd, or as it is."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
+
+from logsink.cli.client_config.bundle import Bundle, File
+
+
+def plain(bundle: Bundle, command: str) -> str:
+    """Return the configuration itself."""
+    return bundle.main.text
+
+
+def systemd_dropin(bundle: Bundle, command: str) -> str:
+    """Return the drop-in that gives the service its environment."""
+    return bundle.boot[0].text
+
+
+def cloud_init(bundle: Bundle, command: str) -> str:
+    """Return user data that installs everything at the first boot."""
+
+    def lines() -> Iterator[str]:
+        yield "#cloud-config"
+        yield f"# Made by `{command}`."
+        yield "package_update: true"
+        yield "packages:"
+        yield from (f"  - {name}" for name in bundle.packages)
+        yield "write_files:"
+        for file in bundle.files:
+            yield f"  - path: {file.path}"
+            yield f'    permissions: "{file.mode}"'
+            yield "    content: |"
+            yield _block(file, 6)
+        yield "runcmd:"
+        yield "  - [systemctl, daemon-reload]"
+        if bundle.fetch:
+            yield "  # Ask the metadata service before the service starts; at later boots its unit does."
+            yield "  - [/usr/local/lib/logsink-client/identity, --fetch]"
+            yield "  - [systemctl, enable, logsink-identity.service]"
+        for service in bundle.services:
+            yield f"  - [systemctl, enable, {service}.service]"
+            yield f"  - [systemctl, restart, {service}.service]"
+
+    return "\n".join(lines()) + "\n"
+
+
+def ansible(bundle: Bundle, command: str) -> str:
+    """Return a playbook that installs everything, and restarts the service when something has changed."""
+
+    def lines() -> Iterator[str]:
+        yield f"# Made by `{command}`."
+        yield "- name: Send logs to logsink"
+        yield "  hosts: all"
+        yield "  become: true"
+        yield "  tasks:"
+        yield "    - name: Install packages"
+        yield "      ansible.builtin.package:"
+        yield f"        name: [{', '.join(bundle.packages)}]"
+        yield "        state: present"
+        for directory in sorted({str(PurePosixPath(file.path).parent) for file in bundle.files}):
+            yield f"    - name: Make {directory}"
+            yield f'      ansible.builtin.file: {{path: {directory}, state: directory, mode: "0755"}}'
+        for file in bundle.files:
+            unsafe = "!unsafe " if "{{" in file.text else ""
+            yield f"    - name: Write {file.path}"
+            yield "      ansible.builtin.copy:"
+            yield f"        dest: {file.path}"
+            yield f'        mode: "{file.mode}"'
+            if file.check:
+                yield f"        validate: {file.check} %s"
+            yield f"        content: {unsafe}|"
+            yield _block(file, 10)
+            yield "      notify: Restart"
+        if bundle.fetch:
+            yield "    - name: Ask the metadata service at each boot"
+            yield "      ansible.builtin.systemd_service: {name: logsink-identity, enabled: true, daemon_reload: true}"
+            yield "      notify: Ask the metadata service"
+        yield "  handlers:"
+        if bundle.fetch:
+            yield "    - name: Ask the metadata service"
+            yield "      ansible.builtin.command: /usr/local/lib/logsink-client/identity --fetch"
+        for service in bundle.services:
+            yield f"    - name: Restart {service}"
+            yield "      listen: Restart"
+            yield "      ansible.builtin.systemd_service:"
+            yield f"        {{name: {service}, enabled: true, daemon_reload: true, state: restarted}}"
+
+    return "\n".join(lines()) + "\n"
+
+
+def _block(file: File, indent: int) -> str:
+    """Return the text of a file as the literal block of a YAML document."""
+    return textwrap.indent(file.text.rstrip("\n"), " " * indent)
+
+
+FORMATS: dict[str, Callable[[Bundle, str], str]] = {
+    "plain": plain,
+    "cloud-init": cloud_init,
+    "ansible": ansible,
+    "systemd-dropin": systemd_dropin,
+}
+"""Formats by name: each takes a bundle and the command that asked for it."""
