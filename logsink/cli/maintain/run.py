@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 
 import click
@@ -23,10 +24,11 @@ from logsink.archive import (
     evidence,
     settle,
 )
-from logsink.cli.report import count_of, size
+from logsink.cli.report import count_of, say, size
 from logsink.cli.terminal.progress import showing
 from logsink.config import Config
 from logsink.errors import NotFound
+from logsink.kinds import format_duration
 from logsink.store import GuardedStore, open_store
 
 
@@ -54,6 +56,11 @@ async def _run(config: Config, *, once: bool, dry_run: bool, index: bool) -> int
                 return await _index(maintenance)
             if once:
                 return await _run_until_done(maintenance)
+            if sys.stderr.isatty():
+                every = format_duration(config.maintain.every)
+                say(
+                    f"looking every {every} for what is due in {store.url}, until you press Ctrl-C; what was done gets a line"
+                )
             return await _run_until_stopped(maintenance, config.maintain.every)
         finally:
             maintenance.close()

@@ -24,6 +24,7 @@ from logsink.cli.main import main
 from logsink.cli.maintain.run import report
 from logsink.parse import FILE_SCHEMA
 from logsink.store import Store, open_store
+from tests.support.terminal import INTERRUPT, Terminal
 from tests.unit.archive.tables import fresh, put_file, table_of
 
 LONG_AGO = 1_600_000_000_000_000
@@ -150,6 +151,15 @@ def test_it_goes_on_until_it_is_told_to_stop(url: str) -> None:
         process.send_signal(signal.SIGTERM)
         out, error = process.communicate(timeout=60)
     assert (process.returncode, out, error) == (0, "", "")
+
+
+def test_on_a_terminal_it_says_first_what_it_does(url: str) -> None:
+    with Terminal([sys.executable, "-m", "logsink", "maintain", "--store", url], columns=200) as terminal:
+        terminal.wait_for(b"wrote the ledger of ")
+        terminal.type(INTERRUPT)
+        code, shown = terminal.end()
+    assert code == 0
+    assert shown.startswith(f"logsink: looking every 1m for what is due in {url}, until you press Ctrl-C; ")
 
 
 def rows(url: str, engine: str) -> list[tuple[Any, ...]]:
