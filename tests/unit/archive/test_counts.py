@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import io
 import re
-from collections.abc import Sequence
+import weakref
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +150,21 @@ def test_every_changed_bit_and_every_cut_is_found() -> None:
     for size in range(len(body)):
         with pytest.raises(FormatError):
             decode_counts(KEY, body[:size])
+
+
+def test_a_footer_is_freed_at_once(collector: None) -> None:
+    """Not when Python looks for garbage, which a command does seldom."""
+    head = read_counts_head(KEY, body_of(counts_of("one")))
+    gone = weakref.ref(head.metadata)
+    del head
+    assert gone() is None
+
+
+@pytest.fixture
+def collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def _between(body: bytes) -> list[int]:
