@@ -102,14 +102,16 @@ async def remove_files(log: DeltaLog, *, orphan_after: float, keep_removed: floa
         found, damage = await expired_removals(log, keep_removed=keep_removed)
     done = Removed(len(found), sum(entry.size for entry in found), tuple(damage))
     if found:
-        await log.store.delete([entry.key for entry in found])
+        *others, newest = [entry.key for entry in found]
+        await log.store.delete(others)
+        await log.store.delete([newest])  # whose absence tells others that nothing is left to do
         telemetry.REMOVED_FILES.inc(done.files)
         telemetry.REMOVED.log(files=done.files, bytes=done.nbytes)
     return done
 
 
 class Removable(NamedTuple):
-    """Data files to delete, and live files that are missing or have another size than the log says."""
+    """Data files to delete, in the order in which they left the table; live files that are missing or have another size."""
 
     files: list[Entry]
     damage: list[Damage]
@@ -149,15 +151,15 @@ async def removable_files(log: DeltaLog, *, orphan_after: float, keep_removed: f
                 removable = await _cannot_be_committed(log.store, snapshot, coverage, entry.key)
         if removable:
             found.append(entry)
-    return Removable(found, damage)
+    return Removable(_by_tombstone(found, snapshot), damage)
 
 
 async def expired_removals(log: DeltaLog, *, keep_removed: float) -> Removable:
     """Return the data files that were removed from the table over ``keep_removed`` seconds ago, as its tombstones say.
 
     Only the dates of these files are listed, and nothing at all while another process has looked after them: that is so when
-    the newest file that has been due for ``OVERDUE`` is gone. A process that was stopped before it had deleted all leaves the
-    rest to the next one. Files of which the log says nothing are found by ``removable_files`` only.
+    the newest file that has been due for ``OVERDUE`` is gone. Whoever deletes files deletes the newest last, so that a process
+    that was stopped leaves the rest to the next one. Files of which the log says nothing are found by ``removable_files`` only.
     """
     before = (await log.now() - keep_removed) * 1000
     snapshot = await log.load()
@@ -180,7 +182,13 @@ async def expired_removals(log: DeltaLog, *, keep_removed: float) -> Removable:
         expired = snapshot.tombstones.get(path, before) < before
         if expired and path not in snapshot.files and date not in kept:
             found.append(entry)
-    return Removable(found, damage)
+    return Removable(_by_tombstone(found, snapshot), damage)
+
+
+def _by_tombstone(found: list[Entry], snapshot: Snapshot) -> list[Entry]:
+    """Return files in the order in which they left the table, those first of which its log says nothing."""
+    ages = {entry.key: snapshot.tombstones.get(entry.key.removeprefix(ROOT), -1) for entry in found}
+    return sorted(found, key=lambda entry: (ages[entry.key], entry.key))
 
 
 async def _is_gone(store: Store, key: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import orjson
 import pytest
@@ -23,7 +23,7 @@ from logsink.archive.retention import (
     retire,
 )
 from logsink.archive.snapshot import DataFile, commit_key
-from logsink.errors import Conflict, Damaged, FormatError
+from logsink.errors import Conflict, Damaged, FormatError, Unavailable
 from logsink.store.base import Entry, Store
 from logsink.store.memory import MemoryStore
 from tests.support.faulty import FaultyStore, Lose
@@ -295,6 +295,29 @@ async def test_who_finds_that_another_process_has_removed_files_lists_none() -> 
     assert [entry.key for entry in (await removable_files(log, orphan_after=0.0, keep_removed=DAY)).files] == [
         files[0].key
     ]
+
+
+@pytest.mark.parametrize("thorough", [False, True])
+async def test_what_a_process_that_was_stopped_has_not_deleted_is_found(thorough: bool) -> None:
+    class Stopping(Timed):
+        """A process is stopped in the middle of what it deletes."""
+
+        stop = True
+
+        async def delete(self, keys: Iterable[str]) -> None:
+            _, *others = deleted = list(keys)
+            await super().delete(others if self.stop else deleted)
+            if self.stop:
+                raise Unavailable("cannot delete")
+
+    store = Stopping()
+    log, _, live = await removed_table(store, "c", "a", "b", "a2")  # in this order; they are listed in another
+    store.time += DAY + OVERDUE + 1
+    with pytest.raises(Unavailable):
+        await remove_files(log, orphan_after=0.0, keep_removed=DAY, thorough=thorough)
+    store.stop = False
+    assert (await remove_files(log, orphan_after=0.0, keep_removed=DAY, thorough=False)).files == 2
+    assert [entry.key async for entry in store.list("logs/date=")] == [live.key]
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "log"])
