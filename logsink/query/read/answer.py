@@ -168,9 +168,7 @@ class Run:
         from logsink.query.read.remote import RemoteScan  # only where somebody else reads
 
         tail = Scan(reader, self._losses, plan._replace(files=()), query, self._report, tuning, pending)
-        return RemoteScan(
-            self._store, self._losses, tail, engine, plan, query, reader, self._report, pending, after, sums
-        )
+        return RemoteScan(self._store, self._losses, tail, engine, plan, query, reader, self._report, after, sums)
 
     def in_order(self) -> AsyncGenerator[pa.Table, None]:
         """Yield rows in order, each once: the newest first where the query asks for it or has a limit."""

@@ -20,7 +20,7 @@ from logsink.archive import ROOT
 from logsink.damage import Damage
 from logsink.errors import NotFound
 from logsink.query.columns import SCHEMA
-from logsink.query.order import Pending, Position
+from logsink.query.order import Position
 from logsink.query.read.counted import Sums
 from logsink.query.read.losses import Losses, rows_of
 from logsink.query.read.plan import Plan
@@ -64,7 +64,7 @@ class Engine(Protocol):
 class RemoteScan:
     """Reads the tail of a plan here, and has an engine read its files.
 
-    tail     the scan of the same plan without files
+    tail     the scan of the same plan without files, whose ``pending`` puts all rows into order
     reader   its columns, and its ``part``, are those of what is found
     after    the place of the last row that was handed out before
     sums     how ``part`` is made of rows of counts, where it can be
@@ -82,7 +82,6 @@ class RemoteScan:
         query: Query,
         reader: Reader,
         report: Report,
-        pending: Pending | None = None,
         after: Position | None = None,
         sums: Sums | None = None,
     ) -> None:
@@ -90,7 +89,7 @@ class RemoteScan:
         self._tail, self._engine, self._plan, self._query, self._report = tail, engine, plan, query, report
         self._columns, self._part, self._sums = reader.columns, reader.part, sums
         self._looked = False
-        self._pending, self._after, self._ended = Pending() if pending is None else pending, after, True
+        self._pending, self._after, self._ended = tail.pending, after, True
 
     @property
     def cut(self) -> bool:
@@ -98,10 +97,8 @@ class RemoteScan:
         return self._pending.dropped or (self._pending.complete and not self._ended)
 
     async def rows(self) -> AsyncGenerator[pa.Table, None]:
-        """Yield every row, in the order of ``pending``."""
-        async with aclosing(self._tail.found()) as tail:
-            async for found in tail:
-                self._pending.add(found.table)
+        """Yield every row, in the order of the tail's ``pending``."""
+        await self._tail.add_tail()
         async with aclosing(self._pages()) as pages:
             async for page in pages:
                 self._ended = page.ended

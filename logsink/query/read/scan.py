@@ -77,13 +77,13 @@ class Scan:
     ) -> None:
         self._reader, self._losses, self._plan = reader, losses, plan
         self._query, self._report, self._tuning, self._index = query, report, tuning, index
-        self._pending = Pending() if pending is None else pending
-        self._newest = None if query.limit is None else Newest(self._pending)
+        self.pending = Pending() if pending is None else pending
+        self._newest = None if query.limit is None else Newest(self.pending)
         self._units = Units(
             plan.files,
             query.filter,
             query.sort,
-            descending=self._pending.descending,
+            descending=self.pending.descending,
             left=plan.left,
             ordered=pending is not None,
         )
@@ -92,20 +92,18 @@ class Scan:
 
     async def rows(self) -> AsyncGenerator[pa.Table, None]:
         """Yield every row, in the order of ``pending``."""
-        async with aclosing(self._tail()) as tail_rows:
-            async for found in tail_rows:
-                self._pending.add(found.table)
+        await self.add_tail()
         async with aclosing(self._batches()) as batches:
-            for rows in self._pending.pop(self._units.frontier):
+            for rows in self.pending.pop(self._units.frontier):
                 yield rows
             async for tables in batches:
                 if tables:
-                    self._pending.add(joined(tables))
-                for rows in self._pending.pop(self._units.frontier):
+                    self.pending.add(joined(tables))
+                for rows in self.pending.pop(self._units.frontier):
                     yield rows
-                if self._pending.complete:
+                if self.pending.complete:
                     break
-        for rows in self._pending.pop():
+        for rows in self.pending.pop():
             yield rows
 
     async def found(self) -> AsyncGenerator[Found, None]:
@@ -119,10 +117,16 @@ class Scan:
     @property
     def cut(self) -> bool:
         """Whether the limit left out rows, or units that may have some; when ``rows`` has come to its end."""
-        dropped = self._pending.dropped or (self._newest is not None and self._newest.dropped)
-        return dropped or (self._pending.complete and bool(self._units))
+        dropped = self.pending.dropped or (self._newest is not None and self._newest.dropped)
+        return dropped or (self.pending.complete and bool(self._units))
 
     # The journal's tail
+
+    async def add_tail(self) -> None:
+        """Add the rows of the journal's tail to ``pending``."""
+        async with aclosing(self._tail()) as results:
+            async for found in results:
+                self.pending.add(found.table)
 
     async def _tail(self) -> AsyncGenerator[Found, None]:
         groups = tail.groups(self._plan.segments)
