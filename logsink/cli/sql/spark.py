@@ -59,7 +59,7 @@ def _on_spark(session: Session, request: SqlRequest, filter: Filter) -> int:
     try:
         session.use_zone(request.zone)
         _rows(session, filter).createOrReplaceTempView("logs")
-        found = session.spark.sql(request.statement).toArrow()
+        found = session.result(request.statement)
     except LogsinkError:
         raise
     except Exception as error:

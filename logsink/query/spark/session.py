@@ -8,9 +8,12 @@ from __future__ import annotations
 import datetime as dt
 import re
 import warnings
+import zoneinfo
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
 
 from logsink.errors import ConfigError, Unavailable
 
@@ -44,6 +47,20 @@ class Session:
         name = "UTC" if zone is dt.UTC else getattr(zone, "key", None)
         if name is not None:
             self.spark.conf.set("spark.sql.session.timeZone", name)
+
+    def result(self, statement: str) -> pa.Table:
+        """Return what a statement finds. Its instants show the session's zone, as the statement took them: servers send UTC."""
+        found: pa.Table = self.spark.sql(statement).toArrow()
+        zone = self.spark.conf.get("spark.sql.session.timeZone")
+        try:
+            zoneinfo.ZoneInfo(zone)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+            return found  # one that only Java knows, such as GMT+1
+        fields = [
+            field.with_type(pa.timestamp(field.type.unit, zone)) if getattr(field.type, "tz", None) else field
+            for field in found.schema
+        ]
+        return found.cast(pa.schema(fields))
 
     def interrupt(self) -> None:
         """Have the server end what it does for this session, where it can."""

@@ -7,6 +7,7 @@ import socket
 import zoneinfo
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from logsink.errors import Unavailable
@@ -24,6 +25,18 @@ class Conf:
     def set(self, name: str, value: str) -> None:
         assert name == "spark.sql.session.timeZone"
         self.zones.append(value)
+
+    def get(self, name: str) -> str:
+        assert name == "spark.sql.session.timeZone"
+        return self.zones[-1]
+
+    def sql(self, statement: str) -> Any:
+        return self
+
+    def toArrow(self) -> pa.Table:  # noqa: N802
+        return pa.table(
+            {"time": pa.array([0], pa.timestamp("us", "UTC")), "n": [1], "wall": pa.array([0], pa.timestamp("us"))}
+        )
 
     def interruptAll(self) -> Any:  # noqa: N802
         raise RuntimeError("not here")
@@ -56,3 +69,12 @@ def test_zones_that_have_a_name() -> None:
         here.use_zone(zone)
     assert spark.zones == ["UTC", "Europe/Berlin"]
     here.interrupt()
+
+
+@pytest.mark.parametrize(("zone", "shown"), [("Europe/Berlin", "Europe/Berlin"), ("GMT+01:00", "UTC")])
+def test_instants_of_a_result_show_the_zone_of_the_session(zone: str, shown: str) -> None:
+    spark = Conf()
+    spark.set("spark.sql.session.timeZone", zone)
+    found = Session(spark, "sc://h:1", "/store").result("SELECT 1")
+    assert found.schema.types == [pa.timestamp("us", shown), pa.int64(), pa.timestamp("us")]
+    assert found.column("time").cast(pa.int64()).to_pylist() == [0]
