@@ -3,6 +3,7 @@
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+SPARK := pyspark==4.0.5
 VERSITYGW := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt
@@ -13,7 +14,7 @@ export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-newest test-parts test-faults test-system test-some coverage lint format bench faults damage soak follow fuzz docs setup system clean
+.PHONY: help install run test test-newest test-parts test-faults test-system test-some test-spark coverage lint format bench faults damage soak follow fuzz docs setup system clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -55,6 +56,10 @@ test-newest: .venv/.made system .tools/bin/versitygw ## all tests with the newes
 	.venv-newest/bin/python -m logsink.warm
 	.venv-newest/bin/pytest $(ARGS)
 
+# pyspark has all of Apache Spark in it, and a client older than the one of .venv: it has a place of its own.
+test-spark: .venv/.warm .venv-spark/.made ## Apache Spark with Delta Lake on the archive, in .venv-spark (half a gigabyte, some minutes)
+	$(BIN)/pytest -m slow tests/system/test_apache_spark.py $(ARGS)
+
 lint: .venv/.dev ## ruff, mypy --strict, and the arrows of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -88,7 +93,7 @@ docs: .venv/.dev ## rewrite the generated parts of docs/
 	$(BIN)/python docs/generate.py
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venv-newest .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* dist build
+	rm -rf .venv .venv-newest .venv-spark .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- what the targets above need
@@ -117,6 +122,13 @@ setup: .venv/.warm system .tools/bin/versitygw
 	@$(BIN)/python -m compileall -q logsink
 	@$(BIN)/python -m logsink.warm
 	@touch $@ .venv/.run
+
+.venv-spark/.made:
+	@tests/support/install-programs java
+	$(PYTHON) -m venv .venv-spark
+	@echo "installing Apache Spark into .venv-spark ..."
+	@.venv-spark/bin/python -m pip --disable-pip-version-check --quiet install $(SPARK)
+	@touch $@
 
 # The system tests drive a real rsyslogd and haproxy.
 system:

@@ -2,89 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-import datetime as dt
-import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from click.testing import CliRunner
 
-from logsink.archive import DataFile, DeltaLog
-from logsink.archive.compaction import Compactor
-from logsink.archive.log import Add, Txn
-from logsink.archive.maintenance import checkpoint
-from logsink.archive.retention import retire
 from logsink.cli.main import main
 from logsink.query.spark import connected
-from logsink.store import open_store
-from tests.support.receiver import Receiver, query
+from tests.support import aged
+from tests.support.aged import ROWS, SUMS, Sums
 from tests.support.s3 import enter, moto
 from tests.support.spark import in_ci, sail
-from tests.unit.archive.tables import Limits
-from tests.unit.query.archives import parquet, row, statistics
-
-ROWS = 30_000
-
-AGES = 10 * 365 * 86_400.0
-"""Seconds of which everything is older or younger."""
-
-SUMS = """SELECT count(*) AS n, sum(severity) AS severities, sum(length(message)) AS octets, count(DISTINCT host) AS hosts,
-                 sum(CASE WHEN app IS NULL THEN 1 ELSE 0 END) AS without_app FROM logs"""
-
-
-class Sums(NamedTuple):
-    """What every engine has to agree on."""
-
-    n: int
-    severities: int
-    octets: int
-    hosts: int
-    without_app: int
-
-
-def lines() -> Iterator[bytes]:
-    for i in range(ROWS):
-        app = b"-" if i % 11 == 0 else b"app%d" % (i % 7)
-        yield b"<%d>1 2026-11-22T03:12:05.%06dZ web-%d %s %d - - message %d" % (i % 192, i, i % 40, app, i % 99, i)
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store whose files were merged, a date of which was retired, and whose log was checkpointed after that."""
-    directory = tmp_path_factory.mktemp("engines")
-    settings = {"archive__max_age": "1s", "maintain__every": "1s"}
-    with Receiver(f"file://{directory}/store", directory / "serve", **settings) as receiver:
-        sent, rest = 0, list(lines())
-        for part in (rest[:10_000], rest[10_000:20_000], rest[20_000:]):
-            with socket.create_connection(("127.0.0.1", receiver.port("tcp"))) as sock:
-                sock.sendall(b"\n".join(part) + b"\n")
-            sent += len(part)
-            receiver.wait_for("logsink_archive_rows_total", sent)
-    assert receiver.exit_code == 0, receiver.log
-    asyncio.run(_age(f"file://{directory}/store"))
-    return directory / "store"
-
-
-async def _age(url: str) -> None:
-    """Do to a store what months do: merge its files, retire a date of long ago, write a checkpoint, and commit once more."""
-    async with open_store(url) as store:
-        log, body = DeltaLog(store), parquet([row(n) for n in range(1000)])
-        old = DataFile("date=2001-01-01/old.parquet", dt.date(2001, 1, 1), len(body), statistics([row()] * 1000))
-        await store.put(old.key, body)
-        await log.commit(await log.load(), [Add(old)])
-        assert await Compactor(log, Limits(compact_after=-AGES)).step()
-        assert await retire(log, 365 * 86_400.0)
-        assert await checkpoint(log, 1) > 0
-        await log.commit(await log.load(), [Txn("nobody.0", 1)])
-        assert all(file.date > old.date for file in (await log.load()).files.values())
+    return aged.make(tmp_path_factory.mktemp("engines"))
 
 
 @pytest.fixture(scope="module")
@@ -93,26 +31,13 @@ def bucket(store: Path) -> Iterator[str]:
     with moto() as server, pytest.MonkeyPatch.context() as patch:
         enter(patch, server)
         url = server.fresh_url()
-
-        async def copy() -> None:
-            async with open_store(f"file://{store}") as source, open_store(url) as target:
-                async for entry in source.list(""):
-                    await target.put(entry.key, await source.get(entry.key))
-
-        asyncio.run(copy())
+        aged.copy(store, url)
         yield url
 
 
 @pytest.fixture(scope="module")
 def expected(store: Path) -> Sums:
-    rows = [json.loads(line) for line in query(f"file://{store}", "-n", "0", "-o", "json").splitlines()]
-    return Sums(
-        len(rows),
-        sum(row["severity"] for row in rows),
-        sum(len(row["message"]) for row in rows),
-        len({row["host"] for row in rows}),
-        sum("app" not in row for row in rows),
-    )
+    return aged.expected(store)
 
 
 def test_logsink_itself(expected: Sums) -> None:
@@ -177,6 +102,11 @@ def test_sail(where: str, store: Path, request: pytest.FixtureRequest, expected:
             assert Sums(*found) == expected
         result = CliRunner().invoke(main, ["sql", "--store", url, "--connect", server, "-o", "csv", SUMS])
         assert Sums(*map(int, result.stdout.splitlines()[1].split(","))) == expected, result.stderr
+        first = "SELECT min(time) AS first FROM logs"
+        result = CliRunner().invoke(
+            main, ["sql", "--store", url, "--connect", server, "-z", "America/New_York", "-o", "csv", first]
+        )
+        assert result.stdout == '"first"\n2026-11-21 22:12:05.000000-0500\n', result.stderr
         for asked in (
             ["--count"],
             ["--stats", "by=app,severity"],
