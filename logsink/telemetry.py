@@ -69,6 +69,14 @@ CERTIFICATE_EXPIRES = _gauge(
 FRAMES = _counter("frames", "Frames received.", "transport")
 FRAME_BYTES = _counter("frame_bytes", "Bytes of frames received, framing excluded.", "transport")
 FLAGGED = _counter("frames_flagged", "Frames with a flag (see docs/storage.md).", "flag")
+SENDER_LAST_SEEN = _gauge(
+    "sender_last_seen_seconds",
+    "Time of the last frames from this address, in seconds since 1970; of 1,000 senders at most, until silent for a day.",
+    "sender",
+)
+SENDERS_UNTOLD = _counter(
+    "senders_untold", "Reads from senders for which there was no room in logsink_sender_last_seen_seconds."
+)
 DISCARDED = _counter("discarded_bytes", "Bytes of frames beyond receive.max_message, which are not kept.", "transport")
 LOST = _counter(
     "udp_lost",

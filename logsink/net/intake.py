@@ -15,6 +15,7 @@ import numpy as np
 from logsink import telemetry
 from logsink.flags import Flag
 from logsink.journal import CLOCK_TICK, Appended, Journal
+from logsink.net.last_seen import LastSeen
 from logsink.net.losses import Losses
 from logsink.net.rates import Rates, Windows
 from logsink.net.senders import WINDOW, Senders
@@ -95,6 +96,7 @@ class Intake:
         self.paused = False
         self.draining = False
         self.losses = Losses()
+        self.last_seen = LastSeen()
         self._journal: Journal | None = None
         self._max_connections = max_connections
         self._max_per_sender = max_per_sender or max_connections
@@ -120,11 +122,14 @@ class Intake:
     def take(self, batch: Batch, origin: Origin, waiter: Callable[[], None] | None = None) -> Appended:
         """Hand a read's frames to the journal, and charge their sender (see ``Journal.append``)."""
         appended = self._append(batch, origin, waiter)
+        self.last_seen.see(origin.sender)
         self.charge(appended.ordinal, origin.sender, appended.memory)
         return appended
 
     def take_mixed(self, batch: Batch, origins: Origins) -> int:
-        """Hand frames of several origins to the journal; return their segment. The caller ``charge``s each sender for them."""
+        """Hand frames of several origins to the journal; return their segment. The caller ``charge``s each sender for them, and
+        tells ``last_seen``.
+        """
         return self._append(batch, origins, None).ordinal
 
     def charge(self, ordinal: int, sender: str | None, memory: int) -> None:

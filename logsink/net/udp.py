@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
 import numpy as np
@@ -60,6 +61,9 @@ class UdpListener:
         """The origin of each sender, by its number."""
         self._held = np.zeros(REMEMBERED, np.int64)
         """Bytes that each sender holds and is not charged with yet, by its number."""
+        self._seen = np.zeros(REMEMBERED, np.float64)
+        """When the last datagrams of each sender came, by its number; 0: not since ``last_seen`` was told."""
+        intake.last_seen.ask(self._tell_last_seen)
         self._unsettled = 0
         self._ordinal = 0
         self._read_at = 0.0
@@ -111,6 +115,7 @@ class UdpListener:
         before = datagrams.discarded
         if datagrams.crowded:
             self._settle()
+            self._tell_last_seen()
             datagrams.forget()
             self._origins = []  # a new list: fills know the old one by its identity
         while at < count:
@@ -146,6 +151,7 @@ class UdpListener:
         if not len(batch):
             return
         self._ordinal = self._intake.take_mixed(batch, Origins(self._origins, codes))
+        self._seen[codes] = time.time()
         weights = batch.ends - batch.starts
         weights += FRAME_OVERHEAD
         self._held[: len(self._origins)] += np.bincount(codes, weights, len(self._origins)).astype(np.int64)
@@ -176,6 +182,12 @@ class UdpListener:
                 self._intake.charge(self._ordinal, self._origins[code].sender, int(self._held[code]))
         self._held[:] = 0
         self._unsettled = 0
+
+    def _tell_last_seen(self) -> None:
+        """Tell when the last datagrams of each sender came."""
+        for code in np.flatnonzero(self._seen).tolist():
+            self._intake.last_seen.see(self._origins[code].sender, float(self._seen[code]))
+        self._seen[:] = 0
 
     def _origin(self, address: Codes) -> Origin:
         """Return the origin of datagrams from ``address``, a ``sockaddr`` as int32[8]."""

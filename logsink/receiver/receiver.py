@@ -202,6 +202,7 @@ class Receiver:
         """Return whether the receiver is ready, and its metrics."""
         if self._ready:
             self._intake.losses.refresh()
+            self._intake.last_seen.tell()
             telemetry.UNSTORED.set(self._journal.unstored)
         return Report(self._readiness(), list(telemetry.REGISTRY.collect()))
 
