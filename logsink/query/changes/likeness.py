@@ -9,7 +9,9 @@ that has at most ``FEW_WORDS`` different words, none with a digit, says what hap
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 LIKE: Final = 0.5
@@ -49,30 +51,54 @@ class _Group:
     def __init__(self, words: list[str], member: int) -> None:
         self.words, self.members = words, [member]
 
-    def add(self, words: Sequence[str], member: int) -> None:
-        """Add a message; words in which it differs vary from now on."""
-        self.words = [mine if mine == other else VARIES for mine, other in zip(self.words, words, strict=True)]
-        self.members.append(member)
 
+class _Leaf:
+    """Groups that a message may join. For each word at each place it knows which groups have it."""
 
-_Leaves = dict[tuple[str | int, ...], list[_Group]]
+    __slots__ = ("_having", "groups")
+
+    def __init__(self) -> None:
+        self.groups: list[_Group] = []
+        self._having: dict[tuple[int, str], list[int]] = {}
+
+    def add(self, words: list[str], member: int) -> None:
+        """Add a message to the group that has most of its words, or else to a new one."""
+        at = self._most_like(words)
+        if at is not None:
+            self._join(at, words, member)
+            return
+        for place, word in enumerate(words):
+            if word != VARIES:
+                self._having.setdefault((place, word), []).append(len(self.groups))
+        self.groups.append(_Group(words, member))
+
+    def _most_like(self, words: Sequence[str]) -> int | None:
+        """Return the group that has most words in common with a message; None for a group of its own."""
+        having = (self._having.get((place, word), ()) for place, word in enumerate(words))
+        same = Counter(chain.from_iterable(having))
+        best = max(same, key=lambda at: (same[at], -at), default=0)
+        full = len(self.groups) >= MOST_GROUPS
+        return best if full or (self.groups and same[best] >= LIKE * len(words)) else None
+
+    def _join(self, at: int, words: Sequence[str], member: int) -> None:
+        group = self.groups[at]
+        group.members.append(member)
+        for place, (mine, other) in enumerate(zip(group.words, words, strict=True)):
+            if mine != other and mine != VARIES:
+                self._having[place, mine].remove(at)
+                group.words[place] = VARIES
 
 
 def merged(apps: Sequence[str | None], patterns: Sequence[str]) -> Merged:
     """Return the groups of masked messages, each the message of an application; the first of a group gives it its spaces."""
-    leaves: _Leaves = {}
+    leaves: dict[tuple[str | int, ...], _Leaf] = {}
     branches: dict[tuple[str | int, ...], set[str]] = {}
     words = [pattern.split() for pattern in patterns]
     for number, (app, split) in enumerate(zip(apps, words, strict=True)):
-        groups = leaves.setdefault(_leaf(app, split, branches), [])
-        group = _most_like(groups, split)
-        if group is None:
-            groups.append(_Group(split, number))
-        else:
-            group.add(split, number)
+        leaves.setdefault(_path(app, split, branches), _Leaf()).add(list(split), number)
     found = Merged([0] * len(patterns), [])
-    for groups in leaves.values():
-        for group in groups:
+    for leaf in leaves.values():
+        for group in leaf.groups:
             for members in _apart(group, words):
                 for member in members:
                     found.group[member] = len(found.patterns)
@@ -80,7 +106,7 @@ def merged(apps: Sequence[str | None], patterns: Sequence[str]) -> Merged:
     return found
 
 
-def _leaf(
+def _path(
     app: str | None, words: Sequence[str], branches: dict[tuple[str | int, ...], set[str]]
 ) -> tuple[str | int, ...]:
     """Return the place of the tree where groups are that a message may join: its application, length and first words."""
@@ -92,16 +118,6 @@ def _leaf(
         known.add(word)
         path = (*path, word)
     return path
-
-
-def _most_like(groups: Sequence[_Group], words: Sequence[str]) -> _Group | None:
-    """Return the group that has most of these words in common with a message; None for a group of its own."""
-    best, most = None, -1
-    for group in groups:
-        same = sum(mine == other != VARIES for mine, other in zip(group.words, words, strict=True))
-        if same > most:
-            best, most = group, same
-    return best if most >= LIKE * len(words) or len(groups) >= MOST_GROUPS else None
 
 
 def _apart(group: _Group, words: Sequence[Sequence[str]]) -> Iterator[list[int]]:
