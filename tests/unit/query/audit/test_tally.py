@@ -49,7 +49,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(ROWS, st.lists(st.integers(0, 60), max_size=4))
 def test_numbers_as_sets_have_them(sent: list[tuple[str, int, bool]], cuts: list[int]) -> None:
     rows = [numbered(boot, number, flags=int(Flag.MAYBE_RESENT) if again else 0) for boot, number, again in sent]

@@ -28,18 +28,18 @@ def marked(change: Change) -> tuple[str, str]:
 def test_planted_changes_are_found_and_few_others() -> None:
     """20 kinds of 1,000 that are new, 20 that are gone, 20 that are doubled: 95 % found, at most 5 % of those shown false."""
     found = false = shown = 0
-    for seed in range(3):
+    for seed in range(2):
         sides = planted(seed)
         changes = {marked(change) for change in compared_tables(sides).shown}
         found += len(changes & sides.changes.items())
         false += len(changes - sides.changes.items())
         shown += len(changes)
-    assert found >= 0.95 * 3 * 60
+    assert found >= 0.95 * 2 * 60
     assert false <= 0.05 * shown
 
 
 def test_without_changes_nothing_is_shown() -> None:
-    sides = planted(7, kinds=500, each=0)
+    sides = planted(7, kinds=300, each=0)
     assert len(compared_tables(sides).shown) <= 1
 
 
