@@ -11,6 +11,7 @@
     │       └── Withheld       somebody may grant it while the program runs: credentials, permissions, space on a full disk
     ├── OutputError            standard output is closed, full, or cannot be written for another reason
     │   └── ReaderGone         the reader of standard output has ended, as behind ``| head``: no failure
+    ├── SpillError             a temporary file for what does not fit into memory cannot be written
     ├── FormatError            this version cannot read persisted bytes: a segment, a data file, the table's log
     │   └── MediumError        the disk cannot read an object that is there
     ├── Damaged                the table's log is damaged: nothing is committed or deleted until it is repaired
@@ -69,6 +70,10 @@ class OutputError(LogsinkError):
 
 class ReaderGone(OutputError):
     """The program that reads standard output, often a pager, has ended."""
+
+
+class SpillError(LogsinkError):
+    """A temporary file for what does not fit into memory cannot be written."""
 
 
 class FormatError(LogsinkError):

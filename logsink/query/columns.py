@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from logsink.parse import CODED_COLUMNS, FILE_SCHEMA
 
@@ -50,6 +51,15 @@ def as_mask(values: pa.Array) -> Mask:
     """Return Arrow booleans as a mask; null becomes false."""
     mask: Mask = values.fill_null(False).to_numpy(zero_copy_only=False)
     return mask
+
+
+def changes(values: pa.Array) -> Mask:
+    """Return which of the values, but for the first, are not the same as the one before: bool[n - 1]."""
+    changed = as_mask(pc.not_equal(values[1:], values[:-1]))
+    if values.null_count:
+        there: Mask = np.asarray(values.is_valid())
+        changed |= there[1:] != there[:-1]
+    return changed
 
 
 def as_integers(column: pa.Array | pa.ChunkedArray, null: int | None = None) -> Int64:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
@@ -107,15 +107,17 @@ def summary_of(
     """
     if not any(getattr(options, kind) for kind in KINDS):
         return None
-    from logsink.query.views import Counts, Patterns
+    from logsink.query.views import Counts, Patterns, Values
 
     if options.hist:
         return _histogram(options.hist, options.by, zone, filter, globs)
     if options.stats:
         names = [name.strip() for name in options.stats.removeprefix("by=").split(",")]
         return Counts([column_of(name) for name in names])
-    if column := options.top or options.values:
-        return Counts([column_of(column)])
+    if options.top:
+        return Counts([column_of(options.top)])
+    if options.values:
+        return Values(column_of(options.values))
     return Patterns() if options.patterns else Counts()
 
 
@@ -146,40 +148,67 @@ def _range(filter: Filter) -> tuple[int | None, int | None]:
     return None, None
 
 
-def arranged(found: pa.Table, options: SummaryOptions) -> pa.Table:
-    """Return the rows of a summary in the order in which they are shown."""
-    if not options.values:
-        return found
-    from logsink.query.request import number_first
-
-    name = found.column_names[0]
-    found = found.filter(found.column(name).is_valid()).select([name])
-    values = found.column(name).to_pylist()
-    return found.take(sorted(range(len(values)), key=lambda row: number_first(values[row])))
-
-
 def written(
-    found: pa.Table, options: SummaryOptions, output: OutputOptions, zone: dt.tzinfo, *, terminal: bool
+    tables: Iterable[pa.Table], options: SummaryOptions, output: OutputOptions, zone: dt.tzinfo, *, terminal: bool
 ) -> Iterator[bytes | memoryview]:
-    """Yield the bytes of a summary, in parts; ``terminal``: standard output is a terminal."""
-    from logsink.query.output import AlignedColumns, TableWriter, table_writer
+    """Yield the bytes of a summary, in parts; b"" where there are none yet.
+
+    tables     the summary in order, at least one table: they are iterated over twice where that decides how wide columns are
+    terminal   whether standard output is a terminal
+    """
+    from logsink.query.output import table_writer
 
     name = FORMATS[output.output]
-    writer: TableWriter = table_writer(name, Style(terminal=terminal, spreadsheet=output.spreadsheet))
+    if name == "table" and (options.count or options.values):
+        for table in tables:
+            texts = (f"{_text(table.column_names[-1], value, zone)}\n" for value in table[-1].to_pylist())
+            yield "".join(texts).encode()
+        return
     if name == "table":
-        if options.count or options.values:
-            yield "".join(f"{_text(found.column_names[-1], value, zone)}\n" for value in found[-1].to_pylist()).encode()
-            return
         width = shutil.get_terminal_size().columns if terminal else None
-        found = _for_people(found, zone, width, bars=bool(options.hist))
-        writer = AlignedColumns(sample=None)  # whatever the terminal's width: a summary is not cut
-    yield writer.begin(found.schema)
-    yield from writer.rows(found)
+        yield from _aligned(tables, zone, width, bars=bool(options.hist))
+        return
+    writer, begun = table_writer(name, Style(terminal=terminal, spreadsheet=output.spreadsheet)), False
+    for table in tables:
+        if not begun:
+            yield writer.begin(table.schema)
+        begun = True
+        yield from writer.rows(table) if table.num_rows else (b"",)
     yield writer.finish()
 
 
-def _for_people(found: pa.Table, zone: dt.tzinfo, width: int | None, *, bars: bool) -> pa.Table:
-    """Return a summary as text, with the number first and the long text last, or with bars that fit into ``width``."""
+def _aligned(tables: Iterable[pa.Table], zone: dt.tzinfo, width: int | None, *, bars: bool) -> Iterator[bytes]:
+    """Yield a table for people, whose columns are as wide as their values, whatever the terminal's width."""
+    from logsink.query.output import AlignedColumns
+
+    few = isinstance(tables, Sequence)
+    texts = [_for_people(table, zone, bars=bars) for table in tables] if few else _ForPeople(tables, zone, bars=bars)
+    writer, scale, begun = AlignedColumns(), _Scale(width), False
+    for table in texts:
+        if not begun:
+            writer.begin(scale.with_bars(table).schema if bars else table.schema)
+        begun = True
+        scale.fit(table)
+        writer.fit(scale.with_bars(table) if bars else table)  # nothing stands behind bars: their width means nothing
+        yield b""
+    for table in texts:
+        yield from writer.rows(scale.with_bars(table) if bars else table)
+    yield writer.finish()
+
+
+class _ForPeople:
+    """Tables as ``_for_people`` returns them, made anew by each iteration."""
+
+    def __init__(self, tables: Iterable[pa.Table], zone: dt.tzinfo, *, bars: bool) -> None:
+        self._tables, self._zone, self._bars = tables, zone, bars
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        for table in self._tables:
+            yield _for_people(table, self._zone, bars=self._bars)
+
+
+def _for_people(found: pa.Table, zone: dt.tzinfo, *, bars: bool) -> pa.Table:
+    """Return a summary as text; unless bars are to follow, with the number first and the long text last."""
     import pyarrow as pa
 
     columns: dict[str, Any] = {
@@ -188,25 +217,37 @@ def _for_people(found: pa.Table, zone: dt.tzinfo, width: int | None, *, bars: bo
         else pa.array([_text(name, value, zone) for value in column.to_pylist()], pa.string())
         for name, column in zip(found.column_names, found.columns, strict=True)
     }
-    if bars:
-        columns[""] = pa.array(_bars(columns, width), pa.string())
-    elif found.column_names[-1] == _COUNT:
+    if not bars and found.column_names[-1] == _COUNT:
         columns = {_COUNT: columns.pop(_COUNT), **columns}
     return pa.table(columns)
 
 
-def _bars(columns: Mapping[str, Any], width: int | None) -> list[str]:
-    """Return a bar for each count, as long as the count is large."""
-    longest = BAR
-    if width is not None:
-        used = sum(
-            max(len(name), *(len(str(value)) for value in column.to_pylist()), 0) + 2
-            for name, column in columns.items()
-        )
-        longest = max(1, min(BAR, width - used))
-    counts = columns[_COUNT].to_pylist()
-    most = max(counts, default=0)
-    return ["█" * max(1, round(longest * count / most)) if count else "" for count in counts]
+class _Scale:
+    """How long the bars of a histogram are, once it was told all rows (``fit``); ``width``: of the terminal."""
+
+    def __init__(self, width: int | None) -> None:
+        self._width, self._most = width, 0
+        self._widths: dict[str, int] = {}
+
+    def fit(self, rows: pa.Table) -> None:
+        """Take note of the rows of a table."""
+        self._most = max(self._most, *rows.column(_COUNT).to_pylist(), 0)
+        if self._width is not None:
+            for name, column in zip(rows.column_names, rows.columns, strict=True):
+                longest = max((len(str(value)) for value in column.to_pylist()), default=0)
+                self._widths[name] = max(self._widths.get(name, len(name)), longest)
+
+    def with_bars(self, rows: pa.Table) -> pa.Table:
+        """Return a table with a last column of bars, as long as the counts are large."""
+        import pyarrow as pa
+
+        longest = BAR
+        if self._width is not None:
+            used = sum(width + len("  ") for width in self._widths.values())
+            longest = max(1, min(BAR, self._width - used))
+        counts = rows.column(_COUNT).to_pylist()
+        bars = ["█" * max(1, round(longest * count / max(1, self._most))) if count else "" for count in counts]
+        return rows.append_column("", pa.array(bars, pa.string()))
 
 
 def _text(name: str, value: Any, zone: dt.tzinfo) -> str:

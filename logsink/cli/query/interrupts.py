@@ -22,6 +22,7 @@ class Interrupts:
     def __init__(self, begun: Callable[[], bool], stop: Callable[[], None]) -> None:
         self._begun, self._stop = begun, stop
         self._came = asyncio.Event()
+        self._end: asyncio.TimerHandle | None = None
 
     def listen(self) -> None:
         """Handle interrupts for the current task from now on."""
@@ -42,12 +43,18 @@ class Interrupts:
 
     @contextmanager
     def contained(self) -> Iterator[None]:
-        """Leave the block when the task is cancelled after an interrupt, and continue behind it."""
+        """Leave the block when the task is cancelled after an interrupt, and continue behind it.
+
+        What follows then has the time that it needs, unless there is another interrupt.
+        """
         try:
             yield
         except asyncio.CancelledError:
             if not self.stopped:
                 raise
+        finally:
+            if self._end is not None:
+                self._end.cancel()
 
     def _interrupt(self, task: asyncio.Task[object]) -> None:
         if self.stopped or not self._begun():
@@ -55,4 +62,4 @@ class Interrupts:
         else:
             self._came.set()
             self._stop()
-            asyncio.get_running_loop().call_later(GRACE, task.cancel)
+            self._end = asyncio.get_running_loop().call_later(GRACE, task.cancel)

@@ -9,13 +9,19 @@ from __future__ import annotations
 import tempfile
 import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
 
 import pyarrow as pa
 
+from logsink.errors import SpillError
 from logsink.query.columns import compact, plain, reversed_rows
 
 BATCH = 8192
-"""Rows in a batch."""
+"""Most rows in a batch."""
+
+_BATCH_BYTES: Final = 2 << 20
+"""Most bytes in a batch, unless it is a single row: a few messages of 256 KiB are a lot."""
 
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 
@@ -24,7 +30,8 @@ class Spill:
     """Batches of rows in a temporary file: first ``write``, then ``finish``, then ``read`` in any order. For one owner."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when nobody refers to the Spill any more
+        with _written():
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when nobody refers to the Spill any more
         weakref.finalize(self, self._file.close)
         self._writer: pa.ipc.RecordBatchFileWriter | None = None
         self._reader: pa.ipc.RecordBatchFileReader | None = None
@@ -36,20 +43,23 @@ class Spill:
         return self._batches
 
     def write(self, rows: pa.Table) -> None:
-        """Append rows, as batches of at most ``BATCH``."""
+        """Append rows, as batches of at most ``BATCH``. ``SpillError`` when they cannot be written."""
         decoded = plain(rows, rows.column_names)
-        if self._writer is None:
-            self._schema = rows.schema
-            self._writer = pa.ipc.new_file(pa.PythonFile(self._file, "w"), decoded.schema, options=_OPTIONS)
-        self._writer.write_table(decoded, BATCH)
-        self._batches += -(-decoded.num_rows // BATCH)
+        with _written():
+            if self._writer is None:
+                self._schema = rows.schema
+                self._writer = pa.ipc.new_file(pa.PythonFile(self._file, "w"), decoded.schema, options=_OPTIONS)
+            for batch in _batches(decoded):
+                self._writer.write_table(batch)
+                self._batches += 1
 
     def finish(self) -> None:
-        """End writing; reading begins."""
+        """End writing; reading begins. ``SpillError`` when it cannot be written."""
         if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-            self._file.flush()
+            with _written():
+                self._writer.close()
+                self._writer = None
+                self._file.flush()
             self._reader = pa.ipc.open_file(pa.PythonFile(self._file, "r"))
 
     def read(self, index: int) -> pa.Table:
@@ -62,6 +72,33 @@ class Spill:
             for column, field in zip(batch.columns, self._schema, strict=True)
         ]
         return pa.table(columns, schema=self._schema)
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """Raise ``SpillError`` for what the disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        where = tempfile.tempdir or "any directory for temporary files"
+        raise SpillError(
+            f"cannot write what does not fit into memory to {where}: {(error.strerror or str(error)).lower()}",
+            hint="set TMPDIR to a directory with more space, or narrow the query by time or conditions",
+        ) from error
+
+
+def _batches(rows: pa.Table) -> Iterator[pa.Table]:
+    """Yield the rows in batches that are not too large, halved until they are not."""
+    if rows.num_rows <= BATCH and (rows.num_rows < 2 or rows.nbytes <= _BATCH_BYTES):
+        if rows.num_rows:
+            yield rows
+    elif rows.num_rows > BATCH:
+        for start in range(0, rows.num_rows, BATCH):
+            yield from _batches(rows.slice(start, BATCH))
+    else:
+        half = rows.num_rows // 2
+        yield from _batches(rows.slice(0, half))
+        yield from _batches(rows.slice(half))
 
 
 class Backwards:

@@ -22,7 +22,8 @@ class AlignedColumns:
     """A ``TableWriter`` for people: a line of names, then a line a row, without harmful characters; ``-`` for null.
 
     width    of the terminal, in character cells, into which the table is cut; None, not on a terminal, cuts nothing
-    sample   rows, from the first on, whose values decide how wide the columns are; None for those of the first table
+    sample   rows, from the first on, whose values decide how wide the columns are; None for those of the first table.
+             Where ``fit`` was called, the rows that it was given decide instead.
     uncut    names of columns that are never cut
     """
 
@@ -35,26 +36,31 @@ class AlignedColumns:
         self._names = [harmless(name) for name in schema.names]
         self._numeric = [_is_number(kind) for kind in schema.types]
         self._widths: list[int] | None = None
-        self._rows = 0
+        self._headed, self._rows = False, 0
         return b""  # the names come with the first rows, which decide how wide they stand
 
+    def fit(self, rows: pa.Table) -> None:
+        """Make the columns as wide as these rows need, too. To be called between ``begin`` and ``rows``."""
+        needed = self._needed(_lines(rows))
+        self._widths = needed if self._widths is None else list(map(max, self._widths, needed))
+
     def rows(self, rows: pa.Table) -> Iterator[bytes]:
-        lines = list(zip(*(map(cell_text, column.to_pylist()) for column in rows.columns), strict=True))
-        begins = self._widths is None
+        lines = _lines(rows)
         if self._widths is None:
             self._widths = self._fitting(lines[: self._sample])
         if self._width is not None and _total(self._widths) > self._width:
             yield self._records(lines, self._width).encode()
         else:
-            yield "".join(map(self._line, [self._names, *lines] if begins else lines)).encode()
+            yield "".join(map(self._line, lines if self._headed else [self._names, *lines])).encode()
+        self._headed = True
         self._rows += len(lines)
 
     def finish(self) -> bytes:
-        return b"" if self._widths is not None else (_GAP.join(self._names) + "\n").encode()
+        return b"" if self._headed else (_GAP.join(self._names) + "\n").encode()
 
     def _fitting(self, sample: Sequence[Sequence[str]]) -> list[int]:
         """Return the widths of the columns, the widest ones cut until all fit, or none can be cut further."""
-        widths = [max(cell_len(text) for text in column) for column in zip(self._names, *sample, strict=True)]
+        widths = self._needed(sample)
         places = [place for place, name in enumerate(self._names) if name not in self._uncut]
         while self._width is not None and _total(widths) > self._width:
             widest, over = max((widths[place] for place in places), default=0), _total(widths) - self._width
@@ -66,6 +72,10 @@ class AlignedColumns:
             for place in wide if step > 1 else wide[:1]:
                 widths[place] -= step
         return widths
+
+    def _needed(self, lines: Sequence[Sequence[str]]) -> list[int]:
+        """Return how wide the columns must be for their names and these values."""
+        return [max(cell_len(text) for text in column) for column in zip(self._names, *lines, strict=True)]
 
     def _line(self, cells: Sequence[str]) -> str:
         assert self._widths is not None
@@ -90,6 +100,11 @@ class AlignedColumns:
                 for name, text in zip(self._names, row, strict=True)
             ]
         return "".join(lines)
+
+
+def _lines(rows: pa.Table) -> list[tuple[str, ...]]:
+    """Return the texts of each row's cells."""
+    return list(zip(*(map(cell_text, column.to_pylist()) for column in rows.columns), strict=True))
 
 
 def cell_text(value: Any) -> str:

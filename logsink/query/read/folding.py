@@ -4,7 +4,8 @@ A ``Fold`` runs once. Files whose rows the archive has counted are summed up fro
 When an object of the plan was archived, compacted or retired meanwhile, the sum begins anew. An object that is damaged, or
 missing although the table needs it, is named in the report, and the sum goes on without it.
 
-Sums of single row groups are added up as they come, so that memory grows with the rows of the result, not with the archive.
+Sums of single row groups are added up as they come. When the sum is larger than ``Tuning.sums`` all the same, it goes on in
+temporary files (``order.Runs``), so that memory grows neither with the archive nor with the result.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final
 
 import pyarrow as pa
 
 from logsink.errors import NotFound
+from logsink.query.order import Runs
 from logsink.query.read.answer import Run
 from logsink.query.read.counted import Counted, Sums, countable, is_logged, logged
 from logsink.query.read.listing import list_index
@@ -39,21 +41,40 @@ _BYTES: Final = 8 << 20
 
 
 class Fold(Run):
-    """Sums of rows; see ``fold``. ``parts`` are those that were made so far: what there is when ``run`` is cancelled."""
+    """Sums of rows; see ``fold``.
+
+    parts   those that were made so far: what there is when ``run`` is cancelled
+    runs    parts that did not fit into memory, as ``keyed`` has made them; None where all did
+    """
 
     def __init__(
-        self, store: Store, query: Query, part: Part, tuning: Tuning | None, sums: Sums | None, merge: Merge | None
+        self,
+        store: Store,
+        query: Query,
+        part: Part,
+        tuning: Tuning | None,
+        sums: Sums | None,
+        merge: Merge | None,
+        keyed: Part | None,
     ) -> None:
         super().__init__(store, query._replace(limit=None), tuning)
         self._part, self._engine_sums = part, sums
         local = self._tuning.engine is None and not query.dedupe
         self._sums = sums if local and countable(query.filter, sums) else None
-        self._merge = merge
+        self._merge, self._keyed = merge, keyed
         self._merged = self._waiting = 0  # bytes of the sum that the first of the parts is, and of all others
         self.parts: list[pa.Table] = []
+        self.runs: Runs | None = None
+        self._adder = ThreadPoolExecutor(1, "adder")  # one thread: Arrow's allocator keeps freed memory for each
 
     async def run(self) -> list[pa.Table]:
-        """Find the rows and return the parts. Raises the errors of an ``Answer``."""
+        """Find the rows and return the parts. Raises the errors of an ``Answer``, and ``SpillError``."""
+        try:
+            return await self._run()
+        finally:
+            self._adder.shutdown(wait=False)
+
+    async def _run(self) -> list[pa.Table]:
         if self._query.dedupe:
             async with aclosing(self.in_order()) as tables:
                 async for rows in tables:
@@ -103,13 +124,39 @@ class Fold(Run):
         self._waiting += part.nbytes
         if self._merge is None or (len(self.parts) <= _PARTS and self._waiting <= max(_BYTES, self._merged)):
             return
-        merged = await asyncio.to_thread(self._merge, tuple(self.parts))
-        self.parts[:] = [merged]
-        self._merged, self._waiting = merged.nbytes, 0
+        if self.runs is None:
+            merged = await asyncio.get_running_loop().run_in_executor(self._adder, self._merge, tuple(self.parts))
+            self.parts[:] = [merged]
+            self._merged, self._waiting = merged.nbytes, 0
+            if self._keyed is None or merged.nbytes <= self._tuning.sums:
+                return
+            self.runs = Runs(self._tuning.sums)
+        await self._spill(self.runs, self._keyed)
+
+    async def _spill(self, runs: Runs, keyed: Part | None) -> None:
+        """Move all parts to the runs. When it is cancelled they are all there all the same."""
+        parts, self._merged, self._waiting = tuple(self.parts), 0, 0
+        self.parts.clear()
+
+        def move() -> None:
+            for part in parts:
+                runs.add(part if keyed is None else keyed(part))
+
+        moving = asyncio.get_running_loop().run_in_executor(self._adder, move)
+        try:
+            await asyncio.shield(moving)
+        except asyncio.CancelledError:
+            runs.stop()
+            while not moving.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([moving])
+            runs.resume()
+            _ = moving.exception()  # retrieved: whoever has cancelled does not want to know
+            raise
 
     def _begin_anew(self) -> None:
         self.parts.clear()
-        self._merged = self._waiting = 0
+        self.runs, self._merged, self._waiting = None, 0, 0
         self._report.restarts += 1
         self._report.rows = self._report.passed = self._report.counted = self._report.excluded = 0
         self._report.damaged.clear()
@@ -122,13 +169,15 @@ def fold(
     tuning: Tuning | None = None,
     sums: Sums | None = None,
     merge: Merge | None = None,
+    keyed: Part | None = None,
 ) -> Fold:
     """Sum up the rows of a query without keeping them: ``part`` of some of them at a time. Its limit and order mean nothing.
 
     sums    how the same sum is made of counts, so that files are not read whose rows the archive has counted
     merge   how several parts become one; without it, all of them are kept
+    keyed   how a part is made one for ``order.Runs``; without it, all of them are kept in memory
     """
-    return Fold(store, query, part, tuning, sums, merge)
+    return Fold(store, query, part, tuning, sums, merge, keyed)
 
 
 async def uncounted(store: Store, plan: Plan, query: Query, sums: Sums | None) -> tuple[Plan, int]:

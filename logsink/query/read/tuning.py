@@ -19,6 +19,7 @@ class Tuning(NamedTuple):
     """Bounds of a running query.
 
     memory     bytes of found rows that are held; more go to a temporary file
+    sums       bytes of the sum of parts up to which it is held; a larger one goes to temporary files
     prefetch   files and row groups of which something is fetched before their turn
     ahead      bytes of column chunks that are held of these
     first      row groups that are begun at first, where a limit may make others needless: runs of rows have about as many
@@ -31,6 +32,7 @@ class Tuning(NamedTuple):
     """
 
     memory: int = MEMORY
+    sums: int = 16 << 20
     prefetch: int = FETCHES
     ahead: int = 8 << 20
     filtered: int = 8

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         Path,
         add_member_columns,
         is_member,
-        number_first,
+        numbers_of,
         source_columns,
     )
     from logsink.query.request.query import Query
@@ -82,7 +82,7 @@ __getattr__ = lazy.exports(
             "Path",
             "add_member_columns",
             "is_member",
-            "number_first",
+            "numbers_of",
             "source_columns",
         ),
         "query": ("Query",),
@@ -137,7 +137,7 @@ __all__ = [
     "is_member",
     "literal_prefix",
     "literal_texts",
-    "number_first",
+    "numbers_of",
     "parse_facility",
     "parse_priority",
     "parse_time",

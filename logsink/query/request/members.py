@@ -59,6 +59,9 @@ _PAIR = re.compile(
 A key begins where a word does: when every letter was tried, one word of 40 KB (base64) took twelve seconds.
 """
 
+_LONGEST_NUMBER: Final = 40
+"""Characters of a text up to which it may read as a number."""
+
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)
 
 _PLAIN = re.compile(r"[A-Za-z0-9_ -]+")
@@ -292,10 +295,16 @@ def as_text(value: Any) -> str:
     return _encodable(value) if isinstance(value, str) else _as_json(value)
 
 
-def number_first(value: Any) -> tuple[bool, Any]:
-    """Return a sort key by which numbers, and text that reads as one, come before other text."""
-    number = _number(value)
-    return number is None, value if number is None else number
+def numbers_of(column: pa.Array) -> pa.Array:
+    """Return numbers, and the numbers that texts read as, as float64; null for everything else."""
+    if pa.types.is_integer(column.type):
+        return column.cast(pa.float64())
+    found = np.full(len(column), np.nan)
+    if pa.types.is_string(column.type):
+        read = as_mask(pc.match_substring_regex(column, rf"\A(?:{_NUMBER.pattern})\z"))
+        read &= as_mask(pc.less_equal(pc.utf8_length(column), _LONGEST_NUMBER))
+        found[read] = [float(text) for text in column.filter(as_array(read)).to_pylist()]
+    return pc.if_else(pc.is_nan(as_array(found)), None, as_array(found))
 
 
 def _values_by_path(paths: Sequence[Path], messages: Sequence[str]) -> list[list[list[Any]]]:
@@ -359,7 +368,7 @@ def _number(value: Any) -> int | float | None:
     """Return a number, or the number that a text reads as; None for other values."""
     if isinstance(value, int | float):
         return None if isinstance(value, bool) else value
-    if not isinstance(value, str) or len(value) > 40 or not _NUMBER.fullmatch(value):
+    if not isinstance(value, str) or len(value) > _LONGEST_NUMBER or not _NUMBER.fullmatch(value):
         return None
     return int(value) if value.lstrip("+-").isdigit() else float(value)
 

@@ -3,7 +3,8 @@
 - ``context``: rows that belong to a match by a rule (``rules``) though they do not match, from its stream (``streams``)
 - ``around``: rows before and after a time, or near each match in time
 - ``follow``: rows that are stored from a cursor (``cursor``) on
-- ``summary``: counts by values, by time and by message pattern (``patterns``)
+- ``summary``: counts by values and by message pattern (``patterns``), ``histogram`` by time, both made of ``counting``;
+  ``large`` shows those that do not fit into memory
 - ``totals``: rows, errors, bytes and bounds of time by values
 - ``fleet``: who sent rows, who fell silent, and who said goodbye
 - ``similar``: why nothing was found, and which values look like those that were asked for
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
     from logsink.query.views.fleet import FIELDS, GOODBYE, HERE, VANISHED, Endings, Member, members, rows_of
     from logsink.query.views.follow import Follower
     from logsink.query.views.future_rows import FutureRows
+    from logsink.query.views.histogram import Histogram
+    from logsink.query.views.large import LargeSum
     from logsink.query.views.patterns import to_patterns
     from logsink.query.views.rules import CONTINUES, Neighbours, Record, Rule
     from logsink.query.views.similar import MissingValue, archive_times, in_other_case, missing_values
-    from logsink.query.views.summary import Counts, Histogram, Patterns, Summary
+    from logsink.query.views.summary import Counts, Patterns, Summary, Values
     from logsink.query.views.totals import MEASURED, Totals
 
 __getattr__ = lazy.exports(
@@ -54,6 +57,8 @@ __getattr__ = lazy.exports(
             "Follower",
         ),
         "future_rows": ("FutureRows",),
+        "histogram": ("Histogram",),
+        "large": ("LargeSum",),
         "patterns": ("to_patterns",),
         "rules": (
             "CONTINUES",
@@ -69,9 +74,9 @@ __getattr__ = lazy.exports(
         ),
         "summary": (
             "Counts",
-            "Histogram",
             "Patterns",
             "Summary",
+            "Values",
         ),
         "totals": (
             "MEASURED",
@@ -96,6 +101,7 @@ __all__ = [
     "Follower",
     "FutureRows",
     "Histogram",
+    "LargeSum",
     "Member",
     "MissingValue",
     "Neighbours",
@@ -104,6 +110,7 @@ __all__ = [
     "Rule",
     "Summary",
     "Totals",
+    "Values",
     "archive_times",
     "around_matches",
     "around_time",

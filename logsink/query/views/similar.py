@@ -15,7 +15,8 @@ import pyarrow as pa
 from logsink.query.columns import Int64
 from logsink.query.read import Plan, Report, Sums, file_bounds, fold
 from logsink.query.request import Between, Filter, Holds, OneOf, Query
-from logsink.query.views.summary import COUNT, Counts
+from logsink.query.views.counting import COUNT
+from logsink.query.views.summary import Counts
 from logsink.store import Store
 
 PATIENCE: Final = 1.0

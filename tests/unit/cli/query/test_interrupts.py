@@ -70,3 +70,22 @@ def test_it_ends_a_sleep() -> None:
         return not early and handler.stopped
 
     assert asyncio.run(run())
+
+
+def test_what_follows_the_search_has_its_time_until_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interrupts, "GRACE", 0.05)
+
+    async def run() -> str:
+        handler = Interrupts(lambda: True, lambda: None)
+        handler.listen()
+        with handler.contained():
+            interrupt()
+            while not handler.stopped:  # noqa: ASYNC110  the signal comes through the event loop
+                await asyncio.sleep(0)
+        await asyncio.sleep(0.2)  # the time after which the task would be cancelled
+        with handler.contained():
+            interrupt()
+            await asyncio.sleep(60)
+        return "the rest"
+
+    assert asyncio.run(run()) == "the rest"

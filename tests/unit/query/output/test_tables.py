@@ -106,4 +106,9 @@ def test_later_rows_keep_the_widths_of_the_first() -> None:
     assert written(AlignedColumns(40), first, second).decode() == "a  b\nx  y\n…  z\n"
     whole = pa.concat_tables([first, second])
     assert written(AlignedColumns(sample=1), whole).decode() == "a  b\nx  y\nlonger  z\n"
-    assert written(AlignedColumns(sample=None), whole).decode() == "a       b\nx       y\nlonger  z\n"
+    fitted = AlignedColumns()
+    fitted.begin(first.schema)
+    for rows in (first, second):
+        fitted.fit(rows)
+    parts = b"".join(part for rows in (first, second) for part in fitted.rows(rows))
+    assert (parts + fitted.finish()).decode() == "a       b\nx       y\nlonger  z\n"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pyarrow as pa
@@ -12,8 +14,9 @@ from logsink.errors import Unavailable
 from logsink.flags import Flag
 from logsink.journal import SegmentName
 from logsink.query import Filter, Holds, OneOf, Query
-from logsink.query.read import Fold, Tuning, fold, make_plan, tail, uncounted
-from logsink.query.views import Counts
+from logsink.query.order import Runs
+from logsink.query.read import Fold, Tuning, fold, folding, make_plan, tail, uncounted
+from logsink.query.views import Counts, LargeSum
 from logsink.store import Entry
 from tests.support.counted import put_counts
 from tests.support.indexed import put_index
@@ -203,3 +206,43 @@ async def test_what_is_left_beside_counts(store: Listed) -> None:
         (query._replace(filter=FIRST), sums),
     ):
         assert await uncounted(store, plan, other, of) == (plan, 0)
+
+
+async def test_a_sum_in_files_has_everything_when_it_is_cancelled(
+    store: Listed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folding, "_PARTS", 1)
+    summary, added, add = Counts(("host",)), threading.Event(), Runs.add
+
+    def slow(self: Runs, part: pa.Table) -> None:
+        added.set()
+        time.sleep(0.1)  # the task is cancelled meanwhile
+        add(self, part)
+
+    monkeypatch.setattr(Runs, "add", slow)
+    query, tuning = Query(Filter(), ("host",)), Tuning(prefetch=1, indexed=0, sums=0)
+    running = fold(store, query, summary.part, tuning, None, summary.merge, summary.keyed)
+    task = asyncio.ensure_future(running.run())
+    async with asyncio.timeout(30):
+        while not added.is_set():  # noqa: ASYNC110  set by a thread
+            await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert running.runs is not None
+    large = LargeSum(summary, running.runs, running.parts, None)
+    assert list(large.sort())
+    found = sum(each["count"] for table in large for each in table.to_pylist())
+    assert found == running.report.rows == 8
+
+
+async def test_a_sum_in_files_begins_anew_in_memory(store: Listed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folding, "_PARTS", 1)
+    summary, merge = Counts(("host",)), merging(store, 1)
+    query, tuning = Query(Filter(), ("host",)), Tuning(prefetch=1, indexed=0, sums=0)
+    running = fold(store, query, summary.part, tuning, None, summary.merge, summary.keyed)
+    store.before = lambda key: merge(key) if running.runs else None
+    await running.run()
+    assert (running.report.restarts, running.report.rows, running.runs) == (1, 12, None)

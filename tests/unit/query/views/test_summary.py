@@ -19,7 +19,8 @@ from logsink.journal.segment import SegmentName
 from logsink.query import Filter, OneOf, Query
 from logsink.query.columns import SCHEMA, as_rows
 from logsink.query.read import fold, folding, tail
-from logsink.query.views.summary import Counts, Histogram, Patterns, Summary
+from logsink.query.views.histogram import Histogram
+from logsink.query.views.summary import Counts, Patterns, Summary
 from logsink.store.memory import MemoryStore
 from tests.unit.query.archives import START, archive, journal, json_parse, row, table
 
@@ -51,7 +52,7 @@ def test_counts(fields: tuple[str, ...]) -> None:
 
 def test_combinations_that_are_too_many_to_be_counted_by_place(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = whole(Counts(("host", "app")))
-    monkeypatch.setattr("logsink.query.views.summary._DENSE", 1)
+    monkeypatch.setattr("logsink.query.views.counting._DENSE", 1)
     assert whole(Counts(("host", "app"))) == expected
 
 
@@ -153,7 +154,7 @@ def test_empty_steps_change_no_count(rows: list[tuple[int, str | None]], step: i
     zone, expected = ZoneInfo("America/New_York"), Counter((minute // step * step, host) for minute, host in rows)
     summary = Histogram(step * 60 * SECOND, dt.UTC if step == 7 else zone, "host")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("logsink.query.views.summary._FILLED_ROWS", most)
+        patch.setattr("logsink.query.views.histogram._FILLED_ROWS", most)
         found = steps([each for minute, host in rows for each in at(minute, host=host)], summary)
     if step != 7:
         assert {(minute, host): count for minute, host, count in found if count} == expected
