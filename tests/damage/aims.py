@@ -77,6 +77,17 @@ def lanes_of(template: Template, key: str) -> dict[str, list[list[int]]]:
     return {}
 
 
+def lower_positions(rng: random.Random, template: Template) -> Bodies:
+    """Lanes that are dormant are said to stand before where they do."""
+    bodies: dict[str, bytes | None] = {}
+    for key in sorted(key for key in template.objects if key.startswith("dormant/")):
+        said = orjson.loads(template.objects[key])
+        for lanes in said["lanes"].values():
+            lanes.update({lane: max(0, last - 2) for lane, last in lanes.items()})
+        bodies[key] = orjson.dumps(said, option=orjson.OPT_SORT_KEYS) + b"\n"
+    return bodies
+
+
 def later(template: Template, *, first: bool = False) -> list[str]:
     """Live files that are not merged, and hold later segments of lanes of which others hold earlier ones; or ``first`` ones."""
     found = []

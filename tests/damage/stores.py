@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from logsink.archive import adoption, archiver, decode_ledger
+from logsink.archive import adoption, archiver, decode_ledger, resting
 from logsink.archive.log import DeltaLog
 from logsink.archive.maintenance import Maintenance
 from logsink.archive.rounds import Rounds
 from logsink.config import Maintain, load
-from logsink.journal import decode_segment, writer
+from logsink.journal import StoredSegment, decode_segment, writer
 from logsink.journal.reader import list_segments, read_segment
 from logsink.parse import RAW_COLUMNS, raw_frames
 from logsink.query import Query, search
@@ -141,6 +141,19 @@ async def maintain(url: str, upkeep: Maintain) -> Any:
             finally:
                 maintenance.close()
                 rounds.close()
+
+
+async def rest(url: str, *, waiting: bool = False) -> None:
+    """Put all receivers to rest; ``waiting``: also those whose segments are in the journal."""
+
+    async def nothing(store: Store) -> list[StoredSegment]:
+        return []
+
+    with pytest.MonkeyPatch.context() as patch:
+        if waiting:
+            patch.setattr(resting, "list_segments", nothing)
+        async with open_store(url) as store:
+            assert await resting.rest_lanes(DeltaLog(store), idle=-AGES, least=1)
 
 
 @dataclass
@@ -288,7 +301,9 @@ async def merged(directory: Path, more: int = 0) -> Template:
 
 
 async def aged(directory: Path, more: int = 0) -> Template:
-    """After retention: dates are gone, files deleted, the log begins with a checkpoint; then two receivers at once."""
+    """After retention: dates are gone, files deleted, the log begins with a checkpoint, and receivers are dormant; then two
+    others at once.
+    """
     build = Builder("aged", directory)
     for before in (9, 8, 3):
         await build.day(before, 7 + more)
@@ -303,6 +318,7 @@ async def aged(directory: Path, more: int = 0) -> Template:
         os.utime(path, (path.stat().st_mtime - 60 * DAY,) * 2)
     await build.day(2, 6 + more)
     await build.upkeep(checkpoint_every=2)
+    await rest(f"file://{build.directory}")
     await asyncio.gather(build.day(0, 6 + more, archiving=False), build.day(0, 5, archiving=False))
     return await build.finish()
 

@@ -5,6 +5,7 @@ instead (``without``).
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -178,6 +179,11 @@ def unproved(real: Any) -> Any:
             return b"LOGSINK2" in bytes(body)[-24:]
 
     return proved
+
+
+def any_positions(real: Any) -> Any:
+    """``dormant.decode_dormant`` that does not compare the checksum."""
+    return lambda name, body: real(hashlib.sha256(body).hexdigest(), body)
 
 
 def without_claims(**changes: Any) -> Instead:

@@ -113,6 +113,13 @@ async def settled(template: Template) -> Template:
     return made
 
 
+async def dormant(template: Template) -> Template:
+    """All receivers are dormant, also those whose segments are in the journal."""
+    made = write(template, "dormant", {})
+    await stores.rest(f"file://{made.directory}", waiting=True)
+    return write(made, "dormant", stores.read_objects(made.directory))
+
+
 async def merged_alone(template: Template) -> Template:
     """Only files that count are there: what was merged into them is deleted."""
     gone = [key for key in template.objects if key.startswith("logs/date=") and key not in template.counting]
@@ -147,6 +154,7 @@ DERIVED: Mapping[str, tuple[str, Callable[[Template], Awaitable[Template]]]] = {
     "older": ("running", older),
     "older, checkpointed": ("merged", older_checkpointed),
     "two lanes": ("running", two_lanes),
+    "dormant": ("running", dormant),
     "settled": ("running", settled),
 }
 

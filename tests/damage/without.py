@@ -122,6 +122,13 @@ OF_QUERIES: Mapping[str, Check] = {
     "stored, as segments say": Check(
         CLAIMS, switches.without_claims(stored={}), ("query",), aim=aims.newest_segment, templates=("two lanes",)
     ),
+    "checksum of dormant lanes": Check(
+        ("logsink.archive.waking", "decode_dormant"),
+        switches.any_positions,
+        ("query",),
+        aim=aims.lower_positions,
+        templates=("dormant",),
+    ),
     "commits, as segments say": Check(
         CLAIMS, switches.without_claims(commit=-1), ("query",), aim=aims.newest_commit, templates=("waiting",)
     ),
