@@ -27,7 +27,7 @@ from logsink.archive.crowd import committers, stretch
 from logsink.archive.indexing import Indexing, Tended
 from logsink.archive.log import TOMBSTONES_KEPT, DeltaLog
 from logsink.archive.missing import expect_commits
-from logsink.archive.resting import LEAST, rest_lanes
+from logsink.archive.resting import IDLE, LEAST, rest_lanes, resting
 from logsink.archive.retention import Removed, Retired, expired_files, removable_files, remove_files, retire
 from logsink.archive.rounds import Limits, Rounds
 from logsink.archive.snapshot import Snapshot, checkpoint_key
@@ -70,7 +70,7 @@ class Maintained(NamedTuple):
     """What one round of maintenance did, the errors of the duties that failed, and what is damaged, lost or missing.
 
     ``compacted``: one entry for each merge. ``checkpoint``: version of the checkpoint written, -1 when none was due.
-    ``closed``: dates whose ledger was written. ``tended``: what was done to the index.
+    ``closed``: dates whose ledger was written. ``tended``: what was done to the index. ``rested``: lanes put to rest.
     """
 
     adopted: Adopted = Adopted()
@@ -82,6 +82,7 @@ class Maintained(NamedTuple):
     damage: Sequence[Damage] = ()
     closed: Sequence[datetime.date] = ()
     tended: Tended = Tended()
+    rested: int = 0
 
 
 class Due(NamedTuple):
@@ -89,7 +90,7 @@ class Due(NamedTuple):
 
     ``segments``: number of segments to adopt or delete. ``checkpoint``: version of the checkpoint to write, -1: none.
     ``groups``: data files to merge, each group into one. ``damage``: what is damaged, lost or missing; while that is the
-    table's log, nothing is due.
+    table's log, nothing is due. ``resting``: lanes to put to rest.
     """
 
     segments: int = 0
@@ -98,6 +99,7 @@ class Due(NamedTuple):
     removed: Removed = Removed()
     groups: Sequence[Group] = ()
     damage: Sequence[Damage] = ()
+    resting: int = 0
 
 
 class Maintenance:
@@ -157,11 +159,12 @@ class Maintenance:
         dates = await attempt(self._retire(snapshot), None)
         await attempt(self._configure(snapshot), None)
         checkpointed = await attempt(self._checkpoint(snapshot, alone), -1)
+        rested = 0
         if len(snapshot.txn) >= LEAST and (alone or _turn(snapshot)):
-            await attempt(rest_lanes(log), 0)
+            rested = await attempt(rest_lanes(log), 0)
         removed = await attempt(self._remove(snapshot, thorough), Removed())
         await attempt(self._clean_log(thorough), 0)
-        compacted = []
+        compacted = list[Compacted]()
         until = log.monotonic() + upkeep.every
         due = True if alone else bool(await attempt(self.compactor.due(snapshot), list[Group]()))
         while due and log.monotonic() < until and (merged := await attempt(self._compact(), None)):
@@ -171,7 +174,7 @@ class Maintenance:
         found = (*adopted.damage, *removed.damage, *self.compactor.damage)
         damage = _named(snapshot, log, found)
         return Maintained(
-            adopted, dates, tuple(compacted), checkpointed, removed, tuple(failed), damage, tuple(closed), tended
+            adopted, dates, compacted, checkpointed, removed, tuple(failed), damage, tuple(closed), tended, rested
         )
 
     async def due(self) -> Due:
@@ -187,6 +190,7 @@ class Maintenance:
             return Due(segments)
         old = expired_files(snapshot, await log.now() - upkeep.retention) if upkeep.retention is not None else []
         files, damage = await removable_files(log, orphan_after=upkeep.orphan_after, keep_removed=upkeep.keep_removed)
+        rest = resting(snapshot, IDLE, await log.now(), LEAST, {one.name.receiver for one in stored})
         return Due(
             segments,
             Retired.of(old) if old else None,
@@ -194,6 +198,7 @@ class Maintenance:
             Removed(len(files), sum(entry.size for entry in files)),
             await self.compactor.due(snapshot),
             _named(snapshot, log, damage),
+            sum(map(len, rest.values())),
         )
 
     def _orphan_after(self, snapshot: Snapshot) -> float:

@@ -12,13 +12,14 @@ queries have nothing to look up.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from logsink import telemetry
 from logsink.archive.dormant import Positions, born, dormant_key, encode_dormant, receiver_of
 from logsink.archive.log import Action, DeltaLog, Dormant, Rest
 from logsink.archive.snapshot import Snapshot
-from logsink.errors import Conflict
+from logsink.errors import Conflict, Unavailable
 from logsink.journal import list_segments
 from logsink.store import put_once
 
@@ -35,33 +36,39 @@ _MOST: Final = 10_000
 async def rest_lanes(log: DeltaLog, *, idle: float = IDLE, least: int = LEAST) -> int:
     """Put the lanes of old receivers to rest, where there are ``least`` of them; return how many were.
 
-    Raises ``Damaged`` when the log is damaged, and what ``DeltaLog.commit`` raises.
+    Where another process moves one of them meanwhile, nothing is done until the next call. Raises ``Damaged`` when the log is
+    damaged, and what the store raises.
     """
     snapshot = await log.load()
-    old = resting(snapshot, idle, await log.now(), least)
-    if not old:
+    now = await log.now()
+    if not resting(snapshot, idle, now, least):
         return 0
     log.refuse_damage(snapshot, "put lanes to rest")
     waiting = {stored.name.receiver for stored in await list_segments(log.store)}
-    positions = {receiver: lanes for receiver, lanes in old.items() if receiver not in waiting}
+    positions = resting(snapshot, idle, now, least, waiting)
     actions: list[Action] = [Rest(app_id, last) for lanes in positions.values() for app_id, last in lanes.items()]
-    if len(actions) < least:
+    if not actions:
         return 0
     name, body = encode_dormant(log.store_id or snapshot.store, positions)
     await put_once(log.store, dormant_key(name), body)
     if await log.store.get(dormant_key(name)) != body:
-        raise Conflict(f"cannot put lanes to rest: {dormant_key(name)} was read back differently")
+        raise Unavailable(f"cannot put lanes to rest: {dormant_key(name)} was read back differently")
     actions.append(Dormant(name, max(map(born, positions))))
-    await log.commit(snapshot, actions, operation="REST LANES")
+    try:
+        await log.commit(snapshot, actions, operation="REST LANES")
+    except Conflict:
+        return 0
     telemetry.RESTED.log(lanes=len(actions) - 1, receivers=len(positions))
     return len(actions) - 1
 
 
-def resting(snapshot: Snapshot, idle: float, now: float, least: int = LEAST) -> Positions:
+def resting(
+    snapshot: Snapshot, idle: float, now: float, least: int = LEAST, waiting: Collection[str] = ()
+) -> Positions:
     """Return the lanes of receivers none of whose lanes has moved for ``idle`` seconds, the longest idle first.
 
-    ``now``: seconds since the epoch. Empty where there are fewer than ``least``. Receivers whose ids do not say when they were
-    born are left out.
+    ``now``: seconds since the epoch. Empty where there are fewer than ``least``. Receivers that are ``waiting`` to be archived
+    are left out, and those whose ids do not say when they were born.
     """
     if len(snapshot.txn) < least:
         return {}
@@ -77,7 +84,7 @@ def resting(snapshot: Snapshot, idle: float, now: float, least: int = LEAST) -> 
     for receiver in sorted(lanes, key=lambda one: (moved[one], one)):
         if moved[receiver] >= before or count + len(lanes[receiver]) > _MOST:
             break
-        if born(receiver) >= 0:
+        if born(receiver) >= 0 and receiver not in waiting:
             found[receiver] = lanes[receiver]
             count += len(lanes[receiver])
     return found if count >= least else {}

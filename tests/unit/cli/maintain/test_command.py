@@ -18,10 +18,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from logsink.archive.indexing import Joined, Tended
-from logsink.archive.maintenance import Maintained
+from logsink.archive.maintenance import Due, Maintained
 from logsink.archive.snapshot import ROOT
 from logsink.cli.main import main
-from logsink.cli.maintain.run import report
+from logsink.cli.maintain.run import due, report
 from logsink.parse import FILE_SCHEMA
 from logsink.store import Store, open_store
 from tests.support.terminal import INTERRUPT, Terminal
@@ -228,3 +228,8 @@ def test_what_was_done_to_the_index_is_said() -> None:
         "joined the index of 2026-11-23: 2 objects became 1, 1.0 KiB",
         "deleted 25 objects of the index that are no longer needed",
     ]
+
+
+def test_lanes_that_are_put_to_rest_are_told() -> None:
+    assert list(report(Maintained(rested=1200))) == ["put 1,200 lanes of old receivers to rest"]
+    assert list(due(Due(resting=1200))) == ["would put 1,200 lanes of old receivers to rest"]
