@@ -72,6 +72,12 @@ CLAIMS = {
         ("questions", "question", "s", "s"),
         "--rounds 1 --rows 100000 --days 2 --linked 2",
     ),
+    "fleet": Claim(
+        "Questions about a fleet over a year",
+        "fleet",
+        ("questions", "question", "s", "s"),
+        "--rounds 1 --days 10 --hosts 30",
+    ),
     "start": Claim("Until something happens", "start", ("commands", "command", "seconds", "s"), "--rounds 1"),
 }
 

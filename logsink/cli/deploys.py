@@ -58,7 +58,7 @@ async def _answer(asking: Asking) -> int:
 def _show(asking: Asking, shown: list[Member]) -> None:
     import pyarrow as pa
 
-    from logsink.cli.fleet.tables import spans_of, write
+    from logsink.cli.fleet.tables import spans_of
 
     instant, request = pa.timestamp("us", tz="UTC"), asking.request
     columns = {
@@ -73,7 +73,8 @@ def _show(asking: Asking, shown: list[Member]) -> None:
         "error_percent": pa.array([100 * one.errors / one.rows for one in shown], pa.float64()),
     }
     if shown or request.output != "table":
-        write(pa.table(columns), request.output, request.zone, spans_of([(one.first, one.last) for one in shown]))
+        bars = spans_of([(one.first, one.last) for one in shown])
+        asking.show(pa.table(columns), bars, spare=("environment", "errors", "last"))
 
 
 def _list(values: set[str]) -> str | None:

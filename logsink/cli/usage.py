@@ -131,11 +131,11 @@ def _show(asking: Asking, table: pa.Table, price: float) -> None:
     import pyarrow.compute as pc
 
     from logsink.cli import report as reporting
-    from logsink.cli.fleet.tables import bars_of, write
+    from logsink.cli.fleet.tables import bars_of
 
     request = asking.request
     shown = table.slice(0, request.limit)
-    write(shown, request.output, request.zone, bars_of(shown.column("bytes").to_pylist()))
+    asking.show(shown, bars_of(shown.column("bytes").to_pylist()), spare=("stored", "rows"))
     if request.quiet:
         return
     if shown.num_rows < table.num_rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ import pyarrow as pa
 from logsink.cli import report as reporting
 from logsink.cli.contact import in_contact, open_cached
 from logsink.cli.fleet.options import FleetRequest
+from logsink.cli.fleet.tables import Bars, write
 from logsink.cli.main import INTERRUPTED
 from logsink.cli.options.terms import filter_of
 from logsink.cli.query.interrupts import Interrupts
@@ -83,6 +84,12 @@ class Asking:
             finally:
                 self._end(answer, rows=0)
         raise Moved(f"cannot finish reading {self.store.url}: objects were removed meanwhile, {ATTEMPTS} times over")
+
+    def show(self, table: pa.Table, bars: Bars | None = None, spare: Sequence[str] = ()) -> None:
+        """Print a table as the request asks; ``bars`` and ``spare`` as ``tables.write`` takes them."""
+        left_out = write(table, self.request.output, self.request.zone, bars, spare)
+        if left_out and not self.request.quiet:
+            reporting.say(f"the terminal has no room for {', '.join(left_out)}; -o json shows all columns")
 
     def _end(self, ran: Fold | Answer, rows: int) -> None:
         """Add what was read to the report."""

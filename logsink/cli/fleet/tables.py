@@ -1,8 +1,8 @@
 """A table of numbers and times as people read it, with bars, and as other programs do.
 
 A table goes to other programs as it is. For people, times are local and to the second, bytes have a unit, columns without any
-value are left out, and a column of bars may stand last. Numbers and times are never cut: where they do not fit into the
-terminal, each row is shown as lines of names and values.
+value are left out, and a column of bars may stand last. Numbers and times are never cut. Where a terminal is too narrow,
+columns that can be spared are left out; where that is not enough, each row is shown as lines of names and values.
 """
 
 from __future__ import annotations
@@ -33,24 +33,36 @@ Bars = Callable[[int], Sequence[str]]
 """Returns a bar for each row, of so many character cells at most."""
 
 
-def write(table: pa.Table, output: str, zone: dt.tzinfo, bars: Bars | None = None) -> None:
-    """Write a table to standard output in one of ``options.FORMATS``."""
+def write(
+    table: pa.Table, output: str, zone: dt.tzinfo, bars: Bars | None = None, spare: Sequence[str] = ()
+) -> Sequence[str]:
+    """Write a table to standard output in one of ``options.FORMATS``.
+
+    Of the columns ``spare``, the first ones are left out where a terminal is too narrow. Return the names of these.
+    """
     out, terminal = sys.stdout.buffer, sys.stdout.isatty()
     writer: TableWriter = table_writer(output, Style(terminal=terminal))
+    left_out: Sequence[str] = ()
     if output == "table":
         width = shutil.get_terminal_size().columns if terminal else None
         uncut = [field.name for field in table.schema if not pa.types.is_string(field.type)]
-        table = for_people(table, zone, width, bars)
+        table, left_out = for_people(table, zone, width, bars, spare)
         writer = AlignedColumns(width, sample=None, uncut={*uncut, ""})
     out.write(writer.begin(table.schema))
     for part in writer.rows(table):
         out.write(part)
     out.write(writer.finish())
     out.flush()
+    return left_out
 
 
-def for_people(table: pa.Table, zone: dt.tzinfo, width: int | None, bars: Bars | None = None) -> pa.Table:
-    """Return a table as text, without columns that have no value at all, with the bars that fit into ``width``."""
+def for_people(
+    table: pa.Table, zone: dt.tzinfo, width: int | None, bars: Bars | None = None, spare: Sequence[str] = ()
+) -> tuple[pa.Table, Sequence[str]]:
+    """Return a table as text, without columns that have no value at all, with the bars that fit into ``width``.
+
+    Also return which of the columns ``spare`` have values, and were left out because they did not fit.
+    """
     columns = dict[str, list[str]]()
     for field, column in zip(table.schema, table.columns, strict=True):
         if column.null_count < len(column):
@@ -59,12 +71,17 @@ def for_people(table: pa.Table, zone: dt.tzinfo, width: int | None, bars: Bars |
                 longest = max(map(len, [field.name, *texts]))
                 texts = [text.rjust(longest) for text in texts]
             columns[field.name] = texts
+    widths = {name: max(map(cell_len, [name, *texts])) + _GAP for name, texts in columns.items()}
+    left_out = list[str]()
+    for name in spare:
+        if width is not None and name in columns and sum(widths.values()) - _GAP > width:
+            del columns[name], widths[name]
+            left_out.append(name)
     if bars is not None and table.num_rows:
-        used = sum(max(map(cell_len, [name, *texts])) + _GAP for name, texts in columns.items())
-        room = BAR if width is None else min(BAR, width - used)
+        room = BAR if width is None else min(BAR, width - sum(widths.values()))
         if room >= LEAST_BAR:
             columns[""] = list(bars(room))
-    return pa.table({name: pa.array(texts, pa.string()) for name, texts in columns.items()})
+    return pa.table({name: pa.array(texts, pa.string()) for name, texts in columns.items()}), left_out
 
 
 def bars_of(numbers: Sequence[int]) -> Bars:

@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from logsink.cli import report as reporting
 from logsink.cli.fleet.asking import Asking
-from logsink.cli.fleet.tables import write
 from logsink.errors import ArgumentError
 from logsink.query import Between, Filter, Query
 from logsink.query.output import RowWriter, Style, row_writer
@@ -39,6 +38,9 @@ _COLUMNS: Final = {
     "deploy": ("deploy", "environment", "role"),
 }
 """What ``--by`` may be, and the columns that say who it is, each with its value in the newest rows."""
+
+_SPARE: Final = ("environment", "bytes", "first", "instances", "deploy", "errors")
+"""Columns that a narrow terminal does not show, the first ones first."""
 
 _INSTANT = pa.timestamp("us", tz="UTC")
 
@@ -113,8 +115,7 @@ class Hosts:
             said = [_as_objects(words.get(number, [])) for number in range(len(shown))]
             table = table.append_column("last_words", pa.array(said, _WORDS))
         if shown or request.output != "table":
-            people = request.output == "table"
-            write(table.drop_columns(["goodbye"]) if people else table, request.output, request.zone)
+            asking.show(table.drop_columns(["goodbye"]) if request.output == "table" else table, spare=_SPARE)
         if request.output == "table":
             for number, tables in words.items():
                 _print_words(shown[number], tables, asking)

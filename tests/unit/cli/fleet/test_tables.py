@@ -22,7 +22,7 @@ TABLE = pa.table(
 
 
 def test_values_as_people_read_them() -> None:
-    assert for_people(TABLE, dt.timezone(dt.timedelta(hours=1)), None).to_pydict() == {
+    assert for_people(TABLE, dt.timezone(dt.timedelta(hours=1)), None)[0].to_pydict() == {
         "host": ["web-1", "\\x1b[31mred"],
         "last": ["1970-01-01 01:00:00", "1970-01-01 01:00:01"],
         "rows": ["1,234,567", "        5"],
@@ -33,8 +33,18 @@ def test_values_as_people_read_them() -> None:
 
 @pytest.mark.parametrize(("width", "cells"), [(None, 50), (200, 50), (90, 26), (74, 10), (73, 0), (40, 0)])
 def test_bars_fit_or_are_left_out(width: int | None, cells: int) -> None:
-    shown = for_people(TABLE, dt.UTC, width, bars_of([10, 5])).to_pydict()
+    shown = for_people(TABLE, dt.UTC, width, bars_of([10, 5]))[0].to_pydict()
     assert [len(bar) for bar in shown.get("", ["", ""])] == [cells, cells // 2]
+
+
+@pytest.mark.parametrize(
+    ("width", "left_out"),
+    [(None, []), (62, []), (61, ["bytes"]), (53, ["bytes"]), (52, ["bytes", "rows"]), (20, ["bytes", "rows"])],
+)
+def test_a_narrow_terminal_shows_fewer_columns(width: int | None, left_out: list[str]) -> None:
+    shown, without = for_people(TABLE, dt.UTC, width, None, ["role", "bytes", "rows"])
+    assert without == left_out
+    assert [name for name in TABLE.column_names if name not in ("role", *left_out)] == shown.column_names
 
 
 def test_bars_of_numbers() -> None:
