@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logsink.archive import DeltaLog
@@ -66,6 +66,7 @@ async def totals(store: MemoryStore, filter: Filter, asked: Totals) -> list[dict
     return asked.whole(parts).to_pylist() if parts else []
 
 
+@settings(max_examples=40)
 @given(
     files=st.lists(st.lists(rows, min_size=1, max_size=30), min_size=1, max_size=4),
     last=st.lists(rows, max_size=5),
