@@ -130,9 +130,10 @@ setup: .venv/.warm system .tools/bin/versitygw
 	@.venv-spark/bin/python -m pip --disable-pip-version-check --quiet install $(SPARK)
 	@touch $@
 
-# The system tests drive a real rsyslogd and haproxy.
+# The system tests drive a real rsyslogd, haproxy and syslog-ng.
 system:
 	@tests/support/install-programs
+	@tests/support/unpack-syslog-ng
 
 # The S3 tests drive a real S3 server.
 .tools/bin/versitygw:

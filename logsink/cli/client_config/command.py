@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
     from logsink.cli.client_config.bundle import File
 
-KINDS = ("rsyslog",)
+KINDS = ("rsyslog", "journald", "docker", "syslog-ng", "fluent-bit", "vector", "otel-collector")
 CERTIFICATES = ("ca.crt", "client.crt", "client.key")
 """Files of a directory that `logsink tls issue client` makes."""
 
-FORMATS = ("plain", "cloud-init", "ansible", "systemd-dropin")
+FORMATS = ("plain", "cloud-init", "ansible", "kubernetes", "systemd-dropin")
 
 
 @click.command()
 @click.argument("kind", type=click.Choice(KINDS))
 @click.option("--target", metavar="NAME:PORT", required=True, help="Receiver to send to.")
-@click.option("--protocol", type=click.Choice(get_args(Protocol)), default="relp", help="RELP, or octet-counted TCP.")
+@click.option("--protocol", type=click.Choice(get_args(Protocol)), help="RELP (default of rsyslog) or TCP.")
 @click.option("--tls", is_flag=True, help="Encrypt, and check the receiver's certificate against its name.")
 @click.option("--tls-library", type=click.Choice(get_args(Library)), default="openssl", help="TLS library of rsyslog.")
 @click.option("--ca", metavar="FILE", default="", help="Authorities on the client (default: those of the system).")
@@ -51,7 +51,7 @@ FORMATS = ("plain", "cloud-init", "ansible", "systemd-dropin")
 def command(
     kind: str,
     target: str,
-    protocol: Protocol,
+    protocol: Protocol | None,
     tls: bool,
     tls_library: Library,
     ca: str,
@@ -84,6 +84,10 @@ def command(
     """
     from logsink.cli.client_config import bundle, formats, request
 
+    by_rsyslog = kind in ("rsyslog", "journald", "docker")
+    if protocol == "relp" and not by_rsyslog:
+        raise ArgumentError(f"cannot send by RELP: {kind} does not speak it", hint="leave --protocol out")
+    protocol = protocol or ("relp" if by_rsyslog else "tcp")
     if certificates is not None:
         tls, (ca, cert, key) = True, (f"{request.TLS}/{name}" for name in CERTIFICATES)
     wanted = request.Request(

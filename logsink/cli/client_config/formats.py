@@ -1,4 +1,4 @@
-"""A bundle as one text: for cloud-init, ansible and systemd, or as it is."""
+"""A bundle as one text: for cloud-init, ansible, Kubernetes and systemd, or as it is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
 from logsink.cli.client_config.bundle import Bundle, File
+from logsink.cli.client_config.request import TLS
+from logsink.cli.client_config.templates import fill
+from logsink.errors import ArgumentError
 
 
 def plain(bundle: Bundle, command: str) -> str:
@@ -91,6 +94,33 @@ def ansible(bundle: Bundle, command: str) -> str:
     return "\n".join(lines()) + "\n"
 
 
+def kubernetes(bundle: Bundle, command: str) -> str:
+    """Return the manifests of an agent on each node."""
+    if bundle.pod is None:
+        hint = "fluent-bit, vector and otel-collector run in clusters"
+        raise ArgumentError(f"cannot run {bundle.services[-1]} in a Kubernetes cluster", hint=hint)
+    pod, secrets = bundle.pod, [file for file in bundle.others if file.path.startswith(TLS)]
+    return fill(
+        "kubernetes.yaml",
+        {
+            "agent": bundle.services[-1],
+            "command": command,
+            "files": "\n".join(_entry(file) for file in pod.files),
+            "secrets": "\n".join(_entry(file) for file in secrets),
+            "certificates": bool(secrets),
+            "image": pod.image,
+            "args": ", ".join(pod.arguments),
+            "directory": str(PurePosixPath(bundle.main.path).parent),
+            "state": pod.state,
+        },
+    )
+
+
+def _entry(file: File) -> str:
+    """Return a file as an entry of a ConfigMap or a Secret."""
+    return f"  {PurePosixPath(file.path).name}: |\n{_block(file, 4)}"
+
+
 def _block(file: File, indent: int) -> str:
     """Return the text of a file as the literal block of a YAML document."""
     return textwrap.indent(file.text.rstrip("\n"), " " * indent)
@@ -100,6 +130,7 @@ FORMATS: dict[str, Callable[[Bundle, str], str]] = {
     "plain": plain,
     "cloud-init": cloud_init,
     "ansible": ansible,
+    "kubernetes": kubernetes,
     "systemd-dropin": systemd_dropin,
 }
 """Formats by name: each takes a bundle and the command that asked for it."""

@@ -46,10 +46,9 @@ class Source:
     kind: str
     value: str
 
-    @property
-    def variable(self) -> str:
-        """The variable of the client's environment that has the value, if this is one."""
-        return self.value if self.kind == "environment" else ""
+    def variable_of(self, name: str) -> str:
+        """Return the variable of the client's environment that has the value of ``name``, unless it is a literal."""
+        return self.value if self.kind == "environment" else f"LOG_{name.upper()}"
 
 
 @dataclass(frozen=True, slots=True)

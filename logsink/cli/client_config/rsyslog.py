@@ -75,7 +75,7 @@ def configuration(request: Request) -> str:
 
 def _expression(source: Source, name: str) -> str:
     """Return what has the value of a source in rsyslogd's environment, or "" for a literal."""
-    return "" if source.kind == "literal" else f"`echo ${source.variable or f'LOG_{name.upper()}'}`"
+    return "" if source.kind == "literal" else f"`echo ${source.variable_of(name)}`"
 
 
 def _identity(name: str, request: Request) -> Iterator[str]:
