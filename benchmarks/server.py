@@ -41,6 +41,9 @@ def usage(pid: int) -> Usage:
     return Usage(*(sum(values) for values in zip(own, *(usage(int(child)) for child in children), strict=True)))
 
 
+_ENVIRONMENT = {"LOGSINK_ARCHIVE__MAX_AGE": "2s", "LOGSINK_RECEIVE__OWN_EVENTS": "false"}
+
+
 class Server:
     """One receiver. A context manager; ``ports`` is its ready file."""
 
@@ -50,7 +53,7 @@ class Server:
         self._directory = tempfile.TemporaryDirectory(prefix="logsink-bench-")
         self.path = Path(self._directory.name)
         self.store = store or f"file://{self.path}/store"
-        self._environ = os.environ | {"LOGSINK_ARCHIVE__MAX_AGE": "2s"} | dict(environ or {})
+        self._environ = os.environ | _ENVIRONMENT | dict(environ or {})
         self.ports: dict[str, list[str]] = {}
         self._kinds: tuple[str, ...] = ("tcp", "udp", "relp", "http")
         if tls:

@@ -44,6 +44,7 @@ _ENVIRONMENT = {  # short, so that archiving, adoption and checkpoints all happe
     "LOGSINK_MAINTAIN__EVERY": "2s",
     "LOGSINK_MAINTAIN__CHECKPOINT_EVERY": "5",
     "LOGSINK_RECEIVE__DRAIN_TIMEOUT": "5s",
+    "LOGSINK_RECEIVE__OWN_EVENTS": "false",
 }
 _DRAINED = 0.1  # of the receivers
 

@@ -123,7 +123,7 @@ _COLUMNS = {
     "instance": "parameter of the deploy element",
     "sender": "address of who opened the connection, without port",
     "identity": "subject of the verified client certificate; null without TLS",
-    "transport": "`tcp`, `tls`, `udp`, `relp`, `relp-tls`",
+    "transport": "`tcp`, `tls`, `udp`, `relp`, `relp-tls`; `internal`: the receiver itself",
     "receiver": "id of the receiving process; new at every start",
     "flags": "bits; see Flags",
     "wire": "template that, with the other columns, rebuilds the frame byte for byte; null where it does not",

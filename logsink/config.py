@@ -211,6 +211,11 @@ class Receive(NamedTuple):
         "Structured data element (RFC 5424) whose `environment`, `role`, `deploy` and `instance` become columns.",
         "deploy@32473",
     )
+    own_events: bool = _setting(
+        SWITCH,
+        "Whether the receiver stores the events of its own life (ready, draining, store failing, damage) as app `logsink`.",
+        True,
+    )
     drain_timeout: float = _setting(
         duration("0s", "1h"), "Most time after SIGTERM for senders to finish before connections are closed.", "30s"
     )

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -184,10 +185,12 @@ class Event:
     """Fields whose values make a matter, which is written once and then counted; None: every line is written."""
     again: float = 3600.0
     """Seconds after which a matter counts as new again."""
+    kept: bool = False
+    """Whether the event belongs to the life of a receiver, and is given to who ``keep`` has named."""
 
     def log(self, *, trace: BaseException | None = None, **fields: object) -> None:
         """Emit the event. An exception among the fields is shown as message and hint, ``trace`` with its traceback."""
-        if not _LOGGER.isEnabledFor(self.level):
+        if not _LOGGER.isEnabledFor(self.level) and not (self.kept and _KEEPER):
             return
         shown = {k: _shown(v) for k, v in fields.items()}
         due: Due | None = Due(shown)
@@ -208,8 +211,14 @@ class Event:
             text += f" (one of {due.times} in {due.seconds:.0f} s" + (f", by sender: {whose})" if whose else ")")
             fields = fields | {"times": due.times, "seconds_counted": round(due.seconds), "by_sender": dict(most)}
         _LOGGER.log(self.level, text, exc_info=trace, extra={"event": self.name, "fields": fields})
+        if self.kept and _KEEPER is not None:
+            _KEEPER(self.name, self.level, text)
 
 
+Keeper = Callable[[str, int, str], None]
+"""Is given name, level and text of an event, in whatever thread logs it."""
+
+_KEEPER: Keeper | None = None
 _NOTICES = Notices()
 _REPEATING: dict[str, Event] = {}
 _DECIDING = threading.Lock()  # threads emit events too
@@ -220,6 +229,12 @@ def reset() -> None:
     global _NOTICES
     _NOTICES = Notices()
     _REPEATING.clear()
+
+
+def keep(keeper: Keeper | None) -> None:
+    """Have ``keeper`` called with each line of events that are ``kept``; None: nobody any more."""
+    global _KEEPER
+    _KEEPER = keeper
 
 
 def flush(*, final: bool = False) -> None:
@@ -258,22 +273,26 @@ MARKER_RESTORED = Event(
     _W,
     "the store's marker, store.json, was missing: wrote one with the id that {by} names, {id}",
 )
-STORE_ABSENT = Event("store_absent", _E, "nothing is stored or acknowledged: {error}")
-STORE_BACK = Event("store_back", _I, "the store is back, {id}: storing and acknowledging go on")
+STORE_ABSENT = Event("store_absent", _E, "nothing is stored or acknowledged: {error}", kept=True)
+STORE_BACK = Event("store_back", _I, "the store is back, {id}: storing and acknowledging go on", kept=True)
 GIVEN_UP = Event("given_up", _W, "{why}: stopped before the store could be used: {error}")
 LISTENING = Event("listening", _I, "listening on {address} ({transport})")
 READY = Event("ready", _I, "ready")
 WORKING = Event("working", _I, "ready with {workers} workers")
 WORKER_ENDED = Event("worker_ended", _E, "worker {worker} is replaced after {seconds:g} s: {error}")
-DRAINING = Event("draining", _I, "{why}: draining; no new connections, up to {seconds:g} s for {connections} open ones")
-DRAIN_CUT = Event("drain_cut", _W, "closed {connections} connections that were still sending after {seconds:.3g} s")
+DRAINING = Event(
+    "draining", _I, "{why}: draining; no new connections, up to {seconds:g} s for {connections} open ones", kept=True
+)
+DRAIN_CUT = Event(
+    "drain_cut", _W, "closed {connections} connections that were still sending after {seconds:.3g} s", kept=True
+)
 STOPPED = Event("stopped", _I, "stopped; everything received is stored")
 NOT_STORED = Event("not_stored", _E, "stopped with {bytes} bytes received and not stored: {error}")
 NOT_ARCHIVED = Event(
     "not_archived", _W, "stopped with {segments} segments in the journal; another receiver archives them"
 )
 FATAL = Event("fatal", _E, "cannot go on: {error}")
-CRASHED = Event("crashed", _E, "unexpected error in {where}: {error}", ("where", "error"))
+CRASHED = Event("crashed", _E, "unexpected error in {where}: {error}", ("where", "error"), kept=True)
 FEW_FILES = Event(
     "few_files",
     _W,
@@ -304,13 +323,14 @@ SHARE = Event(
 )
 CERTIFICATES_LOADED = Event("certificates_loaded", _I, "changed TLS files loaded for new connections ({cert})")
 CERTIFICATES_BROKEN = Event(
-    "certificates_broken", _E, "changed TLS files rejected, the previous ones stay in use: {error}"
+    "certificates_broken", _E, "changed TLS files rejected, the previous ones stay in use: {error}", kept=True
 )
 KEY_EXPOSED = Event("key_exposed", _W, "the private key {key} can be read by everybody on this machine (chmod o-rwx)")
 CERTIFICATE_EXPIRING = Event(
     "certificate_expiring",
     _W,
     "the certificate of the TLS listeners ({cert}) is valid until {date}; senders refuse it from then on",
+    kept=True,
 )
 SESSION_FAILED = Event(
     "session_failed", _W, "closed the {transport} session of {sender}: {error}", ("transport", "sender")
@@ -323,26 +343,34 @@ RELP_WINDOW = Event(
     ("sender",),
 )
 PAUSE = Event(
-    "pause", _W, "reading paused: {bytes} bytes are not stored yet, receive.memory_limit is {limit}", (), again=60.0
+    "pause",
+    _W,
+    "reading paused: {bytes} bytes are not stored yet, receive.memory_limit is {limit}",
+    (),
+    again=60.0,
+    kept=True,
 )
-RESUME = Event("resume", _I, "reading resumed after {seconds:.1f} s", (), again=60.0)
+RESUME = Event("resume", _I, "reading resumed after {seconds:.1f} s", (), again=60.0, kept=True)
 UNFINISHED_CUT = Event(
     "unfinished_cut",
     _W,
     "cut an unfinished frame of {bytes} bytes from {sender}: unfinished frames have {total} bytes, the limit is {limit}",
     ("sender",),
 )
-UDP_LOST = Event("udp_lost", _W, "lost {datagrams} datagrams ({where})")
+UDP_LOST = Event("udp_lost", _W, "lost {datagrams} datagrams ({where})", kept=True)
 RENEWED = Event(
     "renewed",
     _W,
     "the store's clock was not read for {seconds:g} s; continuing as receiver {receiver}",
     (),
     again=60.0,
+    kept=True,
 )
-PUT_FAILED = Event("put_failed", _W, "cannot store segment {key}, trying again: {error}", (), again=60.0)
-PUT_RECOVERED = Event("put_recovered", _I, "segment {key} stored after {tries} tries", (), again=60.0)
-ARCHIVE_FAILED = Event("archive_failed", _W, "archive round failed, trying again: {error}", ("error",), again=60.0)
+PUT_FAILED = Event("put_failed", _W, "cannot store segment {key}, trying again: {error}", (), again=60.0, kept=True)
+PUT_RECOVERED = Event("put_recovered", _I, "segment {key} stored after {tries} tries", (), again=60.0, kept=True)
+ARCHIVE_FAILED = Event(
+    "archive_failed", _W, "archive round failed, trying again: {error}", ("error",), again=60.0, kept=True
+)
 COMMITTED = Event(
     "committed", _I, "committed version {version}: {rows} rows of {segments} segments in {files} files, {bytes} bytes"
 )
@@ -351,13 +379,13 @@ SINGLE_DELETES = Event(
     _W,
     "the store refused to delete several objects by one request; each gets a request of its own from now on: {error}",
 )
-QUARANTINE = Event("quarantine", _E, "copied unreadable object {key} to quarantine/: {error}")
+QUARANTINE = Event("quarantine", _E, "copied unreadable object {key} to quarantine/: {error}", kept=True)
 ADOPTION = Event("adopted", _I, "archived {segments} segments of receiver {receiver}, which is gone")
 COMPACTION = Event(
     "compacted", _I, "committed version {version}: merged {files} files into {path}, {rows} rows, {bytes} bytes"
 )
-LOSS = Event("segment_lost", _E, "recorded as lost, so that what came after it can be archived: {damage}")
-DAMAGE = Event("damage", _E, "damaged or missing in the store: {damage}", ("damage",), again=3600.0)
+LOSS = Event("segment_lost", _E, "recorded as lost, so that what came after it can be archived: {damage}", kept=True)
+DAMAGE = Event("damage", _E, "damaged or missing in the store: {damage}", ("damage",), again=3600.0, kept=True)
 COMPACTION_PASSED = Event("compaction_passed", _W, "passed over a data file in merging: {error}", ("error",))
 INDEX_FAILED = Event(
     "index_failed", _W, "cannot index data files, so that questions read more of them: {error}", ("error",), again=60.0
@@ -370,7 +398,9 @@ REMOVED = Event("removed", _I, "deleted {files} data files that are no longer ne
 MAINTENANCE_FAILED = Event(
     "maintenance_failed", _W, "maintenance failed, trying again: {error}", ("error",), again=60.0
 )
-ARCHIVE_DAMAGED = Event("archive_damaged", _E, "messages are stored in the journal, but not archived: {error}")
+ARCHIVE_DAMAGED = Event(
+    "archive_damaged", _E, "messages are stored in the journal, but not archived: {error}", kept=True
+)
 CHECKPOINT_DAMAGED = Event(
     "checkpoint_damaged",
     _W,

@@ -12,7 +12,7 @@ Layout, version 2, under the key ``journal/<receiver>/<lane>/<sequence, 20 digit
     received   timestamp[us, UTC]            when the bytes were read; equal within a read
     sender     dictionary<int32, string>     peer address without port, or null
     identity   dictionary<int32, string>     subject of the verified client certificate, or null
-    transport  dictionary<int32, string>     tcp, tls, udp, relp, relp-tls
+    transport  dictionary<int32, string>     tcp, tls, udp, relp, relp-tls, internal
     flags      int32                         bits of ``flags.Flag`` that framing set
     frame      binary                        one syslog message as it came, without its framing
     ---

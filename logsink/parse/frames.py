@@ -20,7 +20,7 @@ class Origin(NamedTuple):
 
     sender       address of the peer, without port
     identity     RFC 4514 name of its verified certificate
-    transport    such as tcp, tls, udp, relp
+    transport    such as tcp, tls, udp, relp; internal: the receiver itself
     """
 
     sender: str | None

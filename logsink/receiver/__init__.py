@@ -4,6 +4,7 @@
 
     receiver     one receiver on one store, from its start to the end of its drain
     workers      several receivers on the same addresses, each in a process of its own
+    life         stores the events of a receiver's own life in its journal
     proof        whether the store takes objects, for /readyz
     ready_file, service_manager    tell another program that a receiver listens, and where
 

@@ -15,6 +15,7 @@ is stored, acknowledged and archived. What could not be archived is in the journ
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import time
@@ -47,6 +48,7 @@ from logsink.net import (
 )
 from logsink.parse import Settings
 from logsink.platform import files, malloc
+from logsink.receiver.life import Life
 from logsink.receiver.proof import PutProof
 from logsink.store import GuardedStore, Marker, open_store
 
@@ -168,6 +170,8 @@ class Receiver:
             self._listen()
             telemetry.READY.log()
             self._ready = True
+            if self._life is not None:
+                self._life.begin(f"logsink {__version__} is ready as receiver {self._receiver_ids.current}")
             if self._announce is not None:
                 self._announce(self._addresses, http)
             ends: set[asyncio.Future[Any]] = {self._stop, self._journal.failed}
@@ -230,6 +234,7 @@ class Receiver:
             announce=store.announce,
         )
         self._intake.attach(self._journal)
+        self._life = Life(self._journal, receive.deploy_sd_id) if receive.own_events else None
 
     def _listen(self) -> None:
         listen = self._config.listen
@@ -317,6 +322,11 @@ class Receiver:
             for connection in list(self._intake.connections):
                 connection.abort()
             await self._intake.empty.wait()
+        if self._life is not None:
+            seconds = self._loop.time() - began
+            self._life.append(
+                "stopping", logging.INFO, f"{self._stop.result()}: stops after {seconds:.3g} s of draining"
+            )
         if not await self._until(self._journal.flush(), timeout) and self._journal.unstored:
             cause = "told to stop at once" if self._hurry.is_set() else "the store did not take it in time"
             telemetry.NOT_STORED.log(bytes=self._journal.unstored, error=cause)
@@ -343,6 +353,8 @@ class Receiver:
     async def _close(self) -> None:
         for acceptor in self._acceptors:
             acceptor.close()
+        if self._life is not None:
+            self._life.close()
         self._proof.close()
         await self._journal.aclose()
         self._journal.failed.cancel()

@@ -43,6 +43,7 @@ class Receiver:
         self.store, self.exit_code = store, -1
         self._ready, self._log = directory / "ready.json", directory / "serve.log"
         clean = {k: v for k, v in os.environ.items() if not k.startswith("LOGSINK_")}
+        settings = {"receive__own_events": "false"} | settings  # nothing is found but what is sent
         own = {f"LOGSINK_{key.upper()}": value for key, value in settings.items()}
         self._environ = clean | dict(environ or {}) | own
         self._ports: dict[str, list[str] | str] = {}
