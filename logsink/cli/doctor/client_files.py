@@ -71,7 +71,7 @@ def client_targets(etc: Path) -> tuple[list[Target], list[Finding]]:
     for action in sending:
         findings += _mistakes(action)
         target = _target(action, defaults)
-        if not _EXAMPLE.fullmatch(target.host):
+        if target.host and not _EXAMPLE.fullmatch(target.host):  # examples are named below
             targets.append(target)
     for path in [*_matching(etc, RSYSLOG), *_matching(etc, OTHERS)]:
         findings += _placeholders(path, _read(path, []))
@@ -147,6 +147,9 @@ def _target(action: Action, defaults: Parameters) -> Target:
 def _mistakes(action: Action) -> Iterator[Finding]:
     """Yield what in an action makes it lose messages, or send them in the clear."""
     given, subject = action.parameters, str(action.path)
+    if not given.get("target"):
+        yield failed("configuration", subject, f"an action of {given['type']} names no target", 'write target="NAME"')
+        return
     if given.get("protocol", "").lower() != "udp" and given.get("action.resumeretrycount") != "-1":
         detail = f"the action to {given.get('target')} discards messages while the receiver is away"
         yield Finding("configuration", subject, "warning", detail, 'set action.resumeRetryCount="-1" and a queue')

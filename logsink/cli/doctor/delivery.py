@@ -92,8 +92,11 @@ def _delivered(target: Target, find: Find, within: float) -> Finding:
         return failed("delivery", str(target), f"cannot send a message to {target}: {error}", error.remedy)
     except LogsinkError as error:
         return failed("delivery", str(target), error)
-    lost = ", or it was lost on its way, as UDP may be" if target.transport == "udp" else ""
-    remedy = f"the receiver that answers there uses another store: compare `store` of its /readyz{lost}"
+    remedy = "the receiver that answers there uses another store: compare `store` of its /readyz"
+    if target.transport == "udp":
+        remedy += "; or the message was lost on its way, as UDP may be"
+    elif target.encrypted and not target.cert:  # a refusal may get lost when the connection ends
+        remedy += f"; or {_NO_CERTIFICATE}"
     return failed("delivery", str(target), f"{told}not found in this store within {within:g} s", remedy)
 
 
