@@ -75,7 +75,10 @@ def _limit(lines: str) -> int | None:
 def run(url: str, request: AuditRequest) -> int:
     """Audit the store at ``url``, print what was found, and return the exit code."""
     began = time.monotonic()
-    found, report = asyncio.run(_audit(url, request))
+    return _say(*asyncio.run(_audit(url, request)), request, began)
+
+
+def _say(found: Findings, report: Report, request: AuditRequest, began: float) -> int:
     reporting.damage(report.damage)
     if request.output == "json":
         sys.stdout.buffer.write(harmless_json(orjson.dumps(as_json(found), option=orjson.OPT_INDENT_2)) + b"\n")

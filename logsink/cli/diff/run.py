@@ -24,7 +24,10 @@ from logsink.store import open_store
 def run(url: str, request: DiffRequest) -> int:
     """Compare the sides in the store at ``url``, print what differs, and return the exit code."""
     began = time.monotonic()
-    found, report = asyncio.run(_compare(url, request))
+    return _say(*asyncio.run(_compare(url, request)), request, began)
+
+
+def _say(found: Changes, report: Report, request: DiffRequest, began: float) -> int:
     reporting.damage(report.damage)
     for asked, side in zip(request.sides, found.sides, strict=True):
         if not side.rows:

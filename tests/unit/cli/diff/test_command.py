@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from logsink.cli.audit import command as audit_command
+from logsink.cli.diff import command as diff_command
+from logsink.cli.diff.sides import DiffRequest
 from logsink.cli.main import main
 from logsink.store import open_store
 from tests.unit.query.archives import Row, archive, row
@@ -141,6 +145,21 @@ def test_times(shop: Path) -> None:
     )
     assert result.exit_code == 0
     assert result.stdout.startswith("A: 2026-11-22 00:00:00 until 2026-11-22 00:00:30: ")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/fleet.md", "docs/tasks.md", "docs/commands.md"])
+@pytest.mark.parametrize("verb", ["diff", "audit"])
+def test_the_commands_of_the_documentation_are_understood(page: str, verb: str) -> None:
+    text = (Path(__file__).parents[4] / page).read_text()
+    lines = re.findall(rf"^\s*(?:\$ )?logsink {verb} (.*?)(?:\s{{2,}}.*|\s*\|.*|\s*#.*)?$", text, re.MULTILINE)
+    lines += re.findall(rf"`logsink {verb} (-[^`]*)`", text)
+    assert lines or page == "docs/tasks.md"
+    command = {"diff": diff_command, "audit": audit_command}[verb]
+    for line in lines:
+        with command.make_context(verb, shlex.split(line)) as context:
+            given = context.params
+        if verb == "diff":
+            assert DiffRequest.of({**given, "store": None}).sides
 
 
 def test_a_side_without_rows(shop: Path) -> None:
