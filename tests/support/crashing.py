@@ -86,6 +86,8 @@ class Plan:
     """The first read is before midnight, all later ones after it."""
     checkpoint: str = ""
     """SIGKILL: "hint" before _last_checkpoint is written, "clean" when half of the log is cleaned up."""
+    rest: bool = False
+    """Upkeep puts every receiver to rest of which nothing is in the journal, however young it is."""
 
     def write(self, path: Path) -> Path:
         path.write_text(json.dumps(asdict(self)))
@@ -244,6 +246,8 @@ def _wrap_receiver(plan: Plan) -> None:
         _wrap_answers(plan)
     if plan.midnight:
         _wrap_clock()
+    if plan.rest:
+        _wrap_rest()
 
 
 def _wrap_answers(plan: Plan) -> None:
@@ -275,6 +279,14 @@ def _is_client(fd: int) -> bool:
             return sock.type == socket.SOCK_STREAM and sock.getpeername()[0] == "127.0.0.1"
     except (OSError, IndexError, TypeError):
         return False
+
+
+def _wrap_rest() -> None:
+    import logsink.archive.maintenance as maintenance
+    from logsink.archive.resting import rest_lanes
+
+    replaced(maintenance, "LEAST", 1)
+    replaced(maintenance, "rest_lanes", lambda log: rest_lanes(log, idle=-1e9, least=1))
 
 
 def _wrap_clock() -> None:

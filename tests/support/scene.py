@@ -153,13 +153,13 @@ class Scene:
         assert all(unflagged[frame] <= 1 for frame in doubled), "a frame is there twice and not flagged"
         async with self.store() as store:
             segments = await list_segments(store)
-            snapshot = await DeltaLog(store).load()
+            snapshot = await DeltaLog(store).load_for({one.name.receiver for one in segments})
         lanes: dict[str, list[int]] = collections.defaultdict(list)
         for one in segments:
             lanes[one.name.app_id].append(one.name.sequence)
         for app_id, sequences in lanes.items():
-            beyond = [n for n in sequences if n > snapshot.txn.get(app_id, 0)]
-            first = snapshot.txn.get(app_id, 0) + 1
+            beyond = [n for n in sequences if n > snapshot.last(app_id)]
+            first = snapshot.last(app_id) + 1
             assert beyond == list(range(first, first + len(beyond))), (
                 f"lane {app_id} has a gap: {beyond} after {first - 1}"
             )
