@@ -51,7 +51,7 @@ GOODBYES: Final = (
 """Expressions (RE2) of messages that say that a system ends."""
 
 GREETINGS: Final = (
-    r'^\[origin software="rsyslogd".*\] start$',
+    r'origin software="rsyslogd".*\] start$',
     "syslog-ng starting up",
     "^Linux version ",
     "Startup finished in",

@@ -127,6 +127,7 @@ def test_a_goodbye(app: str) -> None:
         [at(-3, app, message, instance=None)],
         [at(-3, "nginx", message)],
         [at(-3, app, message), at(-1, "rsyslogd", '[origin software="rsyslogd" swVersion="8"] start')],
+        [at(-3, app, message), at(-1, "rsyslogd", 'origin software="rsyslogd" swVersion="8"] start')],
         [at(-3, app, message), at(-1, "kernel", "Linux version 6.1.0-13-amd64")],
     ):
         member = ended(*rows)
