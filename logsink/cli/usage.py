@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 DAY = "day"
 """What ``--by`` calls the day (UTC) of the messages' time."""
 
+_UNCOUNTABLE = ("time", "received", "nth", "flags", "raw", "wire", "message", "structured_data")
+"""Columns with nearly as many values as there are rows."""
+
 _GIB = 1 << 30
 
 _HELP = """
@@ -67,7 +70,7 @@ def _names(text: str) -> list[str]:
     if len(set(names)) < len(names):
         raise ArgumentError(f"cannot count by {text!r}", hint="name each column once")
     for name in names:
-        if name.startswith(".") or name in ("time", "received", "nth", "flags", "raw", "wire"):
+        if name.startswith(".") or name in _UNCOUNTABLE:
             raise ArgumentError(f"cannot count by {name!r}", hint="name columns such as app, role, host, deploy, day")
         if name != DAY:
             column_of(name)

@@ -74,6 +74,7 @@ def test_nothing(url: str) -> None:
         ("host,host", "cannot count by 'host,host' (name each column once)"),
         ("hots", "cannot find field 'hots' (did you mean host?"),
         ("time", "cannot count by 'time'"),
+        ("message", "cannot count by 'message' (name columns such as app, role, host, deploy, day)"),
         (".status", "cannot count by '.status'"),
     ],
 )
