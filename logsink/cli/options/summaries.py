@@ -185,11 +185,12 @@ def _aligned(tables: Iterable[pa.Table], zone: dt.tzinfo, width: int | None, *, 
     texts = [_for_people(table, zone, bars=bars) for table in tables] if few else _ForPeople(tables, zone, bars=bars)
     writer, scale, begun = AlignedColumns(), _Scale(width), False
     for table in texts:
-        if not begun:
-            writer.begin(scale.with_bars(table).schema if bars else table.schema)
-        begun = True
         scale.fit(table)
-        writer.fit(scale.with_bars(table) if bars else table)  # nothing stands behind bars: their width means nothing
+        table = scale.with_bars(table) if bars else table  # nothing stands behind bars: their width means nothing
+        if not begun:
+            writer.begin(table.schema)
+        begun = True
+        writer.fit(table)
         yield b""
     for table in texts:
         yield from writer.rows(scale.with_bars(table) if bars else table)

@@ -6,12 +6,16 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
 from logsink.cli.main import main
+from logsink.cli.options import summaries
 from logsink.query.read import folding, tuning
 from logsink.store import open_store
 from tests.unit.query.archives import archive, row
@@ -76,6 +80,7 @@ def test_the_output_is_the_same(
 SLOW = """
 import os, signal, sys, time
 from logsink.cli.main import main
+from logsink.cli.options import summaries
 from logsink.query.order import runs
 from logsink.query.read import folding, tuning
 from logsink.query.views import LargeSum
@@ -117,3 +122,20 @@ def test_a_full_disk_is_said_with_its_remedy(url: str) -> None:
     assert (
         b"cannot write what does not fit into memory to /nowhere: no such file or directory (set TMPDIR" in done.stderr
     )
+
+
+def test_no_bar_is_ever_longer_than_it_is_shown(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor before the largest count is known: 50 characters for each of a billion rows are a lot."""
+    longest: list[int] = []
+    monkeypatch.setattr(summaries._Scale, "with_bars", _noting(summaries._Scale.with_bars, longest))
+    assert query(url, "--hist", "1h").exit_code == 0
+    assert max(longest) == summaries.BAR
+
+
+def _noting(real: Callable[[Any, pa.Table], pa.Table], longest: list[int]) -> Callable[[Any, pa.Table], pa.Table]:
+    def noted(self: Any, rows: pa.Table) -> pa.Table:
+        made = real(self, rows)
+        longest.append(max(map(len, made.columns[-1].to_pylist())))
+        return made
+
+    return noted
