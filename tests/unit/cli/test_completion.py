@@ -34,6 +34,8 @@ from logsink.cli.main import main
         ("query --stats app", []),
         ("query --stats by=ro", ["by=role"]),
         ("query -z Europe/Berl", ["Europe/Berlin"]),
+        ("client-config sys", ["syslog-ng"]),
+        ("client-config rsyslog --format k", ["kubernetes"]),
         ("completion ", ["bash", "zsh", "fish"]),
     ],
 )
