@@ -8,6 +8,7 @@ import json
 import re
 import socket
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -88,41 +89,49 @@ def test_both_can_be_used_together(tmp_path: Path) -> None:
     assert check(both, tmp_path).returncode == 0
 
 
-@pytest.mark.parametrize(
-    ("kind", "library", "has_certificate"),
-    [("relp", "openssl", False), ("relp", "gnutls", True), ("tcp", "openssl", True), ("tcp", "gnutls", False)],
-)
-def test_with_tls_it_reaches_logsink(tmp_path: Path, kind: str, library: str, has_certificate: bool) -> None:
+CLIENTS = [
+    ("relp", "openssl", False),
+    ("relp", "gnutls", True),
+    ("tcp", "openssl", True),
+    ("tcp", "gnutls", False),
+]
+
+
+def test_with_tls_it_reaches_logsink(tmp_path: Path) -> None:
     """Both certificates are checked, and the host's deployment and subject can be asked for."""
     authority = Authority(tmp_path / "certificates")
     sink, client = authority.issue("localhost"), authority.issue("web-1.internal", common_name="web-1")
-    listener = "relp_tls" if kind == "relp" else "tls"
     settings = {
-        f"listen__{listener}": "127.0.0.1:0",
+        "listen__relp_tls": "127.0.0.1:0",
+        "listen__tls": "127.0.0.1:0",
         "tls__cert": str(sink.cert),
         "tls__key": str(sink.key),
         "tls__client_ca": str(authority.pem),
-        "tls__client_auth": "required" if has_certificate else "none",
+        "tls__client_auth": "optional",
     }
-    with Receiver(f"file://{tmp_path}/store", tmp_path / "receiver", **settings) as receiver:
-        asked = Request(
-            Target("localhost", receiver.port(listener)),
-            kind,  # type: ignore[arg-type]
-            True,
-            library,  # type: ignore[arg-type]
-            ca=str(authority.pem),
-            cert=str(client.cert) if has_certificate else "",
-            key=str(client.key) if has_certificate else "",
-            identity={"role": source("role", "web")},
-        )
-        (tmp_path / "rsyslog").mkdir()
-        with Rsyslog(tmp_path / "rsyslog", spooling(asked, tmp_path), template=f"logsink-{kind}") as rsyslog:
-            rsyslog.send([b"<13>Jan  5 10:00:00 web1 app[12]: one", b"<13>Jan  5 10:00:00 web1 app[12]: two"])
-            receiver.wait_for("logsink_frames_total", 2)
-    one, two = [json.loads(line) for line in query(receiver.store, "-o", "json").splitlines()]
-    assert (one["message"], two["message"], one["role"]) == ("one", "two", "web")
-    assert one["transport"] == listener.replace("_", "-")
-    assert not has_certificate or "CN=web-1" in one["identity"]
+    with Receiver(f"file://{tmp_path}/store", tmp_path / "receiver", **settings) as receiver, ExitStack() as stack:
+        for number, (kind, library, has_certificate) in enumerate(CLIENTS):
+            asked = Request(
+                Target("localhost", receiver.port("relp_tls" if kind == "relp" else "tls")),
+                kind,  # type: ignore[arg-type]
+                True,
+                library,  # type: ignore[arg-type]
+                ca=str(authority.pem),
+                cert=str(client.cert) if has_certificate else "",
+                key=str(client.key) if has_certificate else "",
+                identity={"role": source("role", f"role-{number}")},
+            )
+            place = tmp_path / f"client{number}"
+            place.mkdir()
+            rsyslog = stack.enter_context(Rsyslog(place, spooling(asked, place), template=f"logsink-{kind}"))
+            rsyslog.send([b"<13>Jan  5 10:00:00 web1 app[12]: hello"])
+        receiver.wait_for("logsink_frames_total", len(CLIENTS))
+    rows = {row["role"]: row for row in map(json.loads, query(receiver.store, "-o", "json").splitlines())}
+    assert len(rows) == len(CLIENTS)
+    for number, (kind, _, has_certificate) in enumerate(CLIENTS):
+        row = rows[f"role-{number}"]
+        assert (row["message"], row["transport"]) == ("hello", "relp-tls" if kind == "relp" else "tls")
+        assert ("CN=web-1" in row.get("identity", "")) == has_certificate
 
 
 def spooling(request: Request, directory: Path) -> str:

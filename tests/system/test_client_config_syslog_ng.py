@@ -92,6 +92,18 @@ def running(directory: Path, request: Request, life: str) -> Iterator[socket.soc
         process.wait(60)
 
 
+def test_without_the_drop_in_nothing_is_numbered(tmp_path: Path) -> None:
+    """The numbers of two lives that nobody can tell apart would have holes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        with running(tmp_path, Request(Target("127.0.0.1", server.getsockname()[1]), "tcp"), "") as client:
+            client.send(b"<13>Jan  5 10:00:00 app[7]: hello")
+            connection, _ = server.accept()
+            with connection:
+                frame = connection.recv(1 << 16)
+    assert b'[deploy@32473 instance="i-1"]' in frame
+
+
 def test_it_queues_and_numbers_what_it_receives(tmp_path: Path) -> None:
     """What was taken while the receiver was away arrives after a restart, with its number and life."""
     receiver = Receiver(f"file://{tmp_path}/store", tmp_path / "receiver")
