@@ -16,7 +16,8 @@ never a gap.
 
 Write path: put-if-absent of the next version. When that is taken, the commit looks at every version after its snapshot. One
 that moved a lane it covers, removed a file it removes, or changed protocol or metadata was planned from the same state: only
-one of the two may count, and the earlier does (``Conflict``). Otherwise it tries the version after the last. By its ``txnId`` a
+one of the two may count, and the earlier does (``Conflict``). Otherwise it tries the version after the last,
+once it has waited and looked again: others commit meanwhile, and nearly nobody between the look and the put. By its ``txnId`` a
 commit recognises itself when a reply was lost. Nothing is committed on a snapshot that is damaged.
 
 Read path: ``loading``. Deletion: the clean-up of ``maintenance`` deletes commits that a checkpoint covers, 30 days later.
@@ -77,8 +78,9 @@ CONFIGURATION = {
 _TRIES = 100
 """Collisions with other writers before a commit gives up; with each of them another writer's commit succeeded."""
 
-_LONGEST = 128
-"""Most that doubling multiplies the wait after a collision by: 50 commits at once then collide 7 times each, and not 15."""
+_LONGEST = 1.0
+"""Most seconds of a wait after a collision, of which a random part is waited. Somebody's put always succeeds, so a longer wait
+only makes some wait for longer than others: of 50 commits at once on S3 the last is done after five seconds."""
 
 _TROUBLES = 5
 """Store errors before a commit gives up; its caller then waits for longer and plans again."""
@@ -324,14 +326,15 @@ class DeltaLog:
         body = self._body(claim, operation, now, fold, version)
         for attempt in range(1, _TRIES + 1):
             try:
+                if attempt > 1:  # looked at after the wait, so that nearly nobody is between the look and the put
+                    free, done = await self._walk(version, claim, fold)
+                    if done:
+                        return free
+                    if free != version:
+                        version, body = free, self._body(claim, operation, now, fold, free)
                 if await self.store.put_absent(commit_key(version), body):
                     return version
-                free, done = await self._walk(version, claim, fold)
-                if done:
-                    return free
-                if free != version:
-                    version, body = free, self._body(claim, operation, now, fold, free)
-                delay = 0.02 * min(2**attempt, _LONGEST)
+                delay = min(0.02 * 2**attempt, _LONGEST)
             except Unavailable as error:
                 troubles += 1
                 if troubles == _TROUBLES:
