@@ -1,13 +1,14 @@
 """What many receivers ask of the store, in requests, bytes and dollars a day: their real code, in hours that take seconds.
 
     python -m benchmarks.scaling [--receivers 1 5 50 200] [--hours 2] [--warm-up 2.2] [--json FILE]
+    python -m benchmarks.scaling --formula [--receivers 1 5 50 200]
 
 Receivers archive and maintain one bucket in memory that counts requests (tests/support/fleet.py). Time jumps to the next
-timer. Each stores a segment of two rows every ten seconds; all figures but the bytes of data are those of any load that needs
-one commit a minute. After the warm-up, in which the first hours are merged, what is asked for is counted and scaled to a day.
+timer. Each stores a segment of two rows every ten seconds. After the warm-up, in which the first hours are merged, what is
+asked for is counted, scaled to a day, and compared with what the formula of docs/scaling.md says (tests/support/bill.py).
 
-The journal (a PUT for each segment) and data files depend on the load, so they are in the details, and not in the table. The
-marker is read every two seconds by each receiver, whatever else it does. Dollars are those of S3 Standard in us-east-1.
+The journal (a PUT for each segment) and data files depend on the load, so they are in the details, and not in the table.
+Dollars are those of S3 Standard in us-east-1.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import report
+from tests.support.bill import formula, per_day
 from tests.support.fleet import Figures, observe
 from tests.support.virtual import simulate
 
@@ -26,12 +28,13 @@ DAY = 86_400.0
 TITLES = {
     "receivers": "receivers",
     "commits": "commits a day",
-    "put": "PUT a day",
-    "get": "GET a day",
-    "list": "LIST a day",
-    "log_mb": "MB read a day",
+    "put": "PUT",
+    "get": "GET",
+    "list": "LIST",
+    "log_mb": "MB read",
+    "log_objects": "objects of the log",
     "dollars": "$ a day",
-    "watch_dollars": "$ marker",
+    "marker_dollars": "$ marker",
     "checkpoint_kb": "checkpoint kB",
     "live": "files",
     "cpu_s": "CPU s an hour",
@@ -40,25 +43,14 @@ TITLES = {
 
 def row(figures: Figures, cpu: float) -> dict[str, Any]:
     """Return one line of the table."""
-    bill, day = figures.bill, DAY / figures.seconds
-    areas = ("log", "checkpoints", "clock", "ledger")
-    listed = bill.count("LIST")
-    put, get = bill.count("PUT", *areas), bill.count("GET", *areas, "index")
-    read = sum(n for (kind, where), n in bill.nbytes.items() if kind == "GET" and where in areas)
-    dollars = 5e-6 * (put + listed) + 0.4e-6 * get
-    return {
-        "receivers": figures.receivers,
-        "commits": round(figures.versions * day),
-        "put": round(put * day),
-        "get": round(get * day),
-        "list": round(listed * day),
-        "log_mb": round(read * day / 1e6),
-        "dollars": round(dollars * day, 3),
-        "watch_dollars": round(bill.dollars("marker") * day, 3),
-        "checkpoint_kb": round(figures.checkpoint_bytes / 1e3),
-        "live": figures.files,
-        "cpu_s": round(cpu, 1),
-    }
+    measured = per_day(figures)
+    return measured._asdict() | {"receivers": figures.receivers, "live": figures.files, "cpu_s": round(cpu, 1)}
+
+
+def ratios(figures: Figures, hours: float) -> str:
+    """Return what was measured as multiples of what the formula says."""
+    measured, said = per_day(figures)._asdict(), formula(figures.receivers, hours=hours)._asdict()
+    return ", ".join(f"{TITLES[name]} {measured[name] / said[name]:.2f}" for name in said)
 
 
 def details(figures: Figures) -> list[str]:
@@ -77,7 +69,12 @@ def main() -> None:
     options.add_argument("--hours", type=float, default=2.0)
     options.add_argument("--warm-up", type=float, default=2.2)
     options.add_argument("--json", type=Path)
+    options.add_argument("--formula", action="store_true", help="print what the formula says, and simulate nothing")
     given = options.parse_args()
+    if given.formula:
+        titles = {name: title for name, title in TITLES.items() if name not in ("live", "cpu_s")}
+        report("formula", [formula(n)._asdict() | {"receivers": n} for n in given.receivers], titles, given.json)
+        return
     rows = []
     for receivers in given.receivers:
         began = time.process_time()
@@ -90,7 +87,8 @@ def main() -> None:
             )
         )
         rows.append(row(figures, (time.process_time() - began) / (given.hours + given.warm_up)))
-        print("\n".join(details(figures)), flush=True)
+        print("\n".join(details(figures)))
+        print(f"measured / formula: {ratios(figures, given.warm_up + given.hours)}\n", flush=True)
     print()
     report("fleets", rows, TITLES, given.json, hours=given.hours, warm_up=given.warm_up)
 

@@ -233,10 +233,9 @@ class Archiver:
             left = min(commit, delete) - self._log.monotonic()
             if left <= 0:
                 return commit <= self._log.monotonic() + LINGER
+            timeout = left if left < float("inf") else None
             try:
-                async with asyncio.timeout(
-                    left if left < float("inf") else None
-                ):  # not wait_for: until Python 3.12 it may swallow being cancelled
+                async with asyncio.timeout(timeout):  # not wait_for: until Python 3.12 it may swallow being cancelled
                     await self._changed.wait()
             except TimeoutError:
                 continue

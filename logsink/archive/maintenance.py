@@ -224,7 +224,7 @@ class Maintenance:
             return  # next time
 
     async def _checkpoint(self, snapshot: Snapshot, alone: bool) -> int:
-        """Write a checkpoint when one is due; return its version, or -1. ``snapshot``: a recent one, to see whether."""
+        """Write a checkpoint when one is due; return its version, or -1. ``snapshot``, a recent one, says whether to look."""
         if snapshot.checkpoint != self._newest:
             self._newest, self._draw = snapshot.checkpoint, random.random()
         every, draw = self._upkeep.checkpoint_every, self._draw

@@ -5,16 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 import selectors
-import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
-import orjson
-
-from logsink.archive.snapshot import HINT, LOG
+from logsink.archive.snapshot import LOG
 from logsink.store import Bytes, Entry
 from logsink.store.counting import PAGE
 from logsink.store.memory import MemoryStore
@@ -121,43 +117,30 @@ def area(key: str) -> str:
 
 
 class CountedStore(MemoryStore):
-    """A bucket that keeps a bill. Bodies are kept; ``clock`` is the store's.
-
-    ``deltalake`` reads and writes the log by itself: it finds it in the directory of ``url``, where every object of the log is
-    put too. What it asks a bucket for is added to the bill when its checkpoint is found: it reads the newest checkpoint and the
-    commits after it, and puts two objects.
-    """
+    """A bucket that keeps a bill. ``clock`` is the store's."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(clock=clock)
-        self._directory = tempfile.TemporaryDirectory(prefix="logsink-", dir="/dev/shm")
-        self.root = Path(self._directory.name)
-        self.url = f"file://{self.root}"
         self.bill = Bill()
-        self._checkpoint = -1
 
     async def put(self, key: str, body: Bytes) -> None:
         self.bill.add("PUT", key, len(memoryview(body)))
-        await self._keep(key, body)
+        await super().put(key, body)
 
     async def put_absent(self, key: str, body: Bytes) -> bool:
         self.bill.add("PUT", key, len(memoryview(body)))
         if key in self._objects:
             return False
-        await self._keep(key, body)
+        await super().put(key, body)
         return True
 
     async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
-        if key.startswith(LOG):
-            await self._find_checkpoint()
         self.bill.add("GET", key)
         body = await super().get(key, start, end)
         self.bill.nbytes["GET", area(key)] += len(body)
         return body
 
     async def list(self, prefix: str = "", after: str = "") -> AsyncIterator[Entry]:
-        if prefix.startswith(LOG):
-            await self._find_checkpoint()
         self.bill.add("LIST", prefix)
         count = 0
         async for entry in super().list(prefix, after):
@@ -171,40 +154,11 @@ class CountedStore(MemoryStore):
         keys = list(keys)
         for key in keys:
             self.bill.add("DELETE", key)
-            if key.startswith(LOG):
-                (self.root / key).unlink(missing_ok=True)
         await super().delete(keys)
 
     async def now(self) -> float:
         self.bill.add("GET", "clock/")
         return self._clock()
-
-    async def aclose(self) -> None:
-        self._directory.cleanup()
-
-    async def _keep(self, key: str, body: Bytes) -> None:
-        await super().put(key, body)
-        if key.startswith(LOG):
-            path = self.root / key
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(body)
-
-    async def _find_checkpoint(self) -> None:
-        """Take over a checkpoint that ``deltalake`` has written, and count what it did for that."""
-        hint = self.root / HINT
-        if not hint.exists() or self._objects.get(HINT, (b"",))[0] == hint.read_bytes():
-            return
-        version = int(orjson.loads(hint.read_bytes())["version"])
-        key = f"{LOG}{version:020d}.checkpoint.parquet"
-        for one in (key, HINT):
-            body = (self.root / one).read_bytes()
-            self.bill.add("PUT", one, len(body))
-            await super().put(one, body)
-        read = version - max(self._checkpoint, 0)
-        self.bill.add("LIST", LOG)
-        self.bill.add("GET", f"{LOG}0.json", count=read)
-        self.bill.add("GET", key, count=2)
-        self._checkpoint = version
 
     def bodies(self) -> Iterable[tuple[str, bytes]]:
         """Return keys and bodies of all objects."""
