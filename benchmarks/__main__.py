@@ -78,6 +78,12 @@ CLAIMS = {
         ("questions", "question", "s", "s"),
         "--rounds 1 --days 10 --hosts 30",
     ),
+    "beside": Claim(
+        "The same questions asked of others",
+        "beside",
+        ("questions", "question", "logsink", "s"),
+        "--rounds 1 --rows 100000",
+    ),
     "start": Claim("Until something happens", "start", ("commands", "command", "seconds", "s"), "--rounds 1"),
 }
 

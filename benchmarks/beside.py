@@ -1,10 +1,11 @@
 """The same questions asked of logsink, of VictoriaLogs and of zstdgrep, about the same messages.
 
-    python -m benchmarks.beside --archive STORE --kept DIRECTORY [--rounds 3] [--only QUESTION]... [--json FILE]
+    python -m benchmarks.beside [--archive STORE] [--kept DIRECTORY] [--rows 1000000] [--corpus FILE] [--rounds 3]
+                                [--only QUESTION]... [--json FILE]
 
-``--archive``: a store whose rows came as RFC 5424, one that ``benchmarks.growth`` has made for example. ``--kept``: what the
-others read is made there once, day by day, so that a run that was stopped goes on: each day's lines as a zstd file, and
-VictoriaLogs' data, sent to it over TCP.
+``--archive``: a store whose rows came as RFC 5424, one that ``benchmarks.growth`` has made for example; without it, a day of
+``--rows`` is made. ``--kept``: what the others read is made there once, day by day, so that a run that was stopped goes on:
+each day's lines as a zstd file, and VictoriaLogs' data, sent to it over TCP. Who is not installed has no figures.
 
 logsink is a cold command: a process that starts, reads the store and ends. VictoriaLogs is a server that has been running and
 was asked the same before, over HTTP. zstdgrep reads all files. Medians of seconds and of CPU seconds, all of them in turn.
@@ -16,16 +17,17 @@ import argparse
 import asyncio
 import contextlib
 import http.client
-import shutil
+import json
 import signal
 import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -238,16 +240,15 @@ def served(victoria: Victoria, case: Case) -> Cost:
 
 
 def measured(
-    archive: str, victoria: Victoria, days: list[Day], cases: list[Case], rounds: int
+    archive: str, victoria: Victoria | None, days: list[Day], cases: list[Case], rounds: int
 ) -> Iterator[dict[str, Any]]:
     """Ask everything, all in turn; the first time warms the page cache and does not count."""
     files = [str(day.packed) for day in days]
     for case in cases:
-        asks: dict[str, Callable[[], Cost]] = {
-            "logsink": partial(process, _command(archive, ["--quiet", *case.ours])),
-            "victoria": partial(served, victoria, case),
-        }
-        if case.grep and installed("zstdgrep"):
+        asks: dict[str, Callable[[], Cost]] = {"logsink": partial(process, _command(archive, ["--quiet", *case.ours]))}
+        if victoria is not None:
+            asks["victoria"] = partial(served, victoria, case)
+        if case.grep and files and installed("zstdgrep"):
             asks["zstdgrep"] = partial(process, ["zstdgrep", "-h", *case.grep, *files])
         costs: dict[str, list[Cost]] = {name: [] for name in asks}
         for number in range(rounds + 1):
@@ -256,59 +257,84 @@ def measured(
                 print(f"{number}: {case.name}: {name}: {cost.wall:.2f} s, {cost.lines} lines", file=sys.stderr)
                 if number:
                     costs[name].append(cost)
-        yield _row(case.name, costs)
+        yield row(case.name, costs)
 
 
-def _row(question: str, costs: dict[str, list[Cost]]) -> dict[str, Any]:
-    wall = {name: statistics.median(one.wall for one in each) for name, each in costs.items()}
-    cpu = {name: statistics.median(one.cpu for one in each) for name, each in costs.items()}
+def row(question: str, costs: dict[str, list[Cost]]) -> dict[str, Any]:
+    """Return what one question cost: medians; nothing of those that were not asked."""
+    wall = {name: round(statistics.median(one.wall for one in each), 2) for name, each in costs.items()}
+    cpu = {name: round(statistics.median(one.cpu for one in each), 2) for name, each in costs.items()}
+    there = "victoria" in costs
     return {
         "question": question,
-        "zstdgrep": None,
-        **{name: round(seconds, 2) for name, seconds in wall.items()},
-        "ratio": round(wall["logsink"] / wall["victoria"], 1),
-        "cpu_s": round(cpu["logsink"], 2),
-        "victoria_cpu_s": round(cpu["victoria"], 2),
+        "logsink": wall["logsink"],
+        "victoria": wall.get("victoria"),
+        "ratio": round(wall["logsink"] / wall["victoria"], 1) if there and wall["victoria"] else None,
+        "cpu_s": cpu["logsink"],
+        "victoria_cpu_s": cpu.get("victoria"),
+        "zstdgrep": wall.get("zstdgrep"),
         "lines": costs["logsink"][-1].lines,
-        "victoria_lines": costs["victoria"][-1].lines,
+        "victoria_lines": costs["victoria"][-1].lines if there else None,
     }
+
+
+def made(kept: Path, corpus: Path | None, rows: int) -> str:
+    """Make an archive of one day where there is none yet, and return its URL."""
+    directory = kept / "archive"
+    asyncio.run(grown.grow(directory, grown.Corpus(grown.lines_of(corpus)), 1, rows, 0))
+    return f"file://{directory}"
+
+
+def narrow(archive: str) -> tuple[str, str, str, str]:
+    """Return host and app of a row of the newest day, and ten minutes in which it is."""
+    asked = _command(archive, ["--quiet", "--utc", "-r", "-o", "json"])
+
+    def rows(*arguments: str) -> list[dict[str, str]]:
+        return [json.loads(line) for line in subprocess.check_output([*asked, *arguments]).splitlines()]
+
+    day = rows("-n", "1")[0]["time"][:10]
+    since, until = (f"{day}T12:{minute}:00Z" for minute in ("20", "30"))
+    found = next(one for one in rows("-S", since, "-U", until, "-n", "1000") if "host" in one and "app" in one)
+    return found["host"], found["app"], since, until
 
 
 def main() -> None:
     """Measure and report."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--archive", required=True, help="URL or directory of a store")
-    options.add_argument("--kept", type=Path, required=True)
+    options.add_argument("--archive", help="URL or directory of a store")
+    options.add_argument("--kept", type=Path, help="where to keep what others read, and an archive that is made")
+    options.add_argument(
+        "--rows", type=int, default=grown.MILLION, help="messages of an archive that is made, a million at least"
+    )
+    options.add_argument("--corpus", type=Path, help="RFC 5424, one message a line, for an archive that is made")
     options.add_argument("--only", action="append", default=[], help="questions whose name begins so")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--json", type=Path)
     given = options.parse_args()
-    for program in ("victoria-logs", "zstd"):
-        if shutil.which(program) is None:
-            options.error(f"{program} is not installed")
-    archive = given.archive if "://" in given.archive else f"file://{Path(given.archive).absolute()}"
-    given.kept.mkdir(parents=True, exist_ok=True)
-    days = prepare(archive, given.kept)
-    with subprocess.Popen(["zstd", "-dcq", str(days[-1].packed)], stdout=subprocess.PIPE) as unpacked:
-        assert unpacked.stdout
-        _, stamp, host, app, *_ = unpacked.stdout.readline().decode().split(" ", 4)
-        unpacked.kill()
-    noon = datetime.fromisoformat(stamp).astimezone(UTC).replace(hour=12, minute=20, second=0, microsecond=0)
-    since, until = (f"{noon + timedelta(minutes=n):%Y-%m-%dT%H:%M:%SZ}" for n in (0, 10))
-    cases = [
-        case for case in questions(host, app, since, until) if not given.only or case.name.startswith(tuple(given.only))
-    ]
-    with Victoria(given.kept / "victoria-logs") as victoria:
-        load(victoria, days)
+    with contextlib.ExitStack() as stack:
+        kept = given.kept or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="logsink-beside-")))
+        kept = kept.absolute()
+        kept.mkdir(parents=True, exist_ok=True)
+        archive = given.archive or made(kept, given.corpus, given.rows)
+        archive = archive if "://" in archive else f"file://{Path(archive).absolute()}"
+        cases = [
+            case for case in questions(*narrow(archive)) if not given.only or case.name.startswith(tuple(given.only))
+        ]
+        days = prepare(archive, kept) if installed("zstd") else []
+        victoria = (
+            stack.enter_context(Victoria(kept / "victoria-logs")) if days and installed("victoria-logs") else None
+        )
+        if victoria is not None:
+            load(victoria, days)
         rows = list(measured(archive, victoria, days, cases, given.rounds))
-    sizes = {
-        "messages": sum(day.rows for day in days),
-        "zstd_mib": round(sum(day.packed.stat().st_size for day in days) / 2**20),
-        "victoria_mib": round(
-            sum(path.stat().st_size for path in Path(given.kept, "victoria-logs").rglob("*") if path.is_file()) / 2**20
-        ),
-    }
-    report("questions", rows, TITLES, given.json, rounds=given.rounds, **sizes)
+        sizes = {
+            "messages": sum(day.rows for day in days),
+            "zstd_mib": round(sum(day.packed.stat().st_size for day in days) / 2**20),
+            "victoria_mib": round(
+                sum(path.stat().st_size for path in Path(kept, "victoria-logs").rglob("*") if path.is_file()) / 2**20
+            ),
+        }
+        report("questions", rows, TITLES, given.json, rounds=given.rounds, **sizes)
 
 
 if __name__ == "__main__":

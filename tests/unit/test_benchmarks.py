@@ -8,7 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks import beside
 from benchmarks.__main__ import CLAIMS
+from benchmarks.beside import Cost, row
 from benchmarks.ingest import TITLES
 from benchmarks.plot import bars
 from benchmarks.report import table
@@ -21,6 +23,15 @@ def test_every_claim_has_a_command_that_says_what_it_measures(module: str) -> No
         [sys.executable, "-m", f"benchmarks.{module}", "--help"], capture_output=True, text=True, check=True
     )
     assert "--json" in done.stdout
+
+
+def test_who_is_not_installed_has_no_figures() -> None:
+    ours, theirs = [Cost(3.0, 2.0, 7)] * 2, [Cost(1.5, 1.0, 6)] * 2
+    alone, together = row("q", {"logsink": ours}), row("q", {"logsink": ours, "victoria": theirs})
+    assert list(alone) == list(together) == list(beside.TITLES)
+    assert (alone["logsink"], alone["victoria"], alone["ratio"], alone["victoria_lines"]) == (3.0, None, None, None)
+    assert (together["victoria"], together["ratio"], together["victoria_lines"]) == (1.5, 2.0, 6)
+    assert table([alone], beside.TITLES).splitlines()[-1] == "| q | 3.0 |  |  | 2.0 |  |  | 7 |  |"
 
 
 def test_bars_are_as_long_as_their_values() -> None:
