@@ -11,11 +11,12 @@ import pytest
 
 from logsink.archive.adoption import Adopted, adopt
 from logsink.archive.archiver import LINGER, Archiver
+from logsink.archive.checkpointing import checkpoint, tombstones_kept
 from logsink.archive.coverage import UNPROVED
-from logsink.archive.log import Add, DeltaLog, Txn
+from logsink.archive.log import Add, DeltaLog, Remove, Txn
 from logsink.archive.missing import expect_commits
 from logsink.archive.rounds import QUARANTINE, Rounds
-from logsink.archive.snapshot import commit_key
+from logsink.archive.snapshot import DataFile, commit_key
 from logsink.damage import Damage
 from logsink.errors import Damaged, Unavailable
 from logsink.journal.reader import list_segments
@@ -215,6 +216,45 @@ async def test_a_segment_whose_rows_no_file_holds_stays(bench: Bench) -> None:
     assert (adopted.archived, adopted.deleted) == (0, 1)
     assert [str(one) for one in adopted.damage] == [f"{SegmentName('r', 0, 2).key} stays in the journal: {UNPROVED}"]
     assert await journal(bench.store) == [SegmentName("r", 0, 2)]
+
+
+async def test_a_segment_whose_rows_were_retired_longer_ago_than_the_log_names_files_stays_while_its_lane_is_known(
+    bench: Bench,
+) -> None:
+    """Nobody was there to delete it. It is named, and no row is lost or found again: retention has forgotten its rows."""
+    keep = tombstones_kept(86_400.0)
+    await bench.leave("r", 0, 1, 2)
+    log = bench.rounds().log
+    await log.create()
+    files = [data_file(f"f{n}").tagged([("logsink.lanes", f'{{"r.0":[[{n},{n}]]}}')]) for n in (1, 2)]
+    await log.commit(await log.load(), [*map(Add, files), Txn("r.0", 2)])
+
+    async def retired(file: DataFile, seconds: float) -> Adopted:
+        """Adopt so many seconds after a file was retired, behind a checkpoint."""
+        await log.commit(await log.load(), [Remove(file, data_change=True)])
+        bench.clock.time += seconds
+        assert await checkpoint(log, 1, keep=keep) > 0
+        return await bench.adopt()
+
+    adopted = await retired(files[0], keep + 1)
+    assert adopted.deleted == 1  # the other one, whose file is live
+    assert [str(one) for one in adopted.damage] == [f"{SegmentName('r', 0, 1).key} stays in the journal: {UNPROVED}"]
+    assert await journal(bench.store) == [SegmentName("r", 0, 1)]
+    assert (await fresh(bench.store)).covers(SegmentName("r", 0, 1))  # queries do not show it
+    assert await retired(files[1], keep + 1) == Adopted(0, 1)  # no file tells of the lane any more: its txn does
+
+
+async def test_a_segment_whose_rows_were_retired_is_deleted_while_the_log_names_the_file(bench: Bench) -> None:
+    keep = tombstones_kept(86_400.0)
+    await bench.leave("r", 0, 1, 2)
+    log = bench.rounds().log
+    await log.create()
+    files = [data_file(f"f{n}").tagged([("logsink.lanes", f'{{"r.0":[[{n},{n}]]}}')]) for n in (1, 2)]
+    await log.commit(await log.load(), [*map(Add, files), Txn("r.0", 2)])
+    await log.commit(await log.load(), [Remove(files[0], data_change=True)])
+    bench.clock.time += keep - 1
+    assert await checkpoint(log, 1, keep=keep) > 0
+    assert await bench.adopt() == Adopted(0, 2)
 
 
 async def test_limits_split_what_is_left_into_commits(bench: Bench) -> None:
