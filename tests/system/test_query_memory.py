@@ -1,6 +1,7 @@
 """Memory of a query's process does not grow with the archive: the same questions of 150 row groups and of 1,500.
 
-The row groups are hard links to one file. The files have no counts, so that the command reads each of them.
+The row groups are hard links to one file. The files have no counts, so that the command reads each of them. Nor does memory
+grow with the result: that of a sum of different messages does not fit into it.
 """
 
 from __future__ import annotations
@@ -25,12 +26,19 @@ GROWTH = 30 << 10
 """Kilobytes that ten times as many row groups may take more. Footers that stay take twice that."""
 
 
-def frames(rows: int) -> Frames:
-    rng = np.random.default_rng(1)
+DIFFERENT = 8
+"""Files of messages of which each is there once: ``LARGEST`` of them, of half a kilobyte, take 90 MB."""
+LARGEST = 20_000
+MOST = 460 << 10
+"""Kilobytes that a sum of them may take. In memory it takes 600 MB."""
+
+
+def frames(rows: int, seed: int = 1, filling: bytes = b"") -> Frames:
+    rng = np.random.default_rng(seed)
     drawn = zip(*(rng.integers(0, high, rows).tolist() for high in (200, 50, 30_000, 1 << 40)), strict=True)
     lines = [
-        b"<14>1 2026-11-28T%02d:%02d:%02dZ host%d app%d %d - - request %x took %d ms"
-        % (n // 3600 % 24, n // 60 % 60, n % 60, host, app, process, number, number % 977)
+        b"<14>1 2026-11-28T%02d:%02d:%02dZ host%d app%d %d - - request %x took %d ms%b"
+        % (n // 3600 % 24, n // 60 % 60, n % 60, host, app, process, number, number % 977, filling)
         for n, (host, app, process, number) in enumerate(drawn)
     ]
     return Frames(
@@ -59,10 +67,24 @@ async def fill(directory: Path, copies: int) -> None:
         await log.commit(await log.load(), [Add(copy) for copy in files])
 
 
-def peak(directory: Path, question: list[str]) -> int:
+async def fill_with_different(directory: Path) -> None:
+    """Make a store of files in which no message is there twice."""
+    async with open_store(f"file://{directory}") as store:
+        log, adds = DeltaLog(store), []
+        await log.create()
+        for n in range(DIFFERENT):
+            parsed = parse(frames(LARGEST, n, b" and so on" * 50), Settings(), f"receiver-{n}")
+            (new,) = write_files(parsed, {f"receiver-{n}.0": (1, 1)}, f"receiver-{n}", "1")
+            await store.put(new.file.key, memoryview(new.body))
+            adds.append(Add(new.file))
+        await log.commit(await log.load(), adds)
+
+
+def peak(directory: Path, question: list[str], output: int = subprocess.DEVNULL, temporary: Path | None = None) -> int:
     """Return the most memory that the command took, in kilobytes."""
     command = [sys.executable, "-m", "logsink", "query", "--store", f"file://{directory}", "-q", *question]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+    environ = os.environ | ({} if temporary is None else {"TMPDIR": str(temporary)})
+    with subprocess.Popen(command, stdout=output, env=environ) as process:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
@@ -82,3 +104,17 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def test_memory_of_a_sum_does_not_grow(stores: list[Path], question: list[str]) -> None:
     few, many = (peak(directory, question) for directory in stores)
     assert many - few < GROWTH
+
+
+def test_memory_of_a_sum_does_not_grow_with_its_result(tmp_path: Path) -> None:
+    store, temporary, output = (tmp_path / name for name in ("store", "temporary", "output"))
+    store.mkdir()
+    temporary.mkdir()
+    asyncio.run(fill_with_different(store))
+    with output.open("wb") as file:
+        taken = peak(store, ["--values", "message"], file.fileno(), temporary)
+    lines = output.read_bytes().splitlines()
+    assert len(lines) == DIFFERENT * LARGEST
+    assert lines == sorted(set(lines))
+    assert taken < MOST
+    assert os.listdir(temporary) == []

@@ -185,7 +185,8 @@ def _aligned(tables: Iterable[pa.Table], zone: dt.tzinfo, width: int | None, *, 
     texts = [_for_people(table, zone, bars=bars) for table in tables] if few else _ForPeople(tables, zone, bars=bars)
     writer, scale, begun = AlignedColumns(), _Scale(width), False
     for table in texts:
-        scale.fit(table)
+        if bars:
+            scale.fit(table)
         table = scale.with_bars(table) if bars else table  # nothing stands behind bars: their width means nothing
         if not begun:
             writer.begin(table.schema)
