@@ -90,7 +90,7 @@ async def receiving(
     config = load(None, {}, {"store": url, "listen.relp": ["127.0.0.1:0"]})
     config = config._replace(
         archive=config.archive._replace(max_segments=segments, max_age=AGES),
-        receive=config.receive._replace(drain_timeout=min(patience, drain)),
+        receive=config.receive._replace(drain_timeout=min(patience, drain), own_events=False),
         journal=config.journal._replace(ack_delay=0.0, max_delay=0.001, max_bytes=1 << 11, parallel_puts=3),
         maintain=upkeep,
     )
