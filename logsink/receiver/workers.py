@@ -17,6 +17,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from typing import NamedTuple, NoReturn
@@ -204,7 +205,7 @@ class _Worker:
             process.start()
         theirs.close()
         self._gone = self._loop.create_future()
-        self._loop.add_reader(self._pipe.fileno(), self._receive_message, self._pipe)
+        _read_whole_messages(self._loop, self._pipe, partial(self._receive_message, self._pipe))
         if self.stopping:
             self._order("stop", self._stop.result())
         failed = await self._gone
@@ -238,6 +239,15 @@ class _Worker:
         if self._pipe is not None:
             with suppress(OSError):  # the worker is gone, which `_receive_message` finds out
                 self._pipe.send((order, why))
+
+
+def _read_whole_messages(loop: asyncio.AbstractEventLoop, pipe: Connection, read: Callable[[], None]) -> None:
+    """Have ``read`` called when a message begins to arrive. It may wait for the rest: one of more than 16 KiB comes in parts.
+
+    The loop makes the pipe non-blocking, with which ``Connection`` takes a part that is not there yet for a broken pipe.
+    """
+    loop.add_reader(pipe.fileno(), read)
+    os.set_blocking(pipe.fileno(), True)
 
 
 @contextmanager
@@ -306,7 +316,7 @@ async def _receive(pipe: Connection, config: Config) -> int:
         with suppress(OSError):
             pipe.send(receiver.report())
 
-    loop.add_reader(pipe.fileno(), obey)
+    _read_whole_messages(loop, pipe, obey)
     loop.add_signal_handler(signal.SIGTERM, receiver.stop, "SIGTERM")
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     return await receiver.run()
