@@ -99,8 +99,10 @@ def test_without_the_drop_in_nothing_is_numbered(tmp_path: Path) -> None:
         with running(tmp_path, Request(Target("127.0.0.1", server.getsockname()[1]), "tcp"), "") as client:
             client.send(b"<13>Jan  5 10:00:00 app[7]: hello")
             connection, _ = server.accept()
+            frame = b""
             with connection:
-                frame = connection.recv(1 << 16)
+                while not frame.endswith(b"hello\n"):
+                    frame += connection.recv(1 << 16)
     assert b'[deploy@32473 instance="i-1"]' in frame
 
 
