@@ -135,7 +135,7 @@ ARCHIVE = {
     "data file PUT": Point("put", DATA, after=True),
     "before the commit": Point("put_absent", COMMIT),
     "committed, the reply lost": Point("put_absent", COMMIT, after=True),
-    "committed, before the fresh snapshot": Point("list", r"^logs/_delta_log/", nth=6),
+    "committed, before it is read back": Point("get", r"^logs/_delta_log/0{19}1\.json$"),
     "before the deletion": Point("delete", SEGMENT),
     "after the deletion": Point("delete", SEGMENT, after=True),
     "after one of several deletions": Point("delete", SEGMENT, "part", keep=1),
