@@ -85,8 +85,16 @@ def test_a_placeholder_left_in_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_both_can_be_used_together(tmp_path: Path) -> None:
-    both = configuration(Request(HERE, "relp")) + configuration(Request(HERE, "tcp"))
+    both = "".join(general().values()).replace("target=EDIT:logs.example.com", 'target="127.0.0.1"')
     assert check(both, tmp_path).returncode == 0
+
+
+def test_rsyslogd_says_goodbye(tmp_path: Path) -> None:
+    with Receiver(f"file://{tmp_path}/store", tmp_path / "receiver") as receiver:
+        text = spooling(Request(Target("127.0.0.1", receiver.port("relp"))), tmp_path, own=True)
+        with Rsyslog(tmp_path, text, template="logsink-relp") as rsyslog:
+            rsyslog.send([b"<13>Jan  5 10:00:00 web1 app: hello"])
+        assert query(receiver.store, "-u", "rsyslogd", "exiting on signal 15")
 
 
 CLIENTS = [
@@ -134,9 +142,11 @@ def test_with_tls_it_reaches_logsink(tmp_path: Path) -> None:
         assert ("CN=web-1" in row.get("identity", "")) == has_certificate
 
 
-def spooling(request: Request, directory: Path) -> str:
-    """The configuration, with its queue's files in ``directory``."""
-    return configuration(request).replace('"/var/spool/rsyslog"', f'"{directory}"')
+def spooling(request: Request, directory: Path, *, own: bool = False) -> str:
+    """The configuration, with its queue's files in ``directory``, and without ``own`` messages of rsyslogd."""
+    text, setting = configuration(request), 'global(processInternalMessages="on")'
+    assert setting in text
+    return text.replace('"/var/spool/rsyslog"', f'"{directory}"').replace(setting, setting if own else "")
 
 
 class Peer(asyncio.Protocol):

@@ -60,6 +60,7 @@ def configuration(request: Request) -> str:
         "labelled": "\n".join(line for name, label in labels.items() for line in _label(name, label, request)),
         "file_inputs": "\n".join(_file_input(one) for one in of_files),
         "generic": request.target is None,
+        "alone": request.target is not None or request.protocol == "relp",
         "debian": request.family == "debian",
         "redhat": request.family == "redhat",
         "relp": request.protocol == "relp",
