@@ -49,20 +49,18 @@ class Cable:
 
     def pull(self) -> None:
         """Take down the far end: no FIN, no RST, no packet any more."""
-        self._ip("-n", self.far, "link", "set", "cable", "down")
+        ip("-n", self.far, "link", "set", "cable", "down")
 
     def __enter__(self) -> Self:
         try:
             for where in (self.near, self.far):
-                self._ip("netns", "add", where)
-                self._ip("-n", where, "link", "set", "lo", "up")
-            self._ip(
-                "-n", self.near, *["link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns"], self.far
-            )
+                ip("netns", "add", where)
+                ip("-n", where, "link", "set", "lo", "up")
+            ip("-n", self.near, *["link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns"], self.far)
             for where, address in ((self.near, self.NEAR), (self.far, self.FAR)):
-                self._ip("-n", where, "address", "add", f"{address}/24", "dev", "cable")
-                self._ip("-n", where, "link", "set", "cable", "up")
-                self._threads[where] = ThreadPoolExecutor(1, f"at {where}", self._move, (where,))
+                ip("-n", where, "address", "add", f"{address}/24", "dev", "cable")
+                ip("-n", where, "link", "set", "cable", "up")
+                self._threads[where] = ThreadPoolExecutor(1, f"at {where}", enter, (where,))
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -75,15 +73,17 @@ class Cable:
             thread.shutdown()
         for name in (self.near, self.far):
             if Path(f"/run/netns/{name}").exists():
-                self._ip("netns", "delete", name)
+                ip("netns", "delete", name)
 
-    @staticmethod
-    def _move(where: str) -> None:
-        libc: Any = ctypes.CDLL(None, use_errno=True)
-        with Path(f"/run/netns/{where}").open("rb") as namespace:
-            if libc.setns(namespace.fileno(), _NEW_NETWORK):
-                raise OSError(ctypes.get_errno(), f"cannot enter network namespace {where}")
 
-    @staticmethod
-    def _ip(*arguments: str) -> None:
-        subprocess.run([require("ip"), *arguments], check=True)
+def enter(where: str) -> None:
+    """Move the calling thread into a network namespace; sockets that it makes from now on are there."""
+    libc: Any = ctypes.CDLL(None, use_errno=True)
+    with Path(f"/run/netns/{where}").open("rb") as namespace:
+        if libc.setns(namespace.fileno(), _NEW_NETWORK):
+            raise OSError(ctypes.get_errno(), f"cannot enter network namespace {where}")
+
+
+def ip(*arguments: str) -> None:
+    """Run ``ip``."""
+    subprocess.run([require("ip"), *arguments], check=True)
