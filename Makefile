@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-newest test-parts test-faults test-system test-some test-spark coverage lint format bench faults damage soak follow fuzz docs setup system clean
+.PHONY: help install run test test-newest test-parts test-faults test-system test-some test-spark coverage lint format bench faults damage soak fleet follow fuzz docs setup system clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -82,6 +82,9 @@ damage: setup ## damage copies of real stores at random, ask everything, repair 
 
 soak: .venv/.warm system ## kill receivers at random under load for some minutes, then count what is found
 	$(BIN)/python -m benchmarks.soak $(ARGS)
+
+fleet: .venv/.warm system ## three hosts, and a log server that is replaced, away for five minutes and back; what hosts, diff and audit say of it (root)
+	AWAY=$${AWAY:-300} $(BIN)/pytest -m slow -s tests/system/test_fleet.py $(ARGS)
 
 follow: .venv/.warm ## 20,000 lines a second into two receivers for five minutes, and a follower that must show each, in order
 	$(BIN)/python -m benchmarks.follow $(ARGS)
