@@ -307,7 +307,7 @@ def as_matrix(column: pa.ChunkedArray, null: int) -> Bits:
     matrix = np.full((len(values), _WIDTH), null, np.uint8)
     present = values.drop_null()
     if len(present):
-        _, _, data = present.buffers()
-        start = present.offset * _WIDTH
+        _, offsets, data = present.buffers()
+        start = int(np.frombuffer(offsets, np.int32)[present.offset])  # those of null before a slice have no bytes
         matrix[there] = np.frombuffer(data, np.uint8)[start : start + len(present) * _WIDTH].reshape(-1, _WIDTH)
     return matrix

@@ -76,6 +76,16 @@ def test_complete_spans_take_no_memory() -> None:
         assert [hole.first for hole in findings(whole).holes] == []
 
 
+def test_a_boot_without_complete_spans_behind_one_that_has_them() -> None:
+    whole = [numbered("a", number) for number in range(tally.SPAN)]
+    found = findings(tallied([*whole, *(numbered("b", number) for number in (1, 2, 5, tally.SPAN + 1))]))
+    assert [(boot.boot, boot.rows, boot.numbers, boot.unexplained) for boot in found.boots] == [
+        ("a", tally.SPAN, tally.SPAN, 0),
+        ("b", 4, 4, 0),
+    ]
+    assert [(hole.boot, hole.first, hole.last) for hole in found.holes] == [("b", 3, 4), ("b", 6, tally.SPAN)]
+
+
 @pytest.mark.parametrize("each", [5_000, pytest.param(50_000, marks=pytest.mark.slow)])
 def test_no_false_holes(each: int) -> None:
     """Restarts, rebinds, two receivers whose clocks differ, and messages that were sent again: in a million messages, none."""
