@@ -187,12 +187,11 @@ class Host:
         changes = [
             ("/var/spool/rsyslog", f"{self.root}/spool"),
             ('"imuxsock" SysSock.RateLimit', f'"imuxsock" SysSock.Name="{self.root}/log" SysSock.RateLimit'),
-            ('maxMessageSize="64k"', 'maxMessageSize="64k" processInternalMessages="on"'),  # for its goodbye
             ("/etc/rsyslog.d/*.conf", f"{self.root}/none"),
             ('    action(\n        name="logsink-relp"', f'{also}    action(\n        name="logsink-relp"'),
             ("# RFC 5424. ", f"{template}# RFC 5424. "),
         ]
-        for name, usual in (("size", 100_000), ("highWatermark", 50_000), ("lowWatermark", 10_000)):
+        for name, usual in (("size", 100_000), ("highWatermark", 60_000), ("lowWatermark", 10_000)):
             scaled = max(100, int(usual * min(1.0, AWAY / USUAL_AWAY)))
             changes.append((f'queue.{name}="{usual}"', f'queue.{name}="{scaled}"'))
         for there, here in changes:
