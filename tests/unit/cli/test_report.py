@@ -71,7 +71,7 @@ def test_rows(url: str, arguments: tuple[str, ...]) -> None:
 
 
 def test_sums(url: str) -> None:
-    result = logsink("query", "--store", url, "--count")
+    result = logsink("query", "--store", url, "--count", "-S", "2020-01-01")
     check(result)
     assert result.stdout == "5\n"
     check(logsink("query", "--store", url, "--top", "host"))
