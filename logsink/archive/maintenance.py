@@ -174,7 +174,16 @@ class Maintenance:
         found = (*adopted.damage, *removed.damage, *self.compactor.damage)
         damage = _named(snapshot, log, found)
         return Maintained(
-            adopted, dates, tuple(compacted), checkpointed, removed, tuple(failed), damage, tuple(closed), tended, rested
+            adopted,
+            dates,
+            tuple(compacted),
+            checkpointed,
+            removed,
+            tuple(failed),
+            damage,
+            tuple(closed),
+            tended,
+            rested,
         )
 
     async def due(self) -> Due:
