@@ -119,8 +119,10 @@ def rsyslog(tmp_path: Path, port: int, more: str = QUEUE) -> Rsyslog:
 
 
 def lines(first: int, count: int) -> list[bytes]:
+    """Messages of today: times decide what is a copy only where they are not far from that of arrival."""
+    today = time.strftime("%Y-%m-%d", time.gmtime()).encode()
     return [
-        b"<13>1 2026-11-28T12:%02d:00.%06dZ web app - - - line %d" % (n // 50_000, n + 1, n)
+        b"<13>1 %sT12:%02d:00.%06dZ web app - - - line %d" % (today, n // 50_000, n + 1, n)
         for n in range(first, first + count)
     ]
 

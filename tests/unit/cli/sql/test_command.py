@@ -216,7 +216,7 @@ def test_it_runs_anew_when_objects_were_removed(url: str, monkeypatch: pytest.Mo
             raise NotFound("gone")
         return await group(self, *given)
 
-    async def none(_: object) -> Snapshot:
+    async def none(*_: object) -> Snapshot:
         return Snapshot()
 
     monkeypatch.setattr(reader.Reader, "row_group", once)
