@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 import orjson
 
-from logsink.archive.chain import check, parse
+from logsink.archive.chain import check, digest, parse
 from logsink.archive.concurrency import run_concurrently
 from logsink.archive.fold import DamagedCheckpoint, Fold
 from logsink.archive.rebuilding import OPERATION
@@ -39,6 +40,7 @@ class Audit(NamedTuple):
     replaceable  version of each damaged checkpoint of one part -> the table at that version, as its commits prove it
     commits, checkpoints   how many were read
     superseded   objects older than the version from which the log was rebuilt
+    heads        version of each commit that counts -> its SHA-256, as ledgers name it
     """
 
     damage: tuple[Damage, ...]
@@ -46,6 +48,7 @@ class Audit(NamedTuple):
     commits: int
     checkpoints: int
     superseded: int
+    heads: Mapping[int, str] = MappingProxyType({})
 
 
 async def audit_log(store: Store, advance: Callable[[int], None] = lambda count: None) -> Audit:
@@ -97,6 +100,7 @@ class _Auditor:
         self._replaceable: dict[int, Snapshot] = {}
         self._fold = Fold(Snapshot())
         self._start, self._rebuilt = 0, False
+        self._heads: dict[int, str] = {}
         self._taken = 0
         """Damages of ``_fold`` that are in ``_damage`` already."""
 
@@ -119,6 +123,7 @@ class _Auditor:
             sum(version >= self._start for version in self._commits),
             sum(version >= self._start for version in self._parts),
             sum(version < self._start for version in (*self._commits, *self._parts)),
+            self._heads,
         )
 
     async def _batch(self, versions: list[int], following: int) -> int:
@@ -136,6 +141,8 @@ class _Auditor:
                 self._note()
             if body is not None and _rebuilt(body, version):
                 self._begin_anew(version)
+            if body is not None:
+                self._heads[version] = digest(body)
             await self._version(
                 version, body, first=version == self._start and version in self._parts and not self._rebuilt
             )
@@ -145,6 +152,7 @@ class _Auditor:
     def _begin_anew(self, version: int) -> None:
         """Forget what was found: the log begins with this version."""
         self._damage, self._replaceable, self._fold, self._taken = [], {}, Fold(Snapshot()), 0
+        self._heads = {}
         self._start, self._rebuilt = version, True
 
     def _check_readable(self, last: int) -> None:

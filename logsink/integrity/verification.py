@@ -25,6 +25,7 @@ from logsink.archive import (
     audit_log,
     check_file,
     checkpoint_key,
+    commit_key,
     describe,
     dormant_name,
     lanes_missing,
@@ -318,6 +319,7 @@ class Verification:
             self.found.add("ledgers", key, what, rows=0, remedy=remedy)
         for key, ledger in ledgers.found.items():
             await self._check_end(ledger.version, f"{key} names")
+            self._check_head(key, ledger)
         remedy = f"put your copy of it back, else {REPAIR} records it as lost"
         for key, what in ledgers.unlinked.items():
             if key not in self.there.snapshot.lost:
@@ -325,6 +327,13 @@ class Verification:
         if self.there.snapshot.intact:
             for key, ledger in ledgers.found.items():
                 self._compare(key, ledger)
+
+    def _check_head(self, key: str, ledger: Ledger) -> None:
+        """Check that the commit of the ledger's version is the one that it names, and not one made after that was lost."""
+        commit, head = commit_key(ledger.version), self.audit.heads.get(ledger.version)
+        if not ledger.commit or head in (None, ledger.commit) or commit in {one.key for one in self.audit.damage}:
+            return
+        self.found.add("log", commit, f"is not the commit that {key} names", remedy=_LOG_REMEDY)
 
     def _compare(self, key: str, ledger: Ledger) -> None:
         """Compare a ledger with the table. It is no damage that rows were retired, are recorded as lost, or came late."""

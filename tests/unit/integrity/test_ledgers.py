@@ -153,7 +153,8 @@ async def test_verification_compares_the_ledgers_that_are_in_the_store(
     tamper: Callable[[list[Message], int], list[Message]],
 ) -> None:
     store = await store_of(tamper(list(MESSAGES), 7))
-    await store.put(key_of(DAY), encode_ledger(await ledger_of(await store_of(MESSAGES))))
+    ledger = await ledger_of(await store_of(MESSAGES))
+    await store.put(key_of(DAY), encode_ledger(ledger._replace(commit="")))  # rows alone contradict it
     found = await verify(store)
     if tamper is added:  # as rows that came late
         (note,) = found.notes
@@ -192,7 +193,7 @@ async def test_rows_that_wait_in_the_journal_do_not_contradict_a_ledger(moved: i
     """As a repair leaves them that makes the log anew. Rows of other hours are others."""
     store = await store_of(MESSAGES[:40], 2)
     ledger = await ledger_of(await store_of(MESSAGES))
-    await store.put(key_of(DAY), encode_ledger(ledger._replace(version=2)))
+    await store.put(key_of(DAY), encode_ledger(ledger._replace(version=2, commit="")))
     rest = [one._replace(received=one.received + moved * HOUR) for one in MESSAGES[40:]]
     segment = Segment(SegmentName("r", 0, 3), Settings(), frames_of(rest), 3, ID)
     await store.put(segment.name.key, memoryview(encode_segment(segment)))
@@ -204,7 +205,7 @@ async def test_rows_that_wait_in_the_journal_do_not_contradict_a_ledger(moved: i
 @pytest.mark.parametrize("older", [True, False])
 async def test_a_date_that_is_gone_contradicts_its_ledger_where_an_older_one_is_there(older: bool) -> None:
     """Retention takes the oldest dates."""
-    ledger = encode_ledger(await ledger_of(await store_of(MESSAGES)))
+    ledger = encode_ledger((await ledger_of(await store_of(MESSAGES)))._replace(commit=""))
     day = -24 * HOUR if older else 24 * HOUR
     store = await store_of([one._replace(received=one.received + day) for one in MESSAGES])
     await store.put(key_of(DAY), ledger)
@@ -246,6 +247,22 @@ async def test_commits_that_a_ledger_names_are_missed_when_no_row_is() -> None:
     await store.delete([commit_key(last)])
     (damage,) = (await verify(store, deep=True)).damages
     assert damage.damage.what == f"ends with version {last - 1}, and {key_of(DAY)} names version {last}"
+    await Repair(store, Limits()).apply()
+    found = await verify(store, deep=True)
+    assert (found.damages, found.version) == ([], last + 1)
+
+
+async def test_a_commit_in_the_place_of_one_that_a_ledger_names() -> None:
+    """The log reaches as far as before, and each of its commits follows from the one before it."""
+    store = await store_of(MESSAGES)
+    log = DeltaLog(store, store_id=ID)
+    last = await log.commit(await log.load(), [Accepted("logs/x")])
+    await store.put(key_of(DAY), encode_ledger(await ledger_of(store)))
+    await store.delete([commit_key(last)])
+    log = DeltaLog(store, store_id=ID)
+    assert await log.commit(await log.load(), [Accepted("logs/y")]) == last
+    (damage,) = (await verify(store, deep=True)).damages
+    assert str(damage.damage) == f"{commit_key(last)} is not the commit that {key_of(DAY)} names"
     await Repair(store, Limits()).apply()
     found = await verify(store, deep=True)
     assert (found.damages, found.version) == ([], last + 1)
