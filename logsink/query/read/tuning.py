@@ -32,7 +32,7 @@ class Tuning(NamedTuple):
     """
 
     memory: int = MEMORY
-    sums: int = 16 << 20
+    sums: int = 8 << 20
     prefetch: int = FETCHES
     ahead: int = 8 << 20
     filtered: int = 8
