@@ -6,7 +6,7 @@ hash is seeded, so that nobody who does not know the seed can send values that c
 
 from __future__ import annotations
 
-from logsink.kernel import I32, I64, MASK, Bytes, ReadGrid32, ReadI32, ReadI64, kernel, times, word
+from logsink.kernel import I32, I64, MASK, Bytes, ReadGrid32, ReadI32, ReadI64, kernel, load, times, word
 
 EMPTY = -1
 """In a hash table: no code."""
@@ -57,11 +57,10 @@ def same(data: Bytes, a: int, b: int, length: int) -> bool:
         return short_word(data, a, length) == short_word(data, b, length)
     k = 0
     while k + 8 < length:
-        if word(data, a + k) != word(data, b + k) or data[a + k + 7] != data[b + k + 7]:
+        if load(data, a + k) != load(data, b + k):
             return False
         k += 8
-    k = length - 8
-    return word(data, a + k) == word(data, b + k) and data[a + length - 1] == data[b + length - 1]
+    return load(data, a + length - 8) == load(data, b + length - 8)
 
 
 @kernel

@@ -76,7 +76,7 @@ def test_every_byte_is_compared_and_hashed(form, length: int) -> None:
     text = bytes(range(1, length + 1))
     for changed in range(length):
         other = bytearray(text)
-        other[changed] ^= 0x80  # the highest bit of a word is compared apart
+        other[changed] ^= 0x80  # the hash leaves the highest bit of a word out
         data = np.frombuffer(text + bytes(other) + bytes(8), np.uint8)
         assert not form(same)(data, 0, length, length)
         other[changed] ^= 0x81
