@@ -18,7 +18,7 @@ How a frame becomes a row, in the order of the modules::
     shape       what a pass says of a frame: the places of its fields, and one integer for what stands between them
     templates   that integer as text, which is stored in the column ``wire``
     prover      fills the template with the row's columns and compares the result with the frame, byte for byte
-    codes, distinct, deploy               distinct values of short columns, and the columns of the deploy element
+    codes, distinct, numbered, deploy     distinct values of short columns, and the columns of the deploy element
     rows        runs all of this in blocks and lays the columns out; ``parse`` is the door
     rebuild     the way back: ``raw_frames`` gives each row's frame as it was received
     schema      the table's columns and versions

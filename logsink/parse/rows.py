@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from logsink.ascii import NOT_ASCII
-from logsink.parse import codes, deploy, loose, prover, strict, utf8, zone
+from logsink.parse import codes, deploy, loose, numbered, prover, strict, utf8, zone
 from logsink.parse.codes import ABSENT
 from logsink.parse.distinct import LONGEST, SEED, DistinctNumbers, DistinctTexts, Int32s, Int64s, lay_out
 from logsink.parse.frames import Frames, Origin, Settings
@@ -192,8 +192,11 @@ class Rows:
         return {name: (only.pop() if len(only) == 1 else column[self._frames.origin], values)}
 
     def _deploy(self) -> dict[str, _Column]:
-        """Return the four columns of the deploy element, read once from each distinct text of structured data."""
+        """Return the four columns of the deploy element, read once from each group of texts of structured data."""
         starts, ends = self._texts["structured_data"].places
+        groups, firsts = self._grouped(starts, ends)
+        starts, ends = starts[firsts], ends[firsts]
+        by_row = _translated(self._codes["structured_data"], groups)
         spans = np.empty((len(starts), 2 * len(deploy.NAMES)), np.int32)
         found = np.empty(int((ends - starts).sum()), np.uint8)
         sd_id = np.frombuffer(self._settings.deploy_sd_id.encode(), np.uint8)
@@ -201,12 +204,25 @@ class Rows:
         columns: dict[str, _Column] = {}
         for number, name in enumerate(deploy.NAMES):
             texts = DistinctTexts(self._workspace, name)
-            by_text = np.empty(len(starts), np.int32)
-            texts.encode(found, spans, number, by_text)
+            by_group = np.empty(len(starts), np.int32)
+            texts.encode(found, spans, number, by_group)
             values, renumbered = texts.values(found, self._all_utf8)
-            by_text = _translated(by_text, renumbered)
-            columns[name] = (_translated(self._codes["structured_data"], by_text) if len(values) else ABSENT, values)
+            by_group = _translated(by_group, renumbered)
+            columns[name] = (_translated(by_row, by_group) if len(values) else ABSENT, values)
         return columns
+
+    def _grouped(self, starts: Int32s, ends: Int32s) -> tuple[Int32s | None, Int32s]:
+        """Return the group of each text, as ``numbered`` makes them, and the first text of each group.
+
+        Where every text is alone in its group, there is no array of groups.
+        """
+        groups = self._workspace.array("deploy.groups", len(starts), np.int32)
+        firsts = self._workspace.array("deploy.firsts", len(starts), np.int32)
+        slots = self._workspace.array("deploy.slots", numbered.SLOTS, np.int32)
+        slots.fill(codes.EMPTY)
+        group_texts = numbered.group_texts.form(len(starts))
+        count = group_texts(self._frames.data, starts, ends, slots, groups, firsts)
+        return groups if count < len(starts) else None, firsts[:count]
 
     def _dictionary(self, name: str, order: Int64s) -> pa.Array:
         column, values = self._column(name)
