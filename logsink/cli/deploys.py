@@ -20,7 +20,7 @@ Show the deploys in the order in which they were first seen: their roles, when, 
 rows are errors (severity err and more urgent ones); on a terminal with a bar for the time from their first row to their last.
 Options (--since, --role, ...) choose the rows that are looked at.
 
-\\b
+\b
   logsink deploys --role web -S 30d
   logsink deploys -n 5                           the newest five
 
@@ -50,7 +50,7 @@ async def _answer(asking: Asking) -> int:
     shown = sorted((one for one in found if one.key is not None), key=lambda one: (one.first, one.last, one.key))
     nameless = sum(one.rows for one in found if one.key is None)
     if nameless and not asking.request.quiet:
-        reporting.say(f"{reporting.count_of(nameless, 'row')} of these name no deploy")
+        reporting.say(f"{reporting.count_of(nameless, 'row')} without a deploy, left out")
     _show(asking, shown[-asking.request.limit :] if asking.request.limit else shown)
     return int(not shown)
 

@@ -61,14 +61,15 @@ def command(config_file: Path | None, store: str | None, ready_file: Path, wait:
 
     It accepts no new connections, reads until its senders have gone elsewhere, stores and archives everything, and ends: as
     after SIGTERM. With --wait, this command ends when the process has, and when nothing of it is left in the journal: it has
-    archived that itself, or another receiver has, after maintain.orphan_after. Give it the receiver's settings.
+    archived that itself, or another receiver has: for that, give a --timeout of more than maintain.orphan_after (5 minutes).
+    Give this command the receiver's settings.
 
     Exit code 0: done; 1: after the timeout the process still runs, or segments are still in the journal, where queries find
     them and another receiver archives them; 2: an error.
 
     \b
     Examples:
-      logsink drain --ready-file /run/logsink/ready.json --wait
+      logsink drain -c /etc/logsink.toml --ready-file /run/logsink/ready.json --wait
     """
     running = _running(ready_file)
     end = time.monotonic() + timeout
@@ -111,7 +112,8 @@ def _running(ready_file: Path) -> Running:
         command_line = b""
     if b"serve" not in command_line.split(b"\0"):
         raise ArgumentError(
-            f"cannot drain process {pid}, which {ready_file} names: it is no receiver", hint="that file is an old one"
+            f"cannot drain process {pid}, which {ready_file} names: it is no receiver",
+            hint="the receiver has ended already: remove that file, or name the right one",
         )
     return Running(pid, frozenset(_receivers(ready.get("http"))))
 

@@ -28,11 +28,11 @@ _UNCOUNTABLE = ("time", "received", "nth", "flags", "raw", "wire", "message", "s
 _GIB = 1 << 30
 
 _HELP = """
-Show who sends how much: rows, bytes of the messages as they came (without their headers), about how many bytes of the store
-they take, their share, and dollars a month for keeping them at the price of a GiB in the setting query.storage_price. The
+Show who sends how much: rows, bytes of messages and structured data (not of headers), about how many bytes of the store they
+take, their share, and dollars a month for keeping them at the price of a GiB in the setting query.storage_price. The
 largest come first; with `day`, in order of days (UTC). Options (--since, -H, ...) choose the rows that are looked at.
 
-\\b
+\b
   logsink usage --by app,role -S 30d
   logsink usage --by day,host -H 'web-*' -o csv
 
@@ -142,7 +142,7 @@ def _show(asking: Asking, table: pa.Table, price: float) -> None:
     if request.quiet:
         return
     if shown.num_rows < table.num_rows:
-        reporting.say(f"only the first {shown.num_rows:,} of {table.num_rows:,} are shown; -n 0 shows all")
+        reporting.say(f"only the first {shown.num_rows:,} of {table.num_rows:,} are shown; -n all shows all")
     raw, stored, dollars = (pc.sum(table.column(name)).as_py() for name in ("bytes", "stored", "dollars"))
     reporting.say(
         f"{reporting.size(raw)} of messages take about {reporting.size(stored)} of the store: ${dollars:,.2f} a month, at "

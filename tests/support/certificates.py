@@ -47,7 +47,7 @@ class Authority:
         self.pem = directory / f"{name}.pem"
         self._ca.cert_pem.write_to_path(str(self.pem))
 
-    def issue(self, *names: str, common_name: str | None = None, expired: bool = False, days: int = 30) -> Issued:
+    def issue(self, *names: str, common_name: str | None = None, expired: bool = False, days: int = 90) -> Issued:
         """A certificate for ``names`` (DNS names and addresses), valid for some ``days`` or until yesterday."""
         now = datetime.now(UTC)
         leaf = self._ca.issue_cert(

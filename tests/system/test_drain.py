@@ -34,7 +34,7 @@ def test_it_ends_when_everything_is_archived(tmp_path: Path, workers: str) -> No
             assert receiver.wait() == 0
     assert query_frames(url) == [b"<13>1 - - a - - - one"]
     code, said = drain(tmp_path / "ready.json", url, "--wait")
-    assert (code, "that file is an old one" in said) == (2, True), said
+    assert (code, "the receiver has ended already" in said) == (2, True), said
 
 
 def test_without_waiting_and_with_a_sender_that_stays(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ unusual for their sender, clocks that are wrong, and messages that arrived cut. 
   logsink audit -S 1h --role web                 the last hour of the web servers
   logsink audit -o json | jq '.holes[]'          for programs
 
-Conditions choose senders: the numbers of a sender are checked when any of its messages meets them. A second copy that a client
-sent after a broken connection is no fault; it is a double, and said to be explained.
+Conditions choose senders: the numbers of a sender are checked when any of its messages meets them. A copy that a client sent
+again after a broken connection is counted as an explained double, which is no fault.
 
 Exit code 0: there are no holes; 1: there are; 2: an error, or something is damaged or missing in the store; 130: interrupted.
 """
@@ -38,7 +38,12 @@ Exit code 0: there are no holes; 1: there are; 2: an error, or something is dama
 @click.option("--deploy", multiple=True, metavar="GLOB", help="Senders of this deployment.")
 @click.option("--instance", multiple=True, metavar="GLOB", help="Senders of this instance.")
 @click.option(
-    "-n", "--lines", "lines", metavar="N", default="40", help="Show N lines of each table (default 40); all: no limit."
+    "-n",
+    "--lines",
+    "lines",
+    metavar="N",
+    default="40",
+    help="Show N lines of each table (default 40); 0, all: no limit.",
 )
 @click.option("-z", "--timezone", metavar="ZONE", help="Time zone for input and output: local, UTC, Europe/Berlin.")
 @click.option("--utc", is_flag=True, help="The same as -z UTC.")

@@ -17,6 +17,7 @@ import orjson
 from logsink.characters import harmless, harmless_json
 from logsink.cli import report as reporting
 from logsink.cli.audit.text import as_json, text
+from logsink.cli.options.limits import limit_of
 from logsink.cli.options.zones import zone_of
 from logsink.errors import ArgumentError
 from logsink.query import Filter, Report, parse_time
@@ -58,18 +59,10 @@ class AuditRequest:
             since=since,
             until=until,
             zone=zone,
-            limit=_limit(parameters["lines"]),
+            limit=limit_of(parameters["lines"]),
             output=parameters["output"],
             quiet=parameters["quiet"],
         )
-
-
-def _limit(lines: str) -> int | None:
-    if lines == "all":
-        return None
-    if not (lines.isascii() and lines.isdigit() and len(lines) <= 18):
-        raise ArgumentError(f"cannot read {lines!r} as a number of lines", hint="write digits, or all")
-    return int(lines) or None
 
 
 def run(url: str, request: AuditRequest) -> int:

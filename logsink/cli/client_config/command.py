@@ -25,11 +25,16 @@ FORMATS = ("plain", "cloud-init", "ansible", "kubernetes", "systemd-dropin")
 
 @click.command()
 @click.argument("kind", type=click.Choice(KINDS))
-@click.option("--target", metavar="NAME:PORT", required=True, help="Receiver to send to.")
+@click.option("--target", metavar="NAME[:PORT]", required=True, help="Receiver to send to.")
 @click.option("--protocol", type=click.Choice(get_args(Protocol)), help="RELP (default of rsyslog) or TCP.")
 @click.option("--tls", is_flag=True, help="Encrypt, and check the receiver's certificate against its name.")
 @click.option("--tls-library", type=click.Choice(get_args(Library)), default="openssl", help="TLS library of rsyslog.")
-@click.option("--ca", metavar="FILE", default="", help="Authorities on the client (default: those of the system).")
+@click.option(
+    "--ca",
+    metavar="FILE",
+    default="",
+    help="File on the client with the authorities that it trusts (default: those of the system).",
+)
 @click.option("--cert", metavar="FILE", default="", help="Certificate of the client, if the receiver asks for one.")
 @click.option("--key", metavar="FILE", default="", help="Key of that certificate.")
 @click.option(
@@ -42,12 +47,24 @@ FORMATS = ("plain", "cloud-init", "ansible", "kubernetes", "systemd-dropin")
 @click.option("--role", metavar="SOURCE", help="Role of the client: a text or a source.")
 @click.option("--deploy", metavar="SOURCE", help="Deployment of the client: a text or a source.")
 @click.option("--instance", metavar="SOURCE", help="Instance (default: EC2's id or the machine id).")
-@click.option("--input", "inputs", metavar="INPUT", multiple=True, help="Read journal, socket, kernel or file:PATH.")
+@click.option(
+    "--input",
+    "inputs",
+    metavar="INPUT",
+    multiple=True,
+    help="Write a whole rsyslog.conf that reads journal, socket, kernel or file:PATH.",
+)
 @click.option(
     "--family", type=click.Choice(get_args(Family)), default="debian", help="Paths and packages of the client."
 )
 @click.option("--format", "form", type=click.Choice(FORMATS), default="plain", help="What the files are wrapped in.")
-@click.option("-O", "--output", type=click.Path(path_type=Path), help="Write all files below this directory instead.")
+@click.option(
+    "-O",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write all files below DIR, as on the client, and print their paths.",
+)
 def command(
     kind: str,
     target: str,

@@ -38,10 +38,14 @@ interrupted.
 @options("store")
 @click.option("--deploy", nargs=2, metavar="A B", help="Compare deployment B with deployment A (globs).")
 @click.option("--before", metavar="TIME", help="Compare messages of TIME and later with those before TIME.")
-@click.option("--versus", metavar="TIME", help="Compare the range of -S and -U with an equally long one from TIME on.")
+@click.option(
+    "--versus",
+    metavar="TIME",
+    help="Compare the range from -S to -U (default: now) with one as long that begins at TIME.",
+)
 @partial(term_options, without="deploy")
 @click.option(
-    "-n", "--lines", "lines", metavar="N", default="40", help="Show N changes at most (default 40); all: no limit."
+    "-n", "--lines", "lines", metavar="N", default="40", help="Show N changes at most (default 40); 0, all: no limit."
 )
 @click.option("--all", "every", is_flag=True, help="Also show changes that one instance of many shows alone.")
 @click.option(

@@ -32,7 +32,8 @@ def _say(found: Changes, report: Report, request: DiffRequest, began: float) -> 
     for asked, side in zip(request.sides, found.sides, strict=True):
         if not side.rows:
             raise ArgumentError(
-                f"cannot compare: there are no rows of {asked.name}", hint="logsink deploys lists deployments"
+                f"cannot compare: there are no rows of {asked.name}",
+                hint="choose other times or conditions; logsink deploys lists deployments",
             )
     if request.output == "json":
         sys.stdout.buffer.write(

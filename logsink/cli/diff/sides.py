@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
+from logsink.cli.options.limits import limit_of
 from logsink.cli.options.terms import terms_of
 from logsink.cli.options.zones import local_text, zone_of
 from logsink.errors import ArgumentError
@@ -15,7 +16,7 @@ from logsink.query.request import SearchTerms, parse_time
 
 _EPOCH = dt.datetime.fromtimestamp(0, dt.UTC)
 
-_ONE = "give --deploy A B, --before TIME, or -S and -U with --versus TIME"
+_ONE = "give --deploy A B, --before TIME, or -S TIME with --versus TIME"
 
 
 class Asked(NamedTuple):
@@ -55,17 +56,9 @@ class DiffRequest:
         return cls(
             sides=_sides(parameters, terms, moment, zone),
             zone=zone,
-            limit=_limit(parameters["lines"]),
+            limit=limit_of(parameters["lines"]),
             **{name: parameters[name] for name in ("every", "fail_on", "output", "quiet", "store")},
         )
-
-
-def _limit(text: str) -> int | None:
-    if text == "all":
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise ArgumentError(f"cannot read {text!r} as a number of changes", hint="write digits, or all")
-    return int(text) or None
 
 
 def _sides(parameters: Mapping[str, Any], terms: SearchTerms, now: int, zone: dt.tzinfo) -> tuple[Asked, Asked]:

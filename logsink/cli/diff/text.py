@@ -31,8 +31,8 @@ def text(found: Changes, request: DiffRequest, width: int | None) -> Iterator[st
         yield f"only the first {request.limit} of {len(changes):,} are shown; -n all shows all"
     if found.alone and not request.every:
         errors = sum(each.error and each.change == "NEW" for each in found.alone)
-        new = f", among them {count_of(errors, 'new kind')} of errors" if errors else ""
-        yield f"{count_of(len(found.alone), 'more change')} on one instance alone{new}; --all shows them"
+        new = f" (new kinds of errors: {errors})" if errors else ""
+        yield f"not shown: {count_of(len(found.alone), 'change')} on one instance alone{new}; --all shows all"
     if any(found.uncounted):
         yield (
             f"not compared: {found.uncounted[0]:,} and {found.uncounted[1]:,} rows of rare kinds, of which there are too many; "

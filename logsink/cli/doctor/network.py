@@ -16,7 +16,7 @@ from logsink.cli.doctor.finding import Finding, failed
 TIMEOUT = 5.0
 """Seconds for a name to resolve, a connection to open, a reply to come."""
 
-SOON = dt.timedelta(days=14)
+SOON = dt.timedelta(days=30)
 """Time before a certificate's end from which on it is warned of."""
 
 TRANSPORTS = ("udp", "tcp", "relp", "tls", "relp_tls")
@@ -134,7 +134,11 @@ def _own_files(target: Target) -> list[Finding]:
         _context(target)
     except (OSError, ValueError) as error:
         mismatch = isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH"
-        remedy = "the key belongs to another certificate: copy both again" if mismatch else "it has to be PEM"
+        remedy = (
+            "the key belongs to another certificate: copy both again"
+            if mismatch
+            else "write it as PEM, and a key without a password"
+        )
         return [failed("files", subject, f"cannot use {subject}: {_told(error)}", remedy)]
     return []
 

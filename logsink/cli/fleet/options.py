@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import click
 
+from logsink.cli.options.limits import limit_of
 from logsink.cli.options.output import FormatName
 from logsink.cli.options.settings import options
 from logsink.cli.options.terms import term_options, terms_of
@@ -41,7 +42,7 @@ class FleetRequest:
         return cls(
             terms=terms_of(parameters),
             zone=zone_of(parameters["timezone"], utc=parameters["utc"]),
-            limit=parameters["lines"] or None,
+            limit=limit_of(parameters["lines"]),
             **{name: parameters[name] for name in ("output", "no_cache", "quiet")},
         )
 
@@ -56,9 +57,9 @@ def fleet_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 *("-n", "--lines", "--limit"),
                 "lines",
-                type=click.IntRange(0),
                 metavar="N",
-                help="Show N lines; 0: all.",
+                default="all",
+                help="Show N lines: the newest of hosts and deploys, the largest of usage; 0, all: no limit.",
             ),
             click.option("-o", "--output", type=kind, default="table", show_default=True, help="Format of the output."),
             click.option("-j", "--json", "output", flag_value="json", help="The same as -o json."),

@@ -16,14 +16,14 @@ KEYS = ("instance", "host", "sender", "role", "deploy")
 """Values of ``--by``."""
 
 SILENCE = "10m"
-"""Default of ``--silent`` where it is not given: from then on it is looked for a goodbye."""
+"""Default of ``--silent``: a sender without a row for this long is silent."""
 
 _HELP = """
-Show who sent logs: environment, role, deploy, the first and the last record, rows, bytes, errors, and whether they are still
-here. Who has sent nothing for 10 minutes (--silent) has said goodbye, by a message of a shutdown among its last two minutes, or
-has vanished. The newest come last. Options (--since, -H, ...) choose the rows that are looked at.
+Show who sent logs: environment, role, deploy, the first and the last row, rows, bytes, errors, and whether they are still
+here. A sender with no row for 10 minutes (--silent) is silent. Its state is "goodbye" if a shutdown was logged in its last
+two minutes, else "vanished". The newest come last. Options (--since, -H, ...) choose the rows that are looked at.
 
-\\b
+\b
   logsink hosts -S 1d                            the instances of the last day
   logsink hosts -S 1d --vanished --last-words 5  those that vanished, and what they said last
   logsink hosts --by role --silent 10m           roles that say nothing any more: for a monitor

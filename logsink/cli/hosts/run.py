@@ -101,9 +101,7 @@ class Hosts:
             return
         if len(newest) < len(gone) and not asking.request.quiet:
             of = f"the newest {LOOKED_AT:,} of {len(gone):,} that are silent"
-            reporting.say(
-                f"only of {of} it is said how they ended; --vanished looks at all, --since leaves out old ones"
-            )
+            reporting.say(f"how they ended is known only of {of}; --vanished looks at all, --since leaves out old ones")
         endings = Endings(newest, self.by)
         endings.judge(await asking.rows(Query(endings.filter, endings.columns)))
 
@@ -138,7 +136,9 @@ class Hosts:
         """Return the last rows of the newest members that are shown, by their number."""
         numbers = list(range(len(shown)))[-MOST_WORDS:]
         if len(numbers) < len(shown) and not asking.request.quiet:
-            reporting.say(f"last words of the newest {MOST_WORDS} of {len(shown):,} only are shown; -n, --since narrow")
+            reporting.say(
+                f"last words are shown only of the newest {MOST_WORDS} of {len(shown):,}; narrow by -n or --since"
+            )
         columns = tuple(dict.fromkeys((*_writer(asking).columns, "time", "host", "app", "severity", "message")))
         slots = asyncio.Semaphore(_AT_ONCE)
 

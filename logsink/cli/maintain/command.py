@@ -27,7 +27,7 @@ def command(config_file: Path | None, store: str | None, once: bool, dry_run: bo
     --index is for archives from before maintain.index: it reads every data file that has no index, the newest first. You may
     interrupt it and start it again: it goes on where it was.
 
-    What is damaged or missing is named; while that is the table's log, nothing is done. `logsink verify` finds everything.
+    Names what is damaged or missing. While the table's log is damaged, it changes nothing. `logsink verify` finds everything.
 
     Exit code 0: done; 2: an error, something could not be done, or something is damaged or missing.
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from logsink.cli.options.context import ContextOptions
+from logsink.cli.options.limits import limit_of
 from logsink.cli.options.output import OutputOptions
 from logsink.cli.options.summaries import SummaryOptions
 from logsink.cli.options.terms import terms_of
 from logsink.cli.options.zones import zone_of
-from logsink.errors import ArgumentError
 from logsink.query.request import SearchTerms
 
 LIMIT = "1000"
@@ -90,12 +90,3 @@ class QueryRequest:
                 for name in ("sort", "reverse", "dedupe", "connect", "explain", "no_pager", "no_cache", "quiet")
             },
         )
-
-
-def limit_of(text: str, *, follow: bool = False) -> int | None:
-    """Return the limit that ``-n`` gives; None is no limit, as which 0 counts unless rows are followed. ``ArgumentError``."""
-    if text == "all":
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise ArgumentError(f"cannot read {text!r} as a number of lines", hint="write digits, or all")
-    return int(text) if follow else int(text) or None

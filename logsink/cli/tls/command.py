@@ -54,8 +54,15 @@ def command() -> None:
 
 @command.command()
 @_directory
-@click.option("--name", default="logsink", show_default=True, metavar="TEXT", help="Name of a new authority.")
-@click.option("--days", type=click.IntRange(1, 36500), default=3650, show_default=True, help="Days that it is valid.")
+@click.option("--name", default="logsink", show_default=True, metavar="NAME", help="Name of a new authority.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, 36500),
+    default=3650,
+    show_default=True,
+    metavar="DAYS",
+    help="Days that the authority is valid.",
+)
 @click.option("--renew", is_flag=True, help="Make a new certificate for the key of the authority that is there.")
 def init(directory: Path, name: str, days: int, renew: bool) -> None:
     """Make an authority, which issues certificates.
@@ -82,14 +89,21 @@ def init(directory: Path, name: str, days: int, renew: bool) -> None:
     if renew:
         click.echo("copy ca.crt to every host before the old one ends; what was issued stays valid")
     else:
-        click.echo(f"keep {folder.key} secret and saved: who has it can issue certificates")
+        click.echo(f"keep {folder.key} secret, and back it up: whoever has it can issue certificates")
 
 
 @command.command()
 @click.argument("kind", type=click.Choice(["server", "client"]))
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @_directory
-@click.option("--days", type=click.IntRange(1, 36500), default=397, show_default=True, help="Days that it is valid.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, 36500),
+    default=397,
+    show_default=True,
+    metavar="DAYS",
+    help="Days that the certificate is valid.",
+)
 def issue(kind: str, names: tuple[str, ...], directory: Path, days: int) -> None:
     """Issue a certificate for a server (a receiver) or a client (a sender), or renew it.
 

@@ -4,7 +4,7 @@
 
     tls/ca.crt  tls/ca.key
     tls/server/logs.example.com/   ca.crt  server.crt  server.key       -> /etc/logsink/tls
-    tls/client/web-1.example.com/  ca.crt  client.crt  client.key       -> /etc/logsink-client
+    tls/client/web-1.example.com/  ca.crt  client.crt  client.key       -> /etc/rsyslog-tls
 
 Keys can be read by their owner only (0600), and so can directories with keys (0700). Every file appears whole: a draft
 is renamed. A key is replaced before its certificate, and a receiver takes both once they belong together.
@@ -21,7 +21,7 @@ from logsink.cli.tls.certificates import Pair
 from logsink.errors import ArgumentError, LogsinkError
 
 KINDS = ("server", "client")
-PLACES = {"server": "/etc/logsink/tls", "client": "/etc/logsink-client"}
+PLACES = {"server": "/etc/logsink/tls", "client": "/etc/rsyslog-tls"}
 """Directories that the documentation and ``logsink client-config`` name: where the files of each kind go."""
 
 _ANY = "_"

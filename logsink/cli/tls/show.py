@@ -46,7 +46,7 @@ def lines(found: list[Shown], now: dt.datetime) -> Iterator[str]:
         yield f"           valid until {certificate.ends:%Y-%m-%d} ({days} days){': ' + one.wrong if one.wrong else ''}"
         yield f"           {certificate.fingerprint}"
         if one.kind == "authority":
-            yield f"           keep {one.path / 'ca.key'} secret and saved: who has it can issue certificates"
+            yield f"           keep {one.path / 'ca.key'} secret, and back it up: whoever has it can issue certificates"
         else:
             yield f"           copy {one.path}/* to {PLACES[one.kind]}/"
 

@@ -74,7 +74,7 @@ def test_text(shop: Path) -> None:
         f"      logsink query --store {shop} --role web --deploy a --app shop -E '(?s)^cache is warm .*$'",
         "",
         "6 kinds of messages: 1 new, 1 more, 0 gone, 1 less",
-        "1 more change on one instance alone, among them 1 new kind of errors; --all shows them",
+        "not shown: 1 change on one instance alone (new kinds of errors: 1); --all shows all",
     ]
     assert result.stderr.startswith("logsink: 874 rows compared in ")
 
@@ -156,7 +156,7 @@ def test_the_commands_of_the_documentation_are_understood(page: str, verb: str) 
     assert lines or page == "docs/tasks.md"
     command = {"diff": diff_command, "audit": audit_command}[verb]
     for line in lines:
-        with command.make_context(verb, shlex.split(line)) as context:
+        with command.make_context(verb, shlex.split(line), help_option_names=["-h", "--help"]) as context:
             given = context.params
         if verb == "diff":
             assert DiffRequest.of({**given, "store": None}).sides
@@ -165,7 +165,9 @@ def test_the_commands_of_the_documentation_are_understood(page: str, verb: str) 
 def test_a_side_without_rows(shop: Path) -> None:
     result = run(shop, "diff", "--deploy", "a", "c")
     assert result.exit_code == 2
-    assert result.stderr.startswith("logsink: cannot compare: there are no rows of deploy c (logsink deploys ")
+    assert result.stderr.startswith(
+        "logsink: cannot compare: there are no rows of deploy c (choose other times or conditions; logsink deploys "
+    )
 
 
 def test_damage(shop: Path) -> None:

@@ -66,7 +66,7 @@ def test_a_range_and_another() -> None:
             {"before": "9:00", "since": "8:00", "until": "8:30"},
             "cannot compare from 2026-11-22 09:00:00 until 2026-11-22 08:30:00: the range is empty",
         ),
-        ({"deploy": ("a", "b"), "lines": "x"}, "cannot read 'x' as a number of changes"),
+        ({"deploy": ("a", "b"), "lines": "x"}, "cannot read 'x' as a number of lines"),
     ],
 )
 def test_mistakes(given: dict[str, Any], message: str) -> None:

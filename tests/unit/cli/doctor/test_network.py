@@ -161,7 +161,7 @@ def test_files_of_the_sender(authority: Authority, server: Issued, tmp_path: Pat
     assert (missing.check, missing.detail[:11]) == ("files", "cannot read")
     assert (mixed.check, mixed.remedy[:38]) == ("files", "the key belongs to another certificate")
     assert (ended.check, ended.state) == ("client certificate", "failed")
-    assert (broken.check, broken.remedy) == ("files", "it has to be PEM")
+    assert (broken.check, broken.remedy) == ("files", "write it as PEM, and a key without a password")
 
 
 @pytest.mark.parametrize("transport", ["tls", "relp_tls"])

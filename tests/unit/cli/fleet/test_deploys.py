@@ -28,7 +28,7 @@ def test_deploys_in_the_order_in_which_they_came(url: str) -> None:
     assert 2 <= len(bars[0]) < len(bars[1]) == 50
     assert bars[1].lstrip(" ") == "█" * bars[1].count("█")
     assert 0 < 50 - bars[1].count("█") < len(bars[0])
-    assert "logsink: 1 row of these name no deploy" in result.stderr
+    assert "logsink: 1 row without a deploy, left out" in result.stderr
 
 
 def test_conditions_and_formats(url: str) -> None:

@@ -181,6 +181,6 @@ def test_only_of_the_newest_it_is_said_how_they_ended(url: str, monkeypatch: pyt
     monkeypatch.setattr("logsink.cli.hosts.run.LOOKED_AT", 2)
     monkeypatch.setattr("logsink.cli.hosts.run.MOST_WORDS", 1)
     result = CliRunner().invoke(main, ["hosts", "--utc", "--store", url, "--last-words", "1"], prog_name="logsink")
-    assert "only of the newest 2 of 4 that are silent it is said how they ended" in result.stderr
-    assert "last words of the newest 1 of 5 only are shown" in result.stderr
+    assert "how they ended is known only of the newest 2 of 4 that are silent" in result.stderr
+    assert "last words are shown only of the newest 1 of 5" in result.stderr
     assert [line.split()[-1] for line in result.stdout.splitlines()[1:6]] == ["-", "-", "vanished", "vanished", "here"]

@@ -60,7 +60,7 @@ def test_days_are_in_order(url: str) -> None:
 def test_the_first_lines(url: str) -> None:
     result = usage(url, "--by", "host", "-n", "2")
     assert len(result.stdout.splitlines()) == 3
-    assert "logsink: only the first 2 of 5 are shown; -n 0 shows all" in result.stderr
+    assert "logsink: only the first 2 of 5 are shown; -n all shows all" in result.stderr
 
 
 def test_nothing(url: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from logsink.cli.options.terms import with_json
 from logsink.cli.query.command import command
-from logsink.cli.query.request import QueryRequest, limit_of
+from logsink.cli.query.request import QueryRequest
 from logsink.errors import ArgumentError
 
 
@@ -67,13 +67,6 @@ def test_json_without_a_condition_is_the_format() -> None:
 def test_a_request_is_frozen() -> None:
     with pytest.raises(AttributeError):
         request().limit = 3  # type: ignore[misc]
-
-
-def test_limits() -> None:
-    assert (limit_of("all"), limit_of("0"), limit_of("0", follow=True), limit_of("12")) == (None, None, 0, 12)
-    for text in ("", "-1", "many", "²", "1" * 19):
-        with pytest.raises(ArgumentError):
-            limit_of(text)
 
 
 def test_a_zone_that_is_not_there() -> None:
