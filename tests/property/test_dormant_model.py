@@ -167,16 +167,20 @@ class World:
                     here = {one for one in here if not found.covers(one)}
             await self.turns(self.random.choice([5, 40, 1500]))
 
+    async def adopt(self, log: DeltaLog) -> None:
+        """One round: archive what is in the journal, and delete what is proved to be archived."""
+        listed = [one.name for one in await list_segments(self.store)]
+        for receiver in sorted({one.receiver for one in listed}):
+            names = [one for one in listed if one.receiver == receiver]
+            found = await self.archive(log, names)
+            await self.delete(log, found, names)
+            await self.turns(10)
+
     async def adopter(self) -> None:
         log = self.log()
         while True:
             with suppress(LogsinkError):
-                listed = [one.name for one in await list_segments(self.store)]
-                for receiver in sorted({one.receiver for one in listed}):
-                    names = [one for one in listed if one.receiver == receiver]
-                    found = await self.archive(log, names)
-                    await self.delete(log, found, names)
-                    await self.turns(10)
+                await self.adopt(log)
             await self.turns(60)
 
     async def rester(self) -> None:
@@ -294,13 +298,8 @@ class World:
     async def end(self) -> None:
         """Archive what is left, and see that nothing is missing, and that lanes are where they should be."""
         self.store.schedule = lambda call: Pass()
-        adopter = asyncio.ensure_future(self.adopter())
-        for _ in range(400):
-            if not await self.listed():
-                break
-            await self.turns(60)
-        adopter.cancel()
-        await asyncio.gather(adopter, return_exceptions=True)
+        for _ in range(3):
+            await self.adopt(self.log())
         await self.look(DeltaLog(self.objects))
         if left := await self.listed():
             raise Violation(f"stays in the journal: {left[0]}")
