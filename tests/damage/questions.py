@@ -33,6 +33,7 @@ from logsink.place import Directory, parse
 from logsink.store import guarded, open_store
 from tests.damage import asks, stores
 from tests.damage.aims import false_ledger
+from tests.damage.kinds import added
 from tests.damage.oracle import Judge
 from tests.damage.stores import Frames, Template
 from tests.support.relp_client import RelpClient
@@ -112,9 +113,12 @@ def adopted(on: Asked) -> None:
 
 
 def _commits(url: str) -> set[str]:
+    """The commits that put data files into the table, not those that only set its properties."""
+
     async def keys() -> set[str]:
         async with open_store(url) as store:
-            return {entry.key async for entry in store.list("logs/_delta_log/")}
+            commits = [entry.key async for entry in store.list("logs/_delta_log/") if entry.key.endswith(".json")]
+            return {key for key in commits if added(await store.get(key))}
 
     return asyncio.run(keys())
 

@@ -193,7 +193,7 @@ def without_claims(**changes: Any) -> Instead:
 
 def as_the_txn_says(real: Any) -> Any:
     """``Coverage.proves`` that believes the txn."""
-    return lambda self, name: name.sequence <= self._txn.get(name.app_id, 0)
+    return lambda self, name: name.sequence <= self._last(name.app_id)
 
 
 def said_without(**changes: Any) -> Instead:

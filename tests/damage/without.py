@@ -10,7 +10,7 @@ import asyncio
 import importlib
 import random
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -40,7 +40,7 @@ class Check(NamedTuple):
     damages    the damages that it finds; none: any
     aim        an aimed damage, in place of these
     templates  the stores on which; none: all of ``stores``
-    besides    another check that finds the same, and is taken out with and without this one
+    besides    other checks that find the same, and are taken out with and without this one
     """
 
     target: tuple[str, ...]
@@ -50,7 +50,7 @@ class Check(NamedTuple):
     damages: tuple[str, ...] = ()
     aim: aims.Aim | None = None
     templates: tuple[str, ...] = ()
-    besides: str = ""
+    besides: tuple[str, ...] = ()
 
 
 FILES = ("file", "file, merged")
@@ -67,7 +67,12 @@ VERIFICATION = (VERIFY, "Verification")
 OF_THE_LOG: Mapping[str, Check] = {
     "hash of a commit": Check((FOLD, "check"), switches.own_word, ("verify notes",), aim=aims.bit_of_newest_commit),
     "version of a commit": Check(
-        (FOLD, "check"), switches.any_version, ("query", "verify"), ("commit",), ("swap", "old")
+        (FOLD, "check"),
+        switches.any_version,
+        ("query", "verify"),
+        ("commit",),
+        ("swap", "old"),
+        besides=("previous commit", "state of the table"),
     ),
     "previous commit": Check((FOLD, "digest"), switches.nothing(""), ("verify",), ("commit",), ("forge",), None, FULL),
     "state of the table": Check(
@@ -88,7 +93,14 @@ OF_THE_LOG: Mapping[str, Check] = {
         templates=("checkpointed",),
     ),
     "commits of other programs": Check((FOLD, "check"), switches.any_program, ("query",), aim=aims.foreign),
-    "missing commit": Check((FOLD, "Fold", "lose"), switches.nothing(), ("query",), ("commit",), ("delete",)),
+    "missing commit": Check(
+        (FOLD, "Fold", "lose"),
+        switches.nothing(),
+        ("query",),
+        ("commit",),
+        ("delete",),
+        besides=("previous commit", "state of the table"),
+    ),
     "files that were merged": Check(
         (FOLD, "without_merged"),
         lambda real: lambda files: files,
@@ -169,7 +181,7 @@ OF_UPKEEP: Mapping[str, Check] = {
         ("adoption",),
         aim=aims.newest_commit,
         templates=("waiting",),
-        besides="commits, as the archiver knows",
+        besides=("commits, as the archiver knows",),
     ),
     "commits, as a process knows": Check(
         (LOG, "DeltaLog", "load"), switches.as_listed, ("beneath",), aim=aims.newest_commit, templates=("waiting",)
@@ -218,7 +230,7 @@ OF_UPKEEP: Mapping[str, Check] = {
         ("query after maintain",),
         aim=aims.bit_of_rows,
         templates=("waiting",),
-        besides="digests of a merge",
+        besides=("digests of a merge",),
     ),
     "digests of a merge": Check(
         ("logsink.archive.merge", "Input", "__init__"),
@@ -226,6 +238,7 @@ OF_UPKEEP: Mapping[str, Check] = {
         ("verify after maintain",),
         aim=aims.other_digests,
         templates=("waiting",),
+        besides=("verify: commits of ledgers",),
     ),
     "name of an archived segment": Check(
         ("logsink.archive.rounds", "read_segment"),
@@ -281,6 +294,7 @@ OF_VERIFY: Mapping[str, Check] = {
         ("verify notes",),
         aim=aims.thinner,
         templates=("older, checkpointed",),
+        besides=("verify: commits of ledgers",),
     ),
     "verify: rows twice": Check(
         (VERIFY, "overlaps"), switches.nothing(()), ("verify notes",), aim=aims.doubled, templates=RUNS
@@ -291,7 +305,7 @@ OF_VERIFY: Mapping[str, Check] = {
         ("verify notes",),
         aim=aims.vanished,
         templates=("waiting",),
-        besides="verify: ledgers",
+        besides=("verify: ledgers",),
     ),
     "verify: segments without rows": Check(
         (VERIFY, "uncovered"), switches.nothing(()), ("verify notes",), aim=aims.vanished_first, templates=("running",)
@@ -302,6 +316,7 @@ OF_VERIFY: Mapping[str, Check] = {
         ("verify notes",),
         aim=aims.begun_anew,
         templates=("quiet",),
+        besides=("verify: commits of ledgers", "verify: ends of ledgers"),
     ),
     "verify: losses": Check(
         (*VERIFICATION, "_check_losses"),
@@ -338,6 +353,22 @@ OF_VERIFY: Mapping[str, Check] = {
         ("verify notes",),
         aim=aims.vanished_date,
         templates=("merged",),
+        besides=("verify: commits of ledgers",),
+    ),
+    "verify: commits of ledgers": Check(
+        (*VERIFICATION, "_check_head"),
+        switches.nothing(),
+        ("verify notes",),
+        aim=aims.other_times,
+        templates=("waiting",),
+    ),
+    "verify: ends of ledgers": Check(
+        (*VERIFICATION, "_check_end"),
+        switches.later_nothing(),
+        ("verify notes",),
+        aim=aims.newest_commit,
+        templates=("quiet",),
+        besides=("verify: rows of ledgers", "verify: unknown files"),
     ),
     "repair: each byte of a file": Check(
         (INSPECT, "check_body"), switches.any_body, ("repair",), aim=aims.no_log_and_a_bit, templates=("waiting",)
@@ -401,7 +432,9 @@ def hunt(name: str, templates: dict[str, Template], place: Local | Remote, seed:
     check = CHECKS[name]
     chosen = [asyncio.run(template_of(one, templates)) for one in check.templates or TEMPLATES]
     change = None
-    with without(check.besides) if check.besides else nullcontext():
+    with ExitStack() as others:
+        for other in check.besides:
+            others.enter_context(without(other))
         for number in range(most):
             with without(name):
                 change, faults = _case(check, chosen, place, f"{seed}.{name}.{number}")
