@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
+from logsink.cli.options.limits import lines_option
+from logsink.cli.options.output import FormatName
+from logsink.cli.options.reading import json_option, no_cache_option, quiet_option
 from logsink.cli.options.settings import effective, options
+from logsink.cli.options.terms import glob_options, range_options, zone_options
 from logsink.cli.startup import use_little_memory, without_pandas
+
+COLUMNS: Final = ("host", "environment", "role", "deploy", "instance")
+"""Columns by which senders are chosen."""
 
 _HELP = """
 Find out whether anything is missing. Senders that number their messages (`logsink client-config`) are checked for holes, each
@@ -30,26 +38,14 @@ Exit code 0: there are no holes; 1: there are; 2: an error, or something is dama
 
 @click.command(help=_HELP)
 @options("store")
-@click.option("-S", "--since", "--from", "since", metavar="TIME", help="Messages of TIME and later.")
-@click.option("-U", "--until", "--to", "until", metavar="TIME", help="Messages before TIME.")
-@click.option("-H", "--host", multiple=True, metavar="GLOB", help="Senders with messages of a host that matches GLOB.")
-@click.option("--environment", multiple=True, metavar="GLOB", help="Senders of this environment.")
-@click.option("--role", multiple=True, metavar="GLOB", help="Senders of this role.")
-@click.option("--deploy", multiple=True, metavar="GLOB", help="Senders of this deployment.")
-@click.option("--instance", multiple=True, metavar="GLOB", help="Senders of this instance.")
-@click.option(
-    "-n",
-    "--lines",
-    "lines",
-    metavar="N",
-    default="40",
-    help="Show N lines of each table (default 40); 0, all: no limit.",
-)
-@click.option("-z", "--timezone", metavar="ZONE", help="Time zone for input and output: local, UTC, Europe/Berlin.")
-@click.option("--utc", is_flag=True, help="The same as -z UTC.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result.")
-@click.option("-j", "--json", "output", flag_value="json", help="The same as -o json.")
-@click.option("-q", "--quiet", is_flag=True, help="Print no summary or progress on stderr.")
+@range_options
+@partial(glob_options, columns=COLUMNS)
+@zone_options
+@lines_option("Show N lines of each table (default 40); 0, all: no limit.", "40")
+@click.option("-o", "--output", type=FormatName(("text", "json")), default="text", help="Format of the output.")
+@json_option
+@no_cache_option
+@quiet_option
 def command(config_file: Path | None, store: str | None, **parameters: Any) -> int:
     config = effective(config_file, {"store": store})
     without_pandas()
@@ -57,4 +53,4 @@ def command(config_file: Path | None, store: str | None, **parameters: Any) -> i
 
     request = AuditRequest.of(parameters)
     use_little_memory()
-    return run(config.store, request)
+    return run(config.store, request, cache=0 if request.no_cache else config.query.cache_size)

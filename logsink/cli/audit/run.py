@@ -16,14 +16,15 @@ import orjson
 
 from logsink.characters import harmless, harmless_json
 from logsink.cli import report as reporting
+from logsink.cli.audit.command import COLUMNS
 from logsink.cli.audit.text import as_json, text
+from logsink.cli.contact import in_contact, open_cached
 from logsink.cli.options.limits import limit_of
 from logsink.cli.options.zones import zone_of
 from logsink.errors import ArgumentError
 from logsink.query import Filter, Report, parse_time
 from logsink.query.audit import Audit, Findings
 from logsink.query.request import SearchTerms, to_filter
-from logsink.store import open_store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ class AuditRequest:
     zone: dt.tzinfo
     limit: int | None = 40
     output: str = "text"
+    no_cache: bool = False
     quiet: bool = False
 
     @classmethod
@@ -52,23 +54,21 @@ class AuditRequest:
         if since is not None and until is not None and since >= until:
             asked = f"from {parameters['since']!r} until {parameters['until']!r}"
             raise ArgumentError(f"cannot search {asked}: the range is empty")
-        columns = ("host", "environment", "role", "deploy", "instance")
-        terms = SearchTerms(**{name: parameters[name] for name in columns})
+        terms = SearchTerms(**{name: parameters[name] for name in COLUMNS})
         return cls(
             selected=to_filter(terms, now, zone),
             since=since,
             until=until,
             zone=zone,
             limit=limit_of(parameters["lines"]),
-            output=parameters["output"],
-            quiet=parameters["quiet"],
+            **{name: parameters[name] for name in ("output", "no_cache", "quiet")},
         )
 
 
-def run(url: str, request: AuditRequest) -> int:
-    """Audit the store at ``url``, print what was found, and return the exit code."""
+def run(url: str, request: AuditRequest, *, cache: int = 0) -> int:
+    """Audit the store at ``url``, print what was found, and return the exit code; ``cache``: most bytes of the user's cache."""
     began = time.monotonic()
-    return _say(*asyncio.run(_audit(url, request)), request, began)
+    return _say(*asyncio.run(_audit(url, request, cache)), request, began)
 
 
 def _say(found: Findings, report: Report, request: AuditRequest, began: float) -> int:
@@ -85,8 +85,8 @@ def _say(found: Findings, report: Report, request: AuditRequest, began: float) -
     return 2 if report.damaged else int(bool(found.holes))
 
 
-async def _audit(url: str, request: AuditRequest) -> tuple[Findings, Report]:
-    async with open_store(url) as store:
+async def _audit(url: str, request: AuditRequest, cache: int) -> tuple[Findings, Report]:
+    async with open_cached(url, cache) as store, in_contact(store):
         audit = Audit(store, request.selected, request.since, request.until)
         async with reporting.progress(audit.folds[0], enabled=not request.quiet):
             found = await audit.run()

@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+from logsink.cli.options.limits import lines_option
+from logsink.cli.options.output import FormatName
+from logsink.cli.options.reading import json_option, no_cache_option, quiet_option
 from logsink.cli.options.settings import effective, options
 from logsink.cli.options.terms import term_options
 from logsink.cli.startup import use_little_memory, without_pandas
@@ -44,16 +47,15 @@ interrupted.
     help="Compare the range from -S to -U (default: now) with one as long that begins at TIME.",
 )
 @partial(term_options, without="deploy")
-@click.option(
-    "-n", "--lines", "lines", metavar="N", default="40", help="Show N changes at most (default 40); 0, all: no limit."
-)
+@lines_option("Show N changes at most (default 40); 0, all: no limit.", "40")
 @click.option("--all", "every", is_flag=True, help="Also show changes that one instance of many shows alone.")
 @click.option(
     "--fail-on", type=click.Choice(["new-errors"]), help="Exit with 1 when the second side has new kinds of errors."
 )
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result.")
-@click.option("-j", "--json", "output", flag_value="json", help="The same as -o json.")
-@click.option("-q", "--quiet", is_flag=True, help="Print no summary or progress on stderr.")
+@click.option("-o", "--output", type=FormatName(("text", "json")), default="text", help="Format of the output.")
+@json_option
+@no_cache_option
+@quiet_option
 def command(config_file: Path | None, store: str | None, **parameters: Any) -> int:
     from logsink.cli.diff.sides import DiffRequest
 
@@ -63,4 +65,4 @@ def command(config_file: Path | None, store: str | None, **parameters: Any) -> i
     from logsink.cli.diff.run import run
 
     use_little_memory()
-    return run(config.store, request)
+    return run(config.store, request, cache=0 if request.no_cache else config.query.cache_size)

@@ -12,19 +12,22 @@ import orjson
 
 from logsink.characters import harmless, harmless_json
 from logsink.cli import report as reporting
+from logsink.cli.contact import in_contact, open_cached
 from logsink.cli.diff.sides import DiffRequest
 from logsink.cli.diff.text import as_json, text
 from logsink.cli.options.terms import filter_of
 from logsink.errors import ArgumentError
 from logsink.query import Report
 from logsink.query.changes import Changes, Comparison
-from logsink.store import open_store
 
 
-def run(url: str, request: DiffRequest) -> int:
-    """Compare the sides in the store at ``url``, print what differs, and return the exit code."""
+def run(url: str, request: DiffRequest, *, cache: int = 0) -> int:
+    """Compare the sides in the store at ``url``, print what differs, and return the exit code.
+
+    cache   most bytes of the user's cache
+    """
     began = time.monotonic()
-    return _say(*asyncio.run(_compare(url, request)), request, began)
+    return _say(*asyncio.run(_compare(url, request, cache)), request, began)
 
 
 def _say(found: Changes, report: Report, request: DiffRequest, began: float) -> int:
@@ -52,9 +55,9 @@ def _say(found: Changes, report: Report, request: DiffRequest, began: float) -> 
     return int(request.fail_on == "new-errors" and any(each.change == "NEW" and each.error for each in shown))
 
 
-async def _compare(url: str, request: DiffRequest) -> tuple[Changes, Report]:
+async def _compare(url: str, request: DiffRequest, cache: int) -> tuple[Changes, Report]:
     filters = [filter_of(asked.terms, request.zone) for asked in request.sides]
-    async with open_store(url) as store:
+    async with open_cached(url, cache) as store, in_contact(store):
         comparison = Comparison(store, (filters[0], filters[1]))
         for side, running in enumerate(comparison.folds):
             async with reporting.progress(running, enabled=not request.quiet):

@@ -44,6 +44,7 @@ class DiffRequest:
     every: bool = False
     fail_on: str | None = None
     output: str = "text"
+    no_cache: bool = False
     quiet: bool = False
     store: str | None = None
 
@@ -57,7 +58,7 @@ class DiffRequest:
             sides=_sides(parameters, terms, moment, zone),
             zone=zone,
             limit=limit_of(parameters["lines"]),
-            **{name: parameters[name] for name in ("every", "fail_on", "output", "quiet", "store")},
+            **{name: parameters[name] for name in ("every", "fail_on", "output", "no_cache", "quiet", "store")},
         )
 
 

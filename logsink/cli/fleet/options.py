@@ -9,8 +9,9 @@ from typing import Any, Self
 
 import click
 
-from logsink.cli.options.limits import limit_of
+from logsink.cli.options.limits import limit_of, lines_option
 from logsink.cli.options.output import FormatName
+from logsink.cli.options.reading import json_option, no_cache_option, quiet_option
 from logsink.cli.options.settings import options
 from logsink.cli.options.terms import term_options, terms_of
 from logsink.cli.options.zones import zone_of
@@ -54,19 +55,13 @@ def fleet_options(function: Callable[..., Any]) -> Callable[..., Any]:
         [
             options("store"),
             term_options,
-            click.option(
-                *("-n", "--lines", "--limit"),
-                "lines",
-                metavar="N",
-                default="all",
-                help="Show N lines: the newest of hosts and deploys, the largest of usage; 0, all: no limit.",
+            lines_option(
+                "Show N lines: the newest of hosts and deploys, the largest of usage; 0, all: no limit.", "all"
             ),
             click.option("-o", "--output", type=kind, default="table", show_default=True, help="Format of the output."),
-            click.option("-j", "--json", "output", flag_value="json", help="The same as -o json."),
-            click.option(
-                "--no-cache", is_flag=True, help="Neither use nor fill the user's cache of the log and index of S3."
-            ),
-            click.option("-q", "--quiet", is_flag=True, help="Print no summary or progress on stderr."),
+            json_option,
+            no_cache_option,
+            quiet_option,
         ]
     ):
         function = option(function)

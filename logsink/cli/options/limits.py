@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import click
+
 from logsink.errors import ArgumentError
+
+
+def lines_option(help: str, default: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the decorator that adds ``-n``, whose parameter ``lines`` is for ``limit_of``."""
+    return click.option("-n", "--lines", "--limit", "lines", metavar="N", default=default, help=help)
 
 
 def limit_of(text: str, *, follow: bool = False) -> int | None:

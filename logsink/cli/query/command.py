@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from logsink.cli.options.context import context_options
+from logsink.cli.options.limits import lines_option
 from logsink.cli.options.output import output_options
+from logsink.cli.options.reading import no_cache_option
 from logsink.cli.options.sections import Sectioned
 from logsink.cli.options.settings import effective, options
 from logsink.cli.options.summaries import summary_options
@@ -51,12 +53,7 @@ Exit code 0: something was found; 1: nothing; 2: an error, or something is damag
 @options("store")
 @term_options
 @context_options
-@click.option(
-    *("-n", "--lines", "--limit"),
-    "lines",
-    metavar="N",
-    help="Newest N rows (default 1000), first N of a summary; 0, all: no limit.",
-)
+@lines_option("Newest N rows (default 1000), first N of a summary; 0, all: no limit.")
 @click.option(
     "--sort",
     type=click.Choice(("time", "received")),
@@ -82,7 +79,7 @@ Exit code 0: something was found; 1: nothing; 2: an error, or something is damag
 @click.option("--connect", metavar="URL", help="Have the Spark Connect server at URL read the archive: sc://host:port.")
 @click.option("--explain", is_flag=True, help="Print what would be read, and do not read it.")
 @click.option("--no-pager", is_flag=True, help="Print to the terminal without a pager.")
-@click.option("--no-cache", is_flag=True, help="Neither use nor fill the user's cache of the log and index of S3.")
+@no_cache_option
 @click.option("-q", "--quiet", is_flag=True, help="Print no summary, hints or progress on stderr.")
 def command(config_file: Path | None, store: str | None, **parameters: Any) -> int:
     parameters = with_json(parameters)

@@ -20,6 +20,7 @@ def asked(**given: Any) -> DiffRequest:
     parameters |= {"regex": False, "fixed": False, "word": False, "ignore_case": False, "invert_match": False}
     parameters |= {"deploy": None, "before": None, "versus": None, "timezone": "UTC", "utc": False}
     parameters |= {"lines": "40", "every": False, "fail_on": None, "output": "text", "quiet": False, "store": None}
+    parameters["no_cache"] = False
     return DiffRequest.of(parameters | given, NOON)
 
 

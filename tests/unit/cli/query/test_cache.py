@@ -40,10 +40,10 @@ async def _fill(url: str) -> None:
         await store.put(MARKER, encode_marker(new_marker("one", "tests", 0)))
 
 
-def asked(proxy: Proxy, *arguments: str) -> tuple[Result, int]:
-    """Run a query; return its result, and how often something of the table's log was read."""
+def asked(proxy: Proxy, *arguments: str, verb: str = "query") -> tuple[Result, int]:
+    """Run a verb; return its result, and how often something of the table's log was read."""
     proxy.requests.clear()
-    result = CliRunner().invoke(main, ["query", "-q", *arguments])
+    result = CliRunner().invoke(main, [verb, "-q", *arguments])
     targets = [request.target for request in proxy.requests]
     return result, sum("_delta_log/0" in target and "list-type" not in target for target in targets)
 
@@ -61,6 +61,17 @@ def test_the_log_is_read_once_and_answers_are_the_same(proxy: Proxy, tmp_path: P
         path.write_bytes(b"")
     damaged, reads = asked(proxy)
     assert (damaged.stdout, damaged.exit_code, reads) == (first.stdout, 0, 4)
+
+
+@pytest.mark.parametrize(("verb", "sides"), [("audit", 1), ("diff", 2)])
+def test_other_verbs_use_the_cache(proxy: Proxy, verb: str, sides: int) -> None:
+    arguments: tuple[str, ...] = ("-S", "2026-11-22", "-U", "2026-11-22 1:00", "--utc")
+    if verb == "diff":
+        arguments = (*arguments, "--before", "2026-11-22 00:00:00.000002")
+    first, reads = asked(proxy, *arguments, verb=verb)
+    assert (first.exit_code, reads) == (0, 4), first.stderr
+    assert asked(proxy, *arguments, verb=verb)[1] == 0
+    assert asked(proxy, *arguments, "--no-cache", verb=verb)[1] == 4 * sides
 
 
 def test_a_commit_that_is_gone_is_damage_though_the_cache_has_it(proxy: Proxy) -> None:
