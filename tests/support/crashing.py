@@ -226,6 +226,7 @@ def _wrap_store(plan: Plan) -> None:
 def _wrap_receiver(plan: Plan) -> None:
     import logsink.archive.adoption
     import logsink.archive.archiver
+    import logsink.archive.maintenance
     import logsink.journal.writer
     import logsink.net.relp
     import logsink.receiver.receiver
@@ -233,6 +234,7 @@ def _wrap_receiver(plan: Plan) -> None:
     replaced(logsink.receiver.receiver, "open_store", logsink.store.open_store)
     replaced(logsink.archive.archiver, "LINGER", plan.linger)
     replaced(logsink.archive.adoption, "LINGER", plan.linger)
+    replaced(logsink.archive.maintenance, "CLEAN_EVERY", 0.0)
     begin = logsink.receiver.receiver.Receiver.__init__
 
     def init(self: Any, config: Any, **rest: Any) -> None:
@@ -340,7 +342,7 @@ def _wrap_disk(where: str) -> None:
 
 def _wrap_checkpoint(where: str) -> None:
     import logsink.archive.checkpointing as checkpointing
-    import logsink.archive.maintenance as maintain
+    import logsink.archive.maintenance
     from logsink.archive import tidying
     from logsink.archive.log import DeltaLog
     from logsink.archive.snapshot import HINT, LOG
@@ -363,8 +365,7 @@ def _wrap_checkpoint(where: str) -> None:
         return await clean(log, thorough=thorough)
 
     checkpointing.write_checkpoint = write_checkpoint
-    setattr(maintain, "clean_log", clean_log)  # noqa: B010  it is imported there
-    maintain.CLEAN_EVERY = 0.0
+    replaced(logsink.archive.maintenance, "clean_log", clean_log)
 
 
 if __name__ == "__main__":
