@@ -14,6 +14,7 @@ Laws
     ``coverage``), and not before ``LINGER`` seconds.
   - A segment that is gone from the journal is archived from memory. Where it is not in memory either, the commit records it as
     lost, once that is proved (``missing``).
+  - Segments that cannot be deleted stop no commit.
   - While the table's log is damaged, nothing is committed or deleted. Segments wait in the journal.
   - After trouble of any kind the archiver waits, loads a fresh snapshot and plans again, for ever. Receiving never waits for
     it: only the journal's objects stay longer in the store.
@@ -38,7 +39,7 @@ from logsink.archive.dormant import receiver_of
 from logsink.archive.missing import expect_commits, prove_missing
 from logsink.archive.rounds import Committed, Limits, Rounds, committable, most_rows
 from logsink.archive.snapshot import Snapshot
-from logsink.errors import Conflict, Damaged, FormatError, NotFound
+from logsink.errors import Conflict, Damaged, FormatError, LogsinkError, NotFound
 from logsink.journal import Gap, Segment, SegmentName, list_segments, memory_use
 
 LINGER = 60.0
@@ -46,6 +47,9 @@ LINGER = 60.0
 
 _BACKOFF_FIRST, _BACKOFF_MOST = 0.5, 30.0
 """Seconds before another try after trouble: doubled each time, then jittered by half."""
+
+_BACKOFF_DOUBLED = 6
+"""How many times that is doubled: enough for the most."""
 
 _READS = 4
 """Most segments read again from the journal at the same time."""
@@ -149,6 +153,7 @@ class Archiver:
                 commit = await self._due()
             else:
                 await self._back_off()
+                commit = True
 
     async def drain(self, deadline: float) -> bool:
         """Archive all that was added, until ``deadline`` (monotonic seconds); return whether all of it is in the table now.
@@ -176,7 +181,7 @@ class Archiver:
             self._log.refuse_damage(snapshot, "archive")
             self._max_age = self._limits.max_age * stretch(snapshot)
             self._update_covered(snapshot)
-            unproved = await self._delete(snapshot)
+            wrong = await self._delete(snapshot)
             if commit and self._waiting:
                 began = self._log.monotonic()
                 committed = await self._commit(snapshot)
@@ -187,8 +192,8 @@ class Archiver:
                 committed.check(snapshot)
                 self._committed = self._log.monotonic()
                 committed.report()
-            if unproved:  # which stops no commit
-                raise Damaged(f"cannot delete segment {unproved[0].key}: {UNPROVED}", hint=UNPROVED_HINT)
+            if wrong is not None:  # which stops no commit
+                raise wrong
 
     async def _awake(self, snapshot: Snapshot) -> Snapshot:
         """Return ``snapshot`` with the dormant lanes of this process's receivers looked up."""
@@ -215,7 +220,7 @@ class Archiver:
         telemetry.ARCHIVE_FAILED.log(error=error)
 
     async def _back_off(self) -> None:
-        delay = min(_BACKOFF_MOST, _BACKOFF_FIRST * 2.0 ** (self._failures - 1))
+        delay = min(_BACKOFF_MOST, _BACKOFF_FIRST * 2 ** min(self._failures - 1, _BACKOFF_DOUBLED))
         await self._sleep(self._uniform(delay / 2, delay))
 
     async def _due(self) -> bool:
@@ -319,22 +324,28 @@ class Archiver:
         self._weight = sum(one.weight for one in waiting)
         self._set_gauges()
 
-    async def _delete(self, snapshot: Snapshot) -> list[SegmentName]:
+    async def _delete(self, snapshot: Snapshot) -> LogsinkError | None:
         """Delete segments covered for ``LINGER`` seconds that ``snapshot``, loaded just now, proves to be archived (I6).
 
-        Return those that it covers and does not prove.
+        Return what went wrong, if anything did: the store may refuse, or ``snapshot`` cover segments that it does not prove.
         """
         before = self._log.monotonic() - LINGER
         due = [one.name for one in takewhile(lambda one: one.since <= before, self._covered)]
         if not due:
-            return []
+            return None
         coverage = Coverage(snapshot, {name.receiver for name in due})
         proved = {name for name in due if coverage.proves(name)}
         if proved:
-            await self._log.store.delete([name.key for name in due if name in proved])
+            try:
+                await self._log.store.delete([name.key for name in due if name in proved])
+            except LogsinkError as error:
+                return error
             telemetry.DELETED.inc(len(proved))
             self._covered = deque(one for one in self._covered if one.name not in proved)
-        return [name for name in due if snapshot.covers(name) and name not in proved]
+        unproved = [name for name in due if snapshot.covers(name) and name not in proved]
+        if not unproved:
+            return None
+        return Damaged(f"cannot delete segment {unproved[0].key}: {UNPROVED}", hint=UNPROVED_HINT)
 
     def _set_gauges(self) -> None:
         telemetry.BACKLOG_BYTES.set(self._nbytes)

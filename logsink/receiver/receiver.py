@@ -164,8 +164,8 @@ class Receiver:
         store.guard(marker.id)
         await self._loop.run_in_executor(None, compile_all, *LOOP_ROOMS)
         self._begin(store, log)
-        duties = (self._archiver.run(), self._maintain(), self._watch(), self._receiver_ids.watch(), store.watch())
-        upkeep = [self._loop.create_task(duty) for duty in duties]
+        duties = (self._archiver.run, self._maintain, self._watch, self._receiver_ids.watch, store.watch)
+        upkeep = [self._loop.create_task(go_on(duty)) for duty in duties]
         try:
             self._listen()
             telemetry.READY.log()
@@ -402,6 +402,16 @@ def allow_connections(connections: int) -> tuple[int, int]:
     http = min(HTTP_CONNECTIONS, max(most // 8, 1))
     telemetry.FEW_FILES.log(limit=limit, connections=most - http)
     return most - http, http
+
+
+async def go_on(duty: Callable[[], Awaitable[None]]) -> None:
+    """Do ``duty``, which never ends, until cancelled. Where an error ends it, log that, and begin it again after ``WATCH``."""
+    while True:
+        try:
+            await duty()
+        except Exception as error:  # noqa: BLE001  no duty may end unseen while messages are received
+            telemetry.CRASHED.log(where=duty.__qualname__, error=error, trace=error)
+        await asyncio.sleep(WATCH)
 
 
 def unexpected(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -512,6 +512,21 @@ async def test_trouble_is_waited_out_longer_each_time(bench: Bench) -> None:
     assert archiver.health.error == ""
 
 
+async def test_after_trouble_of_many_hours_it_goes_on(bench: Bench) -> None:
+    archiver = bench.archiver()
+    await bench.fill(archiver, 1)
+    bench.store.schedule = lambda call: Refuse() if call.verb == "list" else Pass()
+    running = asyncio.create_task(archiver.run())
+    while len(bench.clock.slept) < 1100:
+        assert not running.done()
+        await asyncio.sleep(0)
+    bench.store.schedule = lambda call: Pass()
+    await until(lambda: nothing_waits(archiver))
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
 @pytest.mark.parametrize("limits", [Limits(max_bytes=100), Limits(max_segments=3), Limits(max_age=0.0)])
 async def test_it_runs_when_a_limit_is_reached(bench: Bench, limits: Limits) -> None:
     archiver = bench.archiver(limits)
@@ -591,6 +606,38 @@ async def test_a_segment_that_nothing_proves_stops_no_commit(bench: Bench) -> No
         await archiver.step()
     assert (await fresh(bench.store)).txn == {"r.0": 2, "s.0": 1}
     assert archiver.health.segments == 0
+
+
+async def test_segments_that_cannot_be_deleted_stop_no_commit(bench: Bench) -> None:
+    archiver = bench.archiver()
+    await bench.fill(archiver, 1)
+    await archiver.step()
+    await bench.fill(archiver, 1, receiver="s")
+    bench.clock.time += LINGER
+    bench.store.schedule = lambda call: Refuse() if call.verb == "delete" else Pass()
+    with pytest.raises(StoreError, match="cannot delete"):
+        await archiver.step()
+    assert (await fresh(bench.store)).txn == {"r.0": 1, "s.0": 1}
+    bench.store.schedule = lambda call: Pass()
+    bench.clock.time += LINGER
+    await archiver.step()
+    assert not await journal(bench.store)
+
+
+async def test_what_waits_is_committed_after_a_round_that_only_deletes_has_failed(bench: Bench) -> None:
+    archiver = bench.archiver(Limits(max_age=10 * LINGER))
+    await bench.fill(archiver, 1)
+    running = asyncio.create_task(archiver.run())
+    await until(lambda: nothing_waits(archiver))
+    bench.store.schedule = lambda call: Refuse() if call.verb == "delete" else Pass()
+    await bench.fill(archiver, 1, receiver="s")
+    bench.clock.time += LINGER
+    archiver._changed.set()
+    await until(lambda: nothing_waits(archiver))
+    running.cancel()
+    assert (await fresh(bench.store)).txn == {"r.0": 1, "s.0": 1}
+    with pytest.raises(asyncio.CancelledError):
+        await running
 
 
 async def test_a_round_lists_the_log_once(bench: Bench) -> None:
