@@ -28,11 +28,12 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     help="With --from-client: directory of the configuration.",
 )
 @click.option(
-    "--role",
+    "--as",
+    "program",
     type=click.Choice(["receiver", "maintainer", "reader"]),
     default="receiver",
     show_default=True,
-    help="Whose rights on the store to try.",
+    help="Try the rights that a receiver, maintainer or reader needs on the store.",
 )
 @click.option("--name", metavar="NAME", help="Name by which senders reach the receiver (default: its addresses).")
 @click.option("--ca", type=_FILE, metavar="FILE", help="Authorities that senders trust (default: tls.client_ca).")
@@ -44,7 +45,7 @@ def command(
     config_file: Path | None,
     from_client: bool,
     etc: Path,
-    role: str,
+    program: str,
     name: str | None,
     ca: Path | None,
     cert: Path | None,
@@ -56,8 +57,8 @@ def command(
     """Look at everything that must work, and say what to do about what does not.
 
     With the settings of a receiver: the rights on the store, conditional puts, the clock, TLS files; then, for each listener,
-    name, port and TLS, and a message that is sent there and waited for until a query finds it. With --role maintainer or
-    reader, only the store.
+    name, port and TLS, and a message that is sent there and waited for until a query finds it. With --as maintainer or
+    --as reader, only the store.
 
     With --from-client, on a sender's host: what rsyslog's configuration says, names for examples that were left in, and for
     each target name, port, TLS, certificates, and a message. RELP acknowledges it once it is stored.
@@ -70,7 +71,7 @@ def command(
     Examples:
       logsink doctor -c /etc/logsink.toml
       logsink doctor -c /etc/logsink.toml --name logs.example.com --cert client.crt --key client.key
-      logsink doctor --store s3://my-logs/prod --role reader
+      logsink doctor --store s3://my-logs/prod --as reader
       logsink doctor --from-client
     """
     without_pandas()
@@ -83,7 +84,7 @@ def command(
 
         config = loaded(config_file, parameters).config
         sender = Sender(name or "", *(str(path) if path else "" for path in (ca, cert, key)))
-        findings = server_findings(config, role, sender, sends=not no_send)
+        findings = server_findings(config, program, sender, sends=not no_send)
     return _show(findings, json=output == "json")
 
 

@@ -32,11 +32,11 @@ class Sender(NamedTuple):
     key: str = ""
 
 
-def server_findings(config: Config, role: str, sender: Sender, *, sends: bool) -> list[Finding]:
-    """Return what is found about a receiver with these settings; for other roles, about the store only."""
+def server_findings(config: Config, program: str, sender: Sender, *, sends: bool) -> list[Finding]:
+    """Return what is found about a receiver with these settings; for other programs, about the store only."""
     telemetry.setup(level="critical")
-    findings, ours = asyncio.run(_store(config.store, role))
-    if role != "receiver":
+    findings, ours = asyncio.run(_store(config.store, program))
+    if program != "receiver":
         return findings
     findings += _tls_files(config)
     if config.listen.http:
@@ -61,13 +61,13 @@ def _same(one: Finding, other: Finding) -> bool:
     return (one.check, one.subject) == (other.check, other.subject)
 
 
-async def _store(url: str, role: str) -> tuple[list[Finding], str]:
+async def _store(url: str, program: str) -> tuple[list[Finding], str]:
     """Return what is found about the store, and its id."""
     try:
         async with open_store(url) as store:
             place = parse(url)
-            enough = policy(place, role) if isinstance(place, Bucket) else ""
-            findings = [one async for one in store_findings(store, role, enough)]
+            enough = policy(place, program) if isinstance(place, Bucket) else ""
+            findings = [one async for one in store_findings(store, program, enough)]
             reached = not any(one.check == "store" and one.bad for one in findings)
             return findings, await store_id(store) if reached else ""
     except LogsinkError as error:

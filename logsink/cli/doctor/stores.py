@@ -1,7 +1,7 @@
 """Checks of a store: what the credentials permit, conditional puts, the clock, the marker and the table.
 
 =============  =====================================================  ===========================================
-role           does                                                   needs, below the store's prefix only
+program        does                                                   needs, below the store's prefix only
 =============  =====================================================  ===========================================
 ``reader``     ``logsink query``, ``sql``, ``verify``                 s3:ListBucket, s3:GetObject
 ``receiver``   ``logsink serve``, which maintains the store as well   the same, s3:PutObject, s3:DeleteObject
@@ -23,7 +23,7 @@ from logsink.errors import LogsinkError, NotFound, StoreError, Withheld
 from logsink.place import Bucket
 from logsink.store import MARKER, Store, least_policy
 
-ROLES = ("receiver", "maintainer", "reader")
+PROGRAMS = ("receiver", "maintainer", "reader")
 
 SKEW = 30.0
 """Seconds that this machine's clock and the store's may differ: S3 refuses requests from 15 minutes on."""
@@ -31,39 +31,39 @@ SKEW = 30.0
 _KEY = "probe/doctor"
 
 
-def policy(place: Bucket, role: str) -> str:
-    """Return the least IAM policy for a role, as JSON."""
-    return least_policy(place.bucket, place.prefix, write=role != "reader")
+def policy(place: Bucket, program: str) -> str:
+    """Return the least IAM policy for one of ``PROGRAMS``, as JSON."""
+    return least_policy(place.bucket, place.prefix, write=program != "reader")
 
 
 async def store_findings(
-    store: Store, role: str, policy: str = "", clock: Callable[[], float] = time.time
+    store: Store, program: str, policy: str = "", clock: Callable[[], float] = time.time
 ) -> AsyncIterator[Finding]:
-    """Look at a store as somebody with ``role`` uses it; ``policy`` is named where rights are missing.
+    """Look at a store as one of ``PROGRAMS`` uses it; ``policy`` is named where rights are missing.
 
     Writes and deletes one object below ``probe/``, a reader nothing.
     """
     permitted = True
-    async for right, error in _rights(store, role):
+    async for right, error in _rights(store, program):
         if error is not None and not isinstance(error, Withheld):  # no bucket, no server: no right would help
             yield failed("store", store.url, error, error.hint or "see whether the server runs and can be reached")
             return
         if error is not None:
             permitted = False
-            remedy = f"permit it; the least policy for a {role}: {policy}" if policy else error.hint
-            yield failed("rights", f"{right} ({role})", error, remedy)
+            remedy = f"permit it; the least policy for a {program}: {policy}" if policy else error.hint
+            yield failed("rights", f"{right} ({program})", error, remedy)
     if permitted:
-        yield Finding("rights", f"all of a {role}", "ok", "tried one by one")
-        if role != "reader":
+        yield Finding("rights", f"all of a {program}", "ok", "tried one by one")
+        if program != "reader":
             yield await _conditional(store)
     yield await _clock(store, clock)
     yield await _identity(store)
 
 
-async def _rights(store: Store, role: str) -> AsyncIterator[tuple[str, StoreError | None]]:
-    """Yield each right of ``role`` with the error of trying it, or None."""
+async def _rights(store: Store, program: str) -> AsyncIterator[tuple[str, StoreError | None]]:
+    """Yield each right of ``program`` with the error of trying it, or None."""
     rights: dict[str, Callable[[], Awaitable[object]]] = {"s3:ListBucket": store.exists}
-    if role == "reader":
+    if program == "reader":
         rights["s3:GetObject"] = lambda: store.get(MARKER)
     else:
         rights["s3:PutObject"] = lambda: store.put(_KEY, b"")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from logsink.archive import DeltaLog, settle
 from logsink.cli.doctor.finding import Finding
-from logsink.cli.doctor.stores import ROLES, policy, store_findings
+from logsink.cli.doctor.stores import PROGRAMS, policy, store_findings
+from logsink.cli.main import main
 from logsink.place import Bucket
 from logsink.store.base import Bytes
 from logsink.store.memory import MemoryStore
@@ -23,8 +26,8 @@ class Careless(MemoryStore):
         return True
 
 
-async def found(store: FaultyStore | MemoryStore, role: str = "receiver", ahead: float = 0.0) -> list[Finding]:
-    return [one async for one in store_findings(store, role, "THE POLICY", lambda: time.time() + ahead)]
+async def found(store: FaultyStore | MemoryStore, program: str = "receiver", ahead: float = 0.0) -> list[Finding]:
+    return [one async for one in store_findings(store, program, "THE POLICY", lambda: time.time() + ahead)]
 
 
 async def made() -> MemoryStore:
@@ -37,15 +40,15 @@ def bad(findings: list[Finding]) -> set[tuple[str, str]]:
     return {(one.check, one.subject) for one in findings if one.bad}
 
 
-@pytest.mark.parametrize("role", ROLES)
-async def test_a_store_as_it_should_be(role: str) -> None:
+@pytest.mark.parametrize("program", PROGRAMS)
+async def test_a_store_as_it_should_be(program: str) -> None:
     store = await made()
     before = [entry.key async for entry in store.list()]
-    findings = await found(store, role)
+    findings = await found(store, program)
     assert bad(findings) == set()
     assert {one.state for one in findings} == {"ok"}
     assert [entry.key async for entry in store.list()] == before
-    assert ("conditional put" in {one.check for one in findings}) == (role != "reader")
+    assert ("conditional put" in {one.check for one in findings}) == (program != "reader")
 
 
 async def test_a_reader_writes_nothing() -> None:
@@ -55,7 +58,7 @@ async def test_a_reader_writes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "verb", "right"),
+    ("program", "verb", "right"),
     [
         ("receiver", "exists", "s3:ListBucket"),
         ("receiver", "put", "s3:PutObject"),
@@ -65,13 +68,13 @@ async def test_a_reader_writes_nothing() -> None:
         ("reader", "get", "s3:GetObject"),
     ],
 )
-async def test_a_right_that_is_missing_is_named_with_the_policy(role: str, verb: str, right: str) -> None:
+async def test_a_right_that_is_missing_is_named_with_the_policy(program: str, verb: str, right: str) -> None:
     def denied(call: Call) -> Fate:
         return Withhold() if call.verb == verb else Pass()
 
-    findings = [one for one in await found(FaultyStore(await made(), denied), role) if one.check == "rights"]
-    assert bad(findings) == {("rights", f"{right} ({role})")}
-    assert findings[0].remedy.endswith(f"the least policy for a {role}: THE POLICY")
+    findings = [one for one in await found(FaultyStore(await made(), denied), program) if one.check == "rights"]
+    assert bad(findings) == {("rights", f"{right} ({program})")}
+    assert findings[0].remedy.endswith(f"the least policy for a {program}: THE POLICY")
 
 
 def test_the_policies() -> None:
@@ -127,3 +130,9 @@ async def test_a_damaged_table() -> None:
     findings = await found(store)
     (damaged,) = [one for one in findings if one.bad]
     assert damaged.check == "store"
+
+
+def test_the_command_tries_the_rights_that_were_asked_for(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["doctor", "--store", str(tmp_path), "--as", "reader"])
+    assert "all of a reader" in result.stdout
+    assert "listener" not in result.stdout
