@@ -27,8 +27,8 @@ ENTRY_BYTES: Final = 150
 CHECKPOINT_EVERY: Final = 60
 """Commits between two checkpoints, between maintain.checkpoint_every and half as many more."""
 
-REMEMBERED: Final = 38.0
-"""Hours for which the log remembers a data file: until it is merged, and as a tombstone."""
+REMEMBERED: Final = 32.0
+"""Hours for which the log remembers a data file: two until it is merged, and 30 as a tombstone (``tombstones_kept``)."""
 
 _AREAS: Final = ("log", "checkpoints", "clock", "ledger")
 
