@@ -413,7 +413,7 @@ MACHINE_CODE_REFUSED = Event(
     "install the versions of numba and llvmlite that logsink declares, and run python -m logsink.warm",
     (),
 )
-RESTED = Event("rested", _I, "put {lanes} lanes of {receivers} old receivers to rest")
+LANES_MADE_DORMANT = Event("lanes_made_dormant", _I, "made {lanes} lanes of {receivers} old receivers dormant")
 CHECKPOINTED = Event("checkpointed", _I, "wrote a checkpoint of version {version}")
 
 

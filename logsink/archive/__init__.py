@@ -8,7 +8,7 @@ table are read back. Its upkeep happens here too. Sockets, queries and the comma
 - Proof: ``proof`` has the checksums by which a data file proves itself, ``lanes`` says which segments' rows it holds, and
   ``digest`` which rows these are.
 - Index: ``counts`` has how many rows data files hold for each combination of short values.
-- Old receivers: ``dormant`` is the format of what the log says of them elsewhere, ``waking`` reads that, ``resting`` writes it.
+- Old receivers: ``dormant`` is the format of what the log says of them elsewhere; ``waking`` reads it, ``dormancy`` writes it.
 - Archiving: ``rounds`` turns segments into one commit; ``archiver`` does so for what this process receives, ``adoption`` for
   what receivers that are gone have left.
 - Upkeep: ``maintenance`` does all of it, by ``compaction`` and ``merge`` (small files become few), ``retention`` (old dates and

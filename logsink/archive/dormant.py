@@ -1,7 +1,7 @@
 """Dormant lanes: where the lanes of receivers stood that have archived nothing for long. A persistent format.
 
 Each life of a receiver leaves a transaction for each of its lanes, and they say for ever up to which segment rows are in the
-table. So that snapshots and checkpoints do not grow by every life, those of old receivers are put to rest (``resting``): one
+table. So that snapshots and checkpoints do not grow by every life, those of old receivers are made dormant (``dormancy``): one
 commit takes them out of the log's state, and names an object that has them. Nothing is forgotten: whoever meets a segment of a
 receiver that may be dormant looks there (``DeltaLog.wake``), and knows as much as before.
 

@@ -149,7 +149,7 @@ class Accepted(NamedTuple):
         return {"appId": ACCEPTED + self.key, "version": 1, "lastUpdated": now}
 
 
-class Rest(NamedTuple):
+class MakeDormant(NamedTuple):
     """Lane ``app_id``, which is at ``version``, leaves the log's state with all lanes of its receiver: it is dormant."""
 
     app_id: str
@@ -160,7 +160,7 @@ class Rest(NamedTuple):
 
 
 class Dormant(NamedTuple):
-    """The object ``name`` (its SHA-256) has lanes that this commit puts to rest. ``newest``: see ``Snapshot.dormant``."""
+    """The object ``name`` (its SHA-256) has lanes that this commit makes dormant. ``newest``: see ``Snapshot.dormant``."""
 
     name: str
     newest: int
@@ -178,8 +178,8 @@ class Describe(NamedTuple):
         return self.metadata
 
 
-Action = Add | Remove | Txn | Lost | Accepted | Rest | Dormant | Describe
-_NAMES = dict.fromkeys((Txn, Lost, Accepted, Rest, Dormant), "txn") | {
+Action = Add | Remove | Txn | Lost | Accepted | MakeDormant | Dormant | Describe
+_NAMES = dict.fromkeys((Txn, Lost, Accepted, MakeDormant, Dormant), "txn") | {
     Add: "add",
     Remove: "remove",
     Describe: "metaData",
@@ -414,14 +414,14 @@ class _Claim:
         for action in actions:
             if isinstance(action, Txn) and action.version <= (last := snapshot.last(action.app_id)):
                 raise Conflict(f"cannot commit: lane {action.app_id} is in the table up to {last}")
-            if isinstance(action, Rest) and action.version != snapshot.txn.get(action.app_id):
-                raise Conflict(f"cannot put lane {action.app_id} to rest: it is not at {action.version}")
+            if isinstance(action, MakeDormant) and action.version != snapshot.txn.get(action.app_id):
+                raise Conflict(f"cannot make lane {action.app_id} dormant: it is not at {action.version}")
         if gone := self.removes.difference(snapshot.files):
             raise Conflict(f"cannot commit: {min(gone)} is not in the table at version {snapshot.version}")
         self.actions = [*actions, *_with_them(snapshot, actions)]
-        self.lanes = {action.app_id for action in self.actions if isinstance(action, Txn | Rest)}
+        self.lanes = {action.app_id for action in self.actions if isinstance(action, Txn | MakeDormant)}
         self.receivers = {receiver_of(app_id) for app_id in self.lanes}
-        self.resting = {receiver_of(action.app_id) for action in actions if isinstance(action, Rest)}
+        self.made_dormant = {receiver_of(action.app_id) for action in actions if isinstance(action, MakeDormant)}
 
     def made(self, actions: Sequence[Json]) -> bool:
         """Return whether these are the actions of this very commit."""
@@ -438,8 +438,8 @@ class _Claim:
                 raise Conflict(f"cannot commit: version {version} removed {remove['path']}")
 
     def _contradicts(self, app_id: str, version: int) -> bool:
-        """Return whether a transaction moves a lane of this commit, or one of them puts the receiver of the other to rest."""
-        together = self.receivers if version == ASLEEP else self.resting
+        """Return whether a transaction moves a lane of this commit, or one of them makes the receiver of the other dormant."""
+        together = self.receivers if version == ASLEEP else self.made_dormant
         return app_id in self.lanes or receiver_of(app_id) in together
 
 

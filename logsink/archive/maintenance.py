@@ -24,10 +24,10 @@ from logsink.archive.checkpointing import checkpoint, checkpoint_due, many_commi
 from logsink.archive.closing import Evidence, close_dates
 from logsink.archive.compaction import Compacted, Compactor, Group, Sizes
 from logsink.archive.crowd import committers, stretch
+from logsink.archive.dormancy import IDLE, LEAST, idle_lanes, make_dormant
 from logsink.archive.indexing import Indexing, Tended
 from logsink.archive.log import TOMBSTONES_KEPT, DeltaLog
 from logsink.archive.missing import expect_commits
-from logsink.archive.resting import IDLE, LEAST, rest_lanes, resting
 from logsink.archive.retention import Removed, Retired, expired_files, removable_files, remove_files, retire
 from logsink.archive.rounds import Limits, Rounds
 from logsink.archive.snapshot import Snapshot, checkpoint_key
@@ -70,7 +70,7 @@ class Maintained(NamedTuple):
     """What one round of maintenance did, the errors of the duties that failed, and what is damaged, lost or missing.
 
     ``compacted``: one entry for each merge. ``checkpoint``: version of the checkpoint written, -1 when none was due.
-    ``closed``: dates whose ledger was written. ``tended``: what was done to the index. ``rested``: lanes put to rest.
+    ``closed``: dates whose ledger was written. ``tended``: what was done to the index. ``made_dormant``: how many lanes were.
     """
 
     adopted: Adopted = Adopted()
@@ -82,7 +82,7 @@ class Maintained(NamedTuple):
     damage: Sequence[Damage] = ()
     closed: Sequence[datetime.date] = ()
     tended: Tended = Tended()
-    rested: int = 0
+    made_dormant: int = 0
 
 
 class Due(NamedTuple):
@@ -90,7 +90,7 @@ class Due(NamedTuple):
 
     ``segments``: number of segments to adopt or delete. ``checkpoint``: version of the checkpoint to write, -1: none.
     ``groups``: data files to merge, each group into one. ``damage``: what is damaged, lost or missing; while that is the
-    table's log, nothing is due. ``resting``: lanes to put to rest.
+    table's log, nothing is due. ``idle_lanes``: lanes to make dormant.
     """
 
     segments: int = 0
@@ -99,7 +99,7 @@ class Due(NamedTuple):
     removed: Removed = Removed()
     groups: Sequence[Group] = ()
     damage: Sequence[Damage] = ()
-    resting: int = 0
+    idle_lanes: int = 0
 
 
 class Maintenance:
@@ -159,9 +159,9 @@ class Maintenance:
         dates = await attempt(self._retire(snapshot), None)
         await attempt(self._configure(snapshot), None)
         checkpointed = await attempt(self._checkpoint(snapshot, alone), -1)
-        rested = 0
+        made_dormant = 0
         if len(snapshot.txn) >= LEAST and (alone or _turn(snapshot)):
-            rested = await attempt(rest_lanes(log), 0)
+            made_dormant = await attempt(make_dormant(log), 0)
         removed = await attempt(self._remove(snapshot, thorough), Removed())
         await attempt(self._clean_log(thorough), 0)
         compacted = list[Compacted]()
@@ -183,7 +183,7 @@ class Maintenance:
             damage,
             tuple(closed),
             tended,
-            rested,
+            made_dormant,
         )
 
     async def due(self) -> Due:
@@ -199,7 +199,7 @@ class Maintenance:
             return Due(segments)
         old = expired_files(snapshot, await log.now() - upkeep.retention) if upkeep.retention is not None else []
         files, damage = await removable_files(log, orphan_after=upkeep.orphan_after, keep_removed=upkeep.keep_removed)
-        rest = resting(snapshot, IDLE, await log.now(), LEAST, {one.name.receiver for one in stored})
+        idle = idle_lanes(snapshot, IDLE, await log.now(), LEAST, {one.name.receiver for one in stored})
         return Due(
             segments,
             Retired.of(old) if old else None,
@@ -207,7 +207,7 @@ class Maintenance:
             Removed(len(files), sum(entry.size for entry in files)),
             await self.compactor.due(snapshot),
             _named(snapshot, log, damage),
-            sum(map(len, rest.values())),
+            sum(map(len, idle.values())),
         )
 
     def _orphan_after(self, snapshot: Snapshot) -> float:

@@ -35,7 +35,7 @@ DORMANT = "dormant:"
 """An ``appId`` that begins so is no lane either: it names an object with dormant lanes (``dormant``)."""
 
 ASLEEP = -1
-"""The version of a lane that a commit puts to rest: it is in an object of dormant lanes from then on."""
+"""The version of a lane that a commit makes dormant: it is in an object of dormant lanes from then on."""
 
 _EPOCH, _MICROSECOND = datetime.datetime(1970, 1, 1), datetime.timedelta(microseconds=1)  # noqa: DTZ001  UTC, as in the log
 _INSTANTS = {column.name for column in TABLE_SCHEMA if pa.types.is_timestamp(column.type)}

@@ -1,4 +1,4 @@
-"""Looking up dormant lanes: a snapshot learns where the lanes stand that its log has put to rest (``dormant``)."""
+"""Looking up dormant lanes: a snapshot learns where the lanes stand that its log no longer has (``dormant``)."""
 
 from __future__ import annotations
 

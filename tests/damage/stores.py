@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from logsink.archive import adoption, archiver, decode_ledger, resting
+from logsink.archive import adoption, archiver, decode_ledger, dormancy
 from logsink.archive.log import DeltaLog
 from logsink.archive.maintenance import Maintenance
 from logsink.archive.rounds import Rounds
@@ -143,17 +143,17 @@ async def maintain(url: str, upkeep: Maintain) -> Any:
                 rounds.close()
 
 
-async def rest(url: str, *, waiting: bool = False) -> None:
-    """Put all receivers to rest; ``waiting``: also those whose segments are in the journal."""
+async def dormant(url: str, *, waiting: bool = False) -> None:
+    """Make all receivers dormant; ``waiting``: also those whose segments are in the journal."""
 
     async def nothing(store: Store) -> list[StoredSegment]:
         return []
 
     with pytest.MonkeyPatch.context() as patch:
         if waiting:
-            patch.setattr(resting, "list_segments", nothing)
+            patch.setattr(dormancy, "list_segments", nothing)
         async with open_store(url) as store:
-            assert await resting.rest_lanes(DeltaLog(store), idle=-AGES, least=1)
+            assert await dormancy.make_dormant(DeltaLog(store), idle=-AGES, least=1)
 
 
 @dataclass
@@ -318,7 +318,7 @@ async def aged(directory: Path, more: int = 0) -> Template:
         os.utime(path, (path.stat().st_mtime - 60 * DAY,) * 2)
     await build.day(2, 6 + more)
     await build.upkeep(checkpoint_every=2)
-    await rest(f"file://{build.directory}")
+    await dormant(f"file://{build.directory}")
     await asyncio.gather(build.day(0, 6 + more, archiving=False), build.day(0, 5, archiving=False))
     return await build.finish()
 

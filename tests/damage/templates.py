@@ -116,7 +116,7 @@ async def settled(template: Template) -> Template:
 async def dormant(template: Template) -> Template:
     """All receivers are dormant, also those whose segments are in the journal."""
     made = write(template, "dormant", {})
-    await stores.rest(f"file://{made.directory}", waiting=True)
+    await stores.dormant(f"file://{made.directory}", waiting=True)
     return write(made, "dormant", stores.read_objects(made.directory))
 
 

@@ -353,19 +353,19 @@ async def test_killed_while_making_a_checkpoint(scene: Scene, where: str) -> Non
 
 DORMANT = r"^dormant/"
 
-RESTING = {
+DORMANCY = {
     "the object before its PUT": Point("put_absent", DORMANT),
     "the object PUT": Point("put_absent", DORMANT, after=True),
-    "before the commit": Point("put_absent", COMMIT, body="REST LANES"),
-    "committed": Point("put_absent", COMMIT, body="REST LANES", after=True),
-    "another receiver's turn": Point("put_absent", COMMIT, body="REST LANES", nth=3, after=True),
+    "before the commit": Point("put_absent", COMMIT, body="MAKE DORMANT"),
+    "committed": Point("put_absent", COMMIT, body="MAKE DORMANT", after=True),
+    "another receiver's turn": Point("put_absent", COMMIT, body="MAKE DORMANT", nth=3, after=True),
 }
 
 
-@pytest.mark.parametrize("point", RESTING)
+@pytest.mark.parametrize("point", DORMANCY)
 async def test_killed_while_lanes_are_put_to_rest(scene: Scene, point: str) -> None:
-    """A receiver puts its own lanes to rest, too, and wakes up with the next message."""
-    async with scene.receiver(RESTING[point], plan=Plan(rest=True)) as receiver:
+    """A receiver makes its own lanes dormant, too, and wakes up with the next message."""
+    async with scene.receiver(DORMANCY[point], plan=Plan(dormant=True)) as receiver:
         client = scene.client(receiver)
         await receiver.died(scene.rounds(client, 40, 10, pause=1.0))
     await scene.settle(doubles=False)
@@ -374,8 +374,8 @@ async def test_killed_while_lanes_are_put_to_rest(scene: Scene, point: str) -> N
 @pytest.mark.parametrize("act", ["lose", "taken", "late"])
 async def test_trouble_with_the_commit_that_puts_lanes_to_rest(scene: Scene, act: str) -> None:
     async with (
-        scene.receiver(Point("put_absent", COMMIT, act, body="REST LANES"), plan=Plan(rest=True)) as first,
-        scene.receiver(plan=Plan(rest=True)) as second,
+        scene.receiver(Point("put_absent", COMMIT, act, body="MAKE DORMANT"), plan=Plan(dormant=True)) as first,
+        scene.receiver(plan=Plan(dormant=True)) as second,
     ):
         clients = [scene.client(first), scene.client(second)]
         await asyncio.gather(*(scene.rounds(client, 5, 10, pause=1.0) for client in clients))
@@ -383,7 +383,7 @@ async def test_trouble_with_the_commit_that_puts_lanes_to_rest(scene: Scene, act
     if (scene.directory / "key").exists():
         await land(scene)
         await scene.check_now()
-    assert "old receivers to rest" in first.log + second.log
+    assert "old receivers dormant" in first.log + second.log
     await scene.settle(doubles=False)
 
 

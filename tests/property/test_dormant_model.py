@@ -1,4 +1,4 @@
-"""A model of lanes that are put to rest: receivers that pause, die and wake up late, several upkeeps, and a store that fails.
+"""A model of lanes that are made dormant: receivers that pause, die and wake up late, several upkeeps, and a store that fails.
 
 The log, its commits and checkpoints, dormant lanes, the choice of what to archive and the proof before deleting are the real
 ones. Segments have no rows: what is in the table is what the tags of live files say. The store sees each commit as it lands, so
@@ -19,13 +19,13 @@ from datetime import date
 import orjson
 import pytest
 
-from logsink.archive import dormant, log, resting, snapshot, waking
+from logsink.archive import dormancy, dormant, log, snapshot, waking
 from logsink.archive.checkpointing import checkpoint
 from logsink.archive.coverage import Coverage
+from logsink.archive.dormancy import make_dormant
 from logsink.archive.dormant import receiver_of
 from logsink.archive.lanes import TAG, Lanes, encode, lanes_of, parse, union
 from logsink.archive.log import Action, Add, DeltaLog, Remove, Txn
-from logsink.archive.resting import rest_lanes
 from logsink.archive.rounds import committable
 from logsink.archive.snapshot import DataFile, Snapshot, commit_key
 from logsink.errors import Conflict, Damaged, LogsinkError, StoreError
@@ -187,7 +187,7 @@ class World:
         log = self.log()
         while True:
             with suppress(LogsinkError):
-                await rest_lanes(log, idle=IDLE, least=1)
+                await make_dormant(log, idle=IDLE, least=1)
             await self.turns(80)
 
     async def keeper(self) -> None:
@@ -320,11 +320,11 @@ async def _nothing_waits(store: Store) -> list[StoredSegment]:
 
 
 def run(seed: int) -> tuple[str, World]:
-    """One run: what went wrong, '' for nothing. Receivers are put to rest also while segments of theirs wait in the journal."""
+    """One run: what went wrong, '' for nothing. Receivers are made dormant also while segments of theirs are in the journal."""
     world = World(seed)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(resting, "list_segments", _nothing_waits)
+            patch.setattr(dormancy, "list_segments", _nothing_waits)
             asyncio.run(world.run())
     except (Violation, Damaged) as error:
         return str(error), world
@@ -347,7 +347,7 @@ def without_looking(patch: pytest.MonkeyPatch) -> None:
 
 
 def without_its_receiver(patch: pytest.MonkeyPatch) -> None:
-    """Only commits about the very lane contradict each other, not those about other lanes of a receiver that is put to rest."""
+    """Only commits about the very lane contradict each other, not those about other lanes of a receiver made dormant."""
     patch.setattr(log._Claim, "_contradicts", lambda self, app_id, version: app_id in self.lanes)
 
 
@@ -357,26 +357,26 @@ def without_the_other_lanes(patch: pytest.MonkeyPatch) -> None:
 
 
 def without_meeting(patch: pytest.MonkeyPatch) -> None:
-    """A commit that puts lanes to rest does not care whether they have moved since."""
+    """A commit that makes lanes dormant does not care whether they have moved since."""
     real = log._Claim._contradicts
     patch.setattr(
-        log._Claim, "_contradicts", lambda self, app_id, version: not self.resting and real(self, app_id, version)
+        log._Claim, "_contradicts", lambda self, app_id, version: not self.made_dormant and real(self, app_id, version)
     )
 
 
 def without_being_met(patch: pytest.MonkeyPatch) -> None:
-    """A commit that moves a lane does not care whether it was put to rest since."""
+    """A commit that moves a lane does not care whether it was made dormant since."""
     real = log._Claim._contradicts
     patch.setattr(
         log._Claim,
         "_contradicts",
-        lambda self, app_id, version: (version != snapshot.ASLEEP or self.resting) and real(self, app_id, version),
+        lambda self, app_id, version: (version != snapshot.ASLEEP or self.made_dormant) and real(self, app_id, version),
     )
 
 
 def without_the_latest_birth(patch: pytest.MonkeyPatch) -> None:
     """The log names an earlier birth than that of the youngest receiver in an object."""
-    patch.setattr(resting, "Dormant", lambda name, newest: log.Dormant(name, newest - 100_000))
+    patch.setattr(dormancy, "Dormant", lambda name, newest: log.Dormant(name, newest - 100_000))
 
 
 def without_the_highest(patch: pytest.MonkeyPatch) -> None:

@@ -86,8 +86,8 @@ class Plan:
     """The first read is before midnight, all later ones after it."""
     checkpoint: str = ""
     """SIGKILL: "hint" before _last_checkpoint is written, "clean" when half of the log is cleaned up."""
-    rest: bool = False
-    """Upkeep puts every receiver to rest of which nothing is in the journal, however young it is."""
+    dormant: bool = False
+    """Upkeep makes every receiver dormant of which nothing is in the journal, however young it is."""
 
     def write(self, path: Path) -> Path:
         path.write_text(json.dumps(asdict(self)))
@@ -248,7 +248,7 @@ def _wrap_receiver(plan: Plan) -> None:
         _wrap_answers(plan)
     if plan.midnight:
         _wrap_clock()
-    if plan.rest:
+    if plan.dormant:
         _wrap_rest()
 
 
@@ -285,10 +285,10 @@ def _is_client(fd: int) -> bool:
 
 def _wrap_rest() -> None:
     import logsink.archive.maintenance as maintenance
-    from logsink.archive.resting import rest_lanes
+    from logsink.archive.dormancy import make_dormant
 
     replaced(maintenance, "LEAST", 1)
-    replaced(maintenance, "rest_lanes", lambda log: rest_lanes(log, idle=-1e9, least=1))
+    replaced(maintenance, "make_dormant", lambda log: make_dormant(log, idle=-1e9, least=1))
 
 
 def _wrap_clock() -> None:

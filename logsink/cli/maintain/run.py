@@ -132,8 +132,8 @@ def report(done: Maintained) -> Iterator[str]:
         yield f"retired {_dates(done.retired)}"
     if done.checkpoint >= 0:
         yield f"wrote a checkpoint of version {done.checkpoint}"
-    if done.rested:
-        yield f"put {done.rested:,} lanes of old receivers to rest"
+    if done.made_dormant:
+        yield f"made {done.made_dormant:,} lanes of old receivers dormant"
     if done.removed.files:
         yield f"deleted {done.removed.files:,} data files that are no longer needed, {size(done.removed.nbytes)}"
     for one in done.compacted:
@@ -163,8 +163,8 @@ def due(found: Due) -> Iterator[str]:
         yield f"would retire {_dates(found.retired)}"
     if found.checkpoint >= 0:
         yield f"would write a checkpoint of version {found.checkpoint}"
-    if found.resting:
-        yield f"would put {found.resting:,} lanes of old receivers to rest"
+    if found.idle_lanes:
+        yield f"would make {found.idle_lanes:,} lanes of old receivers dormant"
     if found.removed.files:
         yield f"would delete {found.removed.files:,} data files that are no longer needed, {size(found.removed.nbytes)}"
     for group in found.groups:

@@ -277,7 +277,7 @@ class Follower:
         self.cursor.pass_dormant(snapshot.dormant)
 
     async def _reached(self, snapshot: Snapshot) -> Mapping[str, int]:
-        """Return how far lanes are in the table, those included that were put to rest since the cursor was made."""
+        """Return how far lanes are in the table, those included that were made dormant since the cursor was made."""
         passed = self.cursor.dormant
         found, damage = await read_dormant(self._store, [name for name in snapshot.dormant if name not in passed])
         self._note(damage)

@@ -74,7 +74,7 @@ def test_a_snapshot_says_nothing_of_a_lane_that_was_not_looked_up() -> None:
     with pytest.raises(FormatError, match="was not looked up"):
         snapshot.last(f"{OLD}.0")
     assert snapshot.last(f"{YOUNG}.0") == 0, "it was born later than any receiver that is dormant"
-    assert snapshot.last("s.0") == 0, "its id does not say when it was born, so it was never put to rest"
+    assert snapshot.last("s.0") == 0, "its id does not say when it was born, so it was never made dormant"
     assert snapshot._replace(dormant={}).last(f"{OLD}.0") == 0
     awake = snapshot._replace(awake={OLD: {f"{OLD}.0": 57}})
     assert (awake.last(f"{OLD}.0"), awake.last(f"{OLD}.1"), awake.last("r.0")) == (57, 0, 4)

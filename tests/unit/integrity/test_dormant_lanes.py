@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from logsink.archive.dormancy import make_dormant
 from logsink.archive.dormant import PREFIX, dormant_key
 from logsink.archive.log import Add, Txn
-from logsink.archive.resting import rest_lanes
 from logsink.archive.snapshot import LOG
 from logsink.config import Archive
 from logsink.integrity import Verified, verify
@@ -29,7 +29,7 @@ async def a_store() -> tuple[Store, str]:
     await store.put(MARKER, encode_marker(new_marker("a-store", "a test", 0.0)))
     file = await put_file(store, "f", {f"{OLD}.0": (1, 5)})
     await log.commit(await log.load(), [Txn(f"{OLD}.0", 5), Txn(f"{OLD}.1", 9), Add(file)])
-    assert await rest_lanes(log, idle=-1e9, least=1) == 2
+    assert await make_dormant(log, idle=-1e9, least=1) == 2
     ((name, _),) = (await log.load()).dormant.items()
     return store, dormant_key(name)
 
@@ -60,7 +60,7 @@ async def test_rows_that_no_file_holds_are_missed_in_dormant_lanes_too() -> None
     log = log_of(store)
     snapshot = await log.wake(await log.load(), [OLD])
     await log.commit(snapshot, [Txn(f"{OLD}.0", 6)])
-    assert await rest_lanes(log, idle=-1e9, least=1) == 2
+    assert await make_dormant(log, idle=-1e9, least=1) == 2
     assert said(await verify(store)) == [("lanes", f"journal/{OLD}/0/{6:020d}.arrow")]
 
 

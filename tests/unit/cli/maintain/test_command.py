@@ -231,5 +231,5 @@ def test_what_was_done_to_the_index_is_said() -> None:
 
 
 def test_lanes_that_are_put_to_rest_are_told() -> None:
-    assert list(report(Maintained(rested=1200))) == ["put 1,200 lanes of old receivers to rest"]
-    assert list(due(Due(resting=1200))) == ["would put 1,200 lanes of old receivers to rest"]
+    assert list(report(Maintained(made_dormant=1200))) == ["made 1,200 lanes of old receivers dormant"]
+    assert list(due(Due(idle_lanes=1200))) == ["would make 1,200 lanes of old receivers dormant"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from logsink.archive.dormancy import make_dormant
 from logsink.archive.dormant import dormant_key
 from logsink.archive.log import DeltaLog, Txn
-from logsink.archive.resting import rest_lanes
 from logsink.journal.segment import SegmentName
 from logsink.query import Cursor, Filter, Follower, Query
 from logsink.query.read import tail
@@ -29,7 +29,7 @@ def rows(*numbers: int, receiver: str = OLD) -> list[Row]:
 
 
 async def rest(store: MemoryStore) -> None:
-    assert await rest_lanes(DeltaLog(store), idle=-1e9, least=1)
+    assert await make_dormant(DeltaLog(store), idle=-1e9, least=1)
 
 
 async def end(store: MemoryStore) -> Cursor:

@@ -1,4 +1,4 @@
-"""Putting lanes to rest and looking them up: what changes in the log's state, and what nobody notices."""
+"""Making lanes dormant and looking them up: what changes in the log's state, and what nobody notices."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from logsink.archive.adoption import adopt
 from logsink.archive.archiver import Archiver
 from logsink.archive.audit import audit_log
 from logsink.archive.checkpointing import checkpoint
+from logsink.archive.dormancy import LEAST, idle_lanes, make_dormant
 from logsink.archive.dormant import PREFIX, dormant_key
-from logsink.archive.log import DeltaLog, Dormant, Rest, Txn
+from logsink.archive.log import DeltaLog, Dormant, MakeDormant, Txn
 from logsink.archive.maintenance import Maintenance
-from logsink.archive.resting import LEAST, rest_lanes, resting
 from logsink.archive.rounds import Rounds
 from logsink.archive.snapshot import DORMANT, Snapshot
 from logsink.errors import Conflict, FormatError, Unavailable
@@ -62,7 +62,7 @@ async def test_receivers_that_have_been_idle_leave_the_state_with_all_their_lane
     clock = Days()
     store, log = await lives(clock, 41)
     before = await log.load()
-    assert await rest_lanes(log, least=20) == 20, "ten receivers have been idle for more than thirty days"
+    assert await make_dormant(log, least=20) == 20, "ten receivers have been idle for more than thirty days"
     snapshot = await fresh(store)
     assert snapshot.intact
     assert snapshot.receivers == {receiver(number) for number in range(10, 41)}
@@ -74,14 +74,14 @@ async def test_receivers_that_have_been_idle_leave_the_state_with_all_their_lane
     assert awake.last(f"{receiver(20)}.0") == 21
     assert (await log.wake(snapshot, None)).reached == before.txn, "nothing is forgotten"
     assert [entry.key async for entry in store.list(PREFIX)] == [dormant_key(name)]
-    assert await rest_lanes(log, least=1) == 0, "the others are not old enough"
+    assert await make_dormant(log, least=1) == 0, "the others are not old enough"
 
 
 async def test_few_lanes_are_not_worth_an_object() -> None:
     clock = Days()
     store, log = await lives(clock, 41)
-    assert await rest_lanes(log, least=21) == 0
-    assert await rest_lanes(log) == 0
+    assert await make_dormant(log, least=21) == 0
+    assert await make_dormant(log) == 0
     assert not (await fresh(store)).dormant
 
 
@@ -89,21 +89,21 @@ async def test_receivers_with_segments_in_the_journal_are_left_alone() -> None:
     clock = Days()
     store, log = await lives(clock, 41)
     await store_segment(store, segment(SegmentName(receiver(4), 0, 6), ["new"]))
-    assert await rest_lanes(log, least=1) == 18
+    assert await make_dormant(log, least=1) == 18
     assert receiver(4) in (await fresh(store)).receivers
 
 
 async def test_ids_that_do_not_say_when_they_were_born_are_left_alone() -> None:
     snapshot = Snapshot(1, txn={"r.0": 1, f"{receiver(0)}.0": 1, f"{receiver(9)}.0": 1}, moved={"r.0": 0})
     snapshot = snapshot._replace(moved={"r.0": 1, f"{receiver(0)}.0": 2, f"{receiver(9)}.0": 90_000_000})
-    assert resting(snapshot, 3600.0, 1e9, 1) == {receiver(0): {f"{receiver(0)}.0": 1}}
-    assert resting(snapshot, 3600.0, 3600.0, 1) == {}, "the clock of this machine counts where the log's is ahead"
+    assert idle_lanes(snapshot, 3600.0, 1e9, 1) == {receiver(0): {f"{receiver(0)}.0": 1}}
+    assert idle_lanes(snapshot, 3600.0, 3600.0, 1) == {}, "the clock of this machine counts where the log's is ahead"
 
 
 async def test_checkpoints_and_an_audit_agree() -> None:
     clock = Days()
     store, log = await lives(clock, 41)
-    assert await rest_lanes(log, least=20) == 20
+    assert await make_dormant(log, least=20) == 20
     after = await log.load()
     assert await checkpoint(log, 1) == after.version
     snapshot = await fresh(store)
@@ -118,7 +118,7 @@ async def test_a_checkpoint_of_a_delta_library_says_the_same(tmp_path: Path) -> 
     store = LocalStore(tmp_path)
     clock = Days()
     _, log = await lives(clock, 41, store)
-    assert await rest_lanes(log, least=20) == 20
+    assert await make_dormant(log, least=20) == 20
     DeltaTable(f"{tmp_path}/logs").create_checkpoint()
     snapshot, known = await fresh(store), await log.load()
     assert snapshot.intact
@@ -132,7 +132,7 @@ async def test_a_checkpoint_of_a_delta_library_says_the_same(tmp_path: Path) -> 
 
 async def dormant(clock: Days) -> tuple[Store, DeltaLog]:
     store, log = await lives(clock, 41)
-    assert await rest_lanes(log, least=20) == 20
+    assert await make_dormant(log, least=20) == 20
     return store, log
 
 
@@ -191,7 +191,7 @@ async def test_a_lane_that_moves_on_keeps_its_receiver_awake(lane: int) -> None:
     store, log = await lives(clock, 41)
     planned = await log.load()
     await log.commit(planned, [Txn(f"{receiver(4)}.{lane}", 6)])
-    name, body = "0" * 64, [Rest(f"{receiver(4)}.{one}", 5) for one in range(2)]
+    name, body = "0" * 64, [MakeDormant(f"{receiver(4)}.{one}", 5) for one in range(2)]
     with pytest.raises(Conflict):
         await log.commit(planned, [*body, Dormant(name, FIRST)])
     assert not (await fresh(store)).dormant
@@ -202,7 +202,7 @@ async def test_a_commit_that_was_planned_before_its_receiver_was_put_to_rest_is_
     clock = Days()
     store, log = await lives(clock, 41)
     planned = await log.load()
-    assert await rest_lanes(log, least=20) == 20
+    assert await make_dormant(log, least=20) == 20
     with pytest.raises(Conflict):
         await log.commit(planned, [Txn(f"{receiver(4)}.{lane}", 6)])
     assert receiver(4) not in (await fresh(store)).receivers
@@ -212,7 +212,7 @@ async def test_a_lane_is_put_to_rest_only_where_it_stands() -> None:
     clock = Days()
     _, log = await lives(clock, 2)
     with pytest.raises(Conflict, match="is not at 7"):
-        await log.commit(await log.load(), [Rest(f"{receiver(0)}.0", 7), Dormant("0" * 64, FIRST)])
+        await log.commit(await log.load(), [MakeDormant(f"{receiver(0)}.0", 7), Dormant("0" * 64, FIRST)])
 
 
 async def test_an_object_is_stored_before_the_commit_that_names_it() -> None:
@@ -223,10 +223,10 @@ async def test_an_object_is_stored_before_the_commit_that_names_it() -> None:
         verb = Call(0, "put_absent", key)
         faulty = FaultyStore(store, lambda call, verb=verb, fate=fate: fate if _like(call, verb) else Pass())
         with pytest.raises(Unavailable):
-            await rest_lanes(log_of(faulty, wall=clock), least=20)
+            await make_dormant(log_of(faulty, wall=clock), least=20)
         assert len([entry async for entry in store.list(PREFIX)]) == objects
         assert not (await fresh(store)).dormant
-    assert await rest_lanes(log_of(store, wall=clock), least=20) == 20
+    assert await make_dormant(log_of(store, wall=clock), least=20) == 20
     assert len([entry async for entry in store.list(PREFIX)]) == 1, "the same one"
 
 
@@ -242,7 +242,7 @@ async def test_an_object_that_is_read_back_differently_is_not_relied_on() -> Non
     clock = Days()
     store, log = await lives(clock, 41, Forgetful(clock=clock))
     with pytest.raises(Unavailable, match="read back differently"):
-        await rest_lanes(log, least=20)
+        await make_dormant(log, least=20)
     assert not (await fresh(store)).dormant
 
 
@@ -250,7 +250,7 @@ async def test_several_at_once_leave_one_object() -> None:
     clock = Days()
     store, _ = await lives(clock, 41)
     logs = [log_of(store, wall=clock) for _ in range(3)]
-    assert sorted(await asyncio.gather(*(rest_lanes(log, least=20) for log in logs))) == [0, 0, 20]
+    assert sorted(await asyncio.gather(*(make_dormant(log, least=20) for log in logs))) == [0, 0, 20]
     assert len([entry async for entry in store.list(PREFIX)]) == 1
     assert len((await fresh(store)).dormant) == 1
 
@@ -261,7 +261,7 @@ async def test_a_receiver_that_goes_to_rest_twice_is_where_it_was_last() -> None
     await log.commit(await log.wake(await log.load(), [receiver(4)]), [Txn(f"{receiver(4)}.0", 9)])
     clock.time += 100 * DAY
     await log.commit(await log.load(), [Txn(f"{receiver(99)}.0", 1)])
-    assert await rest_lanes(log, least=20) == 64
+    assert await make_dormant(log, least=20) == 64
     awake = await log.wake(await fresh(store), [receiver(4)])
     assert (awake.last(f"{receiver(4)}.0"), awake.last(f"{receiver(4)}.1")) == (9, 5)
 
@@ -303,10 +303,10 @@ async def test_upkeep_puts_lanes_to_rest_when_there_are_many() -> None:
     clock.time += 31 * DAY
     await log.commit(await log.load(), [Txn(f"{receiver(80)}.0", 1)])
     upkeep = Maintenance(rounds := Rounds(log), Limits(), Limits())
-    assert (await upkeep.due()).resting == LEAST
+    assert (await upkeep.due()).idle_lanes == LEAST
     done = await upkeep.once()
-    assert (done.failed, done.rested) == ((), LEAST)
-    assert (await upkeep.due()).resting == 0
+    assert (done.failed, done.made_dormant) == ((), LEAST)
+    assert (await upkeep.due()).idle_lanes == 0
     upkeep.close()
     rounds.close()
     snapshot = await fresh(store)
@@ -326,7 +326,7 @@ async def test_a_receiver_that_lives_on_although_it_is_dormant_archives_when_som
     clock.time += 100 * DAY
     await log.commit(await log.load(), [Txn(f"{receiver(99)}.0", 1)])
     await store.delete([one.key for one in await journal(store)])
-    assert await rest_lanes(log, least=1) == 3
+    assert await make_dormant(log, least=1) == 3
     await archiver.step()
     archiver.add(await store_segment(store, segment(SegmentName(own, 1, 1), ["second"])))
     await archiver.step()

@@ -1,11 +1,11 @@
-"""Putting lanes to rest: what the log's state says of receivers that archived nothing for long goes into an object of its own.
+"""Making lanes dormant: what the log's state says of receivers that archived nothing for long goes into an object of its own.
 
 The object is put and read back, and then one commit takes the lanes out of the state and names it (``dormant`` has the format,
 and why nothing is forgotten by it). Any receiver may do it, and several at once: the commit needs each lane to stand where the
 object says, and no lane of these receivers to have moved since (``log``), so of several commits one wins. Killed in between, an
 object is left that nothing names: it is small, true, and stays.
 
-Which lanes are taken is no matter of safety, so clocks may decide it: one that is put to rest too early is read from the
+Which lanes are taken is no matter of safety, so clocks may decide it: one that is made dormant too early is read from the
 object, and is in the state again with its next commit. Receivers whose segments are in the journal are left alone, so that
 queries have nothing to look up.
 """
@@ -17,7 +17,7 @@ from typing import Final
 
 from logsink import telemetry
 from logsink.archive.dormant import Positions, born, dormant_key, encode_dormant, receiver_of
-from logsink.archive.log import Action, DeltaLog, Dormant, Rest
+from logsink.archive.log import Action, DeltaLog, Dormant, MakeDormant
 from logsink.archive.snapshot import Snapshot
 from logsink.errors import Conflict, Unavailable
 from logsink.journal import list_segments
@@ -30,39 +30,41 @@ LEAST: Final = 1_000
 """Fewest lanes that are worth an object: 250 lives of receivers with four lanes each."""
 
 _MOST: Final = 10_000
-"""Most lanes that one commit puts to rest: 1 MB of JSON."""
+"""Most lanes that one commit makes dormant: 1 MB of JSON."""
 
 
-async def rest_lanes(log: DeltaLog, *, idle: float = IDLE, least: int = LEAST) -> int:
-    """Put the lanes of old receivers to rest, where there are ``least`` of them; return how many were.
+async def make_dormant(log: DeltaLog, *, idle: float = IDLE, least: int = LEAST) -> int:
+    """Make the lanes of old receivers dormant, where there are ``least`` of them; return how many were made so.
 
     Where another process moves one of them meanwhile, nothing is done until the next call. Raises ``Damaged`` when the log is
     damaged, and what the store raises.
     """
     snapshot = await log.load()
     now = await log.now()
-    if not resting(snapshot, idle, now, least):
+    if not idle_lanes(snapshot, idle, now, least):
         return 0
-    log.refuse_damage(snapshot, "put lanes to rest")
+    log.refuse_damage(snapshot, "make lanes dormant")
     waiting = {stored.name.receiver for stored in await list_segments(log.store)}
-    positions = resting(snapshot, idle, now, least, waiting)
-    actions: list[Action] = [Rest(app_id, last) for lanes in positions.values() for app_id, last in lanes.items()]
+    positions = idle_lanes(snapshot, idle, now, least, waiting)
+    actions: list[Action] = [
+        MakeDormant(app_id, last) for lanes in positions.values() for app_id, last in lanes.items()
+    ]
     if not actions:
         return 0
     name, body = encode_dormant(log.store_id or snapshot.store, positions)
     await put_once(log.store, dormant_key(name), body)
     if await log.store.get(dormant_key(name)) != body:
-        raise Unavailable(f"cannot put lanes to rest: {dormant_key(name)} was read back differently")
+        raise Unavailable(f"cannot make lanes dormant: {dormant_key(name)} was read back differently")
     actions.append(Dormant(name, max(map(born, positions))))
     try:
-        await log.commit(snapshot, actions, operation="REST LANES")
+        await log.commit(snapshot, actions, operation="MAKE DORMANT")
     except Conflict:
         return 0
-    telemetry.RESTED.log(lanes=len(actions) - 1, receivers=len(positions))
+    telemetry.LANES_MADE_DORMANT.log(lanes=len(actions) - 1, receivers=len(positions))
     return len(actions) - 1
 
 
-def resting(
+def idle_lanes(
     snapshot: Snapshot, idle: float, now: float, least: int = LEAST, waiting: Collection[str] = ()
 ) -> Positions:
     """Return the lanes of receivers none of whose lanes has moved for ``idle`` seconds, the longest idle first.
