@@ -67,7 +67,7 @@ def per_day(figures: Figures) -> PerDay:
 
 
 def formula(receivers: int, *, hours: float = REMEMBERED, load: Load = LOAD, archive: Archive = ARCHIVE) -> PerDay:
-    """Return what docs/scaling.md says, for a table that is ``hours`` old.
+    """Return what docs/scaling.md says, for a table that is ``hours`` old; bytes are read while it became so old.
 
     ``load`` must have fewer segments than make a commit due before it is ``archive.max_age``.
     """
@@ -80,16 +80,19 @@ def formula(receivers: int, *, hours: float = REMEMBERED, load: Load = LOAD, arc
     pages = 1_440 / times * max(1.0, waiting / 1000)
     listed = commits * (1 if times == 1 else 2) + 4 * checkpoints + pages + 24 * receivers + 100
     entries = commits / 24 * min(hours, REMEMBERED)
+    checkpoint = CHECKPOINT_BYTES + ENTRY_BYTES * entries
+    on_the_way = checkpoint if hours >= REMEMBERED else checkpoint / 2
+    read = commits * (receivers + 2) * COMMIT_BYTES + checkpoints * on_the_way
     return PerDay(
         round(commits),
         round(put),
         round(get),
         round(listed),
-        round(commits * (receivers + 1) * COMMIT_BYTES / 1e6, 1),
+        round(read / 1e6, 1),
         round(commits + checkpoints),
         round(_dollars(put, listed, get), 3),
         round(DOLLARS["GET"] * receivers * DAY / load.segment_every, 3),
-        round((CHECKPOINT_BYTES + ENTRY_BYTES * entries) / 1e3),
+        round(checkpoint / 1e3),
     )
 
 
