@@ -45,9 +45,6 @@ MOST_SPANS: Final = 100_000
 _WIDTH = SPAN // 8
 _RESENT = Flag.MAYBE_RESENT | Flag.SENT_TWICE
 _GUESSED = Flag.TIME_INFERRED | Flag.YEAR_INFERRED | Flag.ZONE_ASSUMED
-_LATER = 1 << 50
-"""More than any number: what tells the numbers of boots and receivers apart where one array has them all."""
-
 _NEVER = np.iinfo(np.int64)
 _SUMS = ("rows", "plain", "selected", "unnumbered", "truncated", "incomplete", "reordered")
 
@@ -155,7 +152,8 @@ def _facts(rows: pa.Table, chosen: Mask) -> _Facts:
 def _of_numbers(rows: pa.Table, numbers: Numbers, facts: _Facts) -> pa.Table:
     """Return the tally of the numbers of each boot."""
     at, resent = numbers.rows, facts.resent[numbers.rows]
-    begins, group = np.unique(numbers.boot * _LATER + numbers.number // SPAN, return_inverse=True)
+    spans = numbers.number // SPAN
+    where, group = _ranked(numbers.boot, spans)
     boots = pa.array(numbers.boots, pa.string())
     reordered = np.zeros(len(at), np.int64)
     reordered[_reordered(rows.take(as_array(at)), numbers, ~resent)] = 1
@@ -166,11 +164,11 @@ def _of_numbers(rows: pa.Table, numbers: Numbers, facts: _Facts) -> pa.Table:
         facts.time[at],
         facts.ahead[at],
         facts.names.take(as_array(at)),
-        what=np.full(len(begins), NUMBERS),
-        name=boots.take(as_array(begins // _LATER)),
-        begin=begins % _LATER,
-        bits=_bits(group[~resent], numbers.number[~resent], len(begins)),
-        resent=_bits(group[resent], numbers.number[resent], len(begins)),
+        what=np.full(len(where), NUMBERS),
+        name=boots.take(as_array(numbers.boot[where])),
+        begin=spans[where],
+        bits=_bits(group[~resent], numbers.number[~resent], len(where)),
+        resent=_bits(group[resent], numbers.number[resent], len(where)),
     )
 
 
@@ -181,9 +179,8 @@ def _of_minutes(rows: pa.Table, numbers: Numbers, facts: _Facts, chosen: Mask) -
     at = np.flatnonzero(chosen)
     names = facts.names.take(as_array(at)).dictionary_encode()
     minutes = facts.time[at] // MINUTE
-    spans = minutes // SPAN
-    least = int(spans.min(initial=0))  # times before 1970
-    begins, group = np.unique(as_integers(names.indices) * _LATER + (spans - least), return_inverse=True)
+    name, spans = as_integers(names.indices), minutes // SPAN
+    where, group = _ranked(name, spans)
     sums = {name: values[at] for name, values in facts.sums.items()} | {"unnumbered": unnumbered[at]}
     return _table(
         group,
@@ -191,11 +188,11 @@ def _of_minutes(rows: pa.Table, numbers: Numbers, facts: _Facts, chosen: Mask) -
         facts.time[at],
         facts.ahead[at],
         facts.names.take(as_array(at)),
-        what=np.full(len(begins), MINUTES),
-        name=names.dictionary.take(as_array(begins // _LATER)),
-        begin=begins % _LATER + least,
-        bits=_bits(group, minutes, len(begins)),
-        resent=np.zeros((len(begins), _WIDTH), np.uint8),
+        what=np.full(len(where), MINUTES),
+        name=names.dictionary.take(as_array(name[where])),
+        begin=spans[where],
+        bits=_bits(group, minutes, len(where)),
+        resent=np.zeros((len(where), _WIDTH), np.uint8),
     )
 
 
@@ -206,9 +203,19 @@ def _reordered(rows: pa.Table, numbers: Numbers, plain: Mask) -> Int64:
     order = np.lexsort((numbers.number, nth, received, receiver, numbers.boot))
     order = order[plain[order]]
     stream = numbers.boot[order] * (int(receiver.max(initial=0)) + 1) + receiver[order]
-    place = (np.cumsum(np.append(False, stream[1:] != stream[:-1])[: len(order)])) * _LATER + numbers.number[order]
+    _, place = _ranked(stream, numbers.number[order])
     found: Int64 = order[place < np.maximum.accumulate(place)]
     return found
+
+
+def _ranked(first: Int64, second: Int64) -> tuple[Int64, Int64]:
+    """Return the different pairs in ascending order, each as the index of one of its rows, and the place there of each row."""
+    order = np.lexsort((second, first))
+    a, b = first[order], second[order]
+    starts = np.append(True, (a[1:] != a[:-1]) | (b[1:] != b[:-1]))[: len(order)]
+    place = np.empty(len(order), np.int64)
+    place[order] = np.cumsum(starts) - 1
+    return order[starts], place
 
 
 def _table(
@@ -265,8 +272,8 @@ def _starts(key: Int64, begin: Int64, end: Int64, touching: Mask) -> Int64:
     """Return where rows begin that have nothing in common with the one before; ``touching``: rows that need only touch."""
     if not len(key):
         return np.zeros(0, np.int64)
-    reached = np.maximum.accumulate(key * _LATER + end - int(begin.min()))[:-1]
-    here = key[1:] * _LATER + begin[1:] - int(begin.min())
+    _, place = _ranked(np.append(key, key), np.append(end, begin))
+    reached, here = np.maximum.accumulate(place[: len(key)])[:-1], place[len(key) + 1 :]
     apart = here >= reached
     apart &= ~((here == reached) & touching[1:] & touching[:-1])
     return np.flatnonzero(np.append(True, apart))

@@ -105,6 +105,42 @@ def test_a_hundred_holes_with_their_sizes() -> None:
     assert found.missing == sum(last - first + 1 for _, first, last in sent.holes)
 
 
+def many(boots: int, least: int, lost: int, late: int) -> pa.Table:
+    """Three messages of each boot, of a host each, numbered from ``least`` on: one is lost, and one boot's arrive backwards."""
+    boot = np.repeat(np.arange(boots), 3)
+    number = least + np.tile(np.arange(3), boots)
+    at = np.where(boot == late, 3 * boots - number + least, np.arange(3 * boots))
+    kept = (boot != lost) | (number != least + 1)
+    names = pa.array([f"b{k:06d}" for k in range(boots)]).take(pa.array(boot))
+    texts = pc.binary_join_element_wise('[a boot="', names, '" seq="', pa.array(number).cast(pa.string()), '"]', "")
+    times = pa.array(1_790_000_000_000_000 + at * 1000).cast(pa.timestamp("us", "UTC"))
+    columns = {
+        "structured_data": texts,
+        "host": names,
+        "time": times,
+        "received": times,
+        "nth": pa.array(at, pa.int32()),
+    }
+    return as_rows(pa.table(columns | {"flags": pa.array(0 * at, pa.int32())}).filter(pa.array(kept)), SCHEMA.names)
+
+
+@pytest.mark.parametrize("least", [1, 10**15 - 3])
+@pytest.mark.parametrize(
+    ("boots", "of"),
+    [(5_000, 3_000), (9_000, 27_000), pytest.param(tally.MOST_SPANS // 2, 1 << 17, marks=pytest.mark.slow)],
+)
+def test_many_boots(boots: int, of: int, least: int) -> None:
+    """As many boots and senders in several parts, in one, and as there may be; numbers are the least and the greatest."""
+    counting, rows = Tally(Filter()), many(boots, least, lost=boots - 10, late=boots - 5)
+    whole = counting.merge([counting.part(rows.slice(at, of)) for at in range(0, rows.num_rows, of)])
+    assert (whole.num_rows, counting.dropped) == (2 * boots, set())
+    assert set(whole.column("rows").to_pylist()) == {2, 3}
+    told = findings(whole.filter(pc.greater_equal(whole.column("name"), f"b{boots - 20:06d}")))
+    assert [(hole.boot, hole.first, hole.last) for hole in told.holes] == [(f"b{boots - 10:06d}", least + 1, least + 1)]
+    assert [(boot.boot, boot.reordered) for boot in told.boots if boot.reordered] == [(f"b{boots - 5:06d}", 2)]
+    assert len(told.boots) == len(told.senders) == 20
+
+
 def test_order_is_that_of_arrival_at_one_receiver() -> None:
     arrived = [1, 2, 5, 3, 4, 6]
     rows = [numbered("a", number, received=row(k)["received"], nth=0) for k, number in enumerate(arrived)]
