@@ -37,7 +37,7 @@ committed. Its commit needs each of these lanes to stand right before ``first``,
 in a fresh snapshot one lane stands at ``first`` or beyond, or one file is gone, the commit can never win (invariant I7).
 
 Sorting saves a third of the bytes (18.8 against 27 MB for a million rows): messages of one app that are equally long mostly say
-the same. Sorted by host before length it is 21.7 MB; without host in the order, columns that depend on it (deployment, sender)
+the same. Sorted by host before length it is 21.7 MB; without host in the order, columns that depend on it (deploy, sender)
 would cost more than that order does.
 """
 

@@ -22,7 +22,7 @@ VERBS = {
     "hosts": "Show who sent logs, and who has fallen silent.",
     "deploys": "Show deploys in the order in which they came.",
     "usage": "Show who sends how much, and what that costs.",
-    "diff": "Compare what two deployments, or two times, have logged.",
+    "diff": "Compare what two deploys, or two times, have logged.",
     "audit": "Find out whether anything is missing.",
     "maintain": "Compact, expire and clean up a store.",
     "verify": "Check that everything is there and unchanged.",

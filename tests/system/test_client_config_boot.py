@@ -119,7 +119,7 @@ def user_data(*arguments: str) -> str:
     return done.stdout
 
 
-def test_a_host_is_found_by_its_instance_before_it_knows_its_deployment(tmp_path: Path) -> None:
+def test_a_host_is_found_by_its_instance_before_it_knows_its_deploy(tmp_path: Path) -> None:
     """The tag comes from the metadata service, in a namespace where it answers; then from what cloud-init has written."""
     with Cable() as cable:
         ip = require("ip")

@@ -107,7 +107,7 @@ CLIENTS = [
 
 
 def test_with_tls_it_reaches_logsink(tmp_path: Path) -> None:
-    """Both certificates are checked, and the host's deployment and subject can be asked for."""
+    """Both certificates are checked, and the host's deploy and subject can be asked for."""
     authority = Authority(tmp_path / "certificates")
     sink, client = authority.issue("localhost"), authority.issue("web-1.internal", common_name="web-1")
     settings = {

@@ -6,7 +6,7 @@ The hosts send 1,000 lines a second in all, over RELP with TLS, as `logsink clie
 
     blue    web-3 is destroyed
     green   the name leads to another server, and the old one is drained
-    away    there is no server; web-1 is restarted with another deployment, and rsyslogd of web-2 is killed and started again
+    away    there is no server; web-1 is restarted with another deploy, and rsyslogd of web-2 is killed and started again
     back    a server comes back, and everything is sent
 """
 
@@ -349,7 +349,7 @@ def test_hosts_tells_who_vanished_and_what_it_said_last(story: Story) -> None:
     assert [word["message"] for word in gone["last_words"]] == [of[n] for n in sorted(of)[-5:]]
 
 
-def test_diff_tells_what_the_new_deployment_says(story: Story) -> None:
+def test_diff_tells_what_the_new_deploy_says(story: Story) -> None:
     question = ("diff", "-q", "--deploy", "d-1", "d-2", "-u", "shop", "--fail-on", "new-errors")
     print(asked(story, *question)[1])
     code, text = asked(story, *question, "-j")

@@ -45,7 +45,7 @@ FORMATS = ("plain", "cloud-init", "ansible", "kubernetes", "systemd-dropin")
 )
 @click.option("--environment", metavar="SOURCE", help="Environment of the client: a text or a source.")
 @click.option("--role", metavar="SOURCE", help="Role of the client: a text or a source.")
-@click.option("--deploy", metavar="SOURCE", help="Deployment of the client: a text or a source.")
+@click.option("--deploy", metavar="SOURCE", help="Deploy of the client: a text or a source.")
 @click.option("--instance", metavar="SOURCE", help="Instance (default: EC2's id or the machine id).")
 @click.option(
     "--input",
@@ -84,7 +84,7 @@ def command(
     """Print the configuration with which a client sends to logsink.
 
     The client queues on disk while logsink is away, never gives up, and says in every message which environment, role,
-    deployment and instance it is, in which boot it wrote the message, and a running number.
+    deploy and instance it is, in which boot it wrote the message, and a running number.
 
     A SOURCE is a text, or says where the client finds it when it boots: '$NAME' is a variable of the service's environment,
     file:PATH the first line of a file, ec2-tag:NAME a tag of the instance, container-label:NAME a label of the container.

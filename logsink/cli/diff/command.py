@@ -1,4 +1,4 @@
-"""``logsink diff``: compare what two deployments, or two times, have logged."""
+"""``logsink diff``: compare what two deploys, or two times, have logged."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from logsink.cli.options.terms import term_options
 from logsink.cli.startup import use_little_memory, without_pandas
 
 _HELP = """
-Compare what two deployments, or two times, have logged: kinds of messages that are new, gone, more or less frequent than the
+Compare what two deploys, or two times, have logged: kinds of messages that are new, gone, more or less frequent than the
 other kinds let expect. A kind is what is left of a message without numbers, ids, addresses and names, and its application.
 Errors come first, each change with an example, the instances that have it, and a query that shows its messages.
 
 \b
-  logsink diff --deploy 2026-11-23.1 2026-11-24.2         what the second deployment says that the first did not
+  logsink diff --deploy 2026-11-23.1 2026-11-24.2         what the second deploy says that the first did not
   logsink diff --deploy d-7 d-8 --role web -p warning     warnings and errors of the web servers of both
   logsink diff --before 03:04 -S 02:30 -U 04:00           before and after 03:04
   logsink diff --before '2 hours ago'                     the last two hours, and the two before
@@ -39,7 +39,7 @@ interrupted.
 
 @click.command(help=_HELP)
 @options("store")
-@click.option("--deploy", nargs=2, metavar="A B", help="Compare deployment B with deployment A (globs).")
+@click.option("--deploy", nargs=2, metavar="A B", help="Compare deploy B with deploy A (globs).")
 @click.option("--before", metavar="TIME", help="Compare messages of TIME and later with those before TIME.")
 @click.option(
     "--versus",

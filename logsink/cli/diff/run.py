@@ -36,7 +36,7 @@ def _say(found: Changes, report: Report, request: DiffRequest, began: float) -> 
         if not side.rows:
             raise ArgumentError(
                 f"cannot compare: there are no rows of {asked.name}",
-                hint="choose other times or conditions; logsink deploys lists deployments",
+                hint="choose other times or conditions; logsink deploys lists deploys",
             )
     if request.output == "json":
         sys.stdout.buffer.write(

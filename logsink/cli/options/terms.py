@@ -26,7 +26,7 @@ _GLOB_OPTIONS = {
     "identity": (("--identity",), "Subject of the TLS certificate"),
     "environment": (("--environment",), "Environment of the sender"),
     "role": (("--role",), "Role of the sender"),
-    "deploy": (("--deploy",), "Deployment of the sender"),
+    "deploy": (("--deploy",), "Deploy of the sender"),
     "instance": (("--instance",), "Instance of the sender"),
     "transport": (("--transport",), "Transport (udp, relp-tls, ...)"),
 }

@@ -33,7 +33,7 @@ every message matches. Prints the newest 1000 matches, oldest first, unless -n s
   logsink query -u sshd -o json -n 50 -r         the newest 50 of sshd as JSON, newest first
   logsink query -p err -B 5 -S 03:10 -U 03:15    errors, each with the five lines before it
   logsink query -f -H 'web-*' -p warning         new warnings of all web servers as they arrive
-  logsink query --deploy d-7 --sd request=4711   one request of one deployment
+  logsink query --deploy d-7 --sd request=4711   one request of one deploy
   logsink query --json 'status>=500' --top .path JSON or logfmt messages: the paths that fail most
   logsink query -S 1d -p err --patterns -n 20    the most frequent kinds of errors since yesterday
   logsink query -S today --hist 1h --by severity the number of messages in each hour, by severity

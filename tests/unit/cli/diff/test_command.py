@@ -30,7 +30,7 @@ def rows(deploy: str, counts: dict[str, int], *, instances: int = 6, **values: o
 
 @pytest.fixture
 async def shop(tmp_path: Path) -> Path:
-    """A store of two deployments, of which the second has a new error, and one on one instance alone."""
+    """A store of two deploys, of which the second has a new error, and one on one instance alone."""
     same = {"request took": 200, "order placed": 100}
     files = [
         rows("a", same | {"cache is warm": 40, "mail was sent": 40}),

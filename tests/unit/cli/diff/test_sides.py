@@ -33,7 +33,7 @@ def _hour(moment: Any) -> str | None:
     return moment and moment.strftime("%dT%H:%M")
 
 
-def test_deployments() -> None:
+def test_deploys() -> None:
     request = asked(deploy=("d-7", "d-8"), role=("web",), since="11:00")
     assert [side.name for side in request.sides] == ["deploy d-7", "deploy d-8"]
     assert [side.terms.deploy for side in request.sides] == [("d-7",), ("d-8",)]
