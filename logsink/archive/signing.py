@@ -8,7 +8,7 @@ from logsink.archive.ledger import Ledger, Sign, Signature, payload
 from logsink.errors import ConfigError, FormatError
 
 _MISSING = "cannot sign or check ledgers: the package cryptography is not installed"
-_INSTALL = "install logsink[sign]"
+_INSTALL = "pip install 'logsink[sign]'"
 
 
 def signer(path: Path) -> Sign:

@@ -9,8 +9,7 @@ from typing import Any, Final
 import click
 
 from logsink.cli.options.limits import lines_option
-from logsink.cli.options.output import FormatName
-from logsink.cli.options.reading import json_option, no_cache_option, quiet_option
+from logsink.cli.options.reading import json_option, no_cache_option, quiet_option, text_or_json_option
 from logsink.cli.options.settings import effective, options
 from logsink.cli.options.terms import glob_options, range_options, zone_options
 from logsink.cli.startup import use_little_memory, without_pandas
@@ -42,7 +41,7 @@ Exit code 0: there are no holes; 1: there are; 2: an error, or something is dama
 @partial(glob_options, columns=COLUMNS)
 @zone_options
 @lines_option("Show N lines of each table (default 40); 0, all: no limit.", "40")
-@click.option("-o", "--output", type=FormatName(("text", "json")), default="text", help="Format of the output.")
+@text_or_json_option
 @json_option
 @no_cache_option
 @quiet_option

@@ -25,10 +25,23 @@ FORMATS = ("plain", "cloud-init", "ansible", "kubernetes", "systemd-dropin")
 
 @click.command()
 @click.argument("kind", type=click.Choice(KINDS))
-@click.option("--target", metavar="NAME[:PORT]", required=True, help="Receiver to send to.")
-@click.option("--protocol", type=click.Choice(get_args(Protocol)), help="RELP (default of rsyslog) or TCP.")
+@click.option(
+    "--target",
+    metavar="NAME[:PORT]",
+    required=True,
+    help="Receiver to send to (default port: 2514, TCP 5514; with TLS 2515, TCP 6514).",
+)
+@click.option(
+    "--protocol", type=click.Choice(get_args(Protocol)), help="Protocol (default: relp; tcp for clients without RELP)."
+)
 @click.option("--tls", is_flag=True, help="Encrypt, and check the receiver's certificate against its name.")
-@click.option("--tls-library", type=click.Choice(get_args(Library)), default="openssl", help="TLS library of rsyslog.")
+@click.option(
+    "--tls-library",
+    type=click.Choice(get_args(Library)),
+    default="openssl",
+    show_default=True,
+    help="TLS library of rsyslog.",
+)
 @click.option(
     "--ca",
     metavar="FILE",
@@ -43,21 +56,36 @@ FORMATS = ("plain", "cloud-init", "ansible", "kubernetes", "systemd-dropin")
     metavar="DIR",
     help="Send ca.crt, client.crt and client.key of DIR along (logsink tls).",
 )
-@click.option("--environment", metavar="SOURCE", help="Environment of the client: a text or a source.")
-@click.option("--role", metavar="SOURCE", help="Role of the client: a text or a source.")
-@click.option("--deploy", metavar="SOURCE", help="Deploy of the client: a text or a source.")
-@click.option("--instance", metavar="SOURCE", help="Instance (default: EC2's id or the machine id).")
+@click.option(
+    "--environment", metavar="SOURCE", help="Environment: a text or a source (default: LOG_ENVIRONMENT of the client)."
+)
+@click.option("--role", metavar="SOURCE", help="Role: a text or a source (default: LOG_ROLE of the client).")
+@click.option("--deploy", metavar="SOURCE", help="Deploy: a text or a source (default: LOG_DEPLOY of the client).")
+@click.option(
+    "--instance", metavar="SOURCE", help="Instance: a text or a source (default: EC2's id or the machine id)."
+)
 @click.option(
     "--input",
     "inputs",
     metavar="INPUT",
     multiple=True,
-    help="Write a whole rsyslog.conf that reads journal, socket, kernel or file:PATH.",
+    help="Write a whole rsyslog.conf that reads journal, socket, kernel or file:PATH (default: a part of one).",
 )
 @click.option(
-    "--family", type=click.Choice(get_args(Family)), default="debian", help="Paths and packages of the client."
+    "--family",
+    type=click.Choice(get_args(Family)),
+    default="debian",
+    show_default=True,
+    help="Paths and packages of the client.",
 )
-@click.option("--format", "form", type=click.Choice(FORMATS), default="plain", help="What the files are wrapped in.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="plain",
+    show_default=True,
+    help="What the files are wrapped in.",
+)
 @click.option(
     "-O",
     "--output",
@@ -88,7 +116,7 @@ def command(
 
     A SOURCE is a text, or says where the client finds it when it boots: '$NAME' is a variable of the service's environment,
     file:PATH the first line of a file, ec2-tag:NAME a tag of the instance, container-label:NAME a label of the container.
-    Without one, /etc/logsink-client/identity on the client says it (docs/clients.md).
+    By default it is a variable, LOG_ROLE and so on, that /etc/logsink-client/identity sets (docs/clients.md).
 
     With --format plain, only the configuration itself is printed. The other formats and --output have everything that a client
     needs at boot.
@@ -121,10 +149,7 @@ def command(
         family=family,
         command=_shown(click.get_current_context()),
     )
-    if bool(cert) != bool(key):
-        raise ArgumentError("cannot use a certificate without its key, or a key without its certificate")
-    if (ca or cert) and not tls:
-        raise ArgumentError("cannot use certificates without TLS", hint="add --tls")
+    _refuse_parts(tls=tls, ca=ca, cert=cert, key=key)
     made = bundle.KINDS[kind](wanted)
     if output is not None:
         _write(made.files, output)
@@ -136,10 +161,30 @@ def command(
         click.echo(f"logsink: a client also needs {others} (--output DIR writes all files)", err=True)
 
 
+def _refuse_parts(*, tls: bool, ca: str, cert: str, key: str) -> None:
+    """Raise ``ArgumentError`` for an option of TLS without the one that it needs."""
+    for option, path, other, what, partner in (
+        ("--cert", cert, "--key", "the certificate's key", key),
+        ("--key", key, "--cert", "the key's certificate", cert),
+    ):
+        if path and not partner:
+            raise ArgumentError(f"cannot use {option} {path} without {other}", hint=f"add {other} FILE: {what}")
+    for option, path in (("--ca", ca), ("--cert", cert)):
+        if path and not tls:
+            raise ArgumentError(f"cannot use {option} {path} without TLS", hint=f"add --tls, or leave {option} out")
+
+
 def _path(option: str, text: str) -> str:
     """Check the path of a file on the client."""
-    if text and not (text.startswith("/") and text.isprintable() and not set(text) & set("\"\\'`$ ")):
-        raise ArgumentError(f"cannot use {option} {text!r}: no absolute path without spaces and quotes")
+    if not text:
+        return text
+    hint = "name the file as it is on the client, as in /etc/rsyslog-tls/ca.crt"
+    if not text.startswith("/"):
+        raise ArgumentError(f"cannot use {option} {text!r}: the path is not absolute", hint=hint)
+    if not text.isprintable() or set(text) & set("\"\\'`$ "):
+        raise ArgumentError(
+            f"cannot use {option} {text!r}: the path has a space, a control character or one of \" \\ ' ` $", hint=hint
+        )
     return text
 
 

@@ -100,7 +100,10 @@ def target(text: str, protocol: Protocol, tls: bool) -> Target:
     host = found[1] or found[3]
     port = int(found[2] or found[4] or _PORTS[protocol, tls])
     if not 0 < port < 65536:
-        raise ArgumentError(f"cannot send to port {port} of {host}: ports are 1 to 65535")
+        raise ArgumentError(
+            f"cannot send to port {port} of {host}: ports are 1 to 65535",
+            hint="write NAME:PORT, as in logs.internal:2514",
+        )
     if re.search(r"(^|\.)example(\.(com|net|org))?$|\.invalid$", host):
         raise ArgumentError(f"cannot send to {host}: that name is for examples only", hint="name your own server")
     return Target(host, port)
@@ -112,22 +115,32 @@ def source(name: str, text: str) -> Source:
     if text.startswith("$"):
         if not re.fullmatch(r"\$[A-Za-z_][A-Za-z0-9_]*|\$\{[A-Za-z_][A-Za-z0-9_]*\}", text):
             raise ArgumentError(
-                f"cannot read --{name} {text}: no name of a variable", hint="write '$DEPLOY', in quotes"
+                f"cannot use --{name} {text!r}: a variable's name has letters, digits and _, and begins with no digit",
+                hint="write '$DEPLOY' or '${DEPLOY}', in single quotes",
             )
         return Source("environment", text.strip("${}"))
     if separator and kind in ("file", "ec2-tag", "container-label"):
         if kind == "file" and not re.fullmatch(r"/[A-Za-z0-9_./+-]+", value):
-            raise ArgumentError(f"cannot read --{name} {text}: no absolute path of letters, digits and _./+-")
+            raise ArgumentError(
+                f"cannot use --{name} {text!r}: the path must begin with / and have letters, digits and _ . / + - only",
+                hint=f"write file:/etc/{name}, a file on the client",
+            )
         if kind != "file" and not _LABEL.fullmatch(value):
-            raise ArgumentError(f"cannot read --{name} {text}: no name of a {kind.replace('-', ' ')}")
+            raise ArgumentError(
+                f"cannot use --{name} {text!r}: the name after {kind}: must have 1 to 63 letters, digits and _ . / -, and "
+                "begin and end with a letter or a digit",
+                hint=f"write {kind}:{name.capitalize()}",
+            )
         return Source(kind, value)
     close = nearest(kind, ("file", "ec2-tag", "container-label")) if separator else ""
     if close:
-        raise ArgumentError(f"cannot read --{name} {text}", hint=f"did you mean {close}:{value}?")
+        raise ArgumentError(
+            f"cannot use --{name} {text!r}: no kind of source is called {kind}", hint=f"did you mean {close}:{value}?"
+        )
     if not text or not text.isprintable() or re.search(r'["\\\]$`\']', text):
         raise ArgumentError(
-            f"cannot use --{name} {text!r}: a value is not empty and holds none of \" \\ ] $ ` '",
-            hint="'$NAME' is a variable, file:PATH a file",
+            f"cannot use --{name} {text!r}: a text must not be empty, nor have control characters or any of \" \\ ] $ ` '",
+            hint="'$NAME' takes the value of a variable, file:PATH the first line of a file",
         )
     return Source("literal", text)
 
@@ -137,5 +150,10 @@ def input_source(text: str) -> str:
     if text in INPUTS or re.fullmatch(r"file:/[A-Za-z0-9_./*?+-]+", text):
         return text
     close = nearest(text, INPUTS)
-    hint = f"did you mean {close}?" if close else f"{', '.join(INPUTS)} or file:/PATH"
-    raise ArgumentError(f"cannot read from {text!r}: no such input", hint=hint)
+    if text.startswith("file:"):
+        what = "the path must begin with / and have letters, digits and _ . / * ? + - only"
+        raise ArgumentError(
+            f"cannot use --input {text!r}: {what}", hint="write file:/var/log/app.log, or file:/var/log/*.log"
+        )
+    hint = f"did you mean {close}?" if close else f"write {', '.join(INPUTS)} or file:/PATH"
+    raise ArgumentError(f"cannot use --input {text!r}: there is no such input", hint=hint)

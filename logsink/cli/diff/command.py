@@ -9,8 +9,7 @@ from typing import Any
 import click
 
 from logsink.cli.options.limits import lines_option
-from logsink.cli.options.output import FormatName
-from logsink.cli.options.reading import json_option, no_cache_option, quiet_option
+from logsink.cli.options.reading import json_option, no_cache_option, quiet_option, text_or_json_option
 from logsink.cli.options.settings import effective, options
 from logsink.cli.options.terms import term_options
 from logsink.cli.startup import use_little_memory, without_pandas
@@ -52,7 +51,7 @@ interrupted.
 @click.option(
     "--fail-on", type=click.Choice(["new-errors"]), help="Exit with 1 when the second side has new kinds of errors."
 )
-@click.option("-o", "--output", type=FormatName(("text", "json")), default="text", help="Format of the output.")
+@text_or_json_option
 @json_option
 @no_cache_option
 @quiet_option

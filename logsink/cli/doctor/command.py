@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from logsink.cli.options.reading import text_or_json_option
 from logsink.cli.options.settings import loaded, options
 from logsink.cli.startup import without_pandas
 
@@ -40,7 +41,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--cert", type=_FILE, metavar="FILE", help="Certificate of a client, for listeners that ask for one.")
 @click.option("--key", type=_FILE, metavar="FILE", help="Key of that certificate.")
 @click.option("--no-send", is_flag=True, help="Send no test messages.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result.")
+@text_or_json_option
 def command(
     config_file: Path | None,
     from_client: bool,

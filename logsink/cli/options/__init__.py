@@ -6,7 +6,7 @@ mean is said by other rooms; here is only how they are written.
 ``terms``      which rows: time, origin, text, members
 ``context``    what is shown with each match: neighbours, records, a span of time
 ``limits``     how many lines are shown
-``reading``    the user's cache, JSON, and what is printed besides the answer
+``reading``    text or JSON, what is printed besides the answer, and the user's cache
 ``summaries``  counts instead of rows
 ``output``     formats, columns, colours
 ``settings``   settings of ``logsink.config``, and the settings file

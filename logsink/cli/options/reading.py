@@ -1,4 +1,4 @@
-"""Options of verbs that read a store: the user's cache, and what is printed besides the answer."""
+"""Options of verbs that look at something: the form of their answer, what is printed besides it, and the user's cache."""
 
 from __future__ import annotations
 
@@ -11,3 +11,11 @@ no_cache_option = click.option(
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print no summary or progress on stderr.")
 
 json_option = click.option("-j", "--json", "output", flag_value="json", help="The same as -o json.")
+
+text_or_json_option = click.option(
+    *("-o", "--output"),
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="Format of the output.",
+)

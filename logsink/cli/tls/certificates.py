@@ -36,7 +36,7 @@ try:
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 except ImportError as error:
     raise ConfigError(
-        "cannot make certificates: the package cryptography is not installed", hint="install logsink[tls]"
+        "cannot make certificates: the package cryptography is not installed", hint="pip install 'logsink[tls]'"
     ) from error
 
 LONGEST_NAME = 64

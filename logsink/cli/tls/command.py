@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from logsink.cli.options.reading import text_or_json_option
 from logsink.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def issue(kind: str, names: tuple[str, ...], directory: Path, days: int) -> None
     metavar="DAYS",
     help="Days before its end at which a certificate is due to be renewed.",
 )
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result.")
+@text_or_json_option
 def show(directory: Path, within: int, output: str) -> int:
     """Show all certificates: names, ends, what to copy where.
 

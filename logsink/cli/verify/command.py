@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from logsink.cli.options.reading import text_or_json_option
 from logsink.cli.options.settings import effective, options
 from logsink.cli.startup import without_pandas
 
@@ -25,7 +26,7 @@ from logsink.cli.startup import without_pandas
     metavar="FILE",
     help="Compare the ledger in FILE, or at s3://bucket/key, with the rows of its date, and nothing else.",
 )
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result.")
+@text_or_json_option
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress on stderr.")
 def command(
     config_file: Path | None,
