@@ -134,7 +134,7 @@ class Fold(Run):
         await self._spill(self.runs, self._keyed)
 
     async def _spill(self, runs: Runs, keyed: Part | None) -> None:
-        """Move all parts to the runs. When it is cancelled they are all there all the same."""
+        """Move all parts to the runs, also when it is cancelled. Raises ``SpillError``, then too: the sum would lack some."""
         parts, self._merged, self._waiting = tuple(self.parts), 0, 0
         self.parts.clear()
 
@@ -151,7 +151,7 @@ class Fold(Run):
                 with suppress(asyncio.CancelledError):
                     await asyncio.wait([moving])
             runs.resume()
-            _ = moving.exception()  # retrieved: whoever has cancelled does not want to know
+            moving.result()  # raises what has failed
             raise
 
     def _begin_anew(self) -> None:

@@ -6,11 +6,12 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 import pyarrow as pa
 import pytest
 
-from logsink.errors import Unavailable
+from logsink.errors import SpillError, Unavailable
 from logsink.flags import Flag
 from logsink.journal import SegmentName
 from logsink.query import Filter, Holds, OneOf, Query
@@ -208,14 +209,13 @@ async def test_what_is_left_beside_counts(store: Listed) -> None:
         assert await uncounted(store, plan, other, of) == (plan, 0)
 
 
-async def test_a_sum_in_files_has_everything_when_it_is_cancelled(
-    store: Listed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def cancelled(store: Listed, monkeypatch: pytest.MonkeyPatch, add: Callable[[Runs, pa.Table], None]) -> Fold:
+    """A fold that is cancelled while ``add`` is to add to its runs for the first time: it may raise something else."""
     monkeypatch.setattr(folding, "_PARTS", 1)
-    summary, added, add = Counts(("host",)), threading.Event(), Runs.add
+    summary, adding = Counts(("host",)), threading.Event()
 
     def slow(self: Runs, part: pa.Table) -> None:
-        added.set()
+        adding.set()
         time.sleep(0.1)  # the task is cancelled meanwhile
         add(self, part)
 
@@ -224,18 +224,35 @@ async def test_a_sum_in_files_has_everything_when_it_is_cancelled(
     running = fold(store, query, summary.part, tuning, None, summary.merge, summary.keyed)
     task = asyncio.ensure_future(running.run())
     async with asyncio.timeout(30):
-        while not added.is_set():  # noqa: ASYNC110  set by a thread
+        while not adding.is_set():  # noqa: ASYNC110  set by a thread
             await asyncio.sleep(0)
     task.cancel()
     await asyncio.sleep(0)
     task.cancel()
-    with pytest.raises(asyncio.CancelledError):
+    with suppress(asyncio.CancelledError):
         await task
+    return running
+
+
+async def test_a_sum_in_files_has_everything_when_it_is_cancelled(
+    store: Listed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = await cancelled(store, monkeypatch, Runs.add)
     assert running.runs is not None
-    large = LargeSum(summary, running.runs, running.parts, None)
+    large = LargeSum(Counts(("host",)), running.runs, running.parts, None)
     assert list(large.sort())
     found = sum(each["count"] for table in large for each in table.to_pylist())
     assert found == running.report.rows == 8
+
+
+async def test_a_sum_that_lacks_parts_is_no_sum_when_it_is_cancelled(
+    store: Listed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Runs, part: pa.Table) -> None:
+        raise SpillError("cannot write what does not fit into memory: no space left on device")
+
+    with pytest.raises(SpillError):
+        await cancelled(store, monkeypatch, full)
 
 
 async def test_a_sum_in_files_begins_anew_in_memory(store: Listed, monkeypatch: pytest.MonkeyPatch) -> None:
