@@ -216,7 +216,7 @@ class Event:
 
 
 Keeper = Callable[[str, int, str], None]
-"""Is given name, level and text of an event, in whatever thread logs it."""
+"""Function that takes the name, level and text of an event. It is called in whatever thread logs the event."""
 
 _KEEPER: Keeper | None = None
 _NOTICES = Notices()

@@ -150,7 +150,7 @@ def decode_counts(key: str, body: bytes | memoryview) -> Counts:
 
 
 class Days(NamedTuple):
-    """Where the days stand in an object with counts, and their XXH3 (64 bits) in hex."""
+    """The place of the counts by day in an object with counts: first byte, number of bytes, and XXH3 (64 bits) in hex."""
 
     start: int
     size: int
@@ -158,7 +158,7 @@ class Days(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The byte behind them."""
+        """The position of the first byte behind the counts by day."""
         return self.start + self.size
 
 

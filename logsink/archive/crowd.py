@@ -1,6 +1,6 @@
-"""How many receivers commit to the table: what each of them does beside the others depends on it.
+"""The number of receivers that commit to the table, by which each of them decides how often it commits.
 
-Safety never does: where the number is wrong, work is done twice, or later.
+Safety never depends on that number: where it is wrong, work is done twice, or later.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from typing import Final
 from logsink.archive.snapshot import Snapshot
 
 _CROWD: Final = 5
-"""Receivers that commit as often as one alone would. More of them commit as often as so many, all together ..."""
+"""Most receivers of which each commits as often as a single one does. When there are more, each commits less often, so that all
+together make as many commits as this number of receivers would ..."""
 
 LONGEST: Final = 10.0
-"""... until each waits so many times as long: meanwhile its segments stay in the journal, where each query reads them."""
+"""... but none waits more than this many times as long as a single receiver: while it waits, every query has to read its
+segments from the journal."""
 
 _RECENT: Final = 15 * 60_000
-"""Milliseconds before the newest commit of rows within which a receiver has archived something if it is to be counted."""
+"""A receiver counts if it has archived something in the last so many milliseconds before the newest commit of rows."""
 
 
 def committers(snapshot: Snapshot) -> int:
@@ -28,7 +30,7 @@ def committers(snapshot: Snapshot) -> int:
 
 
 def stretch(snapshot: Snapshot) -> float:
-    """Return how many times as long as alone a receiver waits for segments before it commits them, and between two looks.
+    """Return how many times as long as a single receiver each one waits before a commit, and between looks at the store.
 
     Each commit is read by every other receiver: if all committed as often as one alone, what they read would grow with the
     square of their number.

@@ -53,12 +53,12 @@ _LENGTH: Final = Struct("<I4s")
 _COUNT: Final = Struct("<I")
 _SEAL: Final = Struct("<Q8s")
 _FIXED: Final = _COUNT.size + _SEAL.size
-"""Bytes of a block without hashes."""
+"""Bytes of a proof block that has no hashes."""
 
 _HASH: Final = 8
 
 Span = tuple[int, int]
-"""First byte, and the byte behind the last."""
+"""The first byte of a part of a file, and the byte behind its last."""
 
 
 class Tail(NamedTuple):

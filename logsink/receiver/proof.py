@@ -23,7 +23,7 @@ KEY = "probe/ready"
 
 
 class PutProof:
-    """Whether puts work. ``error`` says why not, as far as was found out; '' when the last put worked."""
+    """Finds out whether puts work. ``error`` says why the last one did not; '' when it did, or before the first."""
 
     def __init__(self, store: GuardedStore) -> None:
         self.error = ""
@@ -31,7 +31,10 @@ class PutProof:
         self._try: asyncio.Task[None] | None = None
 
     async def renew(self) -> None:
-        """Return when a put has just worked, or ``error`` says why none did. Cancelling leaves a try going on."""
+        """Put an object unless a put has worked in the last ``FRESH`` seconds, and set ``error``.
+
+        When the store does not answer, return after ``PATIENCE`` seconds; the put goes on, also when this is cancelled.
+        """
         if self._store.age <= FRESH:
             self.error = ""
             return
@@ -42,7 +45,7 @@ class PutProof:
             self.error = f"cannot put an object into {self._store.url}: no answer for {PATIENCE:g} s"
 
     def close(self) -> None:
-        """Give up a try that goes on."""
+        """Cancel the put that is under way, if there is one."""
         if self._try is not None:
             self._try.cancel()
 

@@ -20,7 +20,7 @@ class Finding(NamedTuple):
 
     check     what was looked at: one of a few stable names, such as ``rights`` or ``tls``
     subject   the thing: a store, an address, a file
-    state     how it is
+    state     whether the thing is as it should be
     detail    what was found
     remedy    what to do about it, '' where nothing has to be done
     seconds   how long it took, where that matters
@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 
     @property
     def bad(self) -> bool:
-        """Whether it has failed."""
+        """Whether the state is ``failed``."""
         return self.state == "failed"
 
 
@@ -46,7 +46,7 @@ def failed(check: str, subject: str, error: LogsinkError | str, remedy: str = ""
 
 
 def lines(findings: Sequence[Finding]) -> Iterator[str]:
-    """Yield the lines of a table; behind each row of which something has to be done, what that is."""
+    """Yield the lines of a table: one for each finding, and below it one that says what to do, if something has to be done."""
     widths = [max((len(text) for text in column), default=0) for column in zip(*map(_cells, findings), strict=True)]
     for one in findings:
         state, check, subject = (text.ljust(width) for text, width in zip(_cells(one), widths, strict=True))
@@ -56,7 +56,7 @@ def lines(findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """Return the last line: how many are how."""
+    """Return the last line: the number of findings in each state, such as ``7 ok, 1 failed``."""
     counts = {state: sum(one.state == state for one in findings) for state in _COLOURS}
     return ", ".join(f"{count} {state}" for state, count in counts.items() if count)
 

@@ -51,7 +51,7 @@ class Target:
 
     @property
     def encrypted(self) -> bool:
-        """Whether it speaks TLS."""
+        """Whether the transport is one with TLS."""
         return self.transport.endswith("tls")
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class Target:
 
 
 def network_findings(target: Target) -> list[Finding]:
-    """Look at the way to a target, as far as it leads; the last finding is a failure where it ends."""
+    """Look at name, port, files and TLS of a target, in this order. The first failure is the last finding."""
     found: list[Finding] = []
     for look in (_name, _port, _own_files, _own_certificate, _tls):
         found += look(target)
@@ -70,7 +70,7 @@ def network_findings(target: Target) -> list[Finding]:
 
 
 def blocked(way: list[Finding]) -> bool:
-    """Return whether the way to a target has ended with a failure."""
+    """Return whether the findings of ``network_findings`` end with a failure."""
     return bool(way) and way[-1].bad
 
 

@@ -21,10 +21,11 @@ _VERSION = 1
 class Cursor:
     """How far somebody has read.
 
-    lanes     by appId of a lane (``receiver.lane``), the sequence of the last segment; and what ``dormant`` says
-    reads     by receiver, when its last read of a connection was, in microseconds since the epoch; under ``DORMANT`` a time
-              before which all reads were that dormant lanes have
-    ordinals  by receiver, the ordinal of its last segment, where that is known
+    lanes     appId of a lane (``receiver.lane``) -> the sequence of the last segment that was read. Besides, there is a key
+              ``dormant:<SHA-256>`` for each object of dormant lanes whose lanes were read to their ends
+    reads     receiver -> the time of its last rows that were read, in microseconds since the epoch (column ``received``).
+              Under ``DORMANT``: a time that no row of a dormant lane is later than
+    ordinals  receiver -> the ordinal of the last segment that was read, where that is known
     """
 
     lanes: dict[str, int] = field(default_factory=dict)
@@ -76,11 +77,11 @@ class Cursor:
 
     @property
     def dormant(self) -> dict[str, int]:
-        """The objects of dormant lanes that were read: SHA-256 -> ``Snapshot.dormant``. ``lanes`` has no lane of theirs."""
+        """The objects of dormant lanes that were all read, as in ``Snapshot.dormant``. ``lanes`` does not name these lanes."""
         return {key.removeprefix(DORMANT): newest for key, newest in self.lanes.items() if key.startswith(DORMANT)}
 
     def pass_dormant(self, dormant: Mapping[str, int]) -> None:
-        """Note that all that these objects tell was read."""
+        """Note that everything in the lanes of these objects was read; ``dormant``: as in ``Snapshot.dormant``."""
         self.lanes.update({DORMANT + name: newest for name, newest in dormant.items()})
 
     def advance_lane(self, app_id: str, sequence: int) -> None:

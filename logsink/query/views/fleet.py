@@ -25,13 +25,15 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     "role": ("role",),
     "deploy": ("deploy",),
 }
-"""What a member may be, and the columns that name it: the first that a row has: without an instance, its host."""
+"""What a member may be, and the columns that can name it. The first of them that a row has names its member: the host, for
+example, in rows without an instance."""
 
 FIELDS: Final = ("instance", "host", "environment", "role", "deploy")
-"""Columns by which the totals are made of which members are made; ``sender`` besides, where members are senders."""
+"""Columns of the totals that ``members`` takes: one total for each combination of their values. Where members are senders, the
+totals have the column ``sender`` as well."""
 
 KNOWN: Final = (*FIELDS, "sender")
-"""Columns whose values are known of a member."""
+"""Columns whose values a ``Member`` collects from its totals."""
 
 WINDOW: Final = 120_000_000
 """Microseconds before the last row of a member in which it must have said goodbye."""
@@ -61,19 +63,20 @@ GREETINGS: Final = (
 HERE, GOODBYE, VANISHED = "here", "goodbye", "vanished"
 
 Name = tuple[str, str] | None
-"""The column that names a member, and its name: an instance and a host may have the same one."""
+"""The column that names a member, and its value there. Both, since an instance and a host may have the same name; None: of the
+rows that name no member."""
 
 
 @dataclass
 class Member:
     """One member and the totals of its rows.
 
-    name       the column that names it, and its name; None: of rows that name none
+    name       the column that names the member, and its value there; None: the member of all rows that name none
     values     column of ``FIELDS`` (and ``sender``) -> the value in its newest rows
     seen       column of ``FIELDS`` (and ``sender``) -> all values in its rows
     instances  the instances among its rows, or their hosts where they name no instance
     state      ``HERE``, ``GOODBYE`` or ``VANISHED``; None: not known
-    goodbye    the message by which it said so
+    goodbye    the message that said that its system ends; None without one
     """
 
     name: Name
@@ -91,11 +94,11 @@ class Member:
 
     @property
     def key(self) -> str | None:
-        """Its name, whatever the column is that has it."""
+        """The member's name without the column that it is from; None for rows that name no member."""
         return None if self.name is None else self.name[1]
 
     def add(self, total: Mapping[str, Any]) -> None:
-        """Add the totals of some of its rows."""
+        """Add the totals of more rows of the member."""
         self.rows += total["rows"]
         self.errors += total["errors"]
         self.bytes += total["bytes"]
@@ -110,7 +113,11 @@ class Member:
 
 
 def members(totals: pa.Table, by: str) -> list[Member]:
-    """Return the members, a key of ``KEYS``, in the order of their last rows; ``totals`` by ``FIELDS`` and that key."""
+    """Return the members in the order of their last rows.
+
+    totals   numbers of rows by ``FIELDS`` and ``by``
+    by       what a member is: a key of ``KEYS``
+    """
     found: dict[Name, Member] = {}
     instants = {name: as_integers(totals.column(name)).tolist() for name in ("first", "last")}
     columns = {name: instants.get(name) or totals.column(name).to_pylist() for name in totals.column_names}

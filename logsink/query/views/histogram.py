@@ -226,9 +226,10 @@ class Histogram:
 
 
 class _Extent:
-    """The ends and the groups of a histogram whose sums come group by group; ``asked``: values that are groups in any case.
+    """What is learnt about a large histogram while its sums pass by, sorted by group: its range of time and its groups.
 
-    first, last   the first and the last step with rows
+    asked         values that are groups even if no row has them
+    first, last   beginnings of the first and the last step that have rows
     """
 
     def __init__(self, asked: Sequence[str]) -> None:
@@ -239,7 +240,7 @@ class _Extent:
         self._few: list[pa.Array] = []
 
     def add(self, rows: pa.Table) -> None:
-        """Take note of the next sums."""
+        """Extend range and groups by the next sums, which follow the ones before in the order of groups."""
         times = as_integers(rows.column("time"))
         self.first, self.last = min(self.first, int(times.min())), max(self.last, int(times.max()))
         if rows.num_columns < 3:  # there is no group

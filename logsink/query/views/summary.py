@@ -26,31 +26,31 @@ class Summary(Protocol):
 
     @property
     def columns(self) -> Sequence[str]:
-        """The columns that it needs."""
+        """The columns of rows that ``part`` needs."""
 
     def part(self, rows: pa.Table) -> pa.Table:
-        """Return the sum of some rows."""
+        """Return a part: the summary of some rows, in no particular order."""
 
     def merge(self, parts: Sequence[pa.Table]) -> pa.Table:
-        """Return the sum of some parts, at least one, as a part."""
+        """Return one part that stands for some parts, at least one."""
 
     def whole(self, parts: Sequence[pa.Table]) -> pa.Table:
-        """Return the sum of all parts, of which there is at least one."""
+        """Return the finished table that all parts, at least one, make together: sorted, with the columns that are shown."""
 
     def sums(self) -> Sums | None:
-        """Return how parts are made of rows of counts, each of which stands for many rows; None where they cannot be."""
+        """Return how parts are made from the counts in the store, where one row stands for many; None where they cannot be."""
 
     def keyed(self, part: pa.Table) -> pa.Table:
-        """Return a part with its columns in the order in which ``Runs`` sorts it: ``COUNT`` is the last."""
+        """Return a part as ``Runs`` takes it: the columns by which it is sorted come first, ``COUNT`` is the last."""
 
     def arrange(self, sums: Runs, limit: int | None) -> Iterator[Runs | None]:
-        """Sort all parts, as ``keyed`` has made them, a step at a time. What it yields last has them in the order shown.
+        """Sort ``sums``, parts that ``keyed`` has made, a step at a time, and yield the sorted ``Runs`` at the last step.
 
-        Rows behind the first ``limit`` of these may be left out.
+        Earlier steps yield None. Rows behind the first ``limit`` may be left out.
         """
 
     def shown(self, rows: pa.Table) -> pa.Table:
-        """Return rows of that as ``whole`` returns them."""
+        """Return rows of the sorted ``Runs`` with the columns that ``whole`` returns: without those that only sort."""
 
 
 class _ByFrequency:
