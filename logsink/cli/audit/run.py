@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import shutil
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-import click
-import orjson
-
-from logsink.characters import harmless, harmless_json
 from logsink.cli import report as reporting
 from logsink.cli.audit.command import COLUMNS
 from logsink.cli.audit.text import as_json, text
 from logsink.cli.contact import in_contact, open_cached
 from logsink.cli.options.limits import limit_of
 from logsink.cli.options.zones import zone_of
+from logsink.cli.terminal.answers import print_answer, terminal_width
 from logsink.errors import ArgumentError
 from logsink.query import Filter, Report, parse_time
 from logsink.query.audit import Audit, Findings
@@ -73,12 +68,12 @@ def run(url: str, request: AuditRequest, *, cache: int = 0) -> int:
 
 def _say(found: Findings, report: Report, request: AuditRequest, began: float) -> int:
     reporting.damage(report.damage)
-    if request.output == "json":
-        sys.stdout.buffer.write(harmless_json(orjson.dumps(as_json(found), option=orjson.OPT_INDENT_2)) + b"\n")
-    else:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        for line in text(found, request.zone, request.limit, width, ranged=request.since is not None):
-            click.echo(harmless(line))
+    ranged, width = request.since is not None, terminal_width()
+    print_answer(
+        request.output,
+        lambda: as_json(found),
+        lambda: text(found, request.zone, request.limit, width, ranged=ranged),
+    )
     if not request.quiet:
         seconds = time.monotonic() - began
         reporting.say(f"{report.rows:,} rows looked at in {seconds:.1f} s; read {reporting.size(report.bytes_read)}")

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import sys
 import time
 
-import click
-import orjson
-
-from logsink.characters import harmless, harmless_json
 from logsink.cli import report as reporting
 from logsink.cli.contact import in_contact, open_cached
 from logsink.cli.diff.sides import DiffRequest
 from logsink.cli.diff.text import as_json, text
 from logsink.cli.options.terms import filter_of
+from logsink.cli.terminal.answers import print_answer, terminal_width
 from logsink.errors import ArgumentError
 from logsink.query import Report
 from logsink.query.changes import Changes, Comparison
@@ -38,14 +33,8 @@ def _say(found: Changes, report: Report, request: DiffRequest, began: float) -> 
                 f"cannot compare: there are no rows of {asked.name}",
                 hint="choose other times or conditions; logsink deploys lists deploys",
             )
-    if request.output == "json":
-        sys.stdout.buffer.write(
-            harmless_json(orjson.dumps(as_json(found, request), option=orjson.OPT_INDENT_2)) + b"\n"
-        )
-    else:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        for line in text(found, request, width):
-            click.echo(harmless(line))
+    width = terminal_width()
+    print_answer(request.output, lambda: as_json(found, request), lambda: text(found, request, width))
     if not request.quiet:
         seconds = time.monotonic() - began
         reporting.say(f"{report.rows:,} rows compared in {seconds:.1f} s; read {reporting.size(report.bytes_read)}")

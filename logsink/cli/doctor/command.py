@@ -10,6 +10,7 @@ import click
 from logsink.cli.options.reading import text_or_json_option
 from logsink.cli.options.settings import loaded, options
 from logsink.cli.startup import without_pandas
+from logsink.cli.terminal.answers import print_json
 
 if TYPE_CHECKING:
     from logsink.cli.doctor.finding import Finding
@@ -93,9 +94,7 @@ def _show(findings: list[Finding], *, json: bool) -> int:
     from logsink.cli.doctor.finding import as_json, healthy, lines, summary
 
     if json:
-        import orjson
-
-        click.echo(orjson.dumps(as_json(findings), option=orjson.OPT_INDENT_2).decode())
+        print_json(as_json(findings))
     else:
         for line in lines(findings):
             click.echo(line)

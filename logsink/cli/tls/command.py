@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from logsink.cli.options.reading import text_or_json_option
+from logsink.cli.terminal.answers import print_answer
 from logsink.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -152,13 +153,7 @@ def show(directory: Path, within: int, output: str) -> int:
 
     now = _now()
     found = shown(_folder(directory), now, dt.timedelta(days=within))
-    if output == "json":
-        import orjson
-
-        click.echo(orjson.dumps(as_json(found), option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z).decode())
-    else:
-        for line in lines(found, now):
-            click.echo(line)
+    print_answer(output, lambda: as_json(found), lambda: lines(found, now))
     return int(any(one.wrong for one in found))
 
 

@@ -65,7 +65,7 @@ def command(
             raise click.UsageError("--ledger goes without --deep and --since: it reads all of its date")
         from logsink.cli.verify.ledger import run as compare
 
-        return compare(config, ledger, json=output == "json", quiet=quiet)
+        return compare(config, ledger, output=output, quiet=quiet)
     from logsink.cli.verify.run import run
 
-    return run(config, deep=deep, since=since.date() if since else None, json=output == "json", quiet=quiet)
+    return run(config, deep=deep, since=since.date() if since else None, output=output, quiet=quiet)

@@ -6,13 +6,10 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
-import orjson
-
 from logsink import telemetry
 from logsink.archive import Ledger, decode_ledger
-from logsink.characters import harmless
 from logsink.cli.report import count_of
+from logsink.cli.terminal.answers import print_answer
 from logsink.cli.terminal.progress import showing
 from logsink.config import Config
 from logsink.errors import ArgumentError, FormatError
@@ -23,15 +20,11 @@ _SHOWN = 20
 """Most hours that are printed; JSON has all of them."""
 
 
-def run(config: Config, source: str, *, json: bool, quiet: bool) -> int:
+def run(config: Config, source: str, *, output: str, quiet: bool) -> int:
     """Compare the ledger and print the result. Return the exit code."""
     telemetry.setup(level="error")
     ledger, found = asyncio.run(_compare(config.store, source, quiet=quiet))
-    if json:
-        click.echo(orjson.dumps(as_json(ledger, found), option=orjson.OPT_INDENT_2).decode())
-    else:
-        for line in text(ledger, found):
-            click.echo(harmless(line))
+    print_answer(output, lambda: as_json(ledger, found), lambda: text(ledger, found))
     return 0 if found.holds else 2
 
 

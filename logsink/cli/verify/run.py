@@ -6,12 +6,9 @@ import asyncio
 import datetime
 from collections.abc import Iterator, Sequence
 
-import click
-import orjson
-
 from logsink import telemetry
-from logsink.characters import harmless
 from logsink.cli.report import count_of, size
+from logsink.cli.terminal.answers import print_answer
 from logsink.cli.terminal.progress import showing
 from logsink.config import Config
 from logsink.damage import by_object, total
@@ -19,15 +16,11 @@ from logsink.integrity import Finding, Loss, Progress, Verified, verify
 from logsink.store import open_store
 
 
-def run(config: Config, *, deep: bool, since: datetime.date | None, json: bool, quiet: bool) -> int:
+def run(config: Config, *, deep: bool, since: datetime.date | None, output: str, quiet: bool) -> int:
     """Check the store and print the result. Return the exit code."""
     telemetry.setup(level="error")
     found = asyncio.run(_verify(config.store, deep=deep, since=since, quiet=quiet))
-    if json:
-        click.echo(orjson.dumps(as_json(found), option=orjson.OPT_INDENT_2).decode())
-    else:
-        for line in text(found):
-            click.echo(harmless(line))
+    print_answer(output, lambda: as_json(found), lambda: text(found))
     return 0 if found.intact else 2
 
 

@@ -133,6 +133,12 @@ class _Facts:
     def __init__(self, sums: dict[str, Int64], time: Int64, ahead: Int64, resent: Mask, names: pa.Array) -> None:
         self.sums, self.time, self.ahead, self.resent, self.names = sums, time, ahead, resent, names
 
+    def take(self, rows: Int64, **sums: Int64) -> _Facts:
+        """Return what is known of some rows, with more numbers of theirs to be added up."""
+        own = {name: values[rows] for name, values in self.sums.items()} | sums
+        names = self.names.take(as_array(rows))
+        return _Facts(own, self.time[rows], self.ahead[rows], self.resent[rows], names)
+
 
 def _facts(rows: pa.Table, chosen: Mask) -> _Facts:
     flags, time, received = (as_integers(rows.column(name), 0) for name in ("flags", "time", "received"))
@@ -157,13 +163,9 @@ def _of_numbers(rows: pa.Table, numbers: Numbers, facts: _Facts) -> pa.Table:
     boots = pa.array(numbers.boots, pa.string())
     reordered = np.zeros(len(at), np.int64)
     reordered[_reordered(rows.take(as_array(at)), numbers, ~resent)] = 1
-    sums = {name: values[at] for name, values in facts.sums.items()} | {"reordered": reordered}
     return _table(
         group,
-        sums,
-        facts.time[at],
-        facts.ahead[at],
-        facts.names.take(as_array(at)),
+        facts.take(at, reordered=reordered),
         what=np.full(len(where), NUMBERS),
         name=boots.take(as_array(numbers.boot[where])),
         begin=spans[where],
@@ -177,17 +179,14 @@ def _of_minutes(rows: pa.Table, numbers: Numbers, facts: _Facts, chosen: Mask) -
     unnumbered = np.ones(rows.num_rows, np.int64)
     unnumbered[numbers.rows] = 0
     at = np.flatnonzero(chosen)
-    names = facts.names.take(as_array(at)).dictionary_encode()
-    minutes = facts.time[at] // MINUTE
+    own = facts.take(at, unnumbered=unnumbered[at])
+    names = own.names.dictionary_encode()
+    minutes = own.time // MINUTE
     name, spans = as_integers(names.indices), minutes // SPAN
     where, group = _ranked(name, spans)
-    sums = {name: values[at] for name, values in facts.sums.items()} | {"unnumbered": unnumbered[at]}
     return _table(
         group,
-        sums,
-        facts.time[at],
-        facts.ahead[at],
-        facts.names.take(as_array(at)),
+        own,
         what=np.full(len(where), MINUTES),
         name=names.dictionary.take(as_array(name[where])),
         begin=spans[where],
@@ -218,21 +217,20 @@ def _ranked(first: Int64, second: Int64) -> tuple[Int64, Int64]:
     return order[starts], place
 
 
-def _table(
-    group: Int64, sums: dict[str, Int64], time: Int64, ahead: Int64, names: pa.Array, **columns: Any
-) -> pa.Table:
+def _table(group: Int64, facts: _Facts, **columns: Any) -> pa.Table:
+    """Return one row for each group: the facts of its rows added up, with ``columns`` of the groups."""
     n = len(columns["begin"])
     first, last, most = np.full(n, _NEVER.max), np.full(n, _NEVER.min), np.full(n, _NEVER.min)
-    np.minimum.at(first, group, time)
-    np.maximum.at(last, group, time)
-    np.maximum.at(most, group, ahead)
+    np.minimum.at(first, group, facts.time)
+    np.maximum.at(last, group, facts.time)
+    np.maximum.at(most, group, facts.ahead)
     one = np.zeros(n, np.int64)
     one[group] = np.arange(len(group))
     added = {
-        name: np.bincount(group, sums[name], n).astype(np.int64) if name in sums else np.zeros(n, np.int64)
+        name: np.bincount(group, facts.sums[name], n).astype(np.int64) if name in facts.sums else np.zeros(n, np.int64)
         for name in _SUMS
     }
-    known = {"first": first, "last": last, "ahead": most, "instance": names.take(as_array(one))}
+    known = {"first": first, "last": last, "ahead": most, "instance": facts.names.take(as_array(one))}
     bits = {name: _as_binary(columns.pop(name)) for name in ("bits", "resent")}
     return _arranged({**columns, "end": columns["begin"] + 1, **added, **known, **bits})
 
