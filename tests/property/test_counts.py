@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logsink.archive import counts as stored
-from logsink.journal.segment import SegmentName
 from logsink.query import Filter, OneOf, Query
-from logsink.query.read import Report, fold, tail
+from logsink.query.read import Report, fold
 from logsink.query.request import Between, Condition, ExactlyOneOf, Not
 from logsink.query.views import Counts, Histogram, Summary
 from logsink.store.memory import MemoryStore
-from tests.support.counted import put_counts
-from tests.unit.query.archives import START, Row, archive, compact, journal, json_parse, row
+from tests.support.counted import Counted, put_counts
+from tests.unit.query.archives import START, compact, row
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
@@ -63,6 +59,15 @@ rows = st.builds(
         }
     ),
 )
+stores = st.builds(
+    Counted,
+    files=st.lists(st.lists(rows, min_size=1, max_size=30), min_size=1, max_size=4),
+    last=st.lists(rows, max_size=5),
+    together=st.booleans(),
+    lost=st.sets(st.integers(0, 3)),
+    fewer=st.sampled_from((0, 1, 2)),
+    group=st.sampled_from((3, 1 << 16)),
+)
 bounds = st.one_of(st.none(), times.map(lambda time: START + time), st.integers(-3, 30).map(lambda n: START + n * HOUR))
 conditions: st.SearchStrategy[Condition] = st.one_of(
     st.builds(Between, st.just("time"), bounds, bounds),
@@ -83,11 +88,6 @@ summaries = st.one_of(
 )
 
 
-@pytest.fixture(autouse=True)
-def _frames_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tail, "parse", json_parse)
-
-
 async def summed(store: MemoryStore, filter: Filter, summary: Summary, *, counts: bool) -> tuple[list[Any], Report]:
     query = Query(filter, tuple(summary.columns))
     folding = fold(store, query, summary.part, sums=summary.sums() if counts else None)
@@ -95,38 +95,17 @@ async def summed(store: MemoryStore, filter: Filter, summary: Summary, *, counts
     return summary.whole(parts).to_pylist() if parts and folding.report.rows else [], folding.report
 
 
-@given(
-    files=st.lists(st.lists(rows, min_size=1, max_size=30), min_size=1, max_size=4),
-    last=st.lists(rows, max_size=5),
-    asked=st.lists(conditions, max_size=3),
-    summary=summaries,
-    together=st.booleans(),
-    fewer=st.sampled_from((0, 1, 2)),
-    lost=st.sets(st.integers(0, 3)),
-    group=st.sampled_from((3, 1 << 16)),
-)
+@given(made=stores, asked=st.lists(conditions, max_size=3), summary=summaries)
 def test_a_sum_from_counts_is_the_sum_over_the_rows(
-    files: Sequence[Sequence[Row]],
-    last: Sequence[Row],
-    asked: Sequence[Condition],
-    summary: Summary,
-    together: bool,
-    fewer: int,
-    lost: set[int],
-    group: int,
+    made: Counted, asked: Sequence[Condition], summary: Summary
 ) -> None:
-    async def run() -> None:
-        store, filter = MemoryStore(), Filter(tuple(asked))
-        await archive(store, files, group=group)
-        if last:
-            await journal(store, SegmentName("r9", 0, 1), last)
-        keys = await put_counts(store, together=together)
-        await store.delete([key for number, key in enumerate(keys) if number in lost])
+    async def check(store: MemoryStore) -> None:
+        filter = Filter(tuple(asked))
         plain, scanned = await summed(store, filter, summary, counts=False)
         found, report = await summed(store, filter, summary, counts=True)
         assert found == plain
         assert report.rows == scanned.rows
-        await compact(store, [[row for rows in files for row in rows]])  # counts of files that are no more
+        await compact(store, [made.archived])  # counts of files that are no more
         assert (await summed(store, filter, summary, counts=True))[0] == plain
         await put_counts(store)
         found, report = await summed(store, filter, summary, counts=True)
@@ -134,9 +113,7 @@ def test_a_sum_from_counts_is_the_sum_over_the_rows(
         assert report.rows == scanned.rows
         assert report.passed <= report.bytes
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stored, "FEWER", fewer)  # days there are always, or where they are fewer than hours
-        asyncio.run(run())
+    made.run(check)
 
 
 @given(first=times, length=st.integers(0, HOUR - 1), zone=st.sampled_from(ZONES), hours=st.sampled_from((1, 2, 5, 24)))

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logsink.archive import DeltaLog
-from logsink.archive import counts as stored
 from logsink.archive.log import Remove
-from logsink.journal.segment import SegmentName
 from logsink.query import Filter, Query
-from logsink.query.read import fold, tail
+from logsink.query.read import fold
 from logsink.query.request import Condition
 from logsink.query.views import Totals
 from logsink.store.memory import MemoryStore
-from tests.property.test_counts import FIELDS, conditions, rows
-from tests.support.counted import put_counts
-from tests.unit.query.archives import Row, archive, compact, journal, json_parse, table
+from tests.property.test_counts import FIELDS, conditions, stores
+from tests.support.counted import Counted, put_counts
+from tests.unit.query.archives import Row, compact, table
 
 DAY = 86_400_000_000
 TEXTS = ("message", "structured_data", "raw")
-
-
-@pytest.fixture(autouse=True)
-def _frames_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tail, "parse", json_parse)
 
 
 def expected(found: Sequence[Row], filter: Filter, fields: Sequence[str], days: bool) -> list[dict[str, Any]]:
@@ -68,45 +59,25 @@ async def totals(store: MemoryStore, filter: Filter, asked: Totals) -> list[dict
 
 @settings(max_examples=40)
 @given(
-    files=st.lists(st.lists(rows, min_size=1, max_size=30), min_size=1, max_size=4),
-    last=st.lists(rows, max_size=5),
+    made=stores,
     asked=st.lists(conditions, max_size=3),
     fields=st.lists(st.sampled_from((*FIELDS, "sender")), max_size=4, unique=True),
     days=st.booleans(),
-    together=st.booleans(),
-    fewer=st.sampled_from((0, 1, 2)),
-    lost=st.sets(st.integers(0, 3)),
-    group=st.sampled_from((3, 1 << 16)),
 )
 def test_totals_are_those_of_a_loop_over_the_rows(
-    files: Sequence[Sequence[Row]],
-    last: Sequence[Row],
-    asked: Sequence[Condition],
-    fields: Sequence[str],
-    days: bool,
-    together: bool,
-    fewer: int,
-    lost: set[int],
-    group: int,
+    made: Counted, asked: Sequence[Condition], fields: Sequence[str], days: bool
 ) -> None:
-    async def run() -> None:
-        store, filter, summary = MemoryStore(), Filter(tuple(asked)), Totals(fields, days=days)
-        await archive(store, files, group=group)
-        if last:
-            await journal(store, SegmentName("r9", 0, 1), last)
-        keys = await put_counts(store, together=together)
-        await store.delete([key for number, key in enumerate(keys) if number in lost])
-        archived = [one for some in files for one in some]
-        assert await totals(store, filter, summary) == expected([*archived, *last], filter, fields, days)
-        await compact(store, [archived])  # counts of files that are no more
-        assert await totals(store, filter, summary) == expected([*archived, *last], filter, fields, days)
+    async def check(store: MemoryStore) -> None:
+        filter, summary = Filter(tuple(asked)), Totals(fields, days=days)
+        everything = [*made.archived, *made.last]
+        assert await totals(store, filter, summary) == expected(everything, filter, fields, days)
+        await compact(store, [made.archived])  # counts of files that are no more
+        assert await totals(store, filter, summary) == expected(everything, filter, fields, days)
         await put_counts(store)
-        assert await totals(store, filter, summary) == expected([*archived, *last], filter, fields, days)
+        assert await totals(store, filter, summary) == expected(everything, filter, fields, days)
         log = DeltaLog(store)
         snapshot = await log.load()
         await log.commit(snapshot, [Remove(file, data_change=True) for file in snapshot.files.values()])
-        assert await totals(store, filter, summary) == expected(last, filter, fields, days)
+        assert await totals(store, filter, summary) == expected(made.last, filter, fields, days)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stored, "FEWER", fewer)  # days there are always, or where they are fewer than hours
-        asyncio.run(run())
+    made.run(check)

@@ -22,10 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
-import pytest
-
-from tests.support.network import enter, ip
-from tests.support.programs import require
+from tests.support.network import add_space, command_in, delete_space, enter, ip, need_root
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,8 +38,7 @@ class Lan:
     _NAME_SERVER = "192.0.2.53"
 
     def __init__(self, hosts: Sequence[str]) -> None:
-        if os.geteuid():
-            pytest.skip("network namespaces need root")
+        need_root()
         self.names: dict[str, str] = {}
         self._hosts = list(hosts)
         self._center = self._space("center")
@@ -52,7 +48,7 @@ class Lan:
 
     def command(self, host: str | None = None) -> list[str]:
         """What stands before a command that is to run on a host, or in the middle; it becomes that command."""
-        return [require("ip"), "netns", "exec", self._space(host or "center")]
+        return command_in(self._space(host or "center"))
 
     def run(self, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
         """Call a function in the middle."""
@@ -88,23 +84,21 @@ class Lan:
             self._forget(host)
 
     def _build(self) -> None:
-        ip("netns", "add", self._center)
+        add_space(self._center)
         ip("-n", self._center, "link", "add", "bridge", "type", "bridge")
         for address in (*self.CENTER, self._NAME_SERVER):
             ip("-n", self._center, "address", "add", f"{address}/24", "dev", "bridge")
-        for device in ("lo", "bridge"):
-            ip("-n", self._center, "link", "set", device, "up")
+        ip("-n", self._center, "link", "set", "bridge", "up")
         for number, host in enumerate(self._hosts):
             self._connect(host, number)
 
     def _connect(self, host: str, number: int) -> None:
         space, port = self._space(host), f"port{number}"
-        ip("netns", "add", space)
+        add_space(space)
         ip("-n", self._center, "link", "add", port, "type", "veth", "peer", "name", "lan", "netns", space)
         ip("-n", self._center, "link", "set", port, "master", "bridge", "up")
         ip("-n", space, "address", "add", f"192.0.2.{101 + number}/24", "dev", "lan")
-        for device in ("lo", "lan"):
-            ip("-n", space, "link", "set", device, "up")
+        ip("-n", space, "link", "set", "lan", "up")
         files = Path("/etc/netns") / space  # `ip netns exec` shows them to programs there as files of /etc
         files.mkdir(parents=True)
         (files / "resolv.conf").write_text(f"nameserver {self._NAME_SERVER}\noptions timeout:1\n")
@@ -112,8 +106,7 @@ class Lan:
 
     def _forget(self, host: str) -> None:
         space = self._space(host)
-        if Path(f"/run/netns/{space}").exists():
-            ip("netns", "delete", space)
+        delete_space(space)
         shutil.rmtree(Path("/etc/netns") / space, ignore_errors=True)
 
     def _enter(self) -> None:

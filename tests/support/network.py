@@ -34,14 +34,13 @@ class Cable:
     NEAR, FAR = "192.0.2.1", "192.0.2.2"
 
     def __init__(self) -> None:
-        if os.geteuid():
-            pytest.skip("network namespaces need root")
+        need_root()
         self.near, self.far = (f"logsink-{side}-{os.getpid()}" for side in ("near", "far"))
         self._threads: dict[str, ThreadPoolExecutor] = {}
 
     def command(self, where: str) -> list[str]:
         """What stands before a command that is to run there; it becomes that command."""
-        return [require("ip"), "netns", "exec", where]
+        return command_in(where)
 
     def run(self, where: str, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
         """Call a function there; sockets that it makes stay there."""
@@ -54,8 +53,7 @@ class Cable:
     def __enter__(self) -> Self:
         try:
             for where in (self.near, self.far):
-                ip("netns", "add", where)
-                ip("-n", where, "link", "set", "lo", "up")
+                add_space(where)
             ip("-n", self.near, *["link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns"], self.far)
             for where, address in ((self.near, self.NEAR), (self.far, self.FAR)):
                 ip("-n", where, "address", "add", f"{address}/24", "dev", "cable")
@@ -72,8 +70,30 @@ class Cable:
         for thread in self._threads.values():
             thread.shutdown()
         for name in (self.near, self.far):
-            if Path(f"/run/netns/{name}").exists():
-                ip("netns", "delete", name)
+            delete_space(name)
+
+
+def need_root() -> None:
+    """Skip the test unless it runs as root."""
+    if os.geteuid():
+        pytest.skip("network namespaces need root")
+
+
+def add_space(where: str) -> None:
+    """Make a network namespace with a loopback interface."""
+    ip("netns", "add", where)
+    ip("-n", where, "link", "set", "lo", "up")
+
+
+def delete_space(where: str) -> None:
+    """Delete a network namespace, if it is there."""
+    if Path(f"/run/netns/{where}").exists():
+        ip("netns", "delete", where)
+
+
+def command_in(where: str) -> list[str]:
+    """Return what stands before a command that is to run in a network namespace; it becomes that command."""
+    return [require("ip"), "netns", "exec", where]
 
 
 def enter(where: str) -> None:
