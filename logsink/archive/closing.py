@@ -58,7 +58,7 @@ async def close_dates(log: DeltaLog, evidence: Evidence, *, compact_after: float
     """
     now = await log.now()
     segments = await list_segments(log.store)
-    snapshot = await log.load()
+    snapshot = await log.load_for({one.name.receiver for one in segments})
     log.refuse_damage(snapshot, "write a ledger")
     ledgers = [date async for entry in log.store.list(LEDGERS) if (date := ledger_date(entry.key)) is not None]
     closed = []
