@@ -14,28 +14,41 @@ import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from logsink.cli.options.settings import effective, options
 from logsink.cli.startup import without_pandas
-from logsink.errors import ArgumentError, LogsinkError
+from logsink.errors import ArgumentError, FormatError, LogsinkError, NotFound, StoreError
+
+if TYPE_CHECKING:
+    from logsink.store import Store
 
 ANSWER = 5.0
 """Seconds within which a receiver must say which ids it has."""
 
 AGAIN = 1.0
-"""Seconds between two looks at the journal."""
+"""Seconds between two looks at the journal, and between two questions to a receiver that drains."""
 
 
-class Running(NamedTuple):
-    """A receiver that runs: its process, and the ids under which it writes to the journal; none where it does not say."""
+class Said(NamedTuple):
+    """What a receiver has said of itself: the ids under which it writes to the journal, and the id of its store, "" if unknown.
 
-    pid: int
+    ``gap`` says why some of its ids may be missing; "" when all are there that it has had so far.
+    """
+
     receivers: frozenset[str]
+    store: str = ""
+    gap: str = ""
+
+    def add(self, later: Said) -> Said:
+        """Return both together: an id that was made later is in ``later``, unless that was too late to be answered."""
+        gap = self.gap and later.gap
+        return Said(self.receivers | later.receivers, self.store or later.store, gap)
 
 
 @click.command()
@@ -62,44 +75,61 @@ def command(config_file: Path | None, store: str | None, ready_file: Path, wait:
     It accepts no new connections, reads until its senders have gone elsewhere, stores and archives everything, and ends: as
     after SIGTERM. With --wait, this command ends when the process has, and when nothing of it is left in the journal: it has
     archived that itself, or another receiver has: for that, give a --timeout of more than maintain.orphan_after (5 minutes).
-    Give this command the receiver's settings.
+    Give this command the receiver's settings. It asks the receiver by HTTP (listen.http) for its store and its ids.
 
     Exit code 0: done; 1: after the timeout the process still runs, or segments are still in the journal, where queries find
-    them and another receiver archives them; 2: an error.
+    them and another receiver archives them, or the receiver did not say which segments are its own; 2: an error, as when the
+    receiver uses another store: then it is not told to drain.
 
     \b
     Examples:
       logsink drain -c /etc/logsink.toml --ready-file /run/logsink/ready.json --wait
     """
-    running = _running(ready_file)
-    end = time.monotonic() + timeout
-    try:
-        process = os.pidfd_open(running.pid)
-        signal.pidfd_send_signal(process, signal.SIGTERM)
-    except OSError as error:
-        raise LogsinkError(f"cannot signal process {running.pid}: {error.strerror}") from error
-    if not wait:
-        click.echo(f"process {running.pid} drains")
-        return 0
-    gone, _, _ = select.select([process], [], [], timeout)
-    if not gone:
-        click.echo(f"process {running.pid} still drains after {timeout:g} s")
-        return 1
-    config = effective(config_file, {"store": store})
-    without_pandas()
-    left = asyncio.run(_left(config.store, running.receivers, end))
-    if left:
-        click.echo(f"process {running.pid} has ended; segments in the journal: {left}; another receiver archives them")
-        return 1
-    known = (
-        "everything that it stored is archived" if running.receivers else "it did not say which segments are its own"
-    )
-    click.echo(f"process {running.pid} has ended; {known}")
+    pid, http = _running(ready_file)
+    if wait:
+        return _drain_and_wait(effective(config_file, {"store": store}).store, pid, http, timeout)
+    _signal(pid)
+    click.echo(f"process {pid} drains")
     return 0
 
 
-def _running(ready_file: Path) -> Running:
-    """Return the receiver that has written a ready file. ``LogsinkError``: there is none."""
+def _drain_and_wait(url: str, pid: int, http: str | None, timeout: float) -> int:
+    """Have a process drain, wait until all that it stored is archived, ``timeout`` seconds at most; return the exit code."""
+    without_pandas()
+    end = time.monotonic() + timeout
+    said = _ask(pid, http, ANSWER)
+    with suppress(StoreError, FormatError):  # it drains whether the store can be read now or not
+        asyncio.run(_check_store(url, said.store))
+    process = _signal(pid)
+    while True:
+        said = said.add(_ask(pid, http, min(ANSWER, max(AGAIN, end - time.monotonic()))))
+        if select.select([process], [], [], min(AGAIN, max(0.0, end - time.monotonic())))[0]:
+            break
+        if time.monotonic() >= end:
+            click.echo(f"process {pid} still drains after {timeout:g} s")
+            return 1
+    if left := asyncio.run(_left(url, said, end)):
+        click.echo(f"process {pid} has ended; segments in the journal: {left}; another receiver archives them")
+        return 1
+    if said.gap:
+        click.echo(f"process {pid} has ended; whether everything that it stored is archived is not known: {said.gap}")
+        return 1
+    click.echo(f"process {pid} has ended; everything that it stored is archived")
+    return 0
+
+
+def _signal(pid: int) -> int:
+    """Have a process drain, and return a file descriptor that can be read once it has ended."""
+    try:
+        process = os.pidfd_open(pid)
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+    except OSError as error:
+        raise LogsinkError(f"cannot signal process {pid}: {error.strerror}") from error
+    return process
+
+
+def _running(ready_file: Path) -> tuple[int, str | None]:
+    """Return process and HTTP address of the receiver that has written a ready file. ``LogsinkError``: there is none."""
     try:
         ready = json.loads(ready_file.read_text(encoding="utf-8"))
         pid = int(ready["pid"])
@@ -115,37 +145,82 @@ def _running(ready_file: Path) -> Running:
             f"cannot drain process {pid}, which {ready_file} names: it is no receiver",
             hint="the receiver has ended already: remove that file, or name the right one",
         )
-    return Running(pid, frozenset(_receivers(ready.get("http"))))
+    return pid, ready.get("http")
 
 
-def _receivers(http: str | None) -> Iterator[str]:
-    """Yield the ids of the receiver, or of its workers, as ``/readyz`` has them."""
+def _ask(pid: int, http: str | None, seconds: float) -> Said:
+    """Return what the receiver of this process says at ``/readyz``, within so many seconds."""
     if not http:
+        return Said(frozenset(), gap="the receiver has no HTTP address (listen.http) at which to ask for its ids")
+    url = f"http://{http}/readyz"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine is reached without a proxy
+    try:
+        try:
+            with opener.open(url, timeout=seconds) as reply:
+                answer = json.load(reply)
+        except urllib.error.HTTPError as error:  # it drains
+            with error:
+                answer = json.load(error)
+        return _understood(pid, answer)
+    except (OSError, ValueError, HTTPException, AttributeError, TypeError):
+        return Said(frozenset(), gap=f"the receiver did not answer at {url} which ids it has")
+
+
+def _understood(pid: int, answer: dict[str, Any]) -> Said:
+    """Return what an answer of ``/readyz`` says of a process."""
+    if answer.get("pid") != pid:
+        return Said(frozenset(), gap="another process, or another version of logsink, answers at its HTTP address")
+    receivers = frozenset(answer.get("receivers", ()))
+    store = next((one["store"] for one in (answer, *answer.get("workers", {}).values()) if one.get("store")), "")
+    gap = ""
+    if unheard := answer.get("no_answer"):
+        gap = f"worker {', '.join(map(str, unheard))} did not answer which ids it has"
+    elif unnamed := answer.get("receivers_unnamed"):
+        gap = f"the receiver has had {unnamed} more ids than it names"
+    elif not receivers or not store:
+        gap = "the receiver did not say which ids and which store it has"
+    return Said(receivers, store, gap)
+
+
+async def _check_store(url: str, expected: str) -> None:
+    """Raise ``ArgumentError`` when the store at ``url`` is not the one with this id."""
+    from logsink.store import open_store
+
+    async with open_store(url) as store:
+        await _refuse_another(store, expected)
+
+
+async def _refuse_another(store: Store, expected: str) -> None:
+    """Raise ``ArgumentError`` when ``store`` is not the one with this id; "" is any."""
+    from logsink.store import MARKER, decode_marker
+
+    if not expected:
         return
     try:
-        with urllib.request.urlopen(f"http://{http}/readyz", timeout=ANSWER) as reply:
-            said = json.load(reply)
-    except urllib.error.HTTPError as error:
-        with error:
-            said = json.load(error)
-    except (OSError, ValueError):
-        return
-    for one in [said, *said.get("workers", {}).values()]:
-        yield from one.get("receivers", ())
+        found = decode_marker(await store.get(MARKER)).id
+    except NotFound:
+        found = ""
+    if found != expected:
+        there = f"is store {found}" if found else "has no marker of a store"
+        raise ArgumentError(
+            f"cannot tell what the receiver has archived: it uses store {expected}, and {store.url} {there}",
+            hint="give this command the receiver's settings (-c or --store), and see that the directory is mounted",
+        )
 
 
-async def _left(url: str, receivers: frozenset[str], end: float) -> int:
-    """Return how many segments of these receivers are not archived, once there are none, or at ``end`` (monotonic)."""
+async def _left(url: str, said: Said, end: float) -> int:
+    """Return how many segments of a receiver are not archived, once there are none, or at ``end`` (monotonic)."""
     from logsink.archive import DeltaLog
     from logsink.journal import list_segments
     from logsink.store import open_store
 
     async with open_store(url) as store:
         log = DeltaLog(store)
-        while receivers:
-            segments = [one.name for one in await list_segments(store) if one.name.receiver in receivers]
-            snapshot = await log.load() if segments else None
+        while said.receivers:
+            segments = [one.name for one in await list_segments(store) if one.name.receiver in said.receivers]
+            snapshot = await log.load_for({one.receiver for one in segments}) if segments else None
             left = sum(not snapshot.covers(name) for name in segments) if snapshot else 0
+            await _refuse_another(store, said.store)  # after the listing: a directory may be unmounted any time
             if not left or time.monotonic() >= end:
                 return left
             await asyncio.sleep(AGAIN)

@@ -6,6 +6,7 @@
     workers      several receivers on the same addresses, each in a process of its own
     life         stores the events of a receiver's own life in its journal
     proof        whether the store takes objects, for /readyz
+    named_ids    the ids under which a process has written to the journal, for /readyz
     ready_file, service_manager    tell another program that a receiver listens, and where
 
 Here is decided in which order things start, what happens when memory runs short, and what must be done before the process may

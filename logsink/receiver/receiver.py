@@ -49,6 +49,7 @@ from logsink.net import (
 from logsink.parse import Settings
 from logsink.platform import files, malloc
 from logsink.receiver.life import Life
+from logsink.receiver.named_ids import NamedIds
 from logsink.receiver.proof import PutProof
 from logsink.store import GuardedStore, Marker, open_store
 
@@ -56,9 +57,6 @@ FILES = 256
 """Files that a receiver opens at most besides connections to it: 32 connections to the store, data files, kernels, its log.
 
 They are kept in reserve: connections are refused before these are used up, or nothing could be acknowledged any more."""
-
-NAMED_IDS = 16
-"""Ids of this process that /readyz names at most, the newest: there is more than one only after long pauses."""
 
 KEPT_ROUNDS = 2
 """Archive rounds whose frames are kept in memory; segments beyond that are read again from the journal."""
@@ -99,10 +97,21 @@ Announce = Callable[[Mapping[str, Sequence[str]], str | None], None]
 
 
 class Receiver:
-    """One receiver on a store. ``await run()`` from a fresh event loop, and ``stop`` it."""
+    """One receiver on a store. ``await run()`` from a fresh event loop, and ``stop`` it.
 
-    def __init__(self, config: Config, *, announce: Announce | None = None, ports: Ports | None = None) -> None:
-        self._config, self._announce = config, announce
+    ``on_id`` is called with each id of the receiver, before anything is stored under it.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        announce: Announce | None = None,
+        on_id: Callable[[str], None] | None = None,
+        ports: Ports | None = None,
+    ) -> None:
+        self._config, self._announce, self._on_id = config, announce, on_id
+        self._named = NamedIds()
         self._ports = ports or Ports(config.listen)
         self._loop = asyncio.get_running_loop()
         self._stop: asyncio.Future[str] = self._loop.create_future()
@@ -132,7 +141,7 @@ class Receiver:
         malloc.configure(arenas=ARENAS, mmap_threshold=REUSED_ALLOCATION, trim_threshold=KEPT_FREE)
         async with GuardedStore(open_store(self._config.store)) as store:
             log = DeltaLog(store)
-            self._receiver_ids = ReceiverIds(store, new_receiver, limit=self._config.maintain.orphan_after / 2)
+            self._receiver_ids = ReceiverIds(store, self._new_id, limit=self._config.maintain.orphan_after / 2)
             self._preparation = Preparation(log, create=self._config.create == "auto")
             telemetry.STARTED.log(version=__version__, receiver=self._receiver_ids.current, store=store.url)
             try:
@@ -143,6 +152,13 @@ class Receiver:
             finally:
                 self._http.close()
                 telemetry.flush(final=True)
+
+    def _new_id(self) -> str:
+        receiver = new_receiver()
+        self._named.add(receiver)
+        if self._on_id is not None:
+            self._on_id(receiver)
+        return receiver
 
     async def _usable(self) -> Marker | None:
         """Wait until the store can be used, and return its marker; None: ``stop`` was called. Raises what does not pass."""
@@ -369,14 +385,15 @@ class Receiver:
     def _readiness(self) -> Readiness:
         if not self._ready:
             error = self._preparation.error
-            return Readiness(
-                False, {"receiver": self._receiver_ids.current, "store_error": str(error) if error else None}
-            )
+            store_error = str(error) if error else None
+            starting = {"pid": os.getpid(), "receiver": self._receiver_ids.current, "store_error": store_error}
+            return Readiness(False, starting)
         archive, journal = self._archiver.health, self._journal
         failing = self._store.error or journal.failing or self._proof.error
         detail: dict[str, object] = {
+            "pid": os.getpid(),
             "receiver": self._receiver_ids.current,
-            "receivers": self._receiver_ids.used[-NAMED_IDS:],
+            **NamedIds.detail([self._named]),
             "store": self._store.id,
             "draining": self._intake.draining,
             "paused": journal.paused,

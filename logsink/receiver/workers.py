@@ -1,7 +1,7 @@
 """Several receivers on the same addresses, each in a process of its own, for machines with cores to spare::
 
     Workers ---- stop, hurry, report -----------> work(): a Receiver in a process
-            <--- Listening, Report, or Failed ---
+            <--- Named, Listening, Report, Failed
 
 The kernel gives each connection, and each sender's datagrams, to one of the workers (SO_REUSEPORT). A worker that ends
 unasked is replaced; what it had stored is archived by others, like that of any receiver that is gone. The process that started
@@ -28,6 +28,7 @@ from logsink import telemetry
 from logsink.config import Config
 from logsink.errors import LogsinkError
 from logsink.net import Http, Ports, Readiness, Report, Reservation
+from logsink.receiver.named_ids import NamedIds
 
 PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds until a worker that has ended is replaced: at first, and at most.
@@ -43,6 +44,12 @@ has a handler for them."""
 Announce = Callable[[Mapping[str, Sequence[str]], str | None], None]
 Setup = Callable[[int], None]
 """Sets up the log of the worker with this number, in its process."""
+
+
+class Named(NamedTuple):
+    """What a worker sends before it stores anything under an id: the id."""
+
+    receiver: str
 
 
 class Listening(NamedTuple):
@@ -120,7 +127,9 @@ class Workers:
         missing = [worker.number for worker in asked if worker.number not in told]
         ready = bool(told) and not missing and all(report.readiness.ready for report in told.values())
         detail = {str(number): report.readiness.detail for number, report in told.items()}
-        return Report(Readiness(ready, {"workers": detail, "no_answer": missing}), _together(told))
+        named = NamedIds.detail(worker.named for worker in self._workers)
+        whole = {"pid": os.getpid(), "workers": detail, "no_answer": missing, **named}
+        return Report(Readiness(ready, whole), _together(told))
 
 
 async def _settle() -> None:
@@ -150,6 +159,7 @@ class _Worker:
         self._config, self._setup, self.number = config, setup, number
         self.listening: asyncio.Future[Listening] = self._loop.create_future()
         self.listens = False
+        self.named = NamedIds()
         self._stop: asyncio.Future[str] = self._loop.create_future()
         self._pipe: Connection | None = None
         self._gone: asyncio.Future[Failed | None] = self._loop.create_future()
@@ -226,6 +236,8 @@ class _Worker:
         except (EOFError, OSError):
             told = None
         match told:
+            case Named():
+                self.named.add(told.receiver)
             case Listening():
                 self.listens = True
                 if not self.listening.done():
@@ -288,9 +300,15 @@ async def _receive(pipe: Connection, config: Config) -> int:
     from logsink.receiver.receiver import Receiver  # 0.4 s of imports that the process of ``Workers`` does without
 
     loop = asyncio.get_running_loop()
+
+    def name(receiver: str) -> None:
+        with suppress(OSError):  # the first process is gone
+            pipe.send(Named(receiver))
+
     receiver = Receiver(
         config,
         announce=lambda addresses, _: pipe.send(Listening(addresses)),
+        on_id=name,
         ports=Ports(config.listen, member=True),
     )
 

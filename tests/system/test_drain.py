@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import signal
 import socket
 from pathlib import Path
 
 import pytest
 
-from tests.support.receiver import Receiver, query_frames, run
+from tests.support.receiver import Receiver, query_frames, run, until
 
 
 def drain(ready: Path, store: str, *more: str) -> tuple[int, str]:
@@ -56,3 +58,45 @@ def test_what_is_no_receiver_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "ready.json").write_text("{}")
     assert "no file of `logsink serve --ready-file`" in drain(tmp_path / "ready.json", "file:///tmp")[1]
     assert "No such file" in drain(tmp_path / "none.json", "file:///tmp")[1]
+
+
+def test_another_store_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    own, other, absent = (f"file://{tmp_path}/{name}" for name in ("own", "other", "absent"))
+    made = run("init", "--store", other)
+    assert made.returncode == 0, made.stderr
+    with Receiver(own, tmp_path) as receiver:
+        store = str(receiver.readiness()[1]["store"])
+        for url, said_of_it in ((other, "is store "), (absent, "has no marker of a store")):
+            code, said = drain(tmp_path / "ready.json", url, "--wait")
+            assert code == 2, said
+            assert f"it uses store {store}, and {url} {said_of_it}" in said
+            assert "give this command the receiver's settings" in said
+        assert receiver.readiness()[0] == 200, "it was not told to drain"
+
+
+def test_without_http_nobody_knows(tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/store"
+    receiver = Receiver(url, tmp_path)
+    del receiver.listen["http"]
+    with receiver:
+        code, said = drain(tmp_path / "ready.json", url, "--wait")
+        assert (code, "is not known: the receiver has no HTTP address" in said) == (1, True), said
+        assert receiver.wait() == 0
+
+
+def test_what_a_worker_that_was_killed_has_stored_is_waited_for(tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/store"
+    with Receiver(url, tmp_path, workers="2", archive__max_age="90s") as receiver:
+        assert receiver.process is not None
+        for _ in range(20):  # to both workers
+            with socket.create_connection(("127.0.0.1", receiver.port("tcp"))) as sender:
+                sender.sendall(b"<13>1 - - a - - - one\n")
+        receiver.wait_for("logsink_frames_total", 20)
+        asyncio.run(until(lambda: len(list(tmp_path.glob("store/journal/*"))) == 2))
+        workers = Path(f"/proc/{receiver.process.pid}/task/{receiver.process.pid}/children").read_text().split()
+        killed = next(int(pid) for pid in workers if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        os.kill(killed, signal.SIGKILL)
+        receiver.wait_for("logsink_workers_ended_total", 1)
+        code, said = drain(tmp_path / "ready.json", url, "--wait", "--timeout", "10")
+        assert (code, "segments in the journal: " in said) == (1, True), said
+        assert receiver.wait() == 0
