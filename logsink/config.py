@@ -332,7 +332,7 @@ class Ledger(NamedTuple):
 
     sign_key: Path | None = _setting(
         PATH,
-        "Ed25519 private key (PEM) that signs ledgers; needs the package `cryptography`, by `pip install 'logsink[sign]'`.",
+        "Ed25519 private key (PEM) that signs ledgers; needs the extra `sign`.",
         usual="ledgers are not signed",
     )
     object_lock: float | None = _setting(

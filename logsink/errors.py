@@ -90,3 +90,8 @@ class Damaged(LogsinkError):
 
 class Conflict(LogsinkError):
     """Another writer's commit won: plan again from a fresh snapshot."""
+
+
+def extra(name: str) -> str:
+    """Return the hint that says how to install the packages of an extra of logsink."""
+    return f"in a clone of logsink: pip install '.[{name}]'"

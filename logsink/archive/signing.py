@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from logsink.archive.ledger import Ledger, Sign, Signature, payload
-from logsink.errors import ConfigError, FormatError
+from logsink.errors import ConfigError, FormatError, extra
 
 _MISSING = "cannot sign or check ledgers: the package cryptography is not installed"
-_INSTALL = "pip install 'logsink[sign]'"
+_INSTALL = extra("sign")
 
 
 def signer(path: Path) -> Sign:

@@ -96,8 +96,10 @@ def test_following_ends_with_its_reader(receiver: Receiver) -> None:
 
 
 @needs_less
-def test_what_fits_the_screen_is_simply_shown(url: str) -> None:
-    with query(url, "-n", "3") as terminal:
+@pytest.mark.parametrize("arguments", [(), ("-o", "json")])
+def test_what_fits_the_screen_is_simply_shown(url: str, arguments: tuple[str, ...]) -> None:
+    """Also where lines are longer than the screen is wide, as those of JSON are: no key has to be pressed."""
+    with query(url, "-n", "3", *arguments) as terminal:
         code, shown = terminal.end()
     assert code == 0
     assert [f"session {n} opened" in shown for n in range(196, 200)] == [False, True, True, True]

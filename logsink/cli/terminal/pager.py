@@ -12,9 +12,10 @@ from typing import Any
 
 from logsink.errors import ReaderGone
 
-LESS = "FRSXMK"
-"""Options of ``less``, those of journalctl, unless the environment has others: exit if all fits on one screen (F), pass colours
-(R), chop long lines (S), do not clear the screen (X), prompt with the position (M), exit at an interrupt (K).
+LESS = "FRXMK"
+"""Options of ``less`` unless the environment has others: exit if all fits on one screen (F), pass colours (R), do not clear the
+screen (X), prompt with the position (M), exit at an interrupt (K). Long lines are not chopped (S): with that, less waits for a
+key also where all lines fit.
 """
 
 

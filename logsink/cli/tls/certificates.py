@@ -21,7 +21,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from logsink.errors import ArgumentError, ConfigError, FormatError
+from logsink.errors import ArgumentError, ConfigError, FormatError, extra
 
 try:
     from cryptography import x509
@@ -36,7 +36,7 @@ try:
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 except ImportError as error:
     raise ConfigError(
-        "cannot make certificates: the package cryptography is not installed", hint="pip install 'logsink[tls]'"
+        "cannot make certificates: the package cryptography is not installed", hint=extra("tls")
     ) from error
 
 LONGEST_NAME = 64

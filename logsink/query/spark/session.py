@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from logsink.errors import ConfigError, Unavailable
+from logsink.errors import ConfigError, Unavailable, extra
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -103,9 +103,7 @@ def _open(server: str) -> Any:
         from pyspark.sql import SparkSession
         from pyspark.sql.connect.client import DefaultChannelBuilder
     except ImportError as error:
-        raise ConfigError(
-            "cannot reach Spark: its client is not installed", hint="pip install 'logsink[spark]'"
-        ) from error
+        raise ConfigError("cannot reach Spark: its client is not installed", hint=extra("spark")) from error
     try:
         with closing(DefaultChannelBuilder(server).toChannel()) as channel:
             channel_ready_future(channel).result(timeout=ANSWER)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pyarrow as pa
 
-from logsink.errors import ArgumentError, ConfigError, LogsinkError, Moved, Unavailable
+from logsink.errors import ArgumentError, ConfigError, LogsinkError, Moved, Unavailable, extra
 from logsink.parse import FILE_SCHEMA
 from logsink.query.request import Filter, Query
 from logsink.query.sql import where
@@ -85,7 +85,7 @@ def run(
     try:
         import duckdb
     except ImportError as error:
-        raise ConfigError("cannot run SQL: DuckDB is not installed", hint="pip install 'logsink[sql]'") from error
+        raise ConfigError("cannot run SQL: DuckDB is not installed", hint=extra("sql")) from error
     # DuckDB can read a stream of rows once only. A statement that names the table again has them kept.
     keep = len(_TABLE.findall(statement)) > 1
     for _ in range(ATTEMPTS):

@@ -138,7 +138,7 @@ def test_signatures_need_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for act in (lambda: signer(tmp_path / "key.pem"), lambda: check_signature(signed)):
         with pytest.raises(ConfigError, match="cryptography is not installed") as caught:
             act()
-        assert caught.value.hint == "pip install 'logsink[sign]'"
+        assert caught.value.hint == "in a clone of logsink: pip install '.[sign]'"
 
 
 def parse_signed(tmp_path: Path) -> Ledger:

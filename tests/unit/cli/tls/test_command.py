@@ -162,5 +162,6 @@ def test_without_cryptography_it_says_what_to_install(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == (
-        "logsink: cannot make certificates: the package cryptography is not installed (pip install 'logsink[tls]')\n"
+        "logsink: cannot make certificates: the package cryptography is not installed "
+        "(in a clone of logsink: pip install '.[tls]')\n"
     )
