@@ -47,7 +47,7 @@ class Said(NamedTuple):
 
     def add(self, later: Said) -> Said:
         """Return both together: an id that was made later is in ``later``, unless that was too late to be answered."""
-        gap = self.gap and later.gap
+        gap = self.gap if later.gap else ""
         return Said(self.receivers | later.receivers, self.store or later.store, gap)
 
 
