@@ -55,12 +55,12 @@ async def settle(log: DeltaLog, *, create: bool) -> Marker:
     damaged, or contradicts commits or segments. Raises ``FormatError`` when this logsink cannot read the marker or the table.
     """
     store, created = log.store, False
+    log.store_id = ""  # of an earlier try, since when another store may have come
     marker, damage = await _stored(store)
     if marker is None and not damage and not await _anything(store):
         if not create:
             await require(store)
-        log.store_id = new_id()
-        await log.create()
+        await log.create(new_id())
         created = True
     snapshot = await log.load()
     known = await _named(store, snapshot) if marker is None else {snapshot.store} - {""}

@@ -58,7 +58,7 @@ from logsink.archive.snapshot import (
 )
 from logsink.archive.waking import wake
 from logsink.damage import Damage
-from logsink.errors import Conflict, Damaged, NotFound, Unavailable
+from logsink.errors import Conflict, Damaged, NotFound, Unavailable, Withheld
 from logsink.parse import STATISTICS_COLUMNS
 from logsink.store import Store
 
@@ -189,8 +189,8 @@ _NAMES = dict.fromkeys((Txn, Lost, Accepted, MakeDormant, Dormant), "txn") | {
 class DeltaLog:
     """The log of the table in ``store``. Safe for concurrent use by tasks of one event loop.
 
-    ``store_id`` is the id of the store, which commits name; "" where it is not known. Tests give the clocks, ``sleep``
-    (seconds) and ``jitter`` (a number in [0, 1)).
+    ``store_id`` is the id of the store, which commits name; "" where it is not known. For the table of another
+    store ``Withheld`` is raised. Tests give the clocks, ``sleep`` (seconds) and ``jitter`` (a number in [0, 1)).
     """
 
     def __init__(
@@ -219,9 +219,10 @@ class DeltaLog:
         """The newest version that is known to have been there; -1: none."""
         return self._reached
 
-    def expect(self, version: int) -> None:
-        """Take note that the log was seen to reach ``version``, as a segment says. A load that ends before it is damaged."""
-        self._reached = max(self._reached, version)
+    def expect(self, version: int, store_id: str) -> None:
+        """Take note that the log reached ``version``, as a segment of this store says. A load that ends before is damaged."""
+        if store_id in ("", self.store_id) or not self.store_id:
+            self._reached = max(self._reached, version)
 
     async def hint(self) -> int:
         """Return the version from which the next ``load`` begins its listing, if it is given it; it may be wrong."""
@@ -236,6 +237,7 @@ class DeltaLog:
         """
         reached = self._reached
         snapshot = await load(self.store, self.monotonic(), self._known, self.damaged, hint)
+        self._refuse_other(snapshot)
         self._known = snapshot if snapshot.intact else None
         self._reached = max(self._reached, snapshot.version)
         if snapshot.version < reached and not any(
@@ -248,10 +250,11 @@ class DeltaLog:
 
     async def follow(self) -> Snapshot:
         """Return the table with the commits after those that are known, as ``loading.follow`` finds them: never plan by it."""
-        if self._known is None:
+        known = self._known
+        if known is None:
             return await self.load()
-        snapshot = await follow(self.store, self._known, self.monotonic())
-        if not snapshot.intact:
+        snapshot = await follow(self.store, known, self.monotonic())
+        if not snapshot.intact or snapshot.store != known.store:
             return await self.load()
         self._known, self._reached = snapshot, max(self._reached, snapshot.version)
         return snapshot
@@ -288,6 +291,14 @@ class DeltaLog:
             ),
         )
 
+    def _refuse_other(self, snapshot: Snapshot) -> None:
+        """Raise ``Withheld`` when the snapshot is of another store: one is seen until somebody looks at the marker again."""
+        if self.store_id and snapshot.store not in ("", self.store_id):
+            raise Withheld(
+                f"cannot use the table in {self.store.url}: it is of store {snapshot.store}, not {self.store_id}",
+                hint="put the store back where it was; or, if only its log was exchanged, `logsink verify` says what is there",
+            )
+
     def here(self) -> float:
         """Return the seconds since the epoch by this machine's clock, to see whether work may be due; ``now`` to do it."""
         return self._wall()
@@ -296,16 +307,16 @@ class DeltaLog:
         """Return the seconds since the epoch by the store's clock or this machine's, whichever is behind."""
         return min(await self.store.now(), self.here())
 
-    async def create(self) -> Snapshot:
+    async def create(self, store_id: str = "") -> Snapshot:
         """Make the table unless there is one, and return it. Of racing calls one writes version 0; all return that table.
 
-        Raises ``Damaged`` where there was a table, or may have been one.
+        Version 0 names ``store_id`` if the log has none. Raises ``Damaged`` where there was a table, or may have been one.
         """
         snapshot = await self.load()
         if snapshot.version >= 0:
             return snapshot
         self.refuse_damage(snapshot, "make the table")
-        await self.store.put_absent(commit_key(0), _version_0(self.store.url, self.store_id, self._now()))
+        await self.store.put_absent(commit_key(0), _version_0(self.store.url, self.store_id or store_id, self._now()))
         return await self.load()
 
     async def commit(self, snapshot: Snapshot, actions: Sequence[Action], *, operation: str = "WRITE") -> int:
@@ -319,8 +330,7 @@ class DeltaLog:
         if self.monotonic() - snapshot.loaded > MAX_AGE:
             raise Conflict(f"cannot commit on version {snapshot.version}: it was loaded more than {MAX_AGE:g} s ago")
         self.refuse_damage(snapshot, "commit")
-        if self.store_id and snapshot.store not in ("", self.store_id):
-            raise Conflict(f"cannot commit: the table that was read is of store {snapshot.store}, not {self.store_id}")
+        self._refuse_other(snapshot)
         now = self._now()
         fold, version, troubles = Fold(snapshot), snapshot.version + 1, 0
         body = self._body(claim, operation, now, fold, version)

@@ -56,7 +56,8 @@ async def expect_commits(log: DeltaLog, stored: Sequence[StoredSegment]) -> None
     async def look(names: Sequence[SegmentName]) -> None:
         for name in names:
             with suppress(NotFound, FormatError):  # damaged ones are found when their turn comes
-                log.expect((await read_segment(log.store, name)).commit)
+                segment = await read_segment(log.store, name)
+                log.expect(segment.commit, segment.store_id)
                 return
 
     await run_concurrently([partial(look, names) for names in receivers.values()], _READS)

@@ -146,7 +146,7 @@ class Rounds:
                 telemetry.QUARANTINED.inc()
                 telemetry.QUARANTINE.log(key=name.key, error=error)
             return None
-        self.log.expect(segment.commit)
+        self.log.expect(segment.commit, segment.store_id)
         if segment.settings.parser > RULES_VERSION:
             raise FormatError(
                 f"cannot archive segment {name.key}: it is to be parsed by version {segment.settings.parser} of the rules",

@@ -9,10 +9,14 @@ import pytest
 
 from logsink.archive.identity import identify, require, settle
 from logsink.archive.log import DeltaLog, Txn
+from logsink.archive.missing import expect_commits
+from logsink.archive.rounds import Rounds
 from logsink.archive.snapshot import LOG, commit_key
-from logsink.errors import Conflict, FormatError, Withheld
+from logsink.errors import FormatError, Withheld
+from logsink.journal.reader import list_segments
 from logsink.journal.segment import SegmentName
 from logsink.store.base import MARKER, Store
+from logsink.store.guarded import GuardedStore
 from logsink.store.local import LocalStore
 from logsink.store.marker import Marker, decode_marker, encode_marker
 from logsink.store.memory import MemoryStore
@@ -176,6 +180,59 @@ async def test_nothing_is_committed_that_was_planned_from_another_store() -> Non
     log = log_of(ours)
     await settle(log, create=True)
     await settle(log_of(other), create=True)
-    with pytest.raises(Conflict, match="the table that was read is of store"):
+    with pytest.raises(Withheld, match="it is of store"):
         await log.commit(await log_of(other).load(), [add("a"), Txn("r.0", 1)])
     assert (await log.load()).version == 0
+
+
+async def test_a_table_of_another_store_is_no_answer_and_nothing_is_learned_from_it() -> None:
+    """Until somebody looks at the marker again, another store may be at a URL: it was further, and is gone again."""
+    ours, other = MemoryStore(), MemoryStore()
+    here = GuardedStore(ours, clock=lambda: 0.0)
+    log = log_of(here)
+    marker = await settle(log, create=True)
+    here.guard(marker.id)
+    await here.look()
+    assert (await log.load()).version == 0
+    theirs = log_of(other)
+    await settle(theirs, create=True)
+    for version in range(9):
+        await theirs.commit(await theirs.load(), [Txn("r.0", version + 1)])
+    await store_segment(other, segment(SegmentName("r", 0, 10), ["a"])._replace(store_id=theirs.store_id, commit=9))
+    here.inner = other
+    for look in (log.load, log.follow, log.load_anew, log.load, log.create):
+        with pytest.raises(Withheld, match=f"it is of store {theirs.store_id}, not {marker.id}") as caught:
+            await look()
+        assert "logsink verify" in caught.value.hint
+    await expect_commits(log, await list_segments(here))
+    await Rounds(log).read(SegmentName("r", 0, 10))
+    here.inner = ours
+    assert log.newest == 0
+    assert (await log.load()).intact
+    assert await log.commit(await log.follow(), [add("a"), Txn("r.0", 1)]) == 1
+
+
+async def test_a_store_that_comes_while_one_is_prepared_is_the_one() -> None:
+    ours, other = MemoryStore(), MemoryStore()
+    here = GuardedStore(ours)
+    log = log_of(here)
+    await settle(log, create=True)
+    theirs = log_of(other)
+    there = await settle(theirs, create=True)
+    await theirs.commit(await theirs.load(), [Txn("r.0", 1)])
+    here.inner = other
+    assert await settle(log, create=True) == there
+    assert (await log.load()).store == there.id == log.store_id
+
+
+async def test_a_commit_for_another_store_is_not_followed() -> None:
+    """One that fits behind ours: the store was copied, and the copy got another marker."""
+    store = MemoryStore()
+    log, other = log_of(store), log_of(store)
+    await settle(log, create=True)
+    before = await other.load()
+    other.store_id = "another"
+    await other.commit(before._replace(store=""), [Txn("r.0", 1)])
+    with pytest.raises(Withheld, match="it is of store another"):
+        await log.follow()
+    assert log.newest == 0
