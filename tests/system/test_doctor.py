@@ -57,6 +57,8 @@ def test_beside_a_receiver_and_on_a_sender(tmp_path: Path, kit: Path) -> None:
 
         code, without = doctor("-c", str(file), "--name", NAME)  # the listeners ask for certificates
         assert (code, bad(without)) == (2, ["delivery"] * 2)
+        refused = [one for one in without if one["state"] == "failed"]
+        assert all("requires a client certificate" in str(one["detail"]) for one in refused)
 
         code, elsewhere = doctor("-c", str(file), *shown, "--store", str(tmp_path / "other"), "--no-send")
         assert code == 0  # nothing is there, which is not a failure ...

@@ -38,6 +38,8 @@ _PARAMETER = re.compile(r'([\w.]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|\[([^\]]*)\])')
 _COMMENT = re.compile(r'("(?:[^"\\\n]|\\.)*")|#[^\n]*')
 _SHORT = re.compile(r"^\s*[\w*.,;!=]+\s+(@@?)(?:\([^)]*\))?(\[[^\]]+\]|[\w.-]+)(?::(\d+))?", re.MULTILINE)
 
+_NO_SENDER = "if this host is to send, put a file from `logsink client-config` there"
+
 Parameters = Mapping[str, str]
 
 
@@ -77,7 +79,7 @@ def client_targets(etc: Path) -> tuple[list[Target], list[Finding]]:
         findings += _placeholders(path, _read(path, []))
     if not sending:
         detail = f"no action of omrelp or omfwd in {', '.join(str(etc / one) for one in RSYSLOG)}"
-        findings.append(failed("configuration", str(etc), detail, "put a file from `logsink client-config` there"))
+        findings.append(failed("configuration", str(etc), detail, _NO_SENDER))
     return list(dict.fromkeys(targets)), findings
 
 

@@ -45,7 +45,12 @@ def server_findings(config: Config, program: str, sender: Sender, *, sends: bool
     for target in _targets(config, sender):
         way = network_findings(target)
         findings += [one for one in way if one.check != "dns" or not any(_same(one, other) for other in findings)]
-        if not blocked(way):
+        if blocked(way):
+            continue
+        if sends and config.tls.client_auth == "required" and target.encrypted and not target.cert:
+            cause = f"cannot send a message to {target}: this receiver requires a client certificate"
+            findings.append(failed("delivery", str(target), cause, "add `--cert` and `--key`"))
+        else:
             open_targets.append(target)
     if sends:
         hopeless = [one for one in findings if one.bad and one.check in ("store", "rights", "receiver")]
