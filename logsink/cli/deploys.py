@@ -43,9 +43,9 @@ def command(config_file: Path | None, store: str | None, **parameters: Any) -> i
 async def _answer(asking: Asking) -> int:
     """Print the answer and return the exit code."""
     from logsink.cli import report as reporting
-    from logsink.query.views import FIELDS, Totals, members
+    from logsink.query.views import FIELDS, Totals, members, of_senders
 
-    totals = await asking.totals(asking.filter, Totals(FIELDS))
+    totals = await asking.totals(of_senders(asking.filter), Totals(FIELDS))
     found = [] if totals is None else members(totals, "deploy")
     shown = sorted((one for one in found if one.key is not None), key=lambda one: (one.first, one.last, one.key))
     nameless = sum(one.rows for one in found if one.key is None)

@@ -21,7 +21,8 @@ SILENCE = "10m"
 _HELP = """
 Show who sent logs: environment, role, deploy, the first and the last row, rows, bytes, errors, and whether they are still
 here. A sender with no row for 10 minutes (--silent) is silent. Its state is "goodbye" if a shutdown was logged in its last
-two minutes, else "vanished". The newest come last. Options (--since, -H, ...) choose the rows that are looked at.
+two minutes, else "vanished", or "silent" with --silent. The newest come last. Options (--since, -H, ...) choose the rows
+that are looked at; rows of logsink itself (apps logsink and logsink-doctor) are left out, unless --app asks for them.
 
 \b
   logsink hosts -S 1d                            the instances of the last day
@@ -58,7 +59,7 @@ def command(config_file: Path | None, store: str | None, **parameters: Any) -> i
     hosts = Hosts(
         by=parameters["by"],
         silence=silence,
-        silent=silent is not None,
+        silent=silent,
         vanished=parameters["vanished"],
         last_words=parameters["last_words"] or 0,
     )

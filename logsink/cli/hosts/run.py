@@ -16,13 +16,16 @@ from logsink.cli.fleet.asking import Asking
 from logsink.errors import ArgumentError
 from logsink.query import Between, Filter, Query
 from logsink.query.output import RowWriter, Style, row_writer
-from logsink.query.views import FIELDS, HERE, VANISHED, Endings, Member, Totals, members, rows_of
+from logsink.query.views import FIELDS, HERE, VANISHED, Endings, Member, Totals, members, of_senders, rows_of
 
 LOOKED_AT: Final = 1000
 """The most members whose end is looked for where not all are asked for by ``--vanished``: those that ended last."""
 
 MOST_WORDS: Final = 100
 """The most members whose last words are shown: those that ended last."""
+
+SILENT: Final = "silent"
+"""State of a member without a row for the span of ``--silent``, and without a goodbye; it may be well."""
 
 _AT_ONCE: Final = 4
 """Members whose last words are sought at the same time."""
@@ -51,14 +54,14 @@ class Hosts:
 
     by           a member is an instance, a host, a sender, a role or a deploy
     silence      microseconds without a row after which a member is not here any more
-    silent       show those only
+    silent       that span as it was given: show those only; None: show all
     vanished     show only those of them that did not say goodbye
     last_words   how many of its last messages are shown of each
     """
 
     by: str
     silence: int
-    silent: bool = False
+    silent: str | None = None
     vanished: bool = False
     last_words: int = 0
 
@@ -72,11 +75,13 @@ class Hosts:
             hint = "leave out conditions on rows, such as -u and -p; --silent takes them"
             raise ArgumentError("cannot tell from some of their rows who vanished", hint=hint)
         fields = (*FIELDS, "sender") if self.by == "sender" else FIELDS
-        totals = await asking.totals(asking.filter, Totals(fields))
+        totals = await asking.totals(of_senders(asking.filter), Totals(fields))
         found = [] if totals is None else members(totals, self.by)
         gone = self._silent(found, asking)
         if whole:
             await self._look_for_goodbyes(asking, gone)
+        if self.silent and not self.vanished:
+            self._call_silent(asking, gone)
         shown = gone if self.silent or self.vanished else found
         if self.vanished:
             shown = [one for one in shown if one.state == VANISHED]
@@ -94,6 +99,14 @@ class Hosts:
         for one in found:
             one.state = HERE if one.last >= silent_since else None
         return [one for one in found if one.state is None]
+
+    def _call_silent(self, asking: Asking, gone: Sequence[Member]) -> None:
+        """Call those silent that said no goodbye: after a span that somebody chose, they need not have vanished."""
+        silent = [one for one in gone if one.state == VANISHED]
+        for one in silent:
+            one.state = SILENT
+        if silent and asking.request.output == "table" and not asking.request.quiet:
+            reporting.say(f"{SILENT}: no row for {self.silent} and no goodbye")
 
     async def _look_for_goodbyes(self, asking: Asking, gone: Sequence[Member]) -> None:
         newest = gone if self.vanished else gone[-LOOKED_AT:]
@@ -144,7 +157,7 @@ class Hosts:
 
         async def of(member: Member) -> list[pa.Table]:
             async with slots:
-                chosen = [one for one in asking.filter.conditions if one.column not in _WHO]
+                chosen = [one for one in of_senders(asking.filter).conditions if one.column not in _WHO]
                 filter = Filter((*rows_of(member, self.by).conditions, *chosen))
                 return await asking.rows(Query(filter, columns, self.last_words))
 

@@ -24,7 +24,18 @@ if TYPE_CHECKING:
     from logsink.query.views.around import AroundMatches, AroundTime, around_matches, around_time
     from logsink.query.views.context import GAP, with_context
     from logsink.query.views.cursor import Cursor
-    from logsink.query.views.fleet import FIELDS, GOODBYE, HERE, VANISHED, Endings, Member, members, rows_of
+    from logsink.query.views.fleet import (
+        FIELDS,
+        GOODBYE,
+        HERE,
+        OWN_APPS,
+        VANISHED,
+        Endings,
+        Member,
+        members,
+        of_senders,
+        rows_of,
+    )
     from logsink.query.views.follow import Follower
     from logsink.query.views.future_rows import FutureRows
     from logsink.query.views.histogram import Histogram
@@ -49,8 +60,8 @@ __getattr__ = lazy.exports(
             "with_context",
         ),
         "fleet": (
-            *("FIELDS", "GOODBYE", "HERE", "VANISHED"),
-            *("Endings", "Member", "members", "rows_of"),
+            *("FIELDS", "GOODBYE", "HERE", "OWN_APPS", "VANISHED"),
+            *("Endings", "Member", "members", "of_senders", "rows_of"),
         ),
         "follow": (
             "Cursor",
@@ -92,6 +103,7 @@ __all__ = [
     "GOODBYE",
     "HERE",
     "MEASURED",
+    "OWN_APPS",
     "VANISHED",
     "AroundMatches",
     "AroundTime",
@@ -117,6 +129,7 @@ __all__ = [
     "in_other_case",
     "members",
     "missing_values",
+    "of_senders",
     "rows_of",
     "to_patterns",
     "with_context",

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from logsink.query.columns import as_integers, decoded, one_chunk
-from logsink.query.request import Between, Condition, ExactlyOneOf, Filter, Holds, InSpans, OneOf
+from logsink.query.request import Between, Condition, ExactlyOneOf, Filter, Holds, InSpans, Not, OneOf
 
 KEYS: Final[Mapping[str, Sequence[str]]] = {
     "instance": ("instance", "host"),
@@ -61,6 +61,18 @@ GREETINGS: Final = (
 """Expressions (RE2) of messages that say that a system has begun: a goodbye before one of them is of a restart."""
 
 HERE, GOODBYE, VANISHED = "here", "goodbye", "vanished"
+
+OWN_APPS: Final = ("logsink", "logsink-doctor")
+"""Apps of the rows that logsink itself stores: a receiver's events, and the test messages of doctor. They are of no sender: a
+receiver that runs well for days says nothing, and has not vanished."""
+
+
+def of_senders(filter: Filter) -> Filter:
+    """Return the filter without logsink's own rows, unless it asks for some values of ``app``."""
+    if any(isinstance(one, OneOf) and one.column == "app" for one in filter.conditions):
+        return filter
+    return Filter((*filter.conditions, Not(OneOf("app", OWN_APPS))))
+
 
 Name = tuple[str, str] | None
 """The column that names a member, and its value there. Both, since an instance and a host may have the same name; None: of the

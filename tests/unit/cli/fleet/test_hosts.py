@@ -13,8 +13,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from logsink.cli.doctor import delivery
 from logsink.cli.main import main
-from tests.unit.cli.fleet.fleets import FLEET, GOODBYE, HOUR, MIDDAY, fill
+from logsink.query.views import OWN_APPS
+from logsink.receiver import life
+from logsink.store import open_store
+from tests.support.counted import put_counts
+from tests.unit.cli.fleet.fleets import FLEET, GOODBYE, HOUR, MIDDAY, NOW, fill
+from tests.unit.query.archives import START, archive, row
 
 
 def hosts(url: str, *arguments: str) -> Result:
@@ -184,3 +190,39 @@ def test_only_of_the_newest_it_is_said_how_they_ended(url: str, monkeypatch: pyt
     assert "how they ended is known only of the newest 2 of 4 that are silent" in result.stderr
     assert "last words are shown only of the newest 1 of 5" in result.stderr
     assert [line.split()[-1] for line in result.stdout.splitlines()[1:6]] == ["-", "-", "vanished", "vanished", "here"]
+
+
+@pytest.mark.parametrize("counted", [True, False], ids=["counts", "rows"])
+async def test_rows_of_logsink_itself_are_of_no_sender(tmp_path: Path, counted: bool) -> None:
+    own = [
+        [row(MIDDAY - START, host="vm", instance="vm", role="logsink", app="logsink", message="ready")],
+        [row(NOW - HOUR - START, host="web-1", app="logsink-doctor", message="test-1 by tcp")],
+    ]
+    async with open_store(f"file://{tmp_path}/store") as store:
+        await archive(store, [*FLEET[:1], *own])
+        if counted:
+            await put_counts(store)
+    url = store.url
+    ask = asyncio.to_thread
+    (web,) = await ask(found, url)
+    assert (web["instance"], web["rows"], web["state"], web["last"]) == ("i-web-1", 11, "goodbye", instant(MIDDAY))
+    assert [one["role"] for one in await ask(found, url, "--by", "role")] == ["web"]
+    (host,) = await ask(found, url, "--by", "host", "--last-words", "1")
+    assert host["last_words"][0]["app"] == "app"
+    assert (await ask(hosts, url, "--vanished")).exit_code == 0
+    assert [one["host"] for one in await ask(found, url, "-u", "!cron")] == ["web-1"]
+    assert [one["host"] for one in await ask(found, url, "-u", "logsink*")] == ["vm", "web-1"]
+
+
+def test_the_apps_of_logsink_are_those_that_it_stores() -> None:
+    assert set(OWN_APPS) == {life.APP, delivery.APP}
+
+
+def test_who_is_silent_for_a_chosen_span_need_not_have_vanished(url: str) -> None:
+    states = {one["host"]: one["state"] for one in found(url, "--silent", "1m")}
+    assert states == {"web-2": "silent", "web-1": "goodbye", "router": "silent", "db-1": "silent"}
+    assert {one["state"] for one in found(url, "--silent", "1m", "--vanished")} == {"vanished"}
+    said = CliRunner().invoke(main, ["hosts", "--store", url, "--silent", "1m"], prog_name="logsink").stderr
+    assert "logsink: silent: no row for 1m and no goodbye\n" in said
+    said = CliRunner().invoke(main, ["hosts", "--store", url, "-H", "web-1", "--silent", "1m"]).stderr
+    assert "no goodbye" not in said
