@@ -26,6 +26,7 @@ from logsink.flags import Flag
 from logsink.query.audit.numbers import COLUMN, Numbers, numbers_of
 from logsink.query.columns import Int64, Mask, as_array, as_integers, decoded, one_chunk
 from logsink.query.request import Filter
+from logsink.query.views import of_senders
 
 COLUMNS: Final = (COLUMN, "time", "received", "nth", "receiver", "flags", "instance", "host")
 """The columns of rows that ``Tally`` needs, besides those of its filter."""
@@ -64,6 +65,9 @@ SCHEMA: Final = pa.schema(
     ]
 )
 
+_SENDERS = of_senders(Filter())
+"""Meets rows that are not logsink's own: these have no numbers, and come when something happens."""
+
 Bits = npt.NDArray[np.uint8]
 
 
@@ -83,7 +87,7 @@ class Tally:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that it needs."""
-        return tuple(dict.fromkeys((*COLUMNS, *self._selected.columns())))
+        return tuple(dict.fromkeys((*COLUMNS, *self._selected.columns(), *_SENDERS.columns())))
 
     def part(self, rows: pa.Table) -> pa.Table:
         """Return the tally of some rows."""
@@ -178,7 +182,7 @@ def _of_minutes(rows: pa.Table, numbers: Numbers, facts: _Facts, chosen: Mask) -
     """Return the tally of the minutes of each sender that is chosen."""
     unnumbered = np.ones(rows.num_rows, np.int64)
     unnumbered[numbers.rows] = 0
-    at = np.flatnonzero(chosen)
+    at = np.flatnonzero(chosen & ((unnumbered == 0) | _SENDERS.mask(rows)))
     own = facts.take(at, unnumbered=unnumbered[at])
     names = own.names.dictionary_encode()
     minutes = own.time // MINUTE

@@ -211,3 +211,12 @@ def test_no_rows() -> None:
     found = findings(tallied([]))
     assert found == Findings([], [], [], [], [])
     assert np.iinfo(np.int64).max > 0
+
+
+def test_rows_of_logsink_itself_are_told_of_only_where_they_have_numbers() -> None:
+    own = [row(n * SECOND, host=app, app=app) for n, app in enumerate(("logsink", "logsink-doctor"))]
+    rows = [*own, row(SECOND, host="switch-1"), numbered("a", 1, app="logsink"), numbered("a", 3, app="app")]
+    found = findings(tallied(rows))
+    assert {each.name: each.unnumbered for each in found.senders} == {"switch-1": 1, "i-a": 0}
+    assert [boot.boot for boot in found.boots] == ["a"]
+    assert len(found.holes) == 1
