@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,9 @@ interrupted.
 def command(config_file: Path | None, store: str | None, **parameters: Any) -> int:
     from logsink.cli.diff.sides import DiffRequest
 
-    request = DiffRequest.of({**parameters, "store": store})
+    given = (("-c", config_file), ("--store", store))
+    place = tuple(text for option, value in given if value is not None for text in (option, str(value)))
+    request = replace(DiffRequest.of(parameters), place=place)
     config = effective(config_file, {"store": store})
     without_pandas()
     from logsink.cli.diff.run import run

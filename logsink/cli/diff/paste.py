@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from logsink.query.request import GLOB_COLUMNS, SearchTerms
@@ -16,10 +16,14 @@ LONGEST: Final = 300
 _SPECIAL = re.compile(r"[\\.+?()|\[\]{}^$]")
 
 
-def query_of(terms: SearchTerms, app: str | None, pattern: str, store: str | None = None) -> str:
-    """Return the command that finds messages of ``pattern`` among the rows of ``terms``."""
-    place = [] if store is None else ["--store", shlex.quote(store)]
-    return " ".join(["logsink", "query", *place, *_options(terms, app), "-E", shlex.quote(_expression(pattern))])
+def query_of(terms: SearchTerms, app: str | None, pattern: str, place: Sequence[str] = ()) -> str:
+    """Return the command that finds messages of ``pattern`` among the rows of ``terms``.
+
+    place   options that say where the store is, as they were given
+    """
+    return " ".join(
+        ["logsink", "query", *map(shlex.quote, place), *_options(terms, app), "-E", shlex.quote(_expression(pattern))]
+    )
 
 
 def _options(terms: SearchTerms, app: str | None) -> Iterator[str]:

@@ -35,7 +35,7 @@ class DiffRequest:
     limit     how many changes are shown at most; None: all
     every     also show what one instance of many shows alone
     fail_on   what makes the exit code 1; None: nothing
-    store     the store that the command line names, for queries to be pasted; None: it comes from elsewhere
+    place     the options of the command line that say where the store is, for queries to be pasted
     """
 
     sides: tuple[Asked, Asked]
@@ -46,7 +46,7 @@ class DiffRequest:
     output: str = "text"
     no_cache: bool = False
     quiet: bool = False
-    store: str | None = None
+    place: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any], now: int | None = None) -> Self:
@@ -58,7 +58,7 @@ class DiffRequest:
             sides=_sides(parameters, terms, moment, zone),
             zone=zone,
             limit=limit_of(parameters["lines"]),
-            **{name: parameters[name] for name in ("every", "fail_on", "output", "no_cache", "quiet", "store")},
+            **{name: parameters[name] for name in ("every", "fail_on", "output", "no_cache", "quiet")},
         )
 
 

@@ -52,7 +52,7 @@ def _lines(change: Change, found: Changes, request: DiffRequest, width: int | No
     )
     yield _fitting(f"{_INDENT}{change.pattern}", width)
     yield _fitting(f"{_INDENT}such as: {change.example}", width)
-    yield f"{_INDENT}{query_of(request.sides[larger].terms, change.app, change.pattern, request.store)}"
+    yield f"{_INDENT}{query_of(request.sides[larger].terms, change.app, change.pattern, request.place)}"
 
 
 def _conclusion(found: Changes, request: DiffRequest) -> str:
@@ -121,7 +121,7 @@ def _change(change: Change, alone: bool, request: DiffRequest) -> dict[str, Any]
         "last_seen": _utc(change.seen[1]),
         "side": "ab"[larger],
         "example": change.example,
-        "query": query_of(request.sides[larger].terms, change.app, change.pattern, request.store),
+        "query": query_of(request.sides[larger].terms, change.app, change.pattern, request.place),
     }
 
 

@@ -159,7 +159,7 @@ def test_the_commands_of_the_documentation_are_understood(page: str, verb: str) 
         with command.make_context(verb, shlex.split(line), help_option_names=["-h", "--help"]) as context:
             given = context.params
         if verb == "diff":
-            assert DiffRequest.of({**given, "store": None}).sides
+            assert DiffRequest.of(given).sides
 
 
 def test_a_side_without_rows(shop: Path) -> None:
@@ -176,3 +176,14 @@ def test_damage(shop: Path) -> None:
     assert result.exit_code == 2
     assert "is missing" in result.stderr
     assert "NEW   err" in result.stdout
+
+
+def test_queries_to_be_pasted_have_the_settings_that_were_given(shop: Path, tmp_path: Path) -> None:
+    file = tmp_path / "my settings.toml"
+    file.write_text(f'store = "{shop}"\n', encoding="utf-8")
+    result = CliRunner().invoke(main, ["diff", "-c", str(file), "--deploy", "a", "b", "--utc"])
+    pasted = [line.strip() for line in result.stdout.splitlines() if "logsink query" in line]
+    assert pasted
+    for line in pasted:
+        assert line.startswith(f"logsink query -c '{file}' --deploy ")
+        assert CliRunner().invoke(main, [*shlex.split(line)[1:], "-n", "1"]).exit_code == 0

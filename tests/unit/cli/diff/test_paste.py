@@ -47,7 +47,7 @@ def test_the_terms_of_the_side() -> None:
         sd=("a=b c",),
         flag=("!truncated",),
     )
-    assert query_of(terms, "shop[1]", "x", "s3://logs/a b").split(" -E ")[0] == (
+    assert query_of(terms, "shop[1]", "x", ("--store", "s3://logs/a b")).split(" -E ")[0] == (
         "logsink query --store 's3://logs/a b' -S 2026-11-22T03:04:00Z -U 2026-11-22T03:04:05.250000Z --host 'web-*' "
         "--host '!web-3' --role web --app 'shop[[]1]' -p err --facility daemon --sd 'a=b c' --flag '!truncated'"
     )

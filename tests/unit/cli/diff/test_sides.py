@@ -19,7 +19,7 @@ def asked(**given: Any) -> DiffRequest:
     parameters: dict[str, Any] = dict.fromkeys(TERM_NAMES, ()) | {"since": None, "until": None, "priority": None}
     parameters |= {"regex": False, "fixed": False, "word": False, "ignore_case": False, "invert_match": False}
     parameters |= {"deploy": None, "before": None, "versus": None, "timezone": "UTC", "utc": False}
-    parameters |= {"lines": "40", "every": False, "fail_on": None, "output": "text", "quiet": False, "store": None}
+    parameters |= {"lines": "40", "every": False, "fail_on": None, "output": "text", "quiet": False}
     parameters["no_cache"] = False
     return DiffRequest.of(parameters | given, NOON)
 
