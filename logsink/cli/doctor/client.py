@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from logsink.cli.doctor.client_files import client_targets
+from logsink.cli.doctor.client_files import IDENTITY, client_targets, identity_element
 from logsink.cli.doctor.delivery import Undelivered, send
 from logsink.cli.doctor.finding import Finding, failed
 from logsink.cli.doctor.network import Target, blocked, network_findings
@@ -13,17 +13,18 @@ from logsink.cli.doctor.network import Target, blocked, network_findings
 def client_findings(etc: Path, *, sends: bool) -> list[Finding]:
     """Return what is found on a sender's host."""
     targets, findings = client_targets(etc)
+    element = identity_element(IDENTITY, etc / "logsink-client/identity")
     for target in targets:
         way = network_findings(target)
         findings += way
         if sends and not blocked(way):
-            findings.append(_sent(target))
+            findings.append(_sent(target, element))
     return findings
 
 
-def _sent(target: Target) -> Finding:
+def _sent(target: Target, element: str) -> Finding:
     try:
-        token, _, told = send(target)
+        token, _, told = send(target, element)
     except Undelivered as error:
         return failed("delivery", str(target), f"cannot send a message to {target}: {error}", error.remedy)
     if told:

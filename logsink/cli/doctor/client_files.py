@@ -30,6 +30,11 @@ OTHERS = (
 EXAMPLE_DEPLOY = "2026-01-31-a1b2c3"
 """The deploy in the examples of rsyslog/: a host that has it was not told its own."""
 
+IDENTITY = Path("/run/logsink-client/identity")
+"""Who this host is: what the script of `logsink client-config` writes before each start of the sender."""
+
+_IDENTIFYING = ("environment", "role", "deploy", "instance")
+_VARIABLE = re.compile(r'^LOG_([A-Z]+)=("?)(.*?)\2\s*$', re.MULTILINE)
 _EXAMPLE = re.compile(
     r"(?<![\w.-])(?:[\w-]+\.)*(?:example\.(?:com|net|org)|[\w-]+\.(?:example|invalid))(?![\w-])", re.IGNORECASE
 )
@@ -81,6 +86,20 @@ def client_targets(etc: Path) -> tuple[list[Target], list[Finding]]:
         detail = f"no action of omrelp or omfwd in {', '.join(str(etc / one) for one in RSYSLOG)}"
         findings.append(failed("configuration", str(etc), detail, _NO_SENDER))
     return list(dict.fromkeys(targets)), findings
+
+
+def identity_element(*paths: Path) -> str:
+    """Return the structured data by which this host says who it is, from files of ``LOG_*`` variables; "-" without any.
+
+    Later files win. One that is not there, or cannot be read, is passed over.
+    """
+    known: dict[str, str] = {}
+    for path in paths:
+        for name, _, value in _VARIABLE.findall(_read(path, [])):
+            if name.lower() in _IDENTIFYING and value:
+                known[name.lower()] = re.sub(r'(["\\\]])', r"\\\1", value)
+    parameters = [f'{name}="{known[name]}"' for name in _IDENTIFYING if name in known]
+    return f"[{' '.join(['deploy@32473', *parameters])}]" if known else "-"
 
 
 def _matching(etc: Path, patterns: tuple[str, ...]) -> Iterator[Path]:

@@ -48,11 +48,11 @@ class Undelivered(Exception):
         self.remedy = remedy
 
 
-def send(target: Target) -> Sent:
-    """Send a test message. Raises ``Undelivered``."""
+def send(target: Target, element: str = "-") -> Sent:
+    """Send a test message with this structured data. Raises ``Undelivered``."""
     token = f"test-{uuid.uuid4().hex}"
     now = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    text = f"<46>1 {now} {socket.gethostname() or '-'} {APP} {os.getpid()} - - {token} by {target.transport}"
+    text = f"<46>1 {now} {socket.gethostname() or '-'} {APP} {os.getpid()} - {element} {token} by {target.transport}"
     frame = text.encode("ascii", "replace")
     started = time.monotonic()
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from logsink.cli.doctor.client_files import client_targets
+from logsink.cli.doctor.client_files import client_targets, identity_element
 from logsink.cli.doctor.finding import Finding
 from logsink.cli.doctor.network import Target
 from logsink.cli.main import main
@@ -111,3 +111,11 @@ def test_no_configuration_at_all(tmp_path: Path) -> None:
     targets, findings = read(tmp_path, "# nothing\n")
     assert targets == []
     assert [(one.check, one.state) for one in findings] == [("configuration", "failed")]
+
+
+def test_the_identity_of_a_host_is_what_its_files_say(tmp_path: Path) -> None:
+    at_boot, given = tmp_path / "run", tmp_path / "etc"
+    assert identity_element(at_boot, given) == "-"
+    at_boot.write_text('LOG_INSTANCE="i-0]1"\nLOG_BOOT=77\nLOG_ROLE=old\n# LOG_DEPLOY=x\n', encoding="utf-8")
+    given.write_text("LOG_ROLE=web\nLOG_ENVIRONMENT=\n", encoding="utf-8")
+    assert identity_element(at_boot, given) == '[deploy@32473 role="web" instance="i-0\\]1"]'
