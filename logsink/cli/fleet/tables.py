@@ -2,12 +2,14 @@
 
 A table goes to other programs as it is. For people, times are local and to the second, bytes have a unit, columns without any
 value are left out, and a column of bars may stand last. Numbers and times are never cut. Where a terminal is too narrow,
-columns that can be spared are left out; where that is not enough, each row is shown as lines of names and values.
+machine ids are cut to what tells them apart; where that is not enough, columns that can be spared are left out; and if there
+still is no room, each row is shown as lines of names and values.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -28,6 +30,13 @@ LEAST_BAR: Final = 10
 
 _SIZES: Final = ("bytes", "stored")
 _GAP: Final = 2
+
+_IDS: Final = ("instance",)
+_ID: Final = re.compile("[0-9a-f]{20,}")
+"""Matches a machine id: hexadecimal digits only."""
+
+_LEAST_ID: Final = 8
+"""Characters of a shortened machine id, at least."""
 
 Bars = Callable[[int], Sequence[str]]
 """Returns a bar for each row, of so many character cells at most."""
@@ -72,6 +81,11 @@ def for_people(
                 texts = [text.rjust(longest) for text in texts]
             columns[field.name] = texts
     widths = {name: max(map(cell_len, [name, *texts])) + _GAP for name, texts in columns.items()}
+    if width is not None and sum(widths.values()) - _GAP > width:
+        for name in _IDS:
+            if name in columns:
+                columns[name] = _shortened(columns[name])
+                widths[name] = max(map(cell_len, [name, *columns[name]])) + _GAP
     left_out = list[str]()
     for name in spare:
         if width is not None and name in columns and sum(widths.values()) - _GAP > width:
@@ -99,6 +113,15 @@ def spans_of(spans: Sequence[tuple[int, int]]) -> Bars:
         return [" " * first + "█" * (last - first + 1) for first, last in place]
 
     return drawn
+
+
+def _shortened(texts: Sequence[str]) -> list[str]:
+    """Return texts of which machine ids are cut to the fewest characters that tell all of them apart."""
+    ids = {text for text in texts if _ID.fullmatch(text)}
+    length = _LEAST_ID
+    while len({one[:length] for one in ids}) < len(ids):
+        length += 1
+    return [text[:length] if text in ids else text for text in texts]
 
 
 def _text(name: str, value: Any, zone: dt.tzinfo) -> str:

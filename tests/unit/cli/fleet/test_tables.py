@@ -56,3 +56,13 @@ def test_bars_of_spans_of_time() -> None:
     assert spans_of([])(10) == []
     assert spans_of([(5, 5)])(10) == ["█"]
     assert spans_of([(0, 9), (9, 18), (18, 18)])(19) == ["█" * 10, " " * 9 + "█" * 10, " " * 18 + "█"]
+
+
+def test_machine_ids_are_cut_before_columns_are_left_out() -> None:
+    ids = ["0123456789abcdef0123456789abcdef", "0123456789ffffff0123456789abcdef", "i-0123456789abcdef0123"]
+    table = pa.table({"instance": ids, "deploy": ["d1", "d1", "d2"]})
+    assert for_people(table, dt.UTC, 80)[0].column("instance").to_pylist() == ids
+    assert for_people(table, dt.UTC, None)[0].column("instance").to_pylist() == ids
+    shown, left_out = for_people(table, dt.UTC, 30, spare=["deploy"])
+    assert not left_out
+    assert shown.column("instance").to_pylist() == ["0123456789a", "0123456789f", ids[2]]
