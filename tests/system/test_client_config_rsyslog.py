@@ -143,6 +143,29 @@ def test_with_tls_it_reaches_logsink(tmp_path: Path) -> None:
         assert ("CN=web-1" in row.get("identity", "")) == has_certificate
 
 
+def test_the_last_words_of_a_quiet_host_come_after_a_restart_of_logsink(tmp_path: Path) -> None:
+    """Over TLS, omrelp notices only at the next message that a connection is gone: a mark is one."""
+    authority = Authority(tmp_path / "certificates")
+    sink, client = authority.issue("localhost"), authority.issue("web-1.internal")
+    settings = {"tls__cert": str(sink.cert), "tls__key": str(sink.key)}
+    settings |= {"tls__client_ca": str(authority.pem), "tls__client_auth": "required"}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings["listen__relp_tls"] = f"127.0.0.1:{port}"
+    first, second = (Receiver(f"file://{tmp_path}/store", tmp_path / name, **settings) for name in ("first", "second"))
+    certificate = {"ca": str(authority.pem), "cert": str(client.cert), "key": str(client.key)}
+    asked = Request(Target("localhost", port), "relp", True, **certificate, mark=3)
+    with Rsyslog(tmp_path, spooling(asked, tmp_path, own=True), template="logsink-relp") as rsyslog:
+        with first:
+            rsyslog.send([b"<13>Jan  5 10:00:00 web1 app: hello"])
+            first.wait_for("logsink_frames_total", 1)
+        rsyslog.send([b"<13>Jan  5 10:00:00 web1 app: the disk is full"])
+        with second:
+            second.wait_for("logsink_frames_total", 2)
+    assert query(second.store, "the disk is full")
+    assert query(second.store, "-u", "rsyslogd", "MARK")
+
+
 def spooling(request: Request, directory: Path, *, own: bool = False) -> str:
     """The configuration, with its queue's files in ``directory``, and without ``own`` messages of rsyslogd."""
     text, setting = configuration(request), 'global(processInternalMessages="on")'

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from logsink.cli.client_config.request import Family, Library, Protocol
+from logsink.cli.client_config.request import MARK, Family, Library, Protocol
 from logsink.errors import ArgumentError, OutputError
 
 if TYPE_CHECKING:
@@ -72,6 +72,14 @@ FORMATS = ("plain", "cloud-init", "ansible", "kubernetes", "systemd-dropin")
     help="Write a whole rsyslog.conf that reads journal, socket, kernel or file:PATH (default: a part of one).",
 )
 @click.option(
+    "--mark",
+    type=click.IntRange(0, 86_400),
+    metavar="SECONDS",
+    default=MARK,
+    show_default=True,
+    help="How often rsyslog says -- MARK --, so that a quiet host is seen to live; 0: never.",
+)
+@click.option(
     "--family",
     type=click.Choice(get_args(Family)),
     default="debian",
@@ -104,6 +112,7 @@ def command(
     key: str,
     certificates: Path | None,
     inputs: tuple[str, ...],
+    mark: int,
     family: Family,
     form: str,
     output: Path | None,
@@ -147,6 +156,7 @@ def command(
         identity={name: request.source(name, text) for name, text in identity.items() if text is not None},
         inputs=tuple(request.input_source(one) for one in inputs),
         family=family,
+        mark=mark,
         command=_shown(click.get_current_context()),
     )
     _refuse_parts(tls=tls, ca=ca, cert=cert, key=key)

@@ -16,6 +16,9 @@ NAMES = ("environment", "role", "deploy", "instance")
 TLS = "/etc/rsyslog-tls"
 """Directory on the client for the files that `logsink tls issue client` has made."""
 
+MARK = 300
+"""Usual seconds between two marks of rsyslog: `logsink hosts` takes ten minutes of silence for an end."""
+
 INPUTS = ("journal", "socket", "kernel")
 """Where rsyslog can take messages from, beside files."""
 
@@ -57,6 +60,7 @@ class Request:
 
     ca, cert, key   paths on the client
     certificates    name and text of each file that is to be put into ``TLS``
+    mark            seconds between two marks of rsyslog; 0: none
     """
 
     target: Target | None
@@ -70,6 +74,7 @@ class Request:
     identity: Mapping[str, Source] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
     family: Family = "debian"
+    mark: int = MARK
     command: str = "logsink client-config"
 
     @property

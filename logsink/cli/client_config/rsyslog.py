@@ -51,6 +51,8 @@ def configuration(request: Request) -> str:
         "spool": "/var/spool/rsyslog" if request.family == "debian" else "/var/lib/rsyslog",
         "host": request.target.host if request.target else "logs.example.com",
         "port": str(request.port),
+        "mark": str(request.mark),
+        "marks": request.mark > 0,
         "ca": request.authority,
         "cert": request.cert,
         "key": request.key,

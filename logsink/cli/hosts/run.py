@@ -14,7 +14,7 @@ import pyarrow as pa
 from logsink.cli import report as reporting
 from logsink.cli.fleet.asking import Asking
 from logsink.errors import ArgumentError
-from logsink.query import Between, Filter, Query
+from logsink.query import Between, Filter, Not, OneOf, Query
 from logsink.query.output import RowWriter, Style, row_writer
 from logsink.query.views import FIELDS, HERE, VANISHED, Endings, Member, Totals, members, of_senders, rows_of
 
@@ -23,6 +23,9 @@ LOOKED_AT: Final = 1000
 
 MOST_WORDS: Final = 100
 """The most members whose last words are shown: those that ended last."""
+
+MARK = "-- MARK --"
+"""What rsyslog's immark says now and then; nobody's last words."""
 
 SILENT: Final = "silent"
 """State of a member without a row for the span of ``--silent``, and without a goodbye; it may be well."""
@@ -158,7 +161,7 @@ class Hosts:
         async def of(member: Member) -> list[pa.Table]:
             async with slots:
                 chosen = [one for one in of_senders(asking.filter).conditions if one.column not in _WHO]
-                filter = Filter((*rows_of(member, self.by).conditions, *chosen))
+                filter = Filter((*rows_of(member, self.by).conditions, *chosen, Not(OneOf("message", (MARK,)))))
                 return await asking.rows(Query(filter, columns, self.last_words))
 
         return dict(zip(numbers, await asyncio.gather(*(of(shown[number]) for number in numbers)), strict=True))

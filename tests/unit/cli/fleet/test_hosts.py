@@ -137,6 +137,12 @@ def test_last_words(url: str) -> None:
     assert [word["message"] for word in web["last_words"]] == ["web-1 5"]
 
 
+def test_a_mark_of_rsyslog_is_nobodys_last_word(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logsink.cli.hosts.run.MARK", "web-2 9")
+    (web,) = found(url, "--vanished", "--last-words", "2", "--role", "web")
+    assert [word["message"] for word in web["last_words"]] == ["web-2 7", "web-2 8"]
+
+
 def test_the_newest_lines(url: str) -> None:
     assert [one["host"] for one in found(url, "-n", "2")] == ["db-1", "web-3"]
     assert len(found(url, "-n", "0")) == 5
