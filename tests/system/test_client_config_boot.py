@@ -178,16 +178,17 @@ def test_the_metadata_service_of_the_test_asks_for_a_token(tmp_path: Path) -> No
     assert done.returncode != 0
 
 
-def commands() -> tuple[list[str], str]:
-    """The commands of "From nothing to 500 hosts" in docs/fleet.md, and the settings of its server."""
+def commands() -> tuple[list[str], str, list[str]]:
+    """The commands of "From nothing to 500 hosts" in docs/fleet.md, its server's settings, and what root runs on a host."""
     page = (Path(__file__).parents[2] / "docs/fleet.md").read_text(encoding="utf-8")
     section = page.partition("## From nothing to 500 hosts by cloud-init\n")[2].partition("\n## ")[0]
-    return re.findall(r"^\$ (.*)$", section, re.MULTILINE), re.findall(r"```toml\n(.*?)```", section, re.DOTALL)[0]
+    toml, by_hand = (re.findall(rf"```{kind}\n(.*?)```", section, re.DOTALL)[0] for kind in ("toml", "sh"))
+    return re.findall(r"^\$ (.*)$", section, re.MULTILINE), toml, by_hand.splitlines()
 
 
 def test_from_nothing_to_a_fleet_by_the_documentation(tmp_path: Path) -> None:
     """Every command of the page, with three hosts for 500. A socket stands for the journal, which needs systemd."""
-    words, settings = commands()
+    words, settings, by_hand = commands()
     (tmp_path / "logsink.toml").write_text(settings)
     environ = os.environ | {"LOGSINK_STORE": f"file://{tmp_path}/store"}
 
@@ -208,6 +209,7 @@ def test_from_nothing_to_a_fleet_by_the_documentation(tmp_path: Path) -> None:
         try:
             await_file(tmp_path / "ready", server)
             shell(words[at + 1])
+            told = shell(f"{words[at + 2]} 2>&1")
             for number in range(3):
                 host = Host(cable, tmp_path / f"host{number}", (tmp_path / "user-data.yaml").read_text())
                 (tmp_path / f"host{number}/etc/machine-id").write_text(f"{number:032x}\n")
@@ -216,7 +218,10 @@ def test_from_nothing_to_a_fleet_by_the_documentation(tmp_path: Path) -> None:
         finally:
             server.terminate()
             server.wait(60)
-        hosts, found = (shell(command) for command in words[at + 2 :])
+        hosts, found = (shell(command) for command in words[at + 3 :])
+    assert [line.strip() for line in told.splitlines() if line.startswith("  ")] == by_hand
+    for file in yaml.safe_load((tmp_path / "user-data.yaml").read_text())["write_files"]:
+        assert (tmp_path / "web" / file["path"].lstrip("/")).read_text() == file["content"]
     assert (tmp_path / "host0/etc/rsyslog-tls/client.key").stat().st_mode & 0o777 == 0o600
     for number in range(3):
         assert f"{number:032x}" in hosts

@@ -163,6 +163,9 @@ def command(
     made = bundle.KINDS[kind](wanted)
     if output is not None:
         _write(made.files, output)
+        click.echo(f"logsink: as root on each client, with {output} copied there:", err=True)
+        for line in formats.by_hand(made, family, output):
+            click.echo(f"  {line}", err=True)
         return
     click.echo(formats.FORMATS[form](made, wanted.command), nl=False)
     if form in ("plain", "systemd-dropin"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Callable, Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from logsink.cli.client_config.bundle import Bundle, File
-from logsink.cli.client_config.request import TLS
+from logsink.cli.client_config.request import TLS, Family
 from logsink.cli.client_config.templates import fill
 from logsink.errors import ArgumentError
 
@@ -48,6 +49,22 @@ def cloud_init(bundle: Bundle, command: str) -> str:
             yield f"  - [systemctl, restart, {service}.service]"
 
     return "\n".join(lines()) + "\n"
+
+
+def by_hand(bundle: Bundle, family: Family, directory: Path) -> Iterator[str]:
+    """Yield the commands for a client that has all files below a directory.
+
+    Packages come first: dpkg asks what to do about a configuration that is there before its package.
+    """
+    yield shlex.join(["apt-get" if family == "debian" else "dnf", "install", *bundle.packages])
+    yield f"cp -r {shlex.quote(str(directory))}/. /"
+    yield "systemctl daemon-reload"
+    if bundle.fetch:
+        yield "/usr/local/lib/logsink-client/identity --fetch"
+        yield "systemctl enable logsink-identity.service"
+    for service in bundle.services:
+        yield f"systemctl enable {service}.service"
+        yield f"systemctl restart {service}.service"
 
 
 def ansible(bundle: Bundle, command: str) -> str:

@@ -106,6 +106,19 @@ def test_all_files_are_written_with_their_modes(tmp_path: Path, kind: str) -> No
     assert dropin.stdout == written[0].read_text()
 
 
+def test_with_the_files_it_says_what_to_run_on_a_client(tmp_path: Path) -> None:
+    made = run("rsyslog", *TARGET, "--family", "redhat", "--deploy", "ec2-tag:Deploy", "-O", str(tmp_path / "a b"))
+    assert [line.strip() for line in made.stderr.splitlines()[1:]] == [
+        "dnf install rsyslog rsyslog-relp",
+        f"cp -r '{tmp_path}/a b'/. /",
+        "systemctl daemon-reload",
+        "/usr/local/lib/logsink-client/identity --fetch",
+        "systemctl enable logsink-identity.service",
+        "systemctl enable rsyslog.service",
+        "systemctl restart rsyslog.service",
+    ]
+
+
 def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     made = run("rsyslog", *TARGET, "-O", str(tmp_path / "file"))
