@@ -60,6 +60,8 @@ class Cursor:
         ``reads`` is what the files of the archive tell; ``Follower.settle`` completes it from the journal.
         """
         cursor = cls(dict(plan.snapshot.txn))
+        for app_id, intervals in plan.snapshot.held.items():
+            cursor.advance_lane(app_id, intervals[-1][1])
         for segment in plan.segments:
             cursor.advance_lane(segment.name.app_id, segment.name.sequence)
         ends = {

@@ -25,6 +25,7 @@ from logsink.journal import SegmentName
 from logsink.parse import TABLE_SCHEMA
 from logsink.query import Filter
 from logsink.query.read import make_plan
+from logsink.query.views import Cursor
 from logsink.store.base import Store
 from logsink.store.local import LocalStore
 from logsink.store.memory import MemoryStore
@@ -221,6 +222,8 @@ async def test_rows_that_were_merged_are_not_shown_from_the_journal_too() -> Non
     assert (found.intact, found.txn, len(found.files)) == (False, {}, 1)
     assert not found.covers(SegmentName("r", 0, 2))
     assert [segment.name.sequence for segment in (await make_plan(store, Filter())).segments] == [3]
+    await store.delete([SegmentName("r", 0, 3).key])
+    assert Cursor.at_end_of(await make_plan(store, Filter())).lanes == {"r.0": 2}, "a follower would show them again"
 
 
 OLD = "date=2026-11-22/old.parquet"
