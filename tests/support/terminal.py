@@ -51,17 +51,25 @@ class Terminal:
         while text not in self.output:
             assert self._more(deadline), f"{text!r} was not shown before the end of {self.output!r}"
 
-    def end(self) -> tuple[int, str]:
-        """The exit code and everything that was shown, when the program has ended; line ends are LF."""
+    def end(self, again: bytes = b"") -> tuple[int, str]:
+        """The exit code and everything that was shown, when the program has ended; line ends are LF.
+
+        ``again``: keys that are pressed once more whenever nothing comes for two seconds, as somebody would do.
+        """
         deadline = time.monotonic() + PATIENCE
-        while self._more(deadline):
+        while self._more(deadline, again):
             pass
         code = self._process.wait(max(0.0, deadline - time.monotonic()))
         return code, self.output.decode().replace("\r\n", "\n")
 
-    def _more(self, deadline: float) -> bool:
+    def _more(self, deadline: float, again: bytes = b"") -> bool:
         """Read once. False at the end."""
-        ready, _, _ = select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            ready, _, _ = select.select([self._master], [], [], min(left, 2.0) if again else left)
+            if ready or not again or not left:
+                break
+            self.type(again)
         assert ready, f"nothing comes any more behind {self.output!r}"
         try:
             part = os.read(self._master, 1 << 16)

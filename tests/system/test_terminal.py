@@ -125,7 +125,7 @@ def test_an_interrupt_closes_the_pager(url: str) -> None:
     with query(url, "-n", "all") as terminal:
         terminal.wait_for(b"session 0 opened")
         terminal.type(INTERRUPT)
-        code, shown = terminal.end()
+        code, shown = terminal.end(INTERRUPT)  # less misses one that comes right before it waits for a key
     assert code in (0, 130)  # whether the search was over when the key was pressed
     assert "Traceback" not in shown
 
