@@ -38,17 +38,23 @@ def cloud_init(bundle: Bundle, command: str) -> str:
             yield f'    permissions: "{file.mode}"'
             yield "    content: |"
             yield _block(file, 6)
-        yield "runcmd:"
-        yield "  - [systemctl, daemon-reload]"
         if bundle.fetch:
-            yield "  # Ask the metadata service before the service starts; at later boots its unit does."
-            yield "  - [/usr/local/lib/logsink-client/identity, --fetch]"
-            yield "  - [systemctl, enable, logsink-identity.service]"
-        for service in bundle.services:
-            yield f"  - [systemctl, enable, {service}.service]"
-            yield f"  - [systemctl, restart, {service}.service]"
+            yield "# identity --fetch asks the metadata service before the sender starts; at later boots its unit does."
+        yield "runcmd:"
+        yield from (f"  - [{', '.join(words)}]" for words in _starting(bundle))
 
     return "\n".join(lines()) + "\n"
+
+
+def _starting(bundle: Bundle) -> Iterator[list[str]]:
+    """Yield the commands that start the services of a client on which all files are, and have them start at each boot."""
+    yield ["systemctl", "daemon-reload"]
+    if bundle.fetch:
+        yield ["/usr/local/lib/logsink-client/identity", "--fetch"]
+        yield ["systemctl", "enable", "logsink-identity.service"]
+    for service in bundle.services:
+        yield ["systemctl", "enable", f"{service}.service"]
+        yield ["systemctl", "restart", f"{service}.service"]
 
 
 def by_hand(bundle: Bundle, family: Family, directory: Path) -> Iterator[str]:
@@ -58,13 +64,7 @@ def by_hand(bundle: Bundle, family: Family, directory: Path) -> Iterator[str]:
     """
     yield shlex.join(["apt-get" if family == "debian" else "dnf", "install", *bundle.packages])
     yield f"cp -r {shlex.quote(str(directory))}/. /"
-    yield "systemctl daemon-reload"
-    if bundle.fetch:
-        yield "/usr/local/lib/logsink-client/identity --fetch"
-        yield "systemctl enable logsink-identity.service"
-    for service in bundle.services:
-        yield f"systemctl enable {service}.service"
-        yield f"systemctl restart {service}.service"
+    yield from map(shlex.join, _starting(bundle))
 
 
 def ansible(bundle: Bundle, command: str) -> str:
