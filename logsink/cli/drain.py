@@ -135,7 +135,8 @@ def _running(ready_file: Path) -> tuple[int, str | None]:
         pid = int(ready["pid"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         cause = getattr(error, "strerror", None) or "it is no file of `logsink serve --ready-file`"
-        raise LogsinkError(f"cannot read {ready_file}: {cause}") from error
+        hint = "`logsink serve --ready-file` writes it; without it, `kill -TERM PID` drains a receiver just the same"
+        raise LogsinkError(f"cannot read {ready_file}: {cause}", hint=hint) from error
     try:
         command_line = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

@@ -210,14 +210,14 @@ def test_from_nothing_to_a_fleet_by_the_documentation(tmp_path: Path) -> None:
         ).stdout
 
     with Cable() as cable, named(cable, "logs.internal"):
-        at = words.index("logsink serve -c logsink.toml")
+        at = words.index("logsink serve -c logsink.toml --ready-file ready.json")
         for command in words[:at]:
             shell(command)
-        serve = [*cable.command(cable.near), *COMMAND, *words[at].split()[1:], "--ready-file", str(tmp_path / "ready")]
+        serve = [*cable.command(cable.near), *COMMAND, *words[at].split()[1:]]
         with (tmp_path / "serve.log").open("wb") as log:
             server = subprocess.Popen(serve, cwd=tmp_path, env=environ, stderr=log, stdin=subprocess.DEVNULL)
         try:
-            await_file(tmp_path / "ready", server)
+            await_file(tmp_path / "ready.json", server)
             shell(words[at + 1])
             told = shell(f"{words[at + 2]} 2>&1")
             for number in range(3):

@@ -57,6 +57,8 @@ def test_what_is_no_receiver_is_left_alone(tmp_path: Path) -> None:
     assert "it is no receiver" in drain(tmp_path / "ready.json", "file:///tmp")[1]
     (tmp_path / "ready.json").write_text("{}")
     assert "no file of `logsink serve --ready-file`" in drain(tmp_path / "ready.json", "file:///tmp")[1]
+    missing = drain(tmp_path / "none.json", "file:///tmp")[1]
+    assert "none.json: No such file or directory (`logsink serve --ready-file` writes it" in missing
     assert "No such file" in drain(tmp_path / "none.json", "file:///tmp")[1]
 
 
