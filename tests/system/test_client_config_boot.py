@@ -155,24 +155,24 @@ def with_receiver(cable: Cable, receiver: Receiver, host: Host, root: Path) -> N
         cable.run(cable.near, receiver.await_ready)
         with host.rsyslog():
             host.log("nameless")
-            await_row(receiver, "nameless")
+            await_row(receiver.store, "nameless")
         host.run(str(root / "usr/local/lib/logsink-client/identity"), "--fetch")
         with host.rsyslog():
             host.log("tagged")
-            await_row(receiver, "tagged")
+            await_row(receiver.store, "tagged")
         (root / "etc/logsink-client").mkdir(exist_ok=True)
         (root / "etc/logsink-client/identity").write_text('LOG_DEPLOY="by cloud-init"\nLOG_ROLE=web\n')
         with host.rsyslog():
             host.log("told")
-            await_row(receiver, "told")
+            await_row(receiver.store, "told")
     finally:
         receiver.stop()
 
 
-def await_row(receiver: Receiver, text: str) -> None:
+def await_row(store: str, text: str) -> None:
     """Until logsink has a message: rsyslogd that is stopped at once may never read it from its socket."""
     deadline = time.monotonic() + 60
-    while not query(receiver.store, text):
+    while not query(store, text):
         assert time.monotonic() < deadline, f"{text!r} did not arrive"
         threading.Event().wait(0.05)
 
@@ -225,6 +225,7 @@ def test_from_nothing_to_a_fleet_by_the_documentation(tmp_path: Path) -> None:
                 (tmp_path / f"host{number}/etc/machine-id").write_text(f"{number:032x}\n")
                 with host.rsyslog():
                     host.log(f"hello from {number}")
+                    await_row(environ["LOGSINK_STORE"], f"hello from {number}")
         finally:
             server.terminate()
             server.wait(60)
