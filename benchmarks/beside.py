@@ -1,11 +1,13 @@
 """The same questions asked of logsink, of VictoriaLogs and of zstdgrep, about the same messages.
 
     python -m benchmarks.beside [--archive STORE] [--kept DIRECTORY] [--rows 1000000] [--corpus FILE] [--rounds 3]
-                                [--only QUESTION]... [--json FILE]
+                                [--only QUESTION]... [--streams FIELDS] [--json FILE]
 
 ``--archive``: a store whose rows came as RFC 5424, one that ``benchmarks.growth`` has made for example; without it, a day of
 ``--rows`` is made. ``--kept``: what the others read is made there once, day by day, so that a run that was stopped goes on:
 each day's lines as a zstd file, and VictoriaLogs' data, sent to it over TCP. Who is not installed has no figures.
+``--streams``: the fields that name VictoriaLogs' streams, whose rows it keeps together; by default hosts and their programs.
+Without an administrator's choice (``--streams ""``) it takes host, app and process id.
 
 logsink is a cold command: a process that starts, reads the store and ends. VictoriaLogs is a server that has been running and
 was asked the same before, over HTTP. zstdgrep reads all files. Medians of seconds and of CPU seconds, all of them in turn.
@@ -86,18 +88,19 @@ def questions(host: str, app: str, since: str, until: str) -> list[Case]:
 
 
 class Victoria:
-    """VictoriaLogs on a directory, while the context lasts. Its streams are hosts and their programs."""
+    """VictoriaLogs on a directory, while the context lasts. ``streams``: the fields of its streams; "" for its own choice."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, streams: str) -> None:
+        self.directory = directory
+        self._streams = [f"-syslog.streamFields.tcp={json.dumps(streams.split(','))}"] if streams else []
         self._ports = [_free_port(), _free_port()]
 
     def __enter__(self) -> Victoria:
         command = [
             "victoria-logs",
-            f"-storageDataPath={self._directory}",
+            f"-storageDataPath={self.directory}",
             f"-syslog.listenAddr.tcp=127.0.0.1:{self._ports[0]}",
-            '-syslog.streamFields.tcp=["hostname","app_name"]',
+            *self._streams,
             f"-httpListenAddr=127.0.0.1:{self._ports[1]}",
             "-retentionPeriod=100y",
         ]
@@ -201,7 +204,7 @@ def _command(archive: str, arguments: list[str]) -> list[str]:
 def load(victoria: Victoria, days: list[Day]) -> None:
     """Send what VictoriaLogs does not have yet; wait until it has."""
     for day in days:
-        done = day.packed.with_suffix(".loaded")
+        done = victoria.directory / f"{day.date}.loaded"
         if done.exists():
             continue
         if 0 < victoria.rows(day.date) < day.rows:
@@ -308,6 +311,7 @@ def main() -> None:
     )
     options.add_argument("--corpus", type=Path, help="RFC 5424, one message a line, for an archive that is made")
     options.add_argument("--only", action="append", default=[], help="questions whose name begins so")
+    options.add_argument("--streams", default="hostname,app_name", help="names of VictoriaLogs' streams")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--json", type=Path)
     given = options.parse_args()
@@ -321,18 +325,15 @@ def main() -> None:
             case for case in questions(*narrow(archive)) if not given.only or case.name.startswith(tuple(given.only))
         ]
         days = prepare(archive, kept) if installed("zstd") else []
-        victoria = (
-            stack.enter_context(Victoria(kept / "victoria-logs")) if days and installed("victoria-logs") else None
-        )
+        data = kept / "-".join(["victoria-logs", *filter(None, given.streams.split(","))])
+        victoria = stack.enter_context(Victoria(data, given.streams)) if days and installed("victoria-logs") else None
         if victoria is not None:
             load(victoria, days)
         rows = list(measured(archive, victoria, days, cases, given.rounds))
         sizes = {
             "messages": sum(day.rows for day in days),
             "zstd_mib": round(sum(day.packed.stat().st_size for day in days) / 2**20),
-            "victoria_mib": round(
-                sum(path.stat().st_size for path in Path(kept, "victoria-logs").rglob("*") if path.is_file()) / 2**20
-            ),
+            "victoria_mib": round(sum(path.stat().st_size for path in data.rglob("*") if path.is_file()) / 2**20),
         }
         report("questions", rows, TITLES, given.json, rounds=given.rounds, **sizes)
 
