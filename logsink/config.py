@@ -330,7 +330,7 @@ class Ledger(NamedTuple):
     Every receiver and `logsink maintain` write them. What they prove, and how to keep them: docs/evidence.md.
     """
 
-    sign_key: Path | None = _setting(
+    sign_key: str | None = _setting(
         PATH,
         "Ed25519 private key (PEM) that signs ledgers; needs the extra `sign`.",
         usual="ledgers are not signed",

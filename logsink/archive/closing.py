@@ -41,14 +41,14 @@ class Keeping(Protocol):
     """The settings of section [ledger]; ``object_lock`` in seconds."""
 
     @property
-    def sign_key(self) -> Path | None: ...
+    def sign_key(self) -> str | None: ...
     @property
     def object_lock(self) -> float | None: ...
 
 
 def evidence(keeping: Keeping) -> Evidence:
     """Return how ledgers are written by these settings. ``ConfigError``: the key cannot be used."""
-    return Evidence(signer(keeping.sign_key) if keeping.sign_key is not None else None, keeping.object_lock)
+    return Evidence(signer(Path(keeping.sign_key)) if keeping.sign_key is not None else None, keeping.object_lock)
 
 
 async def close_dates(log: DeltaLog, evidence: Evidence, *, compact_after: float, target: int) -> list[datetime.date]:

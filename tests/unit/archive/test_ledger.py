@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from logsink.archive import digest
-from logsink.archive.closing import AFTER, AT_LATEST, Evidence, close_dates, over
+from logsink.archive.closing import AFTER, AT_LATEST, Evidence, close_dates, evidence, over
 from logsink.archive.compaction import end_of_date
 from logsink.archive.ledger import (
     SHA256,
@@ -28,6 +28,7 @@ from logsink.archive.ledger import (
 from logsink.archive.log import Add, Txn
 from logsink.archive.signing import check_signature, signer
 from logsink.archive.snapshot import DataFile, Snapshot, commit_key
+from logsink.config import load
 from logsink.errors import ConfigError, Damaged, FormatError, Refused
 from logsink.journal.reader import StoredSegment
 from logsink.journal.segment import SegmentName
@@ -122,6 +123,14 @@ def test_a_signature_proves_every_bit(tmp_path: Path) -> None:
     assert not check_signature(signed._replace(signature=signed.signature._replace(key=other.signature.key)))
     with pytest.raises(FormatError):
         check_signature(signed._replace(signature=Signature("xy", "00")))
+
+
+def test_the_setting_names_the_key_that_signs(tmp_path: Path) -> None:
+    path = private_key(tmp_path / "key.pem")
+    config = load(None, {"LOGSINK_STORE": "file:///nowhere", "LOGSINK_LEDGER__SIGN_KEY": str(path)}, {})
+    sign = evidence(config.ledger).sign
+    assert sign is not None
+    assert sign(b"some bytes") == signer(path)(b"some bytes")
 
 
 def test_keys_that_cannot_sign(tmp_path: Path) -> None:
