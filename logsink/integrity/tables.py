@@ -174,7 +174,8 @@ class Planner:
         found = [self._described[path] for path in paths if path in self._described]
         found = [one for one in found if one.file.path not in snapshot.tombstones or self._replaces(one)]
         found.sort(key=lambda one: (-one.rows, one.file.path))
-        return [one for one in found if one not in self._to_be_archived(found)]
+        waiting = self._to_be_archived(found)
+        return [one for one in found if one not in waiting]
 
     def _replaces(self, one: Described) -> bool:
         """Return whether all that a file holds was in a damaged file of its date."""
