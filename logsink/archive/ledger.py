@@ -34,6 +34,7 @@ import orjson
 
 from logsink.archive import chain, digest
 from logsink.archive.digest import Digests
+from logsink.archive.proof import SHA256_TAG
 from logsink.archive.snapshot import DataFile, Snapshot
 from logsink.errors import FormatError
 
@@ -41,9 +42,6 @@ LEDGERS = "ledger/"
 """Prefix of ledgers in the store."""
 
 FORMAT = 1
-
-SHA256 = "logsink.sha256"
-"""The tag of a data file that says the SHA-256 of the whole object."""
 
 
 class Listed(NamedTuple):
@@ -109,7 +107,7 @@ def make(
         snapshot.head,
         sum(file.rows for file in files),
         hours,
-        tuple(Listed(file.path, file.size, dict(file.tags).get(SHA256, "")) for file in files),
+        tuple(Listed(file.path, file.size, dict(file.tags).get(SHA256_TAG, "")) for file in files),
         unproved,
         previous,
     )

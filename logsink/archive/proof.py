@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 TAIL_TAG: Final = "logsink.tail"
 SHA256_TAG: Final = "logsink.sha256"
+"""The tag of a data file that says the SHA-256 of the whole object."""
 
 NAMED: Final = "logsink.proof"
 """Key in the footer that says that the file has a proof block."""

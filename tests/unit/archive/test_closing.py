@@ -10,8 +10,8 @@ from logsink.archive import digest
 from logsink.archive.closing import AFTER, Evidence, close_dates
 from logsink.archive.compaction import end_of_date
 from logsink.archive.dormancy import make_dormant
-from logsink.archive.ledger import SHA256
 from logsink.archive.log import Add, Txn
+from logsink.archive.proof import SHA256_TAG
 from logsink.journal.segment import SegmentName
 from logsink.store.memory import MemoryStore
 from tests.unit.archive.tables import data_file, log_of, segment, store_segment
@@ -29,7 +29,7 @@ async def test_a_segment_of_a_dormant_receiver(sequence: int, dates: list[dateti
     log = log_of(store, wall=lambda: END - 86_400)
     await log.commit(await log.create(), [Txn(f"{OLD}.0", 5)])
     log = log_of(store, wall=lambda: seconds)
-    proved = data_file("one").tagged([(digest.TAG, digest.encode({"2026-11-22T03": (1, 5)})), (SHA256, "ab" * 32)])
+    proved = data_file("one").tagged([(digest.TAG, digest.encode({"2026-11-22T03": (1, 5)})), (SHA256_TAG, "ab" * 32)])
     await log.commit(await log.load(), [Txn("r.0", 3), Add(proved)])
     assert await make_dormant(log, idle=3600.0, least=1) == 1
     await store_segment(store, segment(SegmentName(OLD, 0, sequence), ["late"], received=int(END * 1e6)))

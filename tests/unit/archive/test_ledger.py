@@ -15,7 +15,6 @@ from logsink.archive import digest
 from logsink.archive.closing import AFTER, AT_LATEST, Evidence, close_dates, evidence, over
 from logsink.archive.compaction import end_of_date
 from logsink.archive.ledger import (
-    SHA256,
     Difference,
     Ledger,
     Signature,
@@ -26,6 +25,7 @@ from logsink.archive.ledger import (
     make,
 )
 from logsink.archive.log import Add, Txn
+from logsink.archive.proof import SHA256_TAG
 from logsink.archive.signing import check_signature, signer
 from logsink.archive.snapshot import DataFile, Snapshot, commit_key
 from logsink.config import load
@@ -44,7 +44,7 @@ Hours = Mapping[str, tuple[int, int]]
 def proved(name: str, hours: Hours, day: int = 22) -> DataFile:
     """A file of so many rows an hour, with these digests."""
     file = data_file(name, sum(rows for rows, _ in hours.values()), day)
-    return file.tagged([(digest.TAG, digest.encode(hours)), (SHA256, f"{len(name):064x}")])
+    return file.tagged([(digest.TAG, digest.encode(hours)), (SHA256_TAG, f"{len(name):064x}")])
 
 
 ONE = proved("one", {"2026-11-22T03": (2, 5), "2026-11-22T04": (1, 7)})
