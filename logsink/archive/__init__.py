@@ -67,7 +67,6 @@ if TYPE_CHECKING:
         describe,
         describe_body,
         digests_of_body,
-        rows_of,
     )
     from logsink.archive.ledger import (
         LEDGERS,
@@ -122,7 +121,6 @@ else:
                 "describe",
                 "describe_body",
                 "digests_of_body",
-                "rows_of",
             ),
             "ledger": (
                 "LEDGERS",
@@ -235,7 +233,6 @@ __all__ = [
     "receiver_of",
     "require",
     "restore_rows",
-    "rows_of",
     "run_concurrently",
     "salvage_file",
     "settle",

@@ -287,11 +287,11 @@ class Indexing:
             this = (file.path, Described.of(file))
             return this in filtered and (this in counted or filtered[this])
 
-        return [
-            file
-            for file in files
-            if not is_known(file) and (_rows(file) >= ENOUGH_ROWS or (_rows(file) and end_of_date(file.date) <= closed))
-        ]
+        def is_worth_it(file: DataFile) -> bool:
+            rows = file.known_rows or 0
+            return rows >= ENOUGH_ROWS or (rows > 0 and end_of_date(file.date) <= closed)
+
+        return [file for file in files if not is_known(file) and is_worth_it(file)]
 
     async def _known(self, kind: Kind, listed: Iterable[Entry]) -> Mapping[tuple[str, Described], bool]:
         """Return the files that objects of a kind are about, each with whether one of them says that it is ``uncounted``."""
@@ -455,11 +455,3 @@ def _objects_of(file: DataFile, body: Bytes, store: str) -> Sequence[NewObject]:
     for group in range(source.groups):
         facts.add(source.read(group, ROWS_SCHEMA.names))
     return facts.objects(NewFile(file, pa.py_buffer(body)))
-
-
-def _rows(file: DataFile) -> int:
-    """Return how many rows the log says that a file has; 0 when it does not say."""
-    try:
-        return file.rows
-    except FormatError:
-        return 0

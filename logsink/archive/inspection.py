@@ -44,15 +44,7 @@ class Checked(NamedTuple):
 
 def lost(file: DataFile, what: str) -> Checked:
     """Return the result for a file of which nothing can be read."""
-    return Checked(what, rows_of(file), None)
-
-
-def rows_of(file: DataFile) -> int:
-    """Return how many rows the log says that a file has; 0 when it does not say."""
-    try:
-        return file.rows
-    except FormatError:
-        return 0
+    return Checked(what, file.known_rows or 0, None)
 
 
 async def check_file(store: Store, file: DataFile, *, deep: bool) -> Checked:

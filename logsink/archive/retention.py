@@ -210,19 +210,12 @@ async def damaged_files(store: Store, snapshot: Snapshot, sizes: Mapping[str, in
             try:
                 await store.get(file.key, -1)  # it may have been put after the listing
             except NotFound:
-                damage.append(Damage(file.key, "is missing", _rows(file)))
+                damage.append(Damage(file.key, "is missing", file.known_rows))
             except MediumError as error:
-                damage.append(Damage(file.key, f"cannot be read: {error}", _rows(file)))
+                damage.append(Damage(file.key, f"cannot be read: {error}", file.known_rows))
         elif size != file.size:
-            damage.append(Damage(file.key, f"has {size:,} bytes where the log says {file.size:,}", _rows(file)))
+            damage.append(Damage(file.key, f"has {size:,} bytes where the log says {file.size:,}", file.known_rows))
     return damage
-
-
-def _rows(file: DataFile) -> int | None:
-    try:
-        return file.rows
-    except FormatError:
-        return None
 
 
 async def _cannot_be_committed(store: Store, snapshot: Snapshot, coverage: Coverage, key: str) -> bool:

@@ -120,6 +120,14 @@ class DataFile(_Fields):
     def rows(self) -> int:
         return self.stats.rows
 
+    @property
+    def known_rows(self) -> int | None:
+        """How many rows the log says that the file has; None where it does not say, because it is damaged."""
+        try:
+            return self.rows
+        except FormatError:
+            return None
+
     @cached_property
     def stats(self) -> Statistics:
         """The parsed statistics. ``FormatError`` when they have no row count, which no version of logsink leaves out."""

@@ -33,7 +33,6 @@ from logsink.archive import (
     lanes_union,
     lost_lanes,
     read_dormant,
-    rows_of,
     run_concurrently,
 )
 from logsink.errors import FormatError, NotFound
@@ -283,7 +282,7 @@ class Planner:
         """Plan what is to be done for a damaged file of which nothing can be read."""
         lanes = held(file)
         if lanes is None:
-            plan.lost[file.key] = rows_of(file)
+            plan.lost[file.key] = file.known_rows or 0
             return
         before = lanes_union(*(one.lanes for one in chosen))
         left = list(self._left(lanes, chosen))
@@ -292,7 +291,7 @@ class Planner:
         if not gone:
             return
         replaced = [one.file for one in chosen if not one.live and lanes_inside(one.lanes, lanes)]
-        rows = rows_of(file) - sum(rows_of(one) for one in replaced)
+        rows = (file.known_rows or 0) - sum(one.known_rows or 0 for one in replaced)
         plan.lost[file.key] = max(0, rows) if len(left) == len(gone) else 0
         others = lanes_union(
             before, *(held(one) or {} for one in self._snapshot.files.values() if one.path not in self._bad)

@@ -221,7 +221,7 @@ class Verification:
             checked = self.checked[one.path]
             self.found.add("files", one.key, checked.what, rows=checked.rows, remedy=RESTORE)
         self.found.files = len(self.checked)
-        self.found.rows = sum(_rows(one) for one in files if one.path in self.checked)
+        self.found.rows = sum(one.known_rows or 0 for one in files if one.path in self.checked)
         self.found.nbytes = sum(one.size for one in files if one.path in self.checked)
         self.found.unproved = sum(not one.proved and not one.what for one in self.checked.values())
 
@@ -377,10 +377,3 @@ class Verification:
 
 def _explained(lost: Lanes, gap: Gap) -> bool:
     return not any(lanes_missing(lost, gap.app_id, gap.first, gap.last))
-
-
-def _rows(file: DataFile) -> int:
-    try:
-        return file.rows
-    except FormatError:
-        return 0

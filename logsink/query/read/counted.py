@@ -42,7 +42,6 @@ from logsink.errors import FormatError, StoreError
 from logsink.index import COUNTED, COUNTS, COUNTS_SCHEMA, DAY, HOUR, index_date
 from logsink.query.columns import Int64, Mask, as_array, as_integers, joined, one_chunk
 from logsink.query.read.datafile import FetchedFile
-from logsink.query.read.losses import rows_of
 from logsink.query.read.plan import Plan, file_bounds
 from logsink.query.read.prefetch import prefetched
 from logsink.query.read.reader import Found
@@ -107,7 +106,7 @@ def logged(plan: Plan, filter: Filter, sums: Sums, report: Report) -> tuple[list
     proved = plan.snapshot.intact and plan.snapshot.sealed
     if not is_logged(filter, sums) or not proved or report.interrupted:
         return [], plan
-    known = {file.path: rows for file in plan.files if (rows := rows_of(file)) is not None}
+    known = {file.path: rows for file in plan.files if (rows := file.known_rows) is not None}
     report.counted += len(known)
     report.passed += sum(file.size for file in plan.files if file.path in known)
     total = sum(known.values())

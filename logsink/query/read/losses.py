@@ -42,7 +42,7 @@ class Losses:
 
     async def of_file(self, file: DataFile, error: FormatError | NotFound) -> Damage:
         """Return the damage of a data file that was planned to be read; raise ``error`` again when it has left the table."""
-        return await self._of(file.key, error, rows_of(file), lambda now: file.path in now.files)
+        return await self._of(file.key, error, file.known_rows, lambda now: file.path in now.files)
 
     async def of_segment(self, name: SegmentName, error: FormatError | NotFound) -> Damage:
         """Return the damage of a segment that was planned to be read; raise ``error`` again when it has been archived."""
@@ -67,14 +67,6 @@ class Losses:
         if not needed(await self.snapshot(receivers)):
             raise error
         return Damage(key, "is missing", rows)
-
-
-def rows_of(file: DataFile) -> int | None:
-    """Return the number of rows of a data file; None where the table's log does not tell."""
-    try:
-        return file.rows
-    except FormatError:
-        return None
 
 
 def of_snapshot(snapshot: Snapshot) -> Iterator[Damage]:

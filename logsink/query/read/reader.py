@@ -16,7 +16,6 @@ from logsink.journal import Segment, SegmentName, StoredSegment
 from logsink.query.read import tail
 from logsink.query.read.claims import Claims
 from logsink.query.read.datafile import Chunks, OpenFile, RowGroup, open_file
-from logsink.query.read.losses import rows_of
 from logsink.query.read.newest import Newest
 from logsink.query.read.selection import MESSAGE, Selection
 from logsink.query.read.tuning import FETCHES
@@ -84,7 +83,7 @@ class Reader:
         ``tail`` is the file's tail as somebody else has it, which counts if the file's tag in the table's log proves it.
         """
         opened = await open_file(self._fetch, file.key, file.size, tail_tag(file.tags), tail)
-        rows, logged = opened.metadata.num_rows, rows_of(file)
+        rows, logged = opened.metadata.num_rows, file.known_rows
         if logged not in (None, rows):
             raise FormatError(
                 f"cannot read data file {file.key}: it has {rows:,} rows, and the table's log says {logged:,}"

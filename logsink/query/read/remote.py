@@ -22,7 +22,7 @@ from logsink.errors import NotFound
 from logsink.query.columns import SCHEMA
 from logsink.query.order import Position
 from logsink.query.read.counted import Sums
-from logsink.query.read.losses import Losses, rows_of
+from logsink.query.read.losses import Losses
 from logsink.query.read.plan import Plan
 from logsink.query.read.reader import Found, Reader
 from logsink.query.read.report import Report
@@ -162,4 +162,4 @@ class RemoteScan:
                     self._report.note(await self._losses.of_file(file, error))
             elif size != file.size:
                 what = f"has {size:,} bytes where the log says {file.size:,}"
-                self._report.note(Damage(file.key, what, rows_of(file)))
+                self._report.note(Damage(file.key, what, file.known_rows))
