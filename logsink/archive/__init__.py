@@ -3,17 +3,21 @@
 Segments enter, from the journal or from memory; Parquet data files and commits of the table's log leave, and snapshots of the
 table are read back. Its upkeep happens here too. Sockets, queries and the command line never enter.
 
-- The table: ``snapshot`` reads a version of it, ``log`` commits the next one, ``file`` has the layout of a data file.
-- Integrity: ``audit`` proves all of the log, ``inspection`` a data file, ``rebuilding`` begins the log anew.
-- Proof: ``proof`` has the checksums by which a data file proves itself, ``lanes`` says which segments' rows it holds, and
-  ``digest`` which rows these are.
-- Index: ``counts`` has how many rows data files hold for each combination of short values.
+- The table: ``snapshot`` is a version of it, ``log`` commits the next one, ``file`` has the layout of a data file.
+- Reading the log: ``loading`` lists it, ``fold`` applies its commits and its ``checkpoints``, ``foreign`` refuses tables that
+  are not logsink's.
+- Proof: ``chain`` joins the commits, ``proof`` has the checksums by which a data file proves itself, ``lanes`` says which
+  segments' rows it holds, and ``digest`` which rows these are; ``coverage`` proves that rows need not be kept elsewhere, and
+  ``missing`` that segments are lost.
+- Integrity: ``audit`` proves all of the log, ``inspection`` a data file; ``rebuilding`` begins the log anew, ``salvage`` makes
+  data files of what is left.
 - Old receivers: ``dormant`` is the format of what the log says of them elsewhere; ``waking`` reads it, ``dormancy`` writes it.
 - Archiving: ``rounds`` turns segments into one commit; ``archiver`` does so for what this process receives, ``adoption`` for
   what receivers that are gone have left.
 - Upkeep: ``maintenance`` does all of it, by ``compaction`` and ``merge`` (small files become few), ``retention`` (old dates and
-  files that nobody needs) and checkpoints of the log.
-- Index: ``facts`` gathers what is known of a data file while it is written, ``indexing`` keeps objects with facts few.
+  files that nobody needs), ``checkpointing`` and ``tidying`` (the log stays short). ``crowd`` says how many receivers share it.
+- Index: ``facts`` gathers what is known of a data file while it is written, ``counts`` has how many rows data files hold for
+  each combination of short values, ``indexing`` keeps objects with facts few.
 - Evidence: ``closing`` writes the ledger of each date that is over, ``ledger`` says what is in one, ``signing`` signs them.
 - Beginning: ``identity`` settles which store this is, ``preparation`` waits until it can be used.
 - ``concurrency``: several store calls at the same time.
@@ -106,7 +110,6 @@ else:
                 "decode_counts",
                 "decode_days",
                 "encode_counts",
-                "fetch_counts_end",
                 "fetch_counts_end",
                 "read_counts_head",
                 "union_counts",

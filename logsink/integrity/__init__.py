@@ -5,7 +5,8 @@ that finds, and deletes nothing that it has not copied. Printing, receiving and 
 
 - ``findings`` has what is found, ``survey`` what there is: listings and one snapshot.
 - ``ledgers`` compares a ledger that was kept elsewhere with the rows of its date.
-- ``verification`` checks everything: ``journal`` the segments, ``coverage`` the lanes of all data files.
+- ``verification`` checks everything: ``journal`` the segments, ``coverage`` the lanes of all data files, ``index`` the objects
+  of the index.
 - ``repair`` plans and does a repair: ``tables`` plans what becomes of the table, ``choice`` decides which data files count.
 """
 

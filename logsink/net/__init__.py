@@ -8,7 +8,7 @@
     listeners   stream: what TCP and RELP connections have in common    tcp, relp: the rest of each
                 udp: datagrams                                          http: metrics, health, readiness
     together    intake: the shared buffer, the way to the journal, the limits
-                shares, rates, losses: what each sender holds, inflates and loses
+                shares, rates, losses: what each sender holds, inflates and loses    last_seen: when it last sent
                 senders, resends: RELP frames of broken sessions that are sent again
 
 Nothing here parses a frame, stores it, or decides what is durable; no byte is interpreted that ``wire/`` could interpret.

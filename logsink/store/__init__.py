@@ -16,6 +16,7 @@ The other rooms keep these objects below the store's URL::
     store.json
     journal/<receiver>/<lane>/<sequence, 20 digits>.arrow
     logs/_delta_log/...          logs/date=YYYY-MM-DD/<name>.parquet
+    dormant/...                  index/...          ledger/...
     quarantine/...
     probe/...                    for a moment, when a receiver starts; probe/ready, empty, stays
 """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
+import re
 import subprocess
 import sys
 
@@ -10,12 +12,26 @@ import pytest
 
 ROOMS = ("logsink.archive", "logsink.journal", "logsink.store")
 
+MAPPED = (
+    *ROOMS,
+    *(f"logsink.{name}" for name in ("index", "integrity", "kernel", "net", "parse", "receiver", "wire")),
+    *(f"logsink.query.{name}" for name in ("changes", "order", "output", "read", "spark", "sql", "views")),
+)
+"""Rooms whose docstring is a map of their modules."""
+
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_has_what_it_says_it_exports(room: str) -> None:
     module = importlib.import_module(room)
     for name in module.__all__:
         assert getattr(module, name) is not None
+
+
+@pytest.mark.parametrize("room", MAPPED)
+def test_a_map_of_a_room_names_each_of_its_modules(room: str) -> None:
+    package = importlib.import_module(room)
+    words = set(re.findall(r"\w+", package.__doc__ or ""))
+    assert [name for _, name, _ in pkgutil.iter_modules(package.__path__) if name not in words] == []
 
 
 def test_an_import_of_a_room_imports_nothing_that_only_a_receiver_needs() -> None:

@@ -9,7 +9,8 @@ enter the store. Nothing here prints, and nothing knows what becomes of the rows
   ``newest`` which rows a limit can let through, both without any input or output; ``prefetch`` runs several reads at once,
   and ``turns`` bounds how far these are ahead;
   ``losses`` tells what is missing from what was removed on purpose, ``claims`` what segments say of others. ``counted`` sums up
-  files by their counts, without reading them; ``index`` asks, by ``index_object``, which files cannot hold an answer.
+  files by their counts, without reading them; ``index`` asks, by ``listing`` and ``index_object``, which files cannot hold an
+  answer.
 - ``reader`` reads one thing: ``tail`` segments of the journal; ``datafile`` footers and column chunks of a Parquet file;
   ``pages`` searches column chunks as they are; ``selection`` narrows a row group down column by column.
 - ``remote`` is a ``scan`` that reads the journal's tail alone, and has an ``Engine`` on other machines read the files.
