@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 from urllib.parse import quote
 
 from logsink.errors import ArgumentError, ConfigError
@@ -52,13 +52,15 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
 Section = TypeVar("Section", bound=type[Any])
+T = TypeVar("T")
+V = TypeVar("V")
 
 
 class Setting(NamedTuple):
     """A declared setting: ``default`` as a user would write it, or None when ``usual`` says in words what applies instead."""
 
     key: str
-    kind: Kind
+    kind: Kind[Any]
     default: object
     usual: str
     doc: str
@@ -77,9 +79,24 @@ class Setting(NamedTuple):
         return self.kind.value(self.default)
 
 
-def _setting(kind: Kind, doc: str, default: object = None, *, usual: str = "", flag: str | None = None) -> Any:
-    """Declare a setting. Without a ``default``, ``usual`` says in words what ``load`` chooses."""
+@overload
+def _setting(kind: Kind[V], doc: str, default: object, *, usual: str = "", flag: str | None = None) -> V: ...
+@overload
+def _setting(
+    kind: Kind[tuple[T, ...]], doc: str, default: None = None, *, usual: str = "", flag: str | None = None
+) -> tuple[T, ...]: ...
+@overload
+def _setting(
+    kind: Kind[V], doc: str, default: None = None, *, usual: str = "", flag: str | None = None
+) -> V | None: ...
+def _setting(kind: Kind[V], doc: str, default: object = None, *, usual: str = "", flag: str | None = None) -> Any:
+    """Declare a setting. Without a ``default`` it is None or an empty list, and ``usual`` says in words what applies then."""
     return Setting("", kind, default, usual or kind.toml(kind.value(default)), doc, flag)
+
+
+def _chosen(kind: Kind[V], doc: str, *, usual: str, flag: str | None = None) -> V:
+    """Declare a setting whose value ``load`` chooses where none is given, as ``usual`` says in words."""
+    return cast(V, _setting(kind, doc, usual=usual, flag=flag))
 
 
 def _section(cls: Section) -> Section:
@@ -254,7 +271,7 @@ class Tls(NamedTuple):
 class Journal(NamedTuple):
     """When received messages are written to the store; they are acknowledged once that is done."""
 
-    ack_delay: float = _setting(
+    ack_delay: float = _chosen(
         duration("0s", "1m"),
         "Most time that an acknowledgement waits for more messages to share a write.",
         usual="20ms on file://, 200ms on s3://",
@@ -371,7 +388,7 @@ class Config(NamedTuple):
     maintain: Maintain
     ledger: Ledger
     query: Searching
-    store: str = _setting(
+    store: str = _chosen(
         STORE,
         "Store of all data: `file:///directory`, a path, or `s3://bucket/prefix`.",
         usual="file:// in ~/.local/share/logsink",

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from logsink import place
 from logsink.characters import harmless
 from logsink.errors import ArgumentError, ConfigError
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
+
+V = TypeVar("V")
 
 _UNITS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 _DURATION = re.compile("".join(rf"(?:(\d+){unit})?" for unit in _UNITS))
@@ -115,8 +120,8 @@ def parse_address(text: str) -> Address:
     return Address(host, int(match[3]))
 
 
-class Kind(NamedTuple):
-    """A kind of values: ``read`` turns text into a value or raises ``ArgumentError``, ``show`` turns a value into text.
+class Kind(NamedTuple, Generic[V]):
+    """A kind of values of type ``V``: ``read`` turns text into a value or raises ``ArgumentError``, ``show`` a value into text.
 
     ``low`` and ``high``: the least and the greatest value, or None.
     """
@@ -131,15 +136,10 @@ class Kind(NamedTuple):
     many: bool = False
     """Whether the value is a list: in TOML an array, in the environment with commas, on the command line repeated."""
 
-    def value(self, raw: object) -> Any:
+    def value(self, raw: object) -> V:
         """Return the value of ``raw``, which is text or a value from TOML. Raises ``ArgumentError``."""
-        if not self.many:
-            return self._one(raw)
-        if isinstance(raw, str):
-            raw = [part.strip() for part in raw.split(",") if part.strip()]
-        if not isinstance(raw, list | tuple):
-            raise ArgumentError(f"cannot read {raw!r} as a list", hint='write it as ["...", "..."]')
-        return tuple(self._one(item) for item in raw)
+        value: V = self._all(raw) if self.many else self._one(raw)
+        return value
 
     def toml(self, value: Any) -> str:
         """Return ``value`` as TOML."""
@@ -151,6 +151,13 @@ class Kind(NamedTuple):
     def limits(self) -> str:
         """The limits as text, ``1s to 1h``, or ''."""
         return "" if self.low is None else f"{self.show(self.low)} to {self.show(self.high)}"
+
+    def _all(self, raw: object) -> Any:
+        if isinstance(raw, str):
+            raw = [part.strip() for part in raw.split(",") if part.strip()]
+        if not isinstance(raw, list | tuple):
+            raise ArgumentError(f"cannot read {raw!r} as a list", hint='write it as ["...", "..."]')
+        return tuple(self._one(item) for item in raw)
 
     def _one(self, raw: object) -> Any:
         if isinstance(raw, bool) and self.name == "switch":
@@ -269,31 +276,31 @@ def _read_peer(text: str) -> str:
     return text
 
 
-def duration(low: str, high: str) -> Kind:
+def duration(low: str, high: str) -> Kind[float]:
     """Return the kind of durations within these limits."""
     return Kind("duration", parse_duration, format_duration, parse_duration(low), parse_duration(high))
 
 
-def size(low: str, high: str) -> Kind:
+def size(low: str, high: str) -> Kind[int]:
     """Return the kind of sizes within these limits."""
     return Kind("size", parse_size, format_size, parse_size(low), parse_size(high))
 
 
-def count(low: int, high: int) -> Kind:
+def count(low: int, high: int) -> Kind[int]:
     """Return the kind of whole numbers within these limits."""
     return Kind("number", _read_count, str, low, high, bare=True)
 
 
-PRICE = Kind("price", _read_price, lambda dollars: f"{dollars:.9f}".rstrip("0").rstrip("."), bare=True)
-SWITCH = Kind("switch", _read_switch, lambda on: str(on).lower(), bare=True)
-ADDRESS = Kind("address", parse_address, str)
-ADDRESSES = Kind("address", parse_address, str, many=True)
-STORE = Kind("URL", _read_store, str)
-TIMEZONE = Kind("time zone", _read_timezone, str)
-SD_ID = Kind("SD-ID", _read_sd_id, str)
-PATH = Kind("path", _read_path, str)
-NETWORKS = Kind("network", _read_network, str, many=True)
-LISTENERS = Kind("listener", _read_listener, str, many=True)
-CLIENT_AUTH = Kind("word", _read_client_auth, str)
-CREATE = Kind("word", _read_create, str)
-PEERS = Kind("peer", _read_peer, str, many=True)
+PRICE: Kind[float] = Kind("price", _read_price, lambda dollars: f"{dollars:.9f}".rstrip("0").rstrip("."), bare=True)
+SWITCH: Kind[bool] = Kind("switch", _read_switch, lambda on: str(on).lower(), bare=True)
+ADDRESS: Kind[Address] = Kind("address", parse_address, str)
+ADDRESSES: Kind[tuple[Address, ...]] = Kind("address", parse_address, str, many=True)
+STORE: Kind[str] = Kind("URL", _read_store, str)
+TIMEZONE: Kind[str] = Kind("time zone", _read_timezone, str)
+SD_ID: Kind[str] = Kind("SD-ID", _read_sd_id, str)
+PATH: Kind[str] = Kind("path", _read_path, str)
+NETWORKS: Kind[tuple[IPv4Network | IPv6Network, ...]] = Kind("network", _read_network, str, many=True)
+LISTENERS: Kind[tuple[str, ...]] = Kind("listener", _read_listener, str, many=True)
+CLIENT_AUTH: Kind[str] = Kind("word", _read_client_auth, str)
+CREATE: Kind[str] = Kind("word", _read_create, str)
+PEERS: Kind[tuple[str, ...]] = Kind("peer", _read_peer, str, many=True)
