@@ -112,9 +112,9 @@ class GuardedStore(Store):
         return placed
 
     async def put_locked(self, key: str, body: Bytes, *, until: float) -> bool:
-        await self._confirm()
-        placed = await self.inner.put_locked(key, body, until=until)
-        await self._confirm()
+        placed = await self._write(lambda: self.inner.put_locked(key, body, until=until))
+        if placed:
+            self._put_at = self._clock()
         return placed
 
     async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:

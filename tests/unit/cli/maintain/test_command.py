@@ -55,6 +55,16 @@ async def data_files(store: Store) -> list[str]:
     return [entry.key.removeprefix(ROOT) async for entry in store.list(f"{ROOT}date=")]
 
 
+def test_ledgers_are_signed_with_the_key_of_the_settings(url: str, tmp_path: Path) -> None:
+    key, settings = tmp_path / "ledger.pem", tmp_path / "logsink.toml"
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(key)], check=True, capture_output=True)
+    settings.write_text(f'[ledger]\nsign_key = "{key}"\n')
+    result = maintain(url, "--once", "-c", str(settings))
+    assert (result.exit_code, result.stderr) == (0, "")
+    (ledger,) = Path(tmp_path, "store", "ledger").iterdir()
+    assert b'"signature"' in ledger.read_bytes()
+
+
 def test_small_files_are_merged(url: str) -> None:
     result = maintain(url, "--once")
     assert (result.exit_code, result.stderr) == (0, "")
