@@ -23,6 +23,8 @@ Messages read "cannot <verb> <object>: <cause>", lower case, no full stop, with 
 
 from __future__ import annotations
 
+from typing import Final
+
 
 class LogsinkError(Exception):
     """Base of all errors that logsink raises on purpose; ``hint`` is the remedy, or ''."""
@@ -76,8 +78,25 @@ class SpillError(LogsinkError):
     """A temporary file for what does not fit into memory cannot be written."""
 
 
+UPGRADE: Final = "upgrade logsink"
+"""The hint of an error about bytes that a later version has written."""
+
+
 class FormatError(LogsinkError):
-    """This version of logsink cannot read persisted bytes."""
+    """Persisted bytes cannot be read: damaged, not logsink's, or of a later version of logsink.
+
+    ``what`` and ``why`` make the message: "cannot read segment KEY: it does not match its checksum". Who names the object in
+    other words says only ``why``.
+    """
+
+    def __init__(self, what: str, why: str, *, hint: str = "") -> None:
+        super().__init__(f"{what}: {why}", hint=hint)
+        self.why = why
+
+    @property
+    def newer(self) -> bool:
+        """Whether a later version of logsink has written the bytes."""
+        return self.hint == UPGRADE
 
 
 class MediumError(FormatError):

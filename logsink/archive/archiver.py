@@ -254,7 +254,8 @@ class Archiver:
         if not chosen:
             head = self._waiting[0].name
             raise FormatError(
-                f"cannot archive {head.key}: the table has its lane up to {snapshot.last(head.app_id)} only",
+                f"cannot archive {head.key}",
+                f"the table has its lane up to {snapshot.last(head.app_id)} only",
                 hint="was the table replaced or rolled back? the segments from there on are needed again",
             )
         gone: list[_Waiting] = []

@@ -177,9 +177,11 @@ class _Auditor:
             fold = await self._checkpoint(version, body)
             same = self._fold.damage or first or _same(fold, self._fold, version)
             if not same:
-                raise DamagedCheckpoint("does not hold what its commits held")
+                raise DamagedCheckpoint(
+                    "cannot use a checkpoint of the table's log", "it does not hold what its commits held"
+                )
         except DamagedCheckpoint as error:
-            self._damage.append(Damage(self._parts[version][0], _cause(error)))
+            self._damage.append(Damage(self._parts[version][0], f"cannot be used: {error.why}"))
             if not self._fold.damage and not first and len(self._parts[version]) == 1:
                 self._replaceable[version] = self._fold.snapshot(version, version, 0.0)
                 self._fold = Fold(self._replaceable[version])
@@ -249,8 +251,3 @@ def _same(one: Fold, other: Fold, version: int) -> bool:
     """Return whether both hold the same table. A checkpoint may have fewer tombstones: old ones are left out."""
     a, b = (fold.snapshot(version, -1, 0.0) for fold in (one, other))
     return (a.files, a.txn, a.lost, a.accepted, a.dormant) == (b.files, b.txn, b.lost, b.accepted, b.dormant)
-
-
-def _cause(error: DamagedCheckpoint) -> str:
-    text = str(error)
-    return text if text.startswith("does ") else f"cannot be used: {text.rpartition(': ')[2]}"

@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 MEMBER = "logsink"
+_COMMIT: Final = "cannot read a commit of the table's log"
 
 _ZEROS = b"0" * 64
 _SEALED = b':{"hash":"'
@@ -76,9 +77,9 @@ def parse(body: bytes) -> list[Json]:
     try:
         actions = [orjson.loads(line) for line in body.splitlines() if line.strip()]
     except orjson.JSONDecodeError as error:
-        raise FormatError(f"cannot read a commit of the table's log: {error}") from error
+        raise FormatError(_COMMIT, str(error)) from error
     if not all(isinstance(action, dict) for action in actions):
-        raise FormatError("cannot read a commit of the table's log: a line is no JSON object")
+        raise FormatError(_COMMIT, "a line is no JSON object")
     return actions
 
 
@@ -88,29 +89,29 @@ def check(body: bytes, actions: Sequence[Json], version: int, *, sealed: bool) -
     ``sealed``: a commit before it has a seal. Raises ``FormatError`` when the commit does not prove itself.
     """
     if not actions:
-        raise FormatError("is empty")
+        raise FormatError(_COMMIT, "it is empty")
     info = actions[0].get("commitInfo")
     said = info.get(MEMBER) if isinstance(info, dict) else None
     if said is None:
         if _SEALED in body.partition(b"\n")[0] or (
             isinstance(info, dict) and _ours(info) and not _of_older_version(info)
         ):
-            raise FormatError("does not match its checksum")  # it has a seal, of whose name a bit is wrong
+            raise FormatError(_COMMIT, "it does not match its checksum")  # it has a seal, of whose name a bit is wrong
         if sealed and not (isinstance(info, dict) and _of_older_version(info)):
             writer = info.get("engineInfo") if isinstance(info, dict) else None
-            by = f"was written by another program ({writer})" if writer else "has no hash"
-            raise FormatError(f"{by}, where the commit before it is sealed")
+            by = f"it was written by another program ({writer})" if writer else "it has no hash"
+            raise FormatError(_COMMIT, f"{by}, where the commit before it is sealed")
         return None
     found = _HASH.findall(body.partition(b"\n")[0])
     if len(found) != 1 or not isinstance(said, dict) or said.get("hash") != found[0].decode():
-        raise FormatError("does not match its checksum")
+        raise FormatError(_COMMIT, "it does not match its checksum")
     if hashlib.sha256(body.replace(found[0], _ZEROS, 1)).hexdigest() != said["hash"]:
-        raise FormatError("does not match its checksum")
+        raise FormatError(_COMMIT, "it does not match its checksum")
     digests = [said.get(name) for name in ("previous", "state")]
     if not all(isinstance(one, str) and _DIGEST.fullmatch(one) for one in digests):
-        raise FormatError("has a hash, but not what it is to prove")
+        raise FormatError(_COMMIT, "it has a hash, but not what it is to prove")
     if said.get("version") != version:
-        raise FormatError(f"is the commit of version {said.get('version')}")
+        raise FormatError(_COMMIT, f"it is the commit of version {said.get('version')}")
     previous, state = map(str, digests)
     return Seal(version, str(said.get("store") or ""), previous, state, said.get("rebuilt") is True)
 

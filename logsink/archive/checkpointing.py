@@ -140,7 +140,7 @@ async def _verify(store: Store, snapshot: Snapshot) -> None:
         same = False
     if not same:
         await store.delete([key])
-        raise FormatError(f"cannot rely on checkpoint {key}: it is not what the commits say, and was deleted again")
+        raise FormatError(f"cannot rely on checkpoint {key}", "it is not what the commits say, and was deleted again")
 
 
 def _settled(snapshot: Snapshot) -> tuple[object, ...]:

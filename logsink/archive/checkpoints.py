@@ -97,12 +97,12 @@ def _files(add: pa.StructArray) -> tuple[Mapping[str, DataFile], int]:
         try:
             dates[day] = datetime.date.fromisoformat(day or "")
         except ValueError:
-            raise FormatError(f"cannot read the table: a data file has no date, but {day!r}") from None
+            raise FormatError("cannot read the table", f"a data file has no date, but {day!r}") from None
     for path in paths:
         if "://" in path or path.startswith("/"):
-            raise FormatError(f"cannot read the table: data file {path} is outside of it")
+            raise FormatError("cannot read the table", f"data file {path} is outside of it")
     if add.field("size").null_count:
-        raise FormatError("cannot read the table: a data file has no size")
+        raise FormatError("cannot read the table", "a data file has no size")
     size, stats, tags = add.field("size"), _statistics(add), _tags(add)
     columns = ((dates[day] for day in days.to_pylist()), size.to_pylist(), stats.to_pylist())
     files = map(DataFile, paths, *columns, tags.fill_null("").to_pylist())

@@ -34,7 +34,7 @@ import xxhash
 
 from logsink.archive import proof
 from logsink.archive.snapshot import DataFile
-from logsink.errors import FormatError
+from logsink.errors import UPGRADE, FormatError
 from logsink.index import COUNTS, COUNTS_SCHEMA, INDEX_REMEDY, by_day, index_date, join_counts
 
 FORMAT_VERSION: Final = 1
@@ -213,7 +213,7 @@ def read_counts_head(key: str, end: bytes | memoryview) -> CountsHead:
         metadata = pq.read_metadata(pa.BufferReader(pa.py_buffer(footer)))
         said = orjson.loads((metadata.metadata or {}).get(SAID, b""))
         if said["format"] != FORMAT_VERSION:
-            raise FormatError(f"cannot read counts {key}: of format {said['format']}", hint="upgrade logsink")
+            raise FormatError(f"cannot read counts {key}", f"they are of format {said['format']}", hint=UPGRADE)
         files = {path: CountedFile(*described) for path, described in said["files"].items()}
         days = Days(*said["days"]) if "days" in said else None
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -234,7 +234,7 @@ def _proved_tail(key: str, end: bytes | memoryview) -> proof.ProvedTail:
     try:
         return proof.read_tail(key, end, None)
     except FormatError as error:
-        raise ValueError(str(error).partition(": ")[2]) from error
+        raise ValueError(error.why) from error
 
 
 def check_sums(key: str, files: Mapping[str, CountedFile], table: pa.Table) -> None:
@@ -260,4 +260,4 @@ def check_sums(key: str, files: Mapping[str, CountedFile], table: pa.Table) -> N
 
 
 def _damaged(key: str, what: str) -> FormatError:
-    return FormatError(f"cannot read counts {key}: {what}", hint=INDEX_REMEDY)
+    return FormatError(f"cannot read counts {key}", what, hint=INDEX_REMEDY)

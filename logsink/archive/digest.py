@@ -101,7 +101,7 @@ def parse(text: str) -> Digests:
     try:
         return {hour: (int(rows), int(digest, 16)) for hour, (rows, digest) in orjson.loads(text).items()}
     except (orjson.JSONDecodeError, AttributeError, TypeError, ValueError) as error:
-        raise FormatError(f"cannot read digests {text[:100]!r}: {error!r}") from error
+        raise FormatError(f"cannot read digests {text[:100]!r}", repr(error)) from error
 
 
 def digests_tag(tags: Iterable[tuple[str, str]]) -> Digests | None:

@@ -29,7 +29,7 @@ from typing import Any, Final
 
 import orjson
 
-from logsink.errors import FormatError
+from logsink.errors import UPGRADE, FormatError
 
 PREFIX: Final = "dormant/"
 
@@ -38,6 +38,8 @@ VERSION: Final = 1
 
 _UUID7 = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _KEY = re.compile(PREFIX + r"([0-9a-f]{64})\.json")
+
+_LANES: Final = "cannot read an object with dormant lanes"
 
 Positions = Mapping[str, Mapping[str, int]]
 """Receiver -> ``appId`` of each of its lanes -> last sequence whose rows are in the table."""
@@ -78,19 +80,18 @@ def encode_dormant(store_id: str, positions: Positions) -> tuple[str, bytes]:
 def decode_dormant(name: str, body: bytes) -> Positions:
     """Return what an object says. ``FormatError`` when it is not what its name says, or of a newer version."""
     if hashlib.sha256(body).hexdigest() != name:
-        raise FormatError("does not match its checksum")
+        raise FormatError(_LANES, "it does not match its checksum")
     try:
         said: dict[str, Any] = orjson.loads(body)
         if said["format"] != VERSION:
-            raise FormatError(
-                f"is of format {said['format']}, and this version reads {VERSION}", hint="upgrade logsink"
-            )
+            why = f"it is of format {said['format']}, and this version reads {VERSION}"
+            raise FormatError(_LANES, why, hint=UPGRADE)
         return {
             receiver: {f"{receiver}.{lane}": int(last) for lane, last in lanes.items()}
             for receiver, lanes in said["lanes"].items()
         }
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FormatError(f"cannot be read: {error!r}") from error
+        raise FormatError(_LANES, repr(error)) from error
 
 
 def latest(*many: Positions) -> dict[str, dict[str, int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Final
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -31,6 +32,8 @@ from logsink.archive.snapshot import (
 )
 from logsink.damage import Damage
 from logsink.errors import FormatError
+
+_CHECKPOINT: Final = "cannot read a checkpoint of the table's log"
 
 
 class DamagedCheckpoint(FormatError):
@@ -133,7 +136,7 @@ class Fold:
             seal = check(body, actions, version, sealed=self.sealed)
             changes = list(_changes(actions))
         except FormatError as error:
-            self._break(Damage(commit_key(version), _cause(error)))
+            self._break(Damage(commit_key(version), f"cannot be read: {error.why}"))
             return
         if seal is not None and seal.rebuilt:
             self._begin_anew()
@@ -164,8 +167,10 @@ class Fold:
                 self.describe(row, None)
             for row in part.metadata:
                 self.describe(None, row)
-        except (FormatError, pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
-            raise DamagedCheckpoint(f"cannot read a checkpoint of the table's log: {error}") from error
+        except FormatError as error:
+            raise DamagedCheckpoint(_CHECKPOINT, error.why) from error
+        except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+            raise DamagedCheckpoint(_CHECKPOINT, str(error)) from error
 
     def checkpointed(self, version: int, body: bytes | None) -> None:
         """Check the checkpoint of ``version``, which was applied just now, by its commit; ``body``: None where that is gone."""
@@ -176,7 +181,7 @@ class Fold:
             self._refused = error
         tagged = any(file.packed for file in self._files.values())  # by a version of logsink that seals its commits
         if self._refused is not None and tagged:
-            raise DamagedCheckpoint(str(self._refused))
+            raise DamagedCheckpoint(_CHECKPOINT, self._refused.why)
         if body is None:
             if tagged:  # clean-up leaves this commit
                 self._doubt = Damage(commit_key(version), "is missing, which proves the checkpoint of its version")
@@ -184,7 +189,7 @@ class Fold:
         try:
             seal = check(body, parse(body), version, sealed=False)
         except FormatError as error:  # its actions are in the checkpoint, which the next commit may prove
-            self._doubt = Damage(commit_key(version), _cause(error))
+            self._doubt = Damage(commit_key(version), f"cannot be read: {error.why}")
             return
         self._prove(version, seal, body, "does not add up with the checkpoint of its version")
 
@@ -255,13 +260,13 @@ class Fold:
             return
         self.sealed, self.store = True, seal.store or self.store
         if self._refused is not None:  # logsink has committed, so the table is one of logsink
-            raise DamagedCheckpoint(str(self._refused))
+            raise DamagedCheckpoint(_CHECKPOINT, self._refused.why)
         if seal.state and not self.damage:
             if str(self.state) == seal.state:
                 self._doubt = None
             elif self._checkpoint >= 0:
                 raise DamagedCheckpoint(
-                    f"cannot rely on the checkpoint of version {self._checkpoint}: commit {version} says otherwise"
+                    f"cannot rely on the checkpoint of version {self._checkpoint}", f"commit {version} says otherwise"
                 )
             else:
                 self._break(Damage(commit_key(version), otherwise))
@@ -306,19 +311,19 @@ def _changes(actions: Sequence[Json]) -> Iterator[Change]:
                 described = (action.get("protocol"), action.get("metaData"))
                 yield partial(Fold.describe, protocol=described[0], metadata=described[1])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise FormatError(f"cannot read a commit of the table's log: {error!r}") from error
+        raise FormatError("cannot read a commit of the table's log", repr(error)) from error
 
 
 def _data_file(path: str, size: int, day: str | None, statistics: str | None, tags: Mapping[str, str]) -> DataFile:
     decoded = unquote(path)
     if "://" in decoded or decoded.startswith("/"):
-        raise FormatError(f"cannot read the table: data file {decoded} is outside of it")
+        raise FormatError("cannot read the table", f"data file {decoded} is outside of it")
     try:
         date = datetime.date.fromisoformat(day or "")
     except ValueError:
-        raise FormatError(f"cannot read the table: data file {decoded} has no date, but {day!r}") from None
+        raise FormatError("cannot read the table", f"data file {decoded} has no date, but {day!r}") from None
     if type(size) is not int or not isinstance(statistics, str | None):
-        raise FormatError(f"cannot read the table: data file {decoded} has no size, but {size!r}")
+        raise FormatError("cannot read the table", f"data file {decoded} has no size, but {size!r}")
     return DataFile(decoded, date, size, statistics or "{}", join_tags(tags.items()))
 
 
@@ -353,9 +358,3 @@ def _lanes(file: DataFile) -> Lanes | None:
         return lanes_of(file.tags)
     except FormatError:
         return None
-
-
-def _cause(error: FormatError) -> str:
-    """Return why a commit is damaged, to follow its key in a sentence."""
-    text = str(error)
-    return text if text.startswith(("does ", "has ", "is ", "was ")) else f"cannot be read: {text.rpartition(': ')[2]}"

@@ -28,7 +28,8 @@ def refuse_protocol(protocol: Mapping[str, Any]) -> None:
     features = [*(protocol.get("readerFeatures") or ()), *(protocol.get("writerFeatures") or ())]
     if features or not (isinstance(reader, int) and reader <= 1 and isinstance(writer, int) and writer <= 2):
         raise FormatError(
-            f"cannot use the table: it needs Delta protocol ({reader}, {writer}) {' '.join(features)}".rstrip(),
+            "cannot use the table",
+            f"it needs Delta protocol ({reader}, {writer}) {' '.join(features)}".rstrip(),
             hint="another program upgraded the table; logsink reads and writes protocol (1, 2) without features",
         )
 
@@ -38,23 +39,24 @@ def refuse_metadata(metadata: Mapping[str, Any]) -> None:
     configuration = metadata.get("configuration") or {}
     if "delta.setTransactionRetentionDuration" in configuration:
         raise FormatError(
-            "cannot use the table: it has delta.setTransactionRetentionDuration, which would forget what is archived",
+            "cannot use the table",
+            "it has delta.setTransactionRetentionDuration, which would forget what is archived",
             hint="remove that property; without it every journal segment's rows are in the table exactly once",
         )
     if metadata.get("partitionColumns") != ["date"] or (metadata.get("format") or {}).get("provider") != "parquet":
-        raise FormatError("cannot use the table: it is not Parquet partitioned by date; logsink did not make it")
+        raise FormatError("cannot use the table", "it is not Parquet partitioned by date; logsink did not make it")
     try:
         columns = {column["name"]: column for column in orjson.loads(metadata["schemaString"])["fields"]}
     except (KeyError, TypeError, orjson.JSONDecodeError) as error:
-        raise FormatError(f"cannot read the table's schema: {error!r}") from error
+        raise FormatError("cannot read the table's schema", repr(error)) from error
     for column in schema_fields():
         found = columns.pop(column["name"], None)
         stricter = found is not None and column["nullable"] and not found.get("nullable", True)
         if found is None or found.get("type") != column["type"] or stricter:
-            raise FormatError(f"cannot use the table: column {column['name']} is {found}, not {column}")
+            raise FormatError("cannot use the table", f"column {column['name']} is {found}, not {column}")
     for name, column in columns.items():
         if not column.get("nullable", True):
-            raise FormatError(f"cannot use the table: column {name} must have a value, and logsink knows of none")
+            raise FormatError("cannot use the table", f"column {name} must have a value, and logsink knows of none")
 
 
 def schema_fields() -> list[Json]:

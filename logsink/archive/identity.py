@@ -82,7 +82,7 @@ async def _stored(store: Store) -> tuple[Marker | None, str]:
     except NotFound:
         return None, ""
     except FormatError as error:
-        if error.hint:  # a newer logsink wrote it
+        if error.newer:
             raise
         return None, str(error)
 

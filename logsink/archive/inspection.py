@@ -57,7 +57,7 @@ async def check_file(store: Store, file: DataFile, *, deep: bool) -> Checked:
     except NotFound:
         return lost(file, "is missing")
     except FormatError as error:
-        return lost(file, cause(error))
+        return lost(file, f"cannot be read: {error.why}")
 
 
 async def _check_tail(store: Store, file: DataFile) -> Checked:
@@ -174,12 +174,6 @@ def _wrong_size(file: DataFile, size: int, *, exact: bool) -> str:
     return f"is longer than its {file.size:,} bytes"
 
 
-def cause(error: FormatError) -> str:
-    """Return why a data file is damaged, to follow its key in a sentence."""
-    text = str(error).partition(": ")[2] or str(error)
-    return f"cannot be read: {text}"
-
-
 class Described(NamedTuple):
     """A data file by what it says itself, without the table's log.
 
@@ -261,4 +255,4 @@ def _date(path: str) -> datetime.date:
     try:
         return datetime.date.fromisoformat(path.partition("/")[0].removeprefix("date="))
     except ValueError as error:
-        raise FormatError(f"cannot use data file {path}: it is in no date's directory") from error
+        raise FormatError(f"cannot use data file {path}", "it is in no date's directory") from error

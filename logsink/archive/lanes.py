@@ -31,9 +31,9 @@ def parse(text: str) -> Lanes:
         said = orjson.loads(text)
         pairs = {lane: [(first, last) for first, last in intervals] for lane, intervals in said.items()}
     except (orjson.JSONDecodeError, AttributeError, TypeError, ValueError) as error:
-        raise FormatError(f"cannot read lanes {text[:100]!r}: {error!r}") from error
+        raise FormatError(f"cannot read lanes {text[:100]!r}", repr(error)) from error
     if not all(type(a) is type(b) is int and 0 < a <= b for intervals in pairs.values() for a, b in intervals):
-        raise FormatError(f"cannot read lanes {text[:100]!r}: an interval is none of sequences")
+        raise FormatError(f"cannot read lanes {text[:100]!r}", "an interval is none of sequences")
     return union(pairs)
 
 

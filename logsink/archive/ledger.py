@@ -36,7 +36,7 @@ from logsink.archive import chain, digest
 from logsink.archive.digest import Digests
 from logsink.archive.proof import SHA256_TAG
 from logsink.archive.snapshot import DataFile, Snapshot
-from logsink.errors import FormatError
+from logsink.errors import UPGRADE, FormatError
 
 LEDGERS = "ledger/"
 """Prefix of ledgers in the store."""
@@ -157,9 +157,8 @@ def decode_ledger(body: bytes) -> Ledger:
     try:
         said = orjson.loads(body)
         if said["format"] != FORMAT:
-            raise FormatError(
-                f"cannot read a ledger of format {said['format']}: this version reads 1", hint="upgrade logsink"
-            )
+            why = f"it is of format {said['format']}, and this version reads {FORMAT}"
+            raise FormatError("cannot read a ledger", why, hint=UPGRADE)
         version, commit = said["chain"]
         ledger = Ledger(
             str(said["store"]),
@@ -178,9 +177,9 @@ def decode_ledger(body: bytes) -> Ledger:
         checked = {name: value for name, value in said.items() if name not in ("check", "signature")}
         proved = digest_of(orjson.dumps(checked, option=orjson.OPT_SORT_KEYS)) == said["check"]
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FormatError(f"cannot read a ledger: {error!r}") from error
+        raise FormatError("cannot read a ledger", repr(error)) from error
     if not proved:
-        raise FormatError("cannot read a ledger: it does not match its checksum")
+        raise FormatError("cannot read a ledger", "it does not match its checksum")
     return ledger
 
 

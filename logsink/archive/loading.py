@@ -174,7 +174,8 @@ async def _list(store: Store, start: int, without: Collection[int]) -> _Listing:
             parts.setdefault((int(match[1]), int(match[3] or 1)), []).append(entry.key)
         elif _CHECKPOINT_V2.fullmatch(name):
             raise FormatError(
-                f"cannot read the table: its log has a checkpoint of the second kind, {name}",
+                "cannot read the table",
+                f"its log has a checkpoint of the second kind, {name}",
                 hint="another program upgraded the table; logsink needs one of Delta protocol (1, 2)",
             )
     complete = [key for key, keys in parts.items() if len(keys) == key[1]]

@@ -44,7 +44,7 @@ class Unreadable(FormatError):
     """Raised for a data file, at ``path``, that this version cannot read, or in which it does not know everything."""
 
     def __init__(self, path: str, cause: Exception) -> None:
-        super().__init__(f"cannot merge data file {path}: {cause!r}")
+        super().__init__(f"cannot merge data file {path}", repr(cause))
         self.path, self.cause = path, cause
 
 

@@ -96,7 +96,7 @@ def tail_tag(tags: Sequence[tuple[str, str]]) -> Tail | None:
         return None
     size, _, hashed = text.partition(":")
     if not size.isascii() or not size.isdigit() or len(hashed) != 32:
-        raise FormatError(f"cannot read tag {TAIL_TAG}: {text[:80]!r} is not a number and a hash")
+        raise FormatError(f"cannot read tag {TAIL_TAG}", f"{text[:80]!r} is not a number and a hash")
     return Tail(int(size), hashed)
 
 
@@ -224,4 +224,4 @@ def _read(end: memoryview, *, required: bool) -> ProvedTail:
 
 def damaged(key: str, what: str) -> FormatError:
     """Return the error that says that a data file is damaged."""
-    return FormatError(f"cannot read data file {key}: {what}", hint="logsink verify names everything that is damaged")
+    return FormatError(f"cannot read data file {key}", what, hint="logsink verify names everything that is damaged")

@@ -254,4 +254,4 @@ async def commit_needs(store: Store, key: str) -> CommitNeeds:
             raise ValueError("it names neither lanes nor inputs")
         return CommitNeeds({app_id: (int(first), int(last)) for app_id, (first, last) in lanes.items()}, list(inputs))
     except (pa.ArrowException, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"cannot read what data file {key} needs: {error!r}") from error
+        raise FormatError(f"cannot read what data file {key} needs", repr(error)) from error

@@ -29,7 +29,7 @@ from logsink.archive.lanes import Interval, union
 from logsink.archive.log import Action, Add, DeltaLog, Lost, Txn
 from logsink.archive.snapshot import Snapshot
 from logsink.damage import Damage
-from logsink.errors import Conflict, FormatError
+from logsink.errors import UPGRADE, Conflict, FormatError
 from logsink.flags import Flag
 from logsink.journal import Gap, Segment, SegmentName, read_segment, written_by_newer
 from logsink.parse import RULES_VERSION, Frames, Origin, Settings, Workspace, parse
@@ -149,8 +149,9 @@ class Rounds:
         self.log.expect(segment.commit, segment.store_id)
         if segment.settings.parser > RULES_VERSION:
             raise FormatError(
-                f"cannot archive segment {name.key}: it is to be parsed by version {segment.settings.parser} of the rules",
-                hint="upgrade logsink",
+                f"cannot archive segment {name.key}",
+                f"it is to be parsed by version {segment.settings.parser} of the rules",
+                hint=UPGRADE,
             )
         return segment
 

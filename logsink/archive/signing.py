@@ -47,5 +47,5 @@ def check_signature(ledger: Ledger) -> bool:
     except InvalidSignature:
         return False
     except ValueError as error:
-        raise FormatError(f"cannot read the signature of a ledger: {error}") from error
+        raise FormatError("cannot read the signature of a ledger", str(error)) from error
     return True

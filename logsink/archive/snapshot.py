@@ -74,7 +74,7 @@ def join_tags(tags: Iterable[tuple[str, str]]) -> str:
     """Return tags as ``DataFile.packed`` has them. ``FormatError``: a text has a zero byte, which no tag of logsink has."""
     texts = [text for tag in sorted(tags) for text in tag]
     if any("\0" in text for text in texts):
-        raise FormatError("cannot read the table: a data file has a tag with a zero byte")
+        raise FormatError("cannot read the table", "a data file has a tag with a zero byte")
     return "\0".join(texts)
 
 
@@ -140,7 +140,7 @@ class DataFile(_Fields):
                 parsed.get("nullCount", {}),
             )
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise FormatError(f"cannot read statistics of data file {self.path}: {error!r}") from error
+            raise FormatError(f"cannot read statistics of data file {self.path}", repr(error)) from error
 
 
 class Snapshot(NamedTuple):
@@ -211,7 +211,7 @@ class Snapshot(NamedTuple):
             return reached or 0
         receiver = receiver_of(app_id)
         if receiver not in self.awake and self.perhaps_dormant([receiver]) and receiver not in self.receivers:
-            raise FormatError(f"cannot tell where lane {app_id} stands: it was not looked up among dormant lanes")
+            raise FormatError(f"cannot tell where lane {app_id} stands", "it was not looked up among dormant lanes")
         return self.awake.get(receiver, {}).get(app_id, 0)
 
     @property

@@ -54,7 +54,7 @@ async def read_dormant(store: Store, names: Sequence[str]) -> tuple[Positions, l
         except NotFound:
             damage.append(Damage(key, "is missing, and says where lanes of receivers that are gone stood"))
         except FormatError as error:
-            damage.append(Damage(key, str(error)))
+            damage.append(Damage(key, f"cannot be read: {error.why}"))
         return {}
 
     found = await run_concurrently([partial(read, name) for name in names], _READS)

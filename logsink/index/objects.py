@@ -44,7 +44,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 import xxhash
 
-from logsink.errors import FormatError
+from logsink.errors import UPGRADE, FormatError
 from logsink.index.names import FILTERS, index_date
 from logsink.index.section import FEWEST, KEY_BITS, MOST_MICRO, Filter, blocks_of, join, possible_blocks
 
@@ -278,7 +278,7 @@ def read_head(key: str, end: bytes | memoryview, size: int) -> Head:
         parsed = orjson.loads(_decompressed(head, None))
         if parsed["format"] != FORMAT:
             what = f"it has format {parsed['format']!r}, and this version reads {FORMAT}"
-            raise FormatError(f"cannot read index object {key}: {what}", hint="upgrade logsink")
+            raise FormatError(f"cannot read index object {key}", what, hint=UPGRADE)
         date = datetime.date.fromisoformat(parsed["date"])
         sections = tuple(map(_section, parsed["sections"]))
         buckets = tuple(map(int, parsed["buckets"]))
@@ -290,7 +290,7 @@ def read_head(key: str, end: bytes | memoryview, size: int) -> Head:
 
 def damaged(key: str, what: str) -> FormatError:
     """Return the error that says that an index object is damaged."""
-    return FormatError(f"cannot read index object {key}: {what}", hint=INDEX_REMEDY)
+    return FormatError(f"cannot read index object {key}", what, hint=INDEX_REMEDY)
 
 
 def _section(said: Mapping[str, Any]) -> Section:
@@ -340,7 +340,9 @@ def _decompressed(data: bytes, size: int | None) -> bytes:
     try:
         found = stream.decompress(data, max_length=most + 1)
     except ZstdError as error:
-        raise FormatError(f"cannot decompress {len(data)} bytes of an index object: {error}") from error
+        raise FormatError(f"cannot decompress {len(data)} bytes of an index object", str(error)) from error
     if not stream.eof or len(found) > most or size not in (None, len(found)):
-        raise FormatError(f"cannot decompress {len(data)} bytes of an index object: they are cut or longer than {most}")
+        raise FormatError(
+            f"cannot decompress {len(data)} bytes of an index object", f"they are cut or longer than {most}"
+        )
     return found

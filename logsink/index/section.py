@@ -194,17 +194,17 @@ def possible_blocks(part: memoryview, key: int, *, micro: int, count: int, block
     bits = micro.bit_length() - 1
     place = (key >> KEY_BITS - bits) % count
     if len(part) < count * _LENGTH:
-        raise FormatError(f"cannot read a section: {len(part)} bytes are no slice of {count} micro buckets")
+        raise FormatError("cannot read a section", f"{len(part)} bytes are no slice of {count} micro buckets")
     lengths = np.frombuffer(part[: count * _LENGTH], "<u2")
     start = count * _LENGTH + int(lengths[:place].sum(dtype=np.int64))
     end = start + int(lengths[place])
     if end > len(part):
-        raise FormatError("cannot read a section: a micro bucket ends behind its slice")
+        raise FormatError("cannot read a section", "a micro bucket ends behind its slice")
     suffix = key >> KEY_BITS - bits - SUFFIX_BITS & (1 << SUFFIX_BITS) - 1
     try:
         return _blocks_with(bytes(part[start:end]), suffix, -(-blocks // 8)) & (1 << blocks) - 1
     except IndexError as error:
-        raise FormatError("cannot read a section: a micro bucket is cut") from error
+        raise FormatError("cannot read a section", "a micro bucket is cut") from error
 
 
 def _blocks_with(bucket: bytes, suffix: int, bitmap: int) -> int:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from logsink.damage import Damage
-from logsink.errors import FormatError
 
 REPAIR: Final = "`logsink repair --apply`"
 """The verb that mends what is damaged."""
@@ -16,11 +15,6 @@ RESTORE: Final = f"put it back from a backup or an earlier version, else {REPAIR
 
 
 SAVE: Final = f"save what the disk can read of it and put that back; else move it away, and {REPAIR} records it as lost"
-
-
-def cause(error: FormatError) -> str:
-    """Return why something cannot be read, without what it is."""
-    return str(error).partition(": ")[2] or str(error)
 
 
 class Finding(NamedTuple):

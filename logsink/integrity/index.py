@@ -68,7 +68,7 @@ async def _check(store: Store, read: Callable[[Store, Entry], Awaitable[None]], 
     try:
         await read(store, entry)
     except FormatError as error:
-        return Objection(entry.key, str(error).partition(": ")[2], error.hint == INDEX_REMEDY)
+        return Objection(entry.key, error.why, error.hint == INDEX_REMEDY)
     except NotFound:  # upkeep has deleted it
         return None
     return None
@@ -112,4 +112,4 @@ async def _whole_counts(store: Store, entry: Entry) -> None:
     body = await store.get(entry.key)
     await asyncio.to_thread(decode_counts, entry.key, body)
     if body[: len(_PARQUET)] != _PARQUET:
-        raise FormatError(f"cannot read counts {entry.key}: it does not begin as a Parquet file", hint=INDEX_REMEDY)
+        raise FormatError(f"cannot read counts {entry.key}", "it does not begin as a Parquet file", hint=INDEX_REMEDY)

@@ -12,7 +12,6 @@ import numpy as np
 
 from logsink.archive import Lanes, Snapshot, lanes_missing, lanes_union, run_concurrently
 from logsink.errors import FormatError, MediumError, NotFound
-from logsink.integrity.findings import cause
 from logsink.journal import SegmentName, StoredSegment, decode_segment, written_by_newer
 from logsink.store import Store
 
@@ -70,13 +69,13 @@ async def _read(store: Store, name: SegmentName, found: Journal) -> None:
         return
     except MediumError as error:
         found.unread.add(name)
-        found.damaged[name] = f"cannot be read: {cause(error)}"
+        found.damaged[name] = f"cannot be read: {error.why}"
         return
     try:
         segment = await asyncio.to_thread(decode_segment, body, name)
     except FormatError as error:
         if not written_by_newer(body):
-            found.damaged[name] = f"cannot be read: {cause(error)}"
+            found.damaged[name] = f"cannot be read: {error.why}"
         return
     found.rows[name] = len(segment.frames)
     hours, counts = np.unique(segment.frames.received // _HOUR, return_counts=True)

@@ -33,7 +33,7 @@ from logsink.archive import (
     sums,
 )
 from logsink.errors import FormatError, NotFound
-from logsink.integrity.findings import Progress, cause
+from logsink.integrity.findings import Progress
 from logsink.integrity.survey import get_or_none
 from logsink.store import MARKER, Store, decode_marker
 
@@ -169,7 +169,7 @@ async def _ledger(store: Store, key: str) -> tuple[Ledger, str] | str:
     except NotFound:
         return ""
     except FormatError as error:
-        return f"cannot be read: {cause(error)}"
+        return f"cannot be read: {error.why}"
     if ledger.date != ledger_date(key):
         return f"is the ledger of {ledger.date}"
     return ledger, hashlib.sha256(body).hexdigest()

@@ -37,7 +37,7 @@ from logsink.archive import (
 from logsink.errors import FormatError, NotFound
 from logsink.index import INDEX_REMEDY
 from logsink.integrity.coverage import held, holes, overlaps
-from logsink.integrity.findings import REPAIR, RESTORE, SAVE, Loss, Progress, Verified, cause
+from logsink.integrity.findings import REPAIR, RESTORE, SAVE, Loss, Progress, Verified
 from logsink.integrity.index import check_index
 from logsink.integrity.journal import Journal, read_journal, uncovered
 from logsink.integrity.ledgers import compare, read_ledgers
@@ -178,7 +178,7 @@ class Verification:
                 self.found.notes.append(f"{MARKER} is not there: the store is of an older version of logsink")
             return
         except FormatError as error:
-            what = f"cannot be read: {cause(error)}"
+            what = f"cannot be read: {error.why}"
             self.found.add("marker", MARKER, what, remedy=f"{REPAIR} writes it again, with the store's id")
             return
         for other in sorted(named - {self.marker}):

@@ -45,7 +45,7 @@ import orjson
 import pyarrow as pa
 import xxhash
 
-from logsink.errors import FormatError
+from logsink.errors import UPGRADE, FormatError
 from logsink.parse import Frames, Origin, Settings
 
 VERSION = 2
@@ -158,7 +158,7 @@ def decode_segment(body: bytes | pa.Buffer, name: SegmentName | None = None) -> 
     """
     segment = _decoded(body)
     if name is not None and segment.name != name:
-        raise FormatError(f"cannot read segment {name.key}: it says it is {segment.name.key}")
+        raise FormatError(f"cannot read segment {name.key}", f"it says it is {segment.name.key}")
     return segment
 
 
@@ -169,18 +169,16 @@ def _decoded(body: bytes | pa.Buffer) -> Segment:
             meta = {k.decode(): v.decode() for k, v in (reader.schema.metadata or {}).items()}
             version = int(meta.get("logsink.format", "0"))
             if sealed and version > VERSION:
-                raise FormatError(
-                    f"cannot read segment of format {version}: this version reads 1 to {VERSION}",
-                    hint="upgrade logsink",
-                )
+                why = f"it is of format {version}, and this version reads 1 to {VERSION}"
+                raise FormatError("cannot read segment", why, hint=UPGRADE)
             if version < 1 or sealed != (version > 1):
-                raise FormatError("cannot read segment: it does not match its checksum")
+                raise FormatError("cannot read segment", "it does not match its checksum")
             table = reader.read_all()
         table.validate(full=True)
         name = SegmentName(meta["logsink.receiver"], int(meta["logsink.lane"]), int(meta["logsink.sequence"]))
         settings = Settings(meta["logsink.default_timezone"], meta["logsink.deploy_sd_id"], int(meta["logsink.parser"]))
         if not sealed and settings.parser not in _RULES_1:
-            raise FormatError(f"cannot read segment: format 1 has no version {settings.parser} of the parsing rules")
+            raise FormatError("cannot read segment", f"format 1 has no version {settings.parser} of the parsing rules")
         lanes = orjson.loads(meta.get("logsink.stored", "{}"))
         return Segment(
             name,
@@ -192,7 +190,7 @@ def _decoded(body: bytes | pa.Buffer) -> Segment:
             int(meta.get("logsink.commit", "-1")),
         )
     except (pa.ArrowException, LookupError, ValueError, ArithmeticError, AttributeError, TypeError, OSError) as error:
-        raise FormatError(f"cannot read segment: {error}") from error
+        raise FormatError("cannot read segment", str(error)) from error
 
 
 def written_by_newer(body: bytes) -> bool:
@@ -225,10 +223,10 @@ def _proved(body: bytes | pa.Buffer) -> bool:
         magic, length, checksum = _TRAILER.unpack_from(view, len(view) - _TRAILER.size)
         if magic == _MAGIC:
             if length != len(view) - _TRAILER.size or xxhash.xxh3_64_intdigest(view[:-_CHECKSUM]) != checksum:
-                raise FormatError("cannot read segment: it does not match its checksum")
+                raise FormatError("cannot read segment", "it does not match its checksum")
             return True
     if bytes(view[-len(_END) :]) != _END:
-        raise FormatError("cannot read segment: it is cut, or damaged at its end")
+        raise FormatError("cannot read segment", "it is cut, or damaged at its end")
     return False
 
 

@@ -86,7 +86,7 @@ def _plain(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
 def _raw(rows: pa.Table) -> pa.Array:
     raw = _plain(rows["raw"], pa.binary())
     if raw.null_count:
-        raise FormatError("cannot rebuild a frame: its row has neither wire nor raw")
+        raise FormatError("cannot rebuild a frame", "its row has neither wire nor raw")
     return raw
 
 
@@ -97,7 +97,7 @@ def _filled(template: list[bytes | str | TimeItem], rows: pa.Table) -> pa.Array:
         return pa.array([b"".join(part.as_py() for part in parts)] * rows.num_rows, pa.binary())
     frames = pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.binary()))
     if frames.null_count:
-        raise FormatError("cannot rebuild a frame: its template names a column that is null")
+        raise FormatError("cannot rebuild a frame", "its template names a column that is null")
     return frames
 
 

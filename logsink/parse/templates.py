@@ -140,7 +140,7 @@ def parse_template(text: str) -> list[bytes | str | TimeItem]:
     found.append(text[at:].encode())
     found = [item for item in found if item != b""]
     if any(isinstance(item, bytes) and b"%" in item for item in found):
-        raise FormatError(f"cannot read template {text!r}: it has an item that this version does not know")
+        raise FormatError(f"cannot read template {text!r}", "it has an item that this version does not know")
     return found
 
 

@@ -444,7 +444,7 @@ def _medium(path: str) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _UNREADABLE:
             raise
-        raise MediumError(f"cannot get {path}: {os.strerror(error.errno).lower()}", hint=_SAVE) from error
+        raise MediumError(f"cannot get {path}", f"{os.strerror(error.errno).lower()}", hint=_SAVE) from error
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import orjson
 import xxhash
 
-from logsink.errors import FormatError
+from logsink.errors import UPGRADE, FormatError
 from logsink.store.base import MARKER
 
 VERSION = 1
@@ -63,12 +63,12 @@ def decode_marker(body: bytes) -> Marker:
         stated, version = members.pop("check"), members["format"]
         marker = Marker(*(str(members[name]) for name in Marker._fields))
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise FormatError(f"cannot read {MARKER}: it is no marker of a store") from error
+        raise FormatError(f"cannot read {MARKER}", "it is no marker of a store") from error
     if stated != _check(members):
-        raise FormatError(f"cannot read {MARKER}: it does not match its checksum")
+        raise FormatError(f"cannot read {MARKER}", "it does not match its checksum")
     if version != VERSION:
         raise FormatError(
-            f"cannot read {MARKER}: its format is {version}, and this version reads {VERSION}", hint="upgrade logsink"
+            f"cannot read {MARKER}", f"its format is {version}, and this version reads {VERSION}", hint=UPGRADE
         )
     return marker
 

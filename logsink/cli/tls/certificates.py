@@ -197,14 +197,14 @@ def _certificate(pem: bytes) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(pem)
     except ValueError as error:
-        raise FormatError(f"cannot read a certificate: {error}") from error
+        raise FormatError("cannot read a certificate", str(error)) from error
 
 
 def _private_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
     try:
         key = load_pem_private_key(pem, None)
     except (ValueError, TypeError) as error:
-        raise FormatError(f"cannot read a private key: {error}") from error
+        raise FormatError("cannot read a private key", str(error)) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise FormatError("cannot use a private key: it is no ECDSA key, as `logsink tls init` makes them")
+        raise FormatError("cannot use a private key", "it is no ECDSA key, as `logsink tls init` makes them")
     return key

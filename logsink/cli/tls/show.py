@@ -73,7 +73,7 @@ def _described(path: Path) -> Certificate:
     try:
         return describe(read(path))
     except FormatError as error:
-        raise FormatError(f"cannot use {path}: {error}") from error
+        raise FormatError(f"cannot use {path}", str(error)) from error
 
 
 def _ending(one: Shown, now: dt.datetime, within: dt.timedelta) -> str:

@@ -49,7 +49,7 @@ async def _read(source: str) -> Ledger:
     try:
         return decode_ledger(body)
     except FormatError as error:
-        raise FormatError(str(error).replace("a ledger", f"ledger {source}"), hint=error.hint) from error
+        raise FormatError(f"cannot read ledger {source}", error.why, hint=error.hint) from error
 
 
 def text(ledger: Ledger, found: Proved) -> Iterator[str]:

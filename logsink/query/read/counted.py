@@ -335,7 +335,7 @@ class _Object:
             return
         body = await get(self.key, begins, end)
         if len(body) != end - begins:
-            raise FormatError(f"cannot read counts {self.key}: it ends at byte {begins + len(body)} of {self._size}")
+            raise FormatError(f"cannot read counts {self.key}", f"it ends at byte {begins + len(body)} of {self._size}")
         self._parts[0] = begins, memoryview(body + self._parts[0][1])
 
     def days(self, names: Sequence[str]) -> pa.Table:
@@ -352,12 +352,12 @@ class _Object:
             for name in names:
                 number = COUNTS_SCHEMA.get_field_index(name)
                 if not self.head.proof.holds(number, fetched.part(*chunk_span(self._chunk(name)))):
-                    raise FormatError(f"cannot read counts {self.key}: column {name} does not match its checksum")
+                    raise FormatError(f"cannot read counts {self.key}", f"column {name} does not match its checksum")
             parquet = pq.ParquetFile(source, metadata=self.head.metadata, read_dictionary=_TEXTS, pre_buffer=False)
             table = parquet.read_row_group(0, columns=list(names), use_threads=False)
             return joined([table.select(names).cast(pa.schema([COUNTS_SCHEMA.field(name) for name in names]))])
         except (pa.ArrowException, OSError) as error:
-            raise FormatError(f"cannot read counts {self.key}: {error}") from error
+            raise FormatError(f"cannot read counts {self.key}", str(error)) from error
 
     def _chunk(self, name: str) -> pq.ColumnChunkMetaData:
         return self.head.metadata.row_group(0).column(COUNTS_SCHEMA.get_field_index(name))

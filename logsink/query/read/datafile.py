@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from logsink.archive import Proof, Tail, chunk_span, read_tail, tail_of, tail_size
-from logsink.errors import FormatError
+from logsink.errors import UPGRADE, FormatError
 from logsink.parse import CODED_COLUMNS, FILE_SCHEMA, FORMAT_VERSION
 from logsink.query.columns import Mask, as_rows
 from logsink.query.read.pages import candidates
@@ -103,15 +103,15 @@ async def open_file(
         version = int((metadata.metadata or {}).get(b"logsink.format", b"1"))
         columns = _columns(metadata)
     except (pa.ArrowException, ValueError, OSError) as error:
-        raise FormatError(f"cannot read data file {key}: {error}") from error
+        raise FormatError(f"cannot read data file {key}", str(error)) from error
     if version > FORMAT_VERSION:
-        message = f"cannot read data file {key} of format {version}: this version reads 1 to {FORMAT_VERSION}"
-        raise FormatError(message, hint="upgrade logsink")
+        why = f"it is of format {version}, and this version reads 1 to {FORMAT_VERSION}"
+        raise FormatError(f"cannot read data file {key}", why, hint=UPGRADE)
     for name in FILE_SCHEMA.names:  # all are of format 1; a column that is added later may be absent from older files
         if name not in columns:
-            raise FormatError(f"cannot read data file {key}: it has no column {name!r}")
+            raise FormatError(f"cannot read data file {key}", f"it has no column {name!r}")
     if proved.proof is not None and len(proved.proof.hashes) != metadata.num_row_groups * metadata.num_columns:
-        raise FormatError(f"cannot read data file {key}: it has not one checksum for each column chunk")
+        raise FormatError(f"cannot read data file {key}", "it has not one checksum for each column chunk")
     return OpenFile(key, size, metadata, columns, proved.proof, end if len(end) == size <= WHOLE else None)
 
 
@@ -125,8 +125,8 @@ async def _fetch_end(fetch: Fetch, key: str, size: int, tail: Tail | None) -> by
         while tail is None and len(end) < min(size, needed := tail_size(end)):
             end = await fetch(key, size - needed, size - len(end)) + end
     except ValueError as error:
-        message = f"cannot read data file {key}: it does not end as a Parquet file of {size} bytes"
-        raise FormatError(message) from error
+        why = f"it does not end as a Parquet file of {size} bytes"
+        raise FormatError(f"cannot read data file {key}", why) from error
     return end
 
 
@@ -157,7 +157,7 @@ class Chunks:
         for (start, end), part in zip(spans, parts, strict=True):
             if len(part) != end - start:
                 raise FormatError(
-                    f"cannot read data file {file.key}: it ends at byte {start + len(part)} of {file.size}"
+                    f"cannot read data file {file.key}", f"it ends at byte {start + len(part)} of {file.size}"
                 )
             self._parts.append((start, memoryview(part)))
         self._fetched.update(columns)
@@ -206,7 +206,7 @@ class Chunks:
             )
             found = parquet.read_row_group(self._group.number, columns=stored, use_threads=False)
         except (pa.ArrowException, OSError) as error:
-            raise FormatError(f"cannot read data file {file.key}: {error}") from error
+            raise FormatError(f"cannot read data file {file.key}", str(error)) from error
         return as_rows(found, columns)
 
     def _prove(self, columns: Sequence[str]) -> None:
@@ -221,7 +221,8 @@ class Chunks:
                 number * file.metadata.num_columns + at, fetched.part(*chunk_span(chunks.column(at)))
             ):
                 raise FormatError(
-                    f"cannot read data file {file.key}: column {name} of row group {number} does not match its checksum"
+                    f"cannot read data file {file.key}",
+                    f"column {name} of row group {number} does not match its checksum",
                 )
             self._proved.add(name)
 

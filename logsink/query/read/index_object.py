@@ -123,7 +123,7 @@ async def _fetch_all(fetch: Fetch, key: str, span: Span) -> bytes:
     start, end = span
     body = await fetch(key, start, end)
     if len(body) != end - start:
-        raise FormatError(f"cannot read index object {key}: it ends at byte {start + len(body)} of {end}")
+        raise FormatError(f"cannot read index object {key}", f"it ends at byte {start + len(body)} of {end}")
     return body
 
 

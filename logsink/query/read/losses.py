@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from logsink.archive import DataFile, DeltaLog, Snapshot, receiver_of
 from logsink.damage import Damage
-from logsink.errors import FormatError, LogsinkError, NotFound
+from logsink.errors import FormatError, NotFound
 from logsink.journal import SegmentName, list_segments
 from logsink.query.read.claims import Claims
 
@@ -77,10 +77,6 @@ def of_snapshot(snapshot: Snapshot) -> Iterator[Damage]:
             yield Damage(key, "is recorded as lost", rows or None)
 
 
-def of_error(key: str, error: LogsinkError, rows: int | None = None) -> Damage:
+def of_error(key: str, error: FormatError, rows: int | None = None) -> Damage:
     """Return the damage of an object that was read with an error."""
-    cause = str(error)
-    for known in ("cannot read ", "data file ", "segment", key, ":", " "):
-        cause = cause.removeprefix(known)
-    newer = cause.startswith("of format")
-    return Damage(key, f"is {cause}; {error.hint}" if newer else f"cannot be read: {cause}", rows)
+    return Damage(key, f"cannot be read: {error.why}" + (f"; {error.hint}" if error.newer else ""), rows)

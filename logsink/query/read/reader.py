@@ -86,7 +86,7 @@ class Reader:
         rows, logged = opened.metadata.num_rows, file.known_rows
         if logged not in (None, rows):
             raise FormatError(
-                f"cannot read data file {file.key}: it has {rows:,} rows, and the table's log says {logged:,}"
+                f"cannot read data file {file.key}", f"it has {rows:,} rows, and the table's log says {logged:,}"
             )
         return opened
 

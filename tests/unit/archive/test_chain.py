@@ -59,8 +59,8 @@ async def test_exchanged_commits_are_found() -> None:
     await store.put(commit_key(1), two)
     await store.put(commit_key(2), one)
     assert list(map(str, (await fresh(store)).damage)) == [
-        f"{commit_key(1)} is the commit of version 2",
-        f"{commit_key(2)} is the commit of version 1",
+        f"{commit_key(1)} cannot be read: it is the commit of version 2",
+        f"{commit_key(2)} cannot be read: it is the commit of version 1",
     ]
 
 
@@ -208,7 +208,8 @@ async def test_a_commit_of_another_program_among_sealed_ones_is_damage() -> None
     await store.put(commit_key(4), b"\n".join(map(orjson.dumps, lines)))
     (damage,) = (await fresh(store)).damage
     assert (
-        str(damage) == f"{commit_key(4)} was written by another program (spark), where the commit before it is sealed"
+        str(damage)
+        == f"{commit_key(4)} cannot be read: it was written by another program (spark), where the commit before it is sealed"
     )
 
 

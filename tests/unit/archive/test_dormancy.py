@@ -276,7 +276,9 @@ async def test_an_object_that_is_lost_or_damaged_is_damage_of_the_log_for_whoeve
     body = await store.get(dormant_key(name))
     await store.put(dormant_key(name), body.replace(b":5", b":6"))
     damaged = await log.wake(await log.load(), [receiver(4)])
-    assert [str(one) for one in damaged.damage] == [f"{dormant_key(name)} does not match its checksum"]
+    assert [str(one) for one in damaged.damage] == [
+        f"{dormant_key(name)} cannot be read: it does not match its checksum"
+    ]
     await store.delete([dormant_key(name)])
     lost = await log.wake(await log.load(), [receiver(4)])
     assert [one.key for one in lost.damage] == [dormant_key(name)]

@@ -50,10 +50,10 @@ def test_an_object_holds_what_was_put_into_it_under_its_own_checksum() -> None:
     ("body", "why"),
     [
         (b'{"format":2,"store":"","lanes":{}}', "is of format 2"),
-        (b"[]", "cannot be read"),
-        (b"{", "cannot be read"),
-        (b'{"format":1,"store":"","lanes":{"r":{"0":"x"}}}', "cannot be read"),
-        (b'{"format":1,"store":""}', "cannot be read"),
+        (b"[]", "cannot read"),
+        (b"{", "cannot read"),
+        (b'{"format":1,"store":"","lanes":{"r":{"0":"x"}}}', "cannot read"),
+        (b'{"format":1,"store":""}', "cannot read"),
     ],
 )
 def test_other_bytes_are_refused(body: bytes, why: str) -> None:

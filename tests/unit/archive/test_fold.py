@@ -75,7 +75,7 @@ async def test_an_empty_commit_of_an_older_table_is_damage() -> None:
     store = MemoryStore()
     await foreign(store, 0)
     await store.put(commit_key(1), b"\n")
-    assert [str(one) for one in (await fresh(store)).damage] == [f"{commit_key(1)} is empty"]
+    assert [str(one) for one in (await fresh(store)).damage] == [f"{commit_key(1)} cannot be read: it is empty"]
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def of_format(number: int, *, trailer: bool) -> bytes:
 
 def test_newer_format_is_refused_with_a_remedy() -> None:
     body = of_format(3, trailer=True)
-    with pytest.raises(FormatError, match="format 3: this version reads 1 to 2") as caught:
+    with pytest.raises(FormatError, match="format 3, and this version reads 1 to 2") as caught:
         decode_segment(body)
     assert caught.value.hint == "upgrade logsink"
     assert written_by_newer(body)

@@ -152,7 +152,7 @@ async def test_what_is_no_parquet_file_is_refused(body: bytes, reason: str) -> N
 
 async def test_a_later_format_is_refused_with_a_hint() -> None:
     remote = Remote(parquet(rows(3), **{"logsink.format": "2"}))
-    with pytest.raises(FormatError, match="of format 2: this version reads 1 to 1") as caught:
+    with pytest.raises(FormatError, match="of format 2, and this version reads 1 to 1") as caught:
         await remote.open()
     assert caught.value.hint == "upgrade logsink"
 

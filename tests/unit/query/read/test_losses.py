@@ -12,7 +12,7 @@ import pytest
 from logsink.archive import DataFile, DeltaLog, Snapshot
 from logsink.archive.log import Add, Remove, Txn
 from logsink.damage import Damage
-from logsink.errors import FormatError, Moved, NotFound
+from logsink.errors import UPGRADE, FormatError, Moved, NotFound
 from logsink.journal import SegmentName
 from logsink.query import Filter, Holds, OneOf, Query, Report, Tuning, search
 from logsink.query.read import Losses, fold, make_plan, of_error, of_snapshot, tail, unordered
@@ -177,7 +177,7 @@ async def test_each_damaged_row_group_counts_its_own_rows(store: Meddled) -> Non
 async def test_frames_that_cannot_be_parsed(store: Meddled, monkeypatch: pytest.MonkeyPatch) -> None:
     def parse(found, settings, receiver):  # type: ignore[no-untyped-def]
         if b"1000" in bytes(found.data):
-            raise FormatError("cannot parse frames by rules 9: this version knows 1 to 2")
+            raise FormatError("cannot parse frames by rules 9", "this version knows 1 to 2")
         return json_parse(found, settings, receiver)
 
     await store.delete([FIRST.key, SECOND.key])
@@ -264,9 +264,9 @@ async def test_a_file_whose_rows_nobody_knows(store: Meddled) -> None:
 
 
 def test_an_error_as_damage() -> None:
-    newer = FormatError("cannot read data file k of format 2: this version reads 1 to 1", hint="upgrade logsink")
-    assert of_error("k", newer, 3) == Damage("k", "is of format 2: this version reads 1 to 1; upgrade logsink", 3)
-    segment = FormatError("cannot read segment: it is no Arrow stream")
+    newer = FormatError("cannot read data file k", "it is of format 2", hint=UPGRADE)
+    assert of_error("k", newer, 3) == Damage("k", "cannot be read: it is of format 2; upgrade logsink", 3)
+    segment = FormatError("cannot read segment", "it is no Arrow stream")
     assert of_error("k", segment) == Damage("k", "cannot be read: it is no Arrow stream")
 
 

@@ -247,7 +247,7 @@ async def test_damage_of_the_archive_is_named_when_it_is_read() -> None:
 async def test_frames_that_cannot_be_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     def parse(found: Any, settings: Any, receiver: str) -> Any:
         if b'"10"' in bytes(found.data):
-            raise FormatError("cannot parse frames by rules 9: this version knows 1 to 2")
+            raise FormatError("cannot parse frames by rules 9", "this version knows 1 to 2")
         return json_parse(found, settings, receiver)
 
     monkeypatch.setattr(tail, "parse", parse)
