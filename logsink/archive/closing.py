@@ -63,9 +63,10 @@ async def close_dates(log: DeltaLog, evidence: Evidence, *, compact_after: float
     ledgers = [date async for entry in log.store.list(LEDGERS) if (date := ledger_date(entry.key)) is not None]
     closed = []
     for date in over(snapshot, segments, now=now, compact_after=compact_after, target=target):
-        if date not in ledgers and await _close(log, snapshot, date, evidence, ledgers, now):
-            ledgers.append(date)
-            closed.append(date)
+        if date not in ledgers:
+            if await _close(log, snapshot, date, evidence, ledgers, now):
+                closed.append(date)
+            ledgers.append(date)  # whoever wrote it: the next one names it
     return closed
 
 

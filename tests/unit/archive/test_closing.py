@@ -10,9 +10,11 @@ from logsink.archive import digest
 from logsink.archive.closing import AFTER, Evidence, close_dates
 from logsink.archive.compaction import end_of_date
 from logsink.archive.dormancy import make_dormant
+from logsink.archive.ledger import decode_ledger, digest_of, key_of
 from logsink.archive.log import Add, Txn
 from logsink.archive.proof import SHA256_TAG
 from logsink.journal.segment import SegmentName
+from logsink.store.base import Bytes
 from logsink.store.memory import MemoryStore
 from tests.unit.archive.tables import data_file, log_of, segment, store_segment
 
@@ -35,3 +37,26 @@ async def test_a_segment_of_a_dormant_receiver(sequence: int, dates: list[dateti
     await store_segment(store, segment(SegmentName(OLD, 0, sequence), ["late"], received=int(END * 1e6)))
     seconds += AFTER
     assert await close_dates(log, Evidence(), compact_after=3600, target=1) == dates
+
+
+class Slow(MemoryStore):
+    """Another process puts the ledger of ``DAY`` just before this one does."""
+
+    async def put_absent(self, key: str, body: Bytes) -> bool:
+        if key == key_of(DAY):
+            await super().put_absent(key, bytes(body) + b" ")
+        return await super().put_absent(key, body)
+
+
+async def test_a_ledger_that_another_process_has_put_meanwhile_is_named_by_the_next() -> None:
+    now = END + 5 * 86_400
+    store = Slow(clock=lambda: now)
+    log = log_of(store, wall=lambda: now)
+    await log.create()
+    for day in (22, 23):
+        file = data_file(f"{day}", day=day).tagged([(digest.TAG, digest.encode({f"2026-11-{day}T03": (1, 5)}))])
+        await log.commit(await log.load(), [Txn(f"r.{day}", 1), Add(file)])
+    closed = await close_dates(log, Evidence(), compact_after=3600, target=1)
+    assert closed == [DAY + datetime.timedelta(days=1)]
+    second = decode_ledger(await store.get(key_of(closed[0])))
+    assert second.previous == (DAY.isoformat(), digest_of(await store.get(key_of(DAY))))
