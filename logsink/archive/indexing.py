@@ -44,7 +44,7 @@ from logsink.archive.log import DeltaLog
 from logsink.archive.merge import Input, Unreadable
 from logsink.archive.snapshot import DataFile, Snapshot
 from logsink.damage import Damage
-from logsink.errors import FormatError, NotFound
+from logsink.errors import FormatError, MediumError, NotFound
 from logsink.index import (
     COUNTS,
     FILTERS,
@@ -271,6 +271,8 @@ class Indexing:
                     done = done._replace(files=done.files + 1, rows=done.rows + file.rows)
             except Unreadable as error:
                 damage.append(Damage(file.key, f"cannot be indexed: {error.cause}", file.rows))
+            except MediumError as error:
+                damage.append(Damage(file.key, f"cannot be indexed: {error}", file.rows))
             except NotFound:
                 if file.path in (await self._log.load()).files:
                     damage.append(Damage(file.key, "is missing", file.rows))
@@ -351,7 +353,7 @@ class Indexing:
         store, keys = self._log.store, [entry.key for entry in part]
         chosen = {path: entry.key for entry, paths in part.items() for path in paths}
         try:
-            read = await run_concurrently([partial(store.get, key) for key in keys], _READS)
+            read = await run_concurrently([partial(self._body, key) for key in keys], _READS)
             bodies = dict(zip(keys, read, strict=True))
             try:
                 new = await self._run(partial(kind.join, date, self._log.store_id, bodies, chosen))
@@ -367,6 +369,13 @@ class Indexing:
         done = Joined(date, len(part), len(chosen), len(memoryview(new.body)))
         telemetry.INDEXED.log(date=date, objects=done.objects, files=done.files, bytes=done.nbytes)
         return done
+
+    async def _body(self, key: str) -> bytes:
+        """Return an object; nothing of one that the disk cannot read, which is as damaged as others."""
+        try:
+            return await self._log.store.get(key)
+        except MediumError:
+            return b""
 
     async def _mended(
         self, kind: Kind, bodies: Mapping[str, bytes], chosen: Mapping[str, str], files: Mapping[str, DataFile]
@@ -396,7 +405,7 @@ class Indexing:
             objects = await self._run(
                 partial(_objects_of, file, await self._log.store.get(file.key), self._log.store_id)
             )
-        except (Unreadable, NotFound):
+        except (Unreadable, MediumError, NotFound):
             return None
         return next((one for one in objects if index_date(one.key, kind.name) is not None), None)
 

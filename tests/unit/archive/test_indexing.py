@@ -13,7 +13,7 @@ from logsink.archive.indexing import Indexed, Indexing, IndexProgress, Joined, T
 from logsink.archive.log import Remove
 from logsink.archive.snapshot import ROOT, DataFile, commit_key, join_tags
 from logsink.damage import Damage
-from logsink.errors import Damaged, NotFound, Unavailable
+from logsink.errors import Damaged, MediumError, NotFound, Unavailable
 from logsink.index import (
     COUNTS,
     FILTERS,
@@ -459,3 +459,33 @@ async def test_errors_of_the_store_are_raised(work: Work, clock: Clock) -> None:
 def test_a_file_is_described_as_the_log_has_it() -> None:
     file = DataFile("date=2026-11-22/x.parquet", DATE, 7, "{}", join_tags([("logsink.tail", "5:ab")]))
     assert indexing.Described.of(file) == indexing.Described(7, "5:ab")
+
+
+class Medium(MemoryStore):
+    """A store whose disk cannot read some objects whole."""
+
+    bad: frozenset[str] = frozenset()
+
+    async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        if key in self.bad:
+            raise MediumError(f"cannot get {key}: Input/output error")
+        return await super().get(key, start, end)
+
+
+async def test_what_the_disk_cannot_read_keeps_nothing_else_from_its_index(clock: Clock) -> None:
+    store = Medium(clock=clock)
+    work = Work(store, clock)
+    bad, *others = sorted(await table_of(store), key=lambda file: file.path, reverse=True)
+    store.bad = frozenset([bad.key])
+    done = await work.index()
+    assert (done.files, done.rows) == (len(others), sum(file.rows for file in others))
+    (damage,) = done.damage
+    assert damage.key == bad.key
+    assert "Input/output error" in damage.what
+    store.bad = frozenset()
+    await work.index()
+    await work.indexing._known(indexing.KINDS[0], [entry async for entry in store.list(INDEX)])  # heads can be read
+    store.bad = frozenset((await work.filters())[:1])
+    tended = await work.indexing.tend()
+    assert [one.files for one in tended.joined] == [len(others) + 1] * 2
+    work.indexing.close()
