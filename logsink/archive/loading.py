@@ -198,7 +198,7 @@ async def _read(store: Store, listing: _Listing, base: Snapshot, *, missing: boo
         return base._replace(checkpoint=newest)
     parts = [] if base.version >= 0 else list(listing.parts)
     proof = [listing.checkpoint] if parts and listing.checkpoint in listing.commits else []
-    there = [version for version in tail if version in listing.commits]
+    there = sorted(version for version in listing.commits if version in tail)
     keys = parts + [commit_key(version) for version in (*proof, *there)]
     bodies = await run_concurrently([partial(_get, store, key, missing) for key in keys], _READS)
     fold = Fold(base)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from logsink.archive.checkpointing import write_checkpoint
-from logsink.archive.log import Txn
-from logsink.archive.snapshot import Snapshot, commit_key
+from logsink.archive.loading import load
+from logsink.archive.log import DeltaLog, Txn
+from logsink.archive.snapshot import LOG, Snapshot, commit_key
 from logsink.store.base import Store
 from logsink.store.counting import CountingStore
 from logsink.store.memory import MemoryStore
@@ -98,3 +99,10 @@ async def test_commits_that_were_cleaned_up_since_are_not_missed() -> None:
     await store.delete([commit_key(version) for version in range(5)])
     found = await known.load()
     assert (found.version, found.txn, found.damage) == (5, {"r.0": 5}, ())
+
+
+async def test_a_key_of_a_version_far_beyond_the_last_is_damage_and_no_hang() -> None:
+    store = MemoryStore()
+    await DeltaLog(store).create()
+    await store.put(f"{LOG}{10**15:020d}.json", b"{}")
+    assert not (await load(store, 0.0)).intact
