@@ -107,11 +107,10 @@ class Verification:
     async def run(self) -> Verified:
         """Check everything, in the order in which things depend on each other."""
         self.there = await survey(self.log)
-        snapshot = self.there.snapshot
-        self.found.version = snapshot.version
-        files = [one for one in self.there.live if self._since is None or one.date >= self._since]
-        self._progress.total = len(self.there.segments) + sum(self._weight(one) for one in files)
+        self._progress.total = len(self.there.segments) + sum(map(self._weight, self._files))
         await self._check_journal()
+        files = self._files  # of the second look, where there was one
+        self.found.version = self.there.snapshot.version
         await self._check_marker()
         await self._check_log()
         await self._check_files(files)
@@ -127,6 +126,11 @@ class Verification:
         """Whether the log does not say any more what counts: more of it is damaged than checkpoints that can be replaced."""
         harmless = {HINT, *(checkpoint_key(version) for version in self.audit.replaceable)}
         return any(one.part == "log" and one.damage.key not in harmless for one in self.found.damages)
+
+    @property
+    def _files(self) -> list[DataFile]:
+        """The live files that are to be checked."""
+        return [one for one in self.there.live if self._since is None or one.date >= self._since]
 
     def _weight(self, file: DataFile) -> int:
         return file.size if self._deep else 1
@@ -158,6 +162,9 @@ class Verification:
         again = await read_journal(self.store, self.there.segments)
         for app_id, sequence in again.stored.items():  # what a segment said that is archived and deleted by now holds
             self.journal.stored[app_id] = max(self.journal.stored.get(app_id, 0), sequence)
+        self.journal.rows |= again.rows
+        self.journal.hours |= again.hours
+        self.journal.gone |= again.gone
         return found & self._gaps_of(self.there)
 
     def _gaps_of(self, there: Survey) -> set[Gap]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -11,12 +11,13 @@ from logsink.archive.checkpointing import write_checkpoint
 from logsink.archive.indexing import Indexing, IndexProgress
 from logsink.archive.lanes import TAG
 from logsink.archive.log import Accepted, Add, Lost, Remove, Txn
+from logsink.archive.rounds import Rounds
 from logsink.archive.snapshot import HINT, DataFile, checkpoint_key, commit_key
 from logsink.errors import NotFound
 from logsink.index import FILTERS, INDEX, index_date, objects, read_head
 from logsink.integrity import Verified, verify
 from logsink.journal import SegmentName
-from logsink.store.base import Store
+from logsink.store.base import Entry, Store
 from logsink.store.marker import MARKER, encode_marker, new_marker
 from logsink.store.memory import MemoryStore
 from tests.unit.archive.tables import Limits, data_file, fresh, log_of, put_file, segment, store_segment, table_of
@@ -296,3 +297,34 @@ async def test_each_byte_of_an_object_of_the_index_is_proved(part: str) -> None:
         await store.put(keys[0], body[: at[0] + at[1]] + b"more" + body[at[0] + at[1] :])
     assert named(await verify(store)) == []
     assert named(await verify(store, deep=True)) == [keys[0]]
+
+
+async def test_a_commit_between_two_looks_at_the_journal() -> None:
+    """A lane grows while another one is listed, so there is a second look, and what was committed meanwhile is checked, too."""
+
+    class Growing(MemoryStore):
+        surveys = -10
+
+        async def list(self, prefix: str = "", after: str = "") -> AsyncIterator[Entry]:
+            if prefix == "logs/date=":
+                self.surveys += 1
+                if self.surveys == 2:
+                    await rounds.archive(await rounds.log.load(), {one.name: one for one in (first, second)})
+            entries = [entry async for entry in super().list(prefix, after)]
+            for entry in entries:
+                if self.surveys != 1 or entry.key != first.name.key:  # stored after its lane was listed
+                    yield entry
+
+    store = Growing()
+    rounds = Rounds(log_of(store))
+    await rounds.log.create()
+    kept = await store_segment(store, segment(SegmentName("r", 0, 1), ["a"]))
+    await rounds.archive(await rounds.log.load(), {kept.name: kept})
+    first = await store_segment(store, segment(SegmentName("r", 0, 2), ["b"]))
+    second = await store_segment(store, segment(SegmentName("r", 1, 1), ["c"])._replace(stored={"r.0": 2}))
+    store.surveys = 0
+    found = await verify(store)
+    rounds.close()
+    assert store.surveys == 2
+    assert found.damages == []
+    assert (found.files, found.rows) == (2, 3)
