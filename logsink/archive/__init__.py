@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         union_counts,
     )
     from logsink.archive.coverage import lost_lanes
+    from logsink.archive.crowd import stretch
     from logsink.archive.digest import Digests
     from logsink.archive.identity import identify, require, settle
     from logsink.archive.indexing import Indexed, IndexProgress, Joined, Tended
@@ -115,6 +116,7 @@ else:
                 "union_counts",
             ),
             "coverage": ("lost_lanes",),
+            "crowd": ("stretch",),
             "digest": ("Digests",),
             "indexing": ("Indexed", "IndexProgress", "Joined", "Tended"),
             "inspection": (
@@ -239,6 +241,7 @@ __all__ = [
     "run_concurrently",
     "salvage_file",
     "settle",
+    "stretch",
     "sums",
     "tail_of",
     "tail_size",

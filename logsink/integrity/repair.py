@@ -39,6 +39,7 @@ from logsink.archive import (
     rebuild,
     restore_rows,
     salvage_file,
+    stretch,
     write_checkpoint,
 )
 from logsink.errors import Conflict, FormatError, MediumError, NotFound
@@ -307,9 +308,9 @@ class Repair:
                 seen = None  # a running receiver archives its lanes itself
 
     async def _wait(self, found: Verification) -> None:
-        """Wait until running receivers had the time to archive what they have in memory."""
+        """Wait until running receivers had the time to archive what they have in memory: many of them wait longer for that."""
         newest = max((one.modified for one in found.there.segments), default=0.0)
-        left = newest + self._settle - await self.store.now()
+        left = newest + self._settle * stretch(found.there.snapshot) - await self.store.now()
         if left > 0:
             await self._sleep(left)
 

@@ -138,7 +138,8 @@ class Planner:
         dates = {self._snapshot.files[path].date for path in self._bad}
         live = list(self._snapshot.files.values())
         among = [one for one in live if plan.rebuild or one.date in dates]
-        plan.keep = [one for one in live if one not in among]
+        paths = {one.path for one in among}
+        plan.keep = [one for one in live if one.path not in paths]
         await self._describe([one.path for one in among if not one.tags and one.path not in self._bad], whole=False)
         pools: dict[datetime.date, list[Candidate]] = {one.date: [] for one in among}
         for one in among:
@@ -173,8 +174,8 @@ class Planner:
         found = [self._described[path] for path in paths if path in self._described]
         found = [one for one in found if one.file.path not in snapshot.tombstones or self._replaces(one)]
         found.sort(key=lambda one: (-one.rows, one.file.path))
-        waiting = self._to_be_archived(found)
-        return [one for one in found if one not in waiting]
+        waiting = {one.file.path for one in self._to_be_archived(found)}
+        return [one for one in found if one.file.path not in waiting]
 
     def _replaces(self, one: Described) -> bool:
         """Return whether all that a file holds was in a damaged file of its date."""
@@ -207,7 +208,8 @@ class Planner:
             if not last:
                 return waiting
             waiting += last
-            left = [one for one in left if one not in last]
+            paths = {one.file.path for one in last}
+            left = [one for one in left if one.file.path not in paths]
 
     def _unarchived(self, lanes: Lanes, ends: dict[str, int], rows: int) -> bool:
         """Return whether these sequences are above their txn, the last of their lanes, and the journal has their ``rows``.

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from logsink.archive.checkpointing import write_checkpoint
+from logsink.archive.lanes import Lanes, lanes_of
 from logsink.archive.log import Add, DeltaLog, Remove, Txn
 from logsink.archive.rounds import Rounds
-from logsink.archive.snapshot import HINT, LOG, Snapshot, checkpoint_key, commit_key
+from logsink.archive.snapshot import HINT, LOG, Snapshot, Tags, checkpoint_key, commit_key
 from logsink.errors import Conflict
-from logsink.integrity import Repair, Verified, verify
+from logsink.integrity import Repair, Verified, tables, verify
 from logsink.journal import Segment, SegmentName
 from logsink.store import open_store
 from logsink.store.base import Bytes, Store
@@ -466,3 +467,36 @@ async def test_what_a_damaged_log_still_says_is_in_the_new_one() -> None:
     found = await fresh(store)
     assert found.removed[retired.path] == retired.tags
     assert found.schema == snapshot.schema
+
+
+@pytest.mark.parametrize(("receivers", "waits"), [(1, 60.0), (50, 600.0)])
+async def test_running_receivers_have_the_time_that_they_take_to_commit(receivers: int, waits: float) -> None:
+    """Of many receivers each waits longer before it archives what only it has in memory."""
+    store = MemoryStore(clock=lambda: 1_000.0)
+    log = DeltaLog(store)
+    await log.commit(await log.create(), [Txn(f"other{number}.0", 1) for number in range(receivers)])
+    await put_segment(store, name(2))
+    slept = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    await Repair(store, Limits(), settle=60.0, sleep=sleep).apply()
+    assert slept == [waits]
+
+
+async def test_files_of_a_lost_log_are_asked_once_what_they_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    await table_of(store, 30)
+    await store.put(MARKER, encode_marker(new_marker(ID, "a test", 0.0)))
+    await store.delete([entry.key async for entry in store.list(LOG)])
+    asked = 0
+
+    def counted(tags: Tags) -> Lanes | None:
+        nonlocal asked
+        asked += 1
+        return lanes_of(tags)
+
+    monkeypatch.setattr(tables, "lanes_of", counted)
+    assert await Repair(store, Limits()).plan()
+    assert asked < 30 * 10
