@@ -69,8 +69,8 @@ class Step(NamedTuple):
 class Repair:
     """One repair of a store. ``plan`` says what there is to do, ``apply`` does it; ``found`` is what was found before.
 
-    ``quick``: trust the inside of data files whose ends prove themselves. ``settle``: seconds for which running receivers get
-    the chance to archive from memory what is missing or damaged in the journal, before that is recorded as lost.
+    ``quick``: trust the inside of data files whose ends prove themselves. ``settle``: seconds after which a single running
+    receiver archives what it has in memory, which may be missing or damaged in the journal: ``archive.max_age``.
     """
 
     def __init__(
@@ -308,9 +308,12 @@ class Repair:
                 seen = None  # a running receiver archives its lanes itself
 
     async def _wait(self, found: Verification) -> None:
-        """Wait until running receivers had the time to archive what they have in memory: many of them wait longer for that."""
+        """Wait until running receivers had the time to archive what they have in memory.
+
+        Many of them begin later than a single one. All get as long again as a single one waits, for the archiving itself.
+        """
         newest = max((one.modified for one in found.there.segments), default=0.0)
-        left = newest + self._settle * stretch(found.there.snapshot) - await self.store.now()
+        left = newest + self._settle * (stretch(found.there.snapshot) + 1) - await self.store.now()
         if left > 0:
             await self._sleep(left)
 
