@@ -6,7 +6,6 @@ A log that was rebuilt (``rebuilding``) begins anew with the version that says s
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -18,7 +17,7 @@ from logsink.archive.chain import check, digest, parse
 from logsink.archive.concurrency import run_concurrently
 from logsink.archive.fold import DamagedCheckpoint, Fold
 from logsink.archive.rebuilding import OPERATION
-from logsink.archive.snapshot import HINT, LOG, Snapshot, checkpoint_key, commit_key
+from logsink.archive.snapshot import HINT, LOG, Snapshot, checkpoint_key, checkpoint_part, commit_key, commit_version
 from logsink.damage import Damage
 from logsink.errors import FormatError, MediumError, NotFound
 from logsink.store import Store
@@ -28,9 +27,6 @@ _READS = 16
 
 _BATCH = 256
 """Commits in memory at once."""
-
-_COMMIT = re.compile(r"([0-9]{20})\.json")
-_CHECKPOINT = re.compile(r"([0-9]{20})\.checkpoint(?:\.([0-9]{10})\.([0-9]{10}))?\.parquet")
 
 
 class Audit(NamedTuple):
@@ -79,12 +75,11 @@ async def _list(store: Store) -> tuple[set[int], Parts, bool]:
     found: dict[tuple[int, int], list[str]] = {}
     hint = False
     async for entry in store.list(LOG):
-        name = entry.key[len(LOG) :]
         hint = hint or entry.key == HINT
-        if match := _COMMIT.fullmatch(name):
-            commits.add(int(match[1]))
-        elif match := _CHECKPOINT.fullmatch(name):
-            found.setdefault((int(match[1]), int(match[3] or 1)), []).append(entry.key)
+        if (version := commit_version(entry.key)) is not None:
+            commits.add(version)
+        elif (part := checkpoint_part(entry.key)) is not None:
+            found.setdefault(part, []).append(entry.key)
     return commits, {version: keys for (version, count), keys in found.items() if len(keys) == count}, hint
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import hashlib
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 import pyarrow as pa
@@ -24,6 +24,8 @@ from logsink.parse import CODED_COLUMNS, FILE_SCHEMA
 from logsink.store import Store
 
 _END = 64 << 10
+_EPOCH: Final = datetime.date(1970, 1, 1)
+_DAY: Final = 86_400_000_000
 """Bytes at the end of a file that nearly always hold its whole tail, for files whose log does not say how long that is."""
 
 
@@ -232,18 +234,22 @@ def _described(file: DataFile, end: bytes | memoryview) -> Described:
             tags[TAG] = encode(union({lane: [(first, last)] for lane, (first, last) in lanes.items()}))
     except (pa.ArrowException, OSError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise proof.damaged(file.key, f"its footer cannot be read: {error}") from error
-    found = file._replace(statistics=_statistics(metadata)).tagged(tags.items())
+    instants = _instants(metadata)
+    if days := {value // _DAY for value in instants["received"]} - {(file.date - _EPOCH).days}:
+        raise proof.damaged(file.key, f"it has rows that were received on {_EPOCH + datetime.timedelta(min(days))}")
+    statistics = statistics_json(metadata.num_rows, {name: some for name, some in instants.items() if some}, metadata)
+    found = file._replace(statistics=statistics).tagged(tags.items())
     return Described(found, bool(inputs), tuple(inputs), metadata.num_rows)
 
 
-def _statistics(metadata: pq.FileMetaData) -> str:
-    """Return the log's statistics of a file from its footer."""
+def _instants(metadata: pq.FileMetaData) -> dict[str, list[int]]:
+    """Return the bounds of ``time`` and ``received`` in each row group that has them, in microseconds since the epoch."""
     names, instants = metadata.schema.names, {}
     for name in ("time", "received"):
         groups = [metadata.row_group(group).column(names.index(name)) for group in range(metadata.num_row_groups)]
         bounds = [chunk.statistics for chunk in groups if chunk.statistics is not None and chunk.statistics.has_min_max]
         instants[name] = [value for one in bounds for value in (one.min_raw, one.max_raw)]
-    return statistics_json(metadata.num_rows, {name: some for name, some in instants.items() if some}, metadata)
+    return instants
 
 
 def _exact(end: bytes | memoryview) -> memoryview:

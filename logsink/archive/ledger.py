@@ -87,9 +87,10 @@ def key_of(date: datetime.date) -> str:
 def ledger_date(key: str) -> datetime.date | None:
     """Return the date whose ledger has this key; None for other keys."""
     try:
-        return datetime.date.fromisoformat(key.removeprefix(LEDGERS).removesuffix(".json"))
+        date = datetime.date.fromisoformat(key.removeprefix(LEDGERS).removesuffix(".json"))
     except ValueError:
         return None
+    return date if key == key_of(date) else None
 
 
 def make(

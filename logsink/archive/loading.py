@@ -37,7 +37,16 @@ import orjson
 from logsink.archive.chain import digest
 from logsink.archive.concurrency import run_concurrently
 from logsink.archive.fold import DamagedCheckpoint, Fold
-from logsink.archive.snapshot import HINT, LOG, ROOT, Snapshot, checkpoint_key, commit_key
+from logsink.archive.snapshot import (
+    HINT,
+    LOG,
+    ROOT,
+    Snapshot,
+    checkpoint_key,
+    checkpoint_part,
+    commit_key,
+    commit_version,
+)
 from logsink.damage import Damage
 from logsink.errors import FormatError, MediumError, NotFound
 from logsink.store import MARKER, Store
@@ -48,8 +57,6 @@ _LISTINGS = 5
 _READS = 16
 """Most commits and checkpoint parts fetched at the same time."""
 
-_COMMIT = re.compile(r"([0-9]{20})\.json")
-_CHECKPOINT = re.compile(r"([0-9]{20})\.checkpoint(?:\.([0-9]{10})\.([0-9]{10}))?\.parquet")
 _CHECKPOINT_V2 = re.compile(r"[0-9]{20}\.checkpoint\.[0-9a-f-]{36}\.(?:json|parquet)")
 
 
@@ -168,10 +175,10 @@ async def _list(store: Store, start: int, without: Collection[int]) -> _Listing:
     parts: dict[tuple[int, int], list[str]] = {}
     async for entry in store.list(LOG, f"{LOG}{max(start, 0):020d}"):
         name = entry.key[len(LOG) :]
-        if match := _COMMIT.fullmatch(name):
-            commits.add(int(match[1]))
-        elif match := _CHECKPOINT.fullmatch(name):
-            parts.setdefault((int(match[1]), int(match[3] or 1)), []).append(entry.key)
+        if (version := commit_version(entry.key)) is not None:
+            commits.add(version)
+        elif (part := checkpoint_part(entry.key)) is not None:
+            parts.setdefault(part, []).append(entry.key)
         elif _CHECKPOINT_V2.fullmatch(name):
             raise FormatError(
                 "cannot read the table",

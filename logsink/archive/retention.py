@@ -35,11 +35,14 @@ from logsink.archive.file import INPUTS, LANES, NAME
 from logsink.archive.log import DeltaLog, Remove
 from logsink.archive.snapshot import ROOT, DataFile, Snapshot
 from logsink.damage import Damage
-from logsink.errors import FormatError, MediumError, NotFound
+from logsink.errors import Conflict, FormatError, MediumError, NotFound
 from logsink.store import Entry, Store
 
 _MOST = 10_000
-"""Most files that one commit takes out of the table: 3 MB of JSON."""
+"""Files that one commit takes out of the table, 3 MB of JSON: it takes no further date when it has so many."""
+
+_ATTEMPTS = 10
+"""Most attempts to commit: each that fails shows that somebody else has taken out, or merged, some of the same files."""
 
 OVERDUE = 3600.0
 """Seconds beyond ``keep_removed`` after which a removed file that is still there shows that nobody has looked lately."""
@@ -78,20 +81,31 @@ def expired_files(snapshot: Snapshot, before: float) -> list[DataFile]:
 
 
 async def retire(log: DeltaLog, retention: float) -> Retired | None:
-    """Take the oldest files whose date ended more than ``retention`` seconds ago out of the table; None when there is none.
+    """Take the oldest dates that ended more than ``retention`` seconds ago out of the table; None when there is none.
 
-    Raises what ``DeltaLog.commit`` raises.
+    A date goes as a whole: half of it would look as if somebody had taken rows. Raises what ``DeltaLog.commit`` raises.
     """
-    snapshot = await log.load()
-    log.refuse_damage(snapshot, "take old dates out of the table")
-    old = expired_files(snapshot, await log.now() - retention)[:_MOST]
-    if not old:
-        return None
-    await log.commit(snapshot, [Remove(file, data_change=True) for file in old], operation="DELETE")
+    for attempt in range(_ATTEMPTS):
+        snapshot = await log.load()
+        log.refuse_damage(snapshot, "take old dates out of the table")
+        old = _whole_dates(expired_files(snapshot, await log.now() - retention), _MOST)
+        if not old:
+            return None
+        try:
+            await log.commit(snapshot, [Remove(file, data_change=True) for file in old], operation="DELETE")
+            break
+        except Conflict:
+            if attempt == _ATTEMPTS - 1:
+                raise
     done = Retired.of(old)
     telemetry.RETIRED_FILES.inc(done.files)
     telemetry.RETIRED.log(files=done.files, bytes=done.nbytes, first=done.first, last=done.last)
     return done
+
+
+def _whole_dates(files: Sequence[DataFile], most: int) -> Sequence[DataFile]:
+    """Return the first of these files, which are sorted by date: up to the end of the date of the ``most``-th."""
+    return files if len(files) <= most else [file for file in files if file.date <= files[most - 1].date]
 
 
 async def remove_files(log: DeltaLog, *, orphan_after: float, keep_removed: float, thorough: bool = True) -> Removed:

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 import pyarrow as pa
@@ -37,6 +38,12 @@ DORMANT = "dormant:"
 ASLEEP = -1
 """The version of a lane that a commit makes dormant: it is in an object of dormant lanes from then on."""
 
+LAST_VERSION: Final = (1 << 63) - 1
+"""The greatest version of a table. An object of the log with a greater one is somebody else's."""
+
+_COMMIT = re.compile(r"([0-9]{20})\.json")
+_CHECKPOINT = re.compile(r"([0-9]{20})\.checkpoint(?:\.[0-9]{10}\.([0-9]{10}))?\.parquet")
+
 _EPOCH, _MICROSECOND = datetime.datetime(1970, 1, 1), datetime.timedelta(microseconds=1)  # noqa: DTZ001  UTC, as in the log
 _INSTANTS = {column.name for column in TABLE_SCHEMA if pa.types.is_timestamp(column.type)}
 
@@ -48,9 +55,21 @@ def commit_key(version: int) -> str:
     return f"{LOG}{version:020d}.json"
 
 
+def commit_version(key: str) -> int | None:
+    """Return the version of the commit with this key; None for the key of something else."""
+    match = _COMMIT.fullmatch(key.removeprefix(LOG))
+    return int(match[1]) if match and int(match[1]) <= LAST_VERSION else None
+
+
 def checkpoint_key(version: int) -> str:
     """Return the key of the checkpoint of ``version`` in one part."""
     return f"{LOG}{version:020d}.checkpoint.parquet"
+
+
+def checkpoint_part(key: str) -> tuple[int, int] | None:
+    """Return the version of the checkpoint whose part has this key, and the number of its parts; None for other keys."""
+    match = _CHECKPOINT.fullmatch(key.removeprefix(LOG))
+    return (int(match[1]), int(match[2] or 1)) if match and int(match[1]) <= LAST_VERSION else None
 
 
 class Statistics(NamedTuple):

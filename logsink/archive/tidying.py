@@ -11,9 +11,10 @@ Law: an object goes only when all of this is so.
     forced it to the disk, or has deleted it again. The commit of the checkpoint's version stays, because it proves it.
   - A snapshot of which every object was just read anew is intact, and was read from that checkpoint or a later one.
 
-So every version from the checkpoint's on can be read as before. Any number of processes may do this at once, and be stopped
-anywhere: what is left is older than ``KEPT`` too, and goes the next time. Of several receivers nearly always one does it: each
-leaves the log alone while its oldest object is not ``OVERDUE``, and who cleans up, cleans up all of it.
+So every version from the checkpoint's on can be read as before. Version 0 and checkpoints go first, and commits when these are
+gone: whatever the log begins with then, every later version is there. Any number of processes may do this at once, and be
+stopped anywhere: what is left is older than ``KEPT`` too, and goes the next time. Of several receivers nearly always one does
+it: each leaves the log alone while its oldest object is not ``OVERDUE``, and who cleans up, cleans up all of it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import re
 from typing import Final
 
 from logsink.archive.log import DeltaLog
-from logsink.archive.snapshot import LOG
+from logsink.archive.snapshot import LOG, commit_key
 
 KEPT: Final = 30 * 86_400.0
 """Seconds for which versions are kept: ``delta.logRetentionDuration`` of the table."""
@@ -53,9 +54,11 @@ async def clean_log(log: DeltaLog, *, thorough: bool = True) -> int:
     snapshot = await log.load_anew()  # every commit and checkpoint that counts is read again, and proved
     log.refuse_damage(snapshot, "clean up the log")
     behind = min(behind, snapshot.checkpoint)
-    keys = [key for version, key in old if version < behind]
-    await log.store.delete(keys)
-    return len(keys)
+    gone = [(version, key) for version, key in old if version < behind]
+    begins = [key for version, key in gone if version == 0 or key != commit_key(version)]
+    await log.store.delete(begins)  # first what the log may begin with: so it has no hole, wherever this is stopped
+    await log.store.delete(sorted({key for _, key in gone}.difference(begins)))
+    return len(gone)
 
 
 async def _old(log: DeltaLog, now: float, *, overdue: float) -> tuple[list[tuple[int, str]], int]:

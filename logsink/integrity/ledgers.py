@@ -137,7 +137,7 @@ class Ledgers(NamedTuple):
 
 async def read_ledgers(store: Store) -> Ledgers:
     """Return the ledgers in the store, each of which must prove itself and be the one that the next one names."""
-    keys = [entry.key async for entry in store.list(LEDGERS)]
+    keys = [entry.key async for entry in store.list(LEDGERS) if ledger_date(entry.key) is not None]
     bodies = await run_concurrently([partial(_ledger, store, key) for key in keys], 16)
     read = dict(zip(keys, bodies, strict=True))
     found = {key: one for key, one in read.items() if isinstance(one, tuple)}

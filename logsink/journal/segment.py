@@ -38,7 +38,7 @@ import re
 import struct
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import orjson
@@ -75,6 +75,10 @@ _OPTIONS = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1), use_threads=F
 _KEY = re.compile(r"journal/([A-Za-z0-9-]+)/([0-9]+)/([0-9]{20})\.arrow")
 
 
+LAST_SEQUENCE: Final = (1 << 63) - 1
+"""The greatest sequence: the table's log has it as a number of 64 bits. A key with a greater one is somebody else's."""
+
+
 class SegmentName(NamedTuple):
     """The name of a segment. Sequences count from 1, without a gap, in each lane of each receiver."""
 
@@ -96,7 +100,7 @@ class SegmentName(NamedTuple):
     def from_key(cls, key: str) -> SegmentName | None:
         """Return the name that ``key`` spells, or None when it is no segment's key."""
         match = _KEY.fullmatch(key)
-        return cls(match[1], int(match[2]), int(match[3])) if match else None
+        return cls(match[1], int(match[2]), int(match[3])) if match and int(match[3]) <= LAST_SEQUENCE else None
 
 
 class Segment(NamedTuple):

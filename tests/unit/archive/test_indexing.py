@@ -468,7 +468,7 @@ class Medium(MemoryStore):
 
     async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         if key in self.bad:
-            raise MediumError(f"cannot get {key}: Input/output error")
+            raise MediumError(f"cannot get {key}", "input/output error")
         return await super().get(key, start, end)
 
 

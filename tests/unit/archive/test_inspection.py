@@ -122,6 +122,9 @@ async def test_a_file_says_what_it_holds_without_the_log(new: NewFile) -> None:
         describe_body("elsewhere/x.parquet", body)
     with pytest.raises(FormatError, match="has damaged rows"):
         describe_body(new.file.path, flipped_in(new, 2))
+    elsewhere = new.file.path.replace(f"{new.file.date}", f"{new.file.date + datetime.timedelta(1)}")
+    with pytest.raises(FormatError, match=f"it has rows that were received on {new.file.date}"):
+        describe_body(elsewhere, body)
 
 
 def test_files_that_are_not_logsinks() -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 import orjson
 import pytest
 
+from logsink.archive import retention
 from logsink.archive.chain import parse
 from logsink.archive.file import INPUTS, FileWriter, runs
 from logsink.archive.lanes import TAG
@@ -22,7 +23,7 @@ from logsink.archive.retention import (
     remove_files,
     retire,
 )
-from logsink.archive.snapshot import DataFile, commit_key
+from logsink.archive.snapshot import DataFile, Snapshot, commit_key
 from logsink.errors import Conflict, Damaged, FormatError, Unavailable
 from logsink.store.base import Entry, Store
 from logsink.store.memory import MemoryStore
@@ -213,20 +214,37 @@ async def test_retention_takes_whole_dates_and_changes_nothing_else() -> None:
     assert [action["remove"]["dataChange"] for action in actions if "remove" in action] == [True, True]
 
 
-async def test_retention_that_loses_a_race_does_nothing() -> None:
+async def test_a_date_leaves_the_table_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "_MOST", 2)
+    store = Timed()
+    log = log_of(store, wall=lambda: store.time)
+    await log.create()
+    files = [data_file(f"f{number}", day=day) for number, day in enumerate((17, 18, 18, 18, 19))]
+    await log.commit(await log.load(), [Add(file) for file in files])
+    days = [(await retire(log, 2 * DAY), {file.date.day for file in (await fresh(store)).files.values()}) for _ in "ab"]
+    assert [(done and done.files, left) for done, left in days] == [(4, {19}), (1, set())]
+
+
+@pytest.mark.parametrize("known", [1, 100])
+async def test_retention_that_loses_a_race_looks_again(known: int) -> None:
+    """``known``: how often it still sees the table as it was."""
     store = Timed()
     log = log_of(store, wall=lambda: store.time)
     await log.create()
     await log.commit(await log.load(), [Add(data_file("a", day=1))])
-    known = await log.load()
-
-    async def stale() -> object:
-        return known
-
+    stale, load = [await log.load()] * known, log.load
     await foreign(store, 2, {"remove": {"path": data_file("a", day=1).path, "dataChange": True}})
-    log.load = stale  # type: ignore[assignment,method-assign]
-    with pytest.raises(Conflict, match="version 2 removed"):
-        await retire(log, DAY)
+
+    async def loaded() -> Snapshot:
+        return stale.pop() if stale else await load()
+
+    log.load = loaded  # type: ignore[method-assign]
+    if known == 1:
+        assert await retire(log, DAY) is None
+    else:
+        with pytest.raises(Conflict, match="version 2 removed"):
+            await retire(log, DAY)
+    assert (await fresh(store)).version == 2
 
 
 async def test_retention_knows_its_own_commit_after_a_lost_reply() -> None:

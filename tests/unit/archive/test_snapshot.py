@@ -141,6 +141,8 @@ async def test_other_objects_in_the_log_are_passed_over() -> None:
         "00000000000000000003.00000000000000000004.compacted.json",
         "00000000000000000003.crc",
         "x.json",
+        "99999999999999999999.json",
+        "99999999999999999999.checkpoint.parquet",
         "_x/y",
     ):
         await store.put(LOG + name, b"?")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
+from logsink.archive.audit import audit_log
 from logsink.archive.checkpointing import write_checkpoint
 from logsink.archive.log import DeltaLog, Txn
 from logsink.archive.snapshot import HINT, LOG, checkpoint_key, commit_key
@@ -111,6 +112,40 @@ async def test_a_checkpoint_that_cannot_be_used_protects_what_stands_before_it()
     assert await clean_log(log_of(store, wall=lambda: store.time)) == 2
     assert commit_key(2) in await keys(store)
     assert (await log.load_anew()).txn == {"r.0": 4}
+
+
+class Killed(Exception):
+    """The process has ended."""
+
+
+class Interrupted(Aged):
+    """Of the first deletion it is asked for, it does only every second one, the last ones or the first ones: a power cut."""
+
+    def __init__(self, every: slice) -> None:
+        super().__init__()
+        self.every: slice | None = every
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        every, self.every = self.every, None
+        await super().delete(list(keys)[every] if every else keys)
+        if every:
+            raise Killed
+
+
+@pytest.mark.parametrize("every", [slice(0, 1), slice(1, None), slice(None, None, 2), slice(1, None, 2), slice(0, 0)])
+async def test_a_clean_up_that_is_killed_leaves_no_hole(every: slice) -> None:
+    store = Interrupted(every)
+    for _ in range(3):
+        await grown(store, 4)
+        await checkpointed(store)
+    store.time += KEPT + SETTLED + 1
+    log = await grown(store, 1)
+    with pytest.raises(Killed):
+        await clean_log(log)
+    assert (await audit_log(store)).damage == ()
+    await clean_log(log)
+    assert (await audit_log(store)).damage == ()
+    assert min(await keys(store)) == checkpoint_key(12)
 
 
 async def test_of_several_processes_one_cleans_up_and_others_look_at_one_page() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from logsink.archive.compaction import Compactor
-from logsink.archive.ledger import Ledger, decode_ledger, encode_ledger, key_of, make
+from logsink.archive.ledger import LEDGERS, Ledger, decode_ledger, encode_ledger, key_of, make
 from logsink.archive.log import Accepted, DeltaLog, Remove
 from logsink.archive.rounds import Rounds
 from logsink.archive.snapshot import commit_key
@@ -272,6 +272,8 @@ async def test_ledgers_in_the_store_prove_themselves() -> None:
     store = await store_of(MESSAGES)
     body = encode_ledger(await ledger_of(store))
     await store.put(key_of(DAY), body)
+    for name in (f"{DAY}.json.sig", f"{DAY:%Y%m%d}.json", "README"):
+        await store.put(LEDGERS + name, b"somebody else's")
     assert (await verify(store)).intact
     for bit in range(0, 8 * len(body), 7):
         flipped = bytearray(body)

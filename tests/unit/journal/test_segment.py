@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logsink.errors import FormatError
-from logsink.journal.segment import Segment, SegmentName, _sealed, decode_segment, encode_segment, written_by_newer
+from logsink.journal.segment import (
+    LAST_SEQUENCE,
+    Segment,
+    SegmentName,
+    _sealed,
+    decode_segment,
+    encode_segment,
+    written_by_newer,
+)
 from logsink.parse import Frames, Origin, Settings
 
 NAME = SegmentName("0190-ab", 2, 7)
@@ -71,6 +79,9 @@ def test_names_and_keys() -> None:
     assert NAME.key == "journal/0190-ab/2/00000000000000000007.arrow"
     assert NAME.app_id == "0190-ab.2"
     assert SegmentName.from_key(NAME.key) == NAME
+    last = NAME._replace(sequence=LAST_SEQUENCE)
+    assert SegmentName.from_key(last.key) == last
+    assert SegmentName.from_key(last._replace(sequence=LAST_SEQUENCE + 1).key) is None
     for key in ("journal/x/1/7.arrow", "journal/x/00000000000000000007.arrow", "logs/a.parquet", NAME.key + "x"):
         assert SegmentName.from_key(key) is None
 
