@@ -45,13 +45,13 @@ async def print_summary(job: Job, store: Store, summary: Summary) -> None:
         if large is not None:
             await _in_thread(large, map(write, to_bytes(large)))
             rows = large.rows
-        elif folding.parts and (folding.report.rows or request.summary.count):
-            found = summary.whole(folding.parts)
+        elif request.summary.count or (folding.parts and folding.report.rows):
+            found = summary.whole(folding.parts or [summary.part(pa.table({}))])
             rows = found.num_rows
             for part in to_bytes(_pieces(found.slice(0, request.limit))):
                 write(part)
         else:
-            write(b"0\n" if request.summary.count else b"")
+            write(b"")
             return
         if request.limit is not None and rows > request.limit and not request.quiet:
             reporting.say(f"only the first {request.limit} of {rows:,} are shown; -n all shows all")

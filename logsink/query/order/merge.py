@@ -176,6 +176,7 @@ class Pending:
         self._after, self._memory, self._order = after, memory, ORDERS[sort]
         self._runs: list[_Run] = []
         self._floor: int | None = None
+        self._popping = False
         self.descending, self.room, self.resumed = descending, limit, after is not None
         self.dropped = False
         self.spilled = 0
@@ -191,7 +192,12 @@ class Pending:
 
     @property
     def floor(self) -> int | None:
-        """The time beyond which no row can be asked for, given the limit and the rows that are here; None when not known."""
+        """The time beyond which no row can be asked for, given the limit and the rows that are here; None when not known.
+
+        It is not known while rows leave: some count no more towards ``room`` and are still here.
+        """
+        if self._popping:
+            return None
         if self._floor is None and self.room and len(self) >= self.room:
             times = np.concatenate([run.keys.time for run in self._runs])
             self._floor = self._sign * int(np.partition(times, self.room - 1)[self.room - 1])
@@ -218,13 +224,16 @@ class Pending:
     def pop(self, frontier: int | None = None) -> Iterator[pa.Table]:
         """Yield the rows before ``frontier`` (a time) in order, in tables of at most 16,384 rows; None: all rows.
 
-        Rows before it must not be added afterwards. The generator must be run to its end before any other method is called.
+        Rows before it must not be added afterwards. The generator must be run to its end before any other method is called;
+        ``floor`` and ``room`` may be asked for meanwhile.
         """
         signed, self._floor = None if frontier is None else self._sign * frontier, None
+        self._popping = True
         for _, rows in self._within_room(self._merged(self._runs, signed)):
             if self.room is not None:
                 self.room -= rows.num_rows
             yield rows
+        self._popping = False
         self._runs = [run for run in self._runs if run.rows.num_rows]
         if self.room == 0:
             self.dropped |= bool(self._runs)

@@ -93,8 +93,8 @@ class Path:
     def needles(self) -> Sequence[Needles]:
         """Return what the bytes of every message that has this member contain; JSON may write keys with escapes."""
         found = list[Needles]()
-        for step in self.steps:
-            for part in step.split(".") if isinstance(step, str) else ():
+        for step in self.names():
+            for part in step.split("."):
                 found += _needles(part)
         return found
 

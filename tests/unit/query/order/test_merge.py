@@ -81,6 +81,20 @@ def test_a_limit_drops_what_cannot_be_shown_and_says_so() -> None:
     assert times(popped(pending)) == []
 
 
+def test_while_rows_leave_nobody_is_told_which_are_too_old() -> None:
+    """Rows that have left count no more towards the limit, but are still held: a search goes on while they are printed."""
+    pending = Pending(descending=True, limit=6)
+    add(pending, [row(time) for time in (9, 8, 7, 6, 2, 1)])
+    leaving = pending.pop(START + 5)
+    assert times(rows_of([next(leaving)])) == [9, 8, 7, 6]
+    assert pending.room == 2
+    assert pending.floor is None  # and not 8: rows of the times 5 to 2 may be among the next two
+    assert list(leaving) == []
+    assert pending.floor == START + 1
+    add(pending, [row(5)])
+    assert times(popped(pending)) == [5, 2]
+
+
 def test_exactly_as_many_as_asked_for_drops_nothing() -> None:
     pending = Pending(descending=True, limit=2)
     add(pending, [row(1), row(2)])

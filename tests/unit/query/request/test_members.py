@@ -149,6 +149,12 @@ def test_bytes_say_which_messages_can_meet_it() -> None:
     assert Filter((condition,)).candidates(frames).tolist() == [True, False, True]
 
 
+def test_a_number_in_a_path_need_not_stand_in_the_message() -> None:
+    assert found("items.0=a", messages=['{"items":["a"],"n":1}', '{"items":{"0":"a"}}', '{"items":["b"],"n":10}']) == [0, 1]
+    rows = pa.table({"message": ['{"items":["a"]}']})
+    assert add_member_columns(rows, [".items.0"]).column(".items.0").to_pylist() == ["a"]
+
+
 def test_columns_of_members() -> None:
     rows = pa.table({"message": pa.array(MESSAGES, pa.string())})
     text = add_member_columns(rows, [".status", ".user.name"])
