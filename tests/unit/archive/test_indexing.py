@@ -481,7 +481,7 @@ async def test_what_the_disk_cannot_read_keeps_nothing_else_from_its_index(clock
     assert (done.files, done.rows) == (len(others), sum(file.rows for file in others))
     (damage,) = done.damage
     assert damage.key == bad.key
-    assert "Input/output error" in damage.what
+    assert "input/output error" in damage.what
     store.bad = frozenset()
     await work.index()
     await work.indexing._known(indexing.KINDS[0], [entry async for entry in store.list(INDEX)])  # heads can be read
