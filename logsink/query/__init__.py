@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from logsink.query.read.answer import search
     from logsink.query.read.report import Report
     from logsink.query.read.tuning import Tuning
-    from logsink.query.request.conditions import Between, Flagged, Holds, Not, OneOf, OneOfNumbers, Parameter
+    from logsink.query.request.conditions import Between, Flagged, Holds, Not, OneOf, OneOfNumbers
     from logsink.query.request.filters import Condition, Filter
+    from logsink.query.request.parameters import Parameter
     from logsink.query.request.query import Query
     from logsink.query.request.severities import parse_facility, parse_priority
     from logsink.query.request.times import parse_time
@@ -48,8 +49,9 @@ __getattr__ = lazy.exports(
         "read.report": ("Report",),
         "read.answer": ("search",),
         "read.tuning": ("Tuning",),
-        "request.conditions": ("Between", "Flagged", "Holds", "Not", "OneOfNumbers", "OneOf", "Parameter"),
+        "request.conditions": ("Between", "Flagged", "Holds", "Not", "OneOfNumbers", "OneOf"),
         "request.filters": ("Condition", "Filter"),
+        "request.parameters": ("Parameter",),
         "request.query": ("Query",),
         "request.severities": ("parse_facility", "parse_priority"),
         "request.times": ("parse_time",),

@@ -5,8 +5,8 @@ conditions on single columns. ``Query`` adds which columns of the rows are retur
 
 Text, numbers and Arrow arrays enter. Nothing here reads a store, a file, the clock or the environment, and nothing knows how
 rows are found: the rooms that read ask a condition which values meet it, what bounds of a column say about it, which bytes
-every value that meets it contains, and which keys it has in the index. A new condition on rows is a class in ``conditions``; a
-new search term is a field in ``terms`` and a few lines in ``interpret``.
+every value that meets it contains, and which keys it has in the index. A new condition on rows is a class in ``conditions``,
+``members`` or ``parameters``; a new search term is a field in ``terms`` and a few lines in ``interpret``.
 
 Exports are imported at first use: ``terms``, ``times`` and ``severities`` do not load pyarrow, so that a command can show its
 ``--help`` and a shell can complete its options without it.
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
         Not,
         OneOf,
         OneOfNumbers,
-        Parameter,
         instant_text,
     )
     from logsink.query.request.filters import EVERYTHING, UNKNOWN, Bounds, Condition, Filter, Needles, Verdict
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
         numbers_of,
         source_columns,
     )
+    from logsink.query.request.parameters import Parameter
     from logsink.query.request.query import Query
     from logsink.query.request.severities import FACILITIES, SEVERITIES, parse_facility, parse_priority
     from logsink.query.request.terms import GLOB_COLUMNS, REPEATED_TERMS, TERM_NAMES, SearchTerms
@@ -61,7 +61,6 @@ __getattr__ = lazy.exports(
             "Not",
             "OneOf",
             "OneOfNumbers",
-            "Parameter",
             "instant_text",
         ),
         "filters": (
@@ -85,6 +84,7 @@ __getattr__ = lazy.exports(
             "numbers_of",
             "source_columns",
         ),
+        "parameters": ("Parameter",),
         "query": ("Query",),
         "severities": (
             "FACILITIES",

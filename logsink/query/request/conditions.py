@@ -18,7 +18,7 @@ from logsink.flags import names
 from logsink.index import TEXT_COLUMNS
 from logsink.query.columns import Int64, Mask, as_mask, mapped
 from logsink.query.request.filters import Bounds, Condition, Needles, Verdict
-from logsink.query.request.globs import can_match_between, escape, glob_to_regex, literal_prefix, literal_texts
+from logsink.query.request.globs import can_match_between, escape, glob_to_regex, literal_prefix
 from logsink.query.request.keys import Keys, Requirement, edged, one_of, required, words
 from logsink.query.request.literals import Runs, literals, runs
 
@@ -206,6 +206,7 @@ class Holds:
         parts = patterns if regex else tuple(map(escape, patterns))
         for pattern, part in zip(patterns, parts, strict=True):
             check_pattern(pattern, part, "regular expression" if regex else "pattern")
+        parts = self._parts = tuple(map(_closed, parts))
         if words:
             parts = tuple(rf"(?:\A|{_GAP})(?:{part})(?:{_GAP}|\z)" for part in parts)
         joined = parts[0] if len(parts) == 1 else "|".join(f"(?:{part})" for part in parts)
@@ -220,8 +221,7 @@ class Holds:
     @property
     def matched(self) -> str:
         """An RE2 expression for the text that matches, to highlight it; with ``words``, words are those of ASCII."""
-        parts = self.patterns if self.regex else tuple(map(escape, self.patterns))
-        joined = "|".join(rf"\b(?:{part})\b" if self.words else f"(?:{part})" for part in parts)
+        joined = "|".join(rf"\b(?:{part})\b" if self.words else f"(?:{part})" for part in self._parts)
         return f"(?i:{joined})" if self.ignore_case else joined
 
     def __str__(self) -> str:
@@ -337,61 +337,15 @@ class Not(NamedTuple):
         return ()
 
 
-class Parameter:
-    """The value is structured data with a parameter ``name`` whose value the glob ``value`` matches (RFC 5424, 6.3).
-
-    ``name`` is ``KEY`` or ``ID.KEY``; ID is an SD-ID, with or without its enterprise number. Values without quotes count, too:
-    VMware sends them.
-    """
-
-    def __init__(self, name: str, value: str, column: str = "structured_data") -> None:
-        self.name, self.value, self.column = name, value, column
-        element, dot, key = name.rpartition(".")
-        names = [(_NAME, name)] + ([(escape(element) + "(?:@[0-9.]+)?", key)] if dot and element and key else [])
-        quoted = glob_to_regex(value, quote=_quoted, one=_CHARACTER)
-        plain = glob_to_regex(value, one=r"[^ \]]")
-        head = "|".join(rf"\[ *{sd_id}(?: +{_NAME}=(?:{_VALUE}|[^ \]]*))*? +{escape(key)}=" for sd_id, key in names)
-        self._pattern = rf'(?s)(?:{head})(?:"{quoted}"|{plain}[ \]])'
-        check_pattern(f"{name}={value}", self._pattern, "parameter")
-
-    @classmethod
-    def parse(cls, text: str) -> Parameter:
-        """Return the condition that ``[ID.]KEY=GLOB`` means. ``ArgumentError`` for other text."""
-        name, equals, value = text.partition("=")
-        if not (name and equals):
-            hint = "write [ID.]KEY=VALUE, such as request=4711 or meta.user='ro*'"
-            raise ArgumentError(f"cannot read {text!r} as a parameter of structured data", hint=hint)
-        return cls(name, value)
-
-    def __str__(self) -> str:
-        return f"{self.column} has {self.name}={self.value}"
-
-    def mask(self, values: pa.Array) -> Mask:
-        return mapped(values, lambda plain: pc.match_substring_regex(plain, self._pattern))
-
-    def verdict(self, bounds: Bounds) -> Verdict:
-        return Verdict.SOME
-
-    def needles(self) -> Sequence[Needles]:
-        return ()
-
-    def index_keys(self) -> Sequence[Requirement]:
-        if self.column not in TEXT_COLUMNS:
-            return ()
-        texts = [*edged([self.name]), *edged(literal_texts(self.value))]
-        return required([words(texts)])
-
-
-_NAME = r'[^ =\]"]+'
-"""An SD-NAME (RFC 5424, 6.3), as an expression; so are the next two: a character of a quoted value, and the value."""
-
-_CHARACTER = r'(?:[^"\\\]]|\\.)'
-_VALUE = rf'"{_CHARACTER}*"'
-
-
-def _quoted(text: str) -> str:
-    """Return the expression for text between quotes in structured data, where some characters are escaped (RFC 5424, 6.3.3)."""
-    return escape("".join(rf"\{c}" if c in '"\\]' else c for c in text))
+def _closed(expression: str) -> str:
+    r"""Return an expression that RE2 takes, with an end for the text that it may leave open at its own (``\Qa.b``)."""
+    if r"\Q" not in expression:
+        return expression
+    try:
+        check_pattern(expression, f"(?:{expression})", "regular expression")
+    except ArgumentError:
+        return expression + r"\E"
+    return expression
 
 
 def instant_text(microseconds: int) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from logsink.errors import ArgumentError
 from logsink.flags import Flag
 from logsink.kinds import nearest
-from logsink.query.request.conditions import Between, Flagged, Holds, Not, OneOf, OneOfNumbers, Parameter
+from logsink.query.request.conditions import Between, Flagged, Holds, Not, OneOf, OneOfNumbers
 from logsink.query.request.filters import Condition, Filter
 from logsink.query.request.members import Members, MemberTest
+from logsink.query.request.parameters import Parameter
 from logsink.query.request.severities import parse_facility, parse_priority
 from logsink.query.request.terms import GLOB_COLUMNS, SearchTerms
 from logsink.query.request.times import parse_time

@@ -64,16 +64,19 @@ _LONGEST_NUMBER: Final = 40
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)
 
-_PLAIN = re.compile(r"[A-Za-z0-9_ -]+")
-"""Characters that JSON writes as they are, or as an escape with ``\\u``."""
+_PLAIN = re.compile(r"[A-Za-z0-9_]+")
+"""Characters that JSON and pairs write as they are, or JSON as an escape with ``\\u``."""
 
 _ESCAPE = re.compile(r"\\([ntr]|\W)", re.DOTALL)
 """An escape in quotes. A backslash before another letter, a digit or ``_`` is one: ``C:\\users``."""
 
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r"}
 
-_DECODER = json.JSONDecoder()
-"""Python's own reader, which tells where a document ends."""
+_DECODER = json.JSONDecoder(parse_constant=str)
+"""Python's own reader, which tells where a document ends. What is no JSON, ``NaN``, is text to it."""
+
+_LONG_NUMBER = re.compile(r"[0-9]{19}")
+"""In numbers of more than 64 bits, which only Python's own reader reads exactly."""
 
 _ORDERS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "<": operator.lt,
@@ -272,22 +275,28 @@ def find_documents(message: str) -> tuple[list[Any], str]:
     """Return the JSON documents in a message, and the text around them."""
     text = message.strip()
     if text[:1] in ("{", "["):
-        try:
-            return [orjson.loads(text)], ""
-        except ValueError:
-            pass
+        with suppress(ValueError, RecursionError):
+            return [_loads(text)], ""
     found, around, at = list[Any](), list[str](), 0
-    for count, place in enumerate(_BEGIN.finditer(text)):
+    tries = 0
+    for place in _BEGIN.finditer(text):
         begin = place.start()
-        if count == _TRIES:
+        if begin < at:  # within a document that was read
+            continue
+        if tries == _TRIES:
             break
-        if begin >= at:
-            with suppress(ValueError, RecursionError):
-                document, end = _DECODER.raw_decode(text, begin)
-                found.append(document)
-                around.append(text[at:begin])
-                at = end
+        tries += 1
+        with suppress(ValueError, RecursionError):
+            document, end = _DECODER.raw_decode(text, begin)
+            found.append(document)
+            around.append(text[at:begin])
+            at = end
     return found, " ".join((*around, text[at:]))
+
+
+def _loads(text: str) -> Any:
+    """Return the document that a text is. ``ValueError`` for other text; ``RecursionError`` when it is nested too deeply."""
+    return _DECODER.decode(text) if _LONG_NUMBER.search(text) else orjson.loads(text)
 
 
 def as_text(value: Any) -> str:
@@ -324,8 +333,8 @@ def _members(value: Any, steps: tuple[Step, ...], arrays: int = 0) -> Iterator[A
         return
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):  # JSON inside of a string
         try:
-            value = orjson.loads(value)
-        except ValueError:
+            value = _loads(value)
+        except (ValueError, RecursionError):
             return
     if isinstance(value, list):
         first = steps[0]

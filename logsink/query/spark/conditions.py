@@ -178,10 +178,9 @@ def _implied(condition: Condition) -> list[Column]:
 
 
 def _parameter(condition: Parameter) -> Sequence[Needles]:
-    """Return what structured data contains that has a parameter: its name, and the parts of its value that need no escapes."""
+    """Return what structured data contains that has a parameter: its name, and what stands in its value as it is."""
     key = condition.name.rpartition(".")[2] or condition.name
-    texts = [text for text in literal_texts(condition.value) if text and not any(c in text for c in '"\\]')]
-    return [[text.encode()] for text in (f"{key}=", *texts)]
+    return [[text.encode()] for text in (f"{key}=", *filter(None, condition.literals()))]
 
 
 def _number(column: str, value: int) -> Column:

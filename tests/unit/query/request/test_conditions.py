@@ -16,9 +16,9 @@ from logsink.query.request.conditions import (
     Not,
     OneOf,
     OneOfNumbers,
-    Parameter,
 )
 from logsink.query.request.filters import UNKNOWN, Bounds, Condition, Verdict
+from logsink.query.request.parameters import Parameter, parameters
 from tests.unit.query.request.test_filters import matching
 
 DATA = [
@@ -59,6 +59,35 @@ DATA = [
 )
 def test_parameters_of_structured_data(given: str, found: list[int]) -> None:
     assert matching(Parameter.parse(given), DATA) == [DATA[n] for n in found]
+
+
+@pytest.mark.parametrize(
+    ("given", "data", "found"),
+    [
+        ("user=root", '[a@1 msg="[1] login" user="root"]', True),
+        ("tail=5 a]b", '[a@1 tail="5 a]b"]', True),
+        (r"deploy=C:\Windows", r'[deploy@32473 deploy="C:\Windows"]', True),
+        (r"deploy=C:\Windows", r'[deploy@32473 deploy="C:\\Windows"]', True),
+        (r"path=a\*", r'[a@1 path="a\b"]', True),
+        ("path=a?b", r'[a@1 path="a\\b"]', True),
+        ("user=root", '[a@1 msg="login user=root failed"]', False),
+        ("user=root", '[a@1 msg="[b user=root x"]', False),
+        ("user=root", r'[a@1 msg="\" user=root \""]', False),
+        ("x=a[!b]*c", '[a@1 x="a" y="c"]', False),
+        ("x=a[!b]*c", '[a@1 x="a y c"]', True),
+        ("user=root", "[a@1 msg=[b user=root]", True),
+        ("user=root", "user=root", False),
+        ("user=root", 'a "x" user=root', False),
+    ],
+)
+def test_only_parameters_are_parameters(given: str, data: str, found: bool) -> None:
+    assert matching(Parameter.parse(given), [data]) == [data] * found
+
+
+def test_the_parameters_of_structured_data_in_order() -> None:
+    data = r'[a@1 one="\"1\]" two=2 three=""][b four="4 [c five=5" six="\x\\"]'
+    expected = [("a@1", "one", '"1]'), ("a@1", "two", "2"), ("a@1", "three", "")]
+    assert list(parameters(data)) == [*expected, ("b", "four", "4 [c five=5"), ("b", "six", r"\x" + "\\")]
 
 
 @pytest.mark.parametrize("given", ["user", "=x", ""])

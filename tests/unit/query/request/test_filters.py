@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -20,6 +22,14 @@ def matching(condition: Condition, values: list[str | None]) -> list[str | None]
     assert condition.mask(coded).tolist() == found.tolist()
     assert condition.mask(coded.slice(1)).tolist() == found[1:].tolist()
     return [value for value, met in zip(values, found.tolist(), strict=True) if met]
+
+
+@pytest.mark.parametrize(("words", "ignore_case"), [(False, False), (False, True), (True, False)])
+def test_text_that_an_expression_leaves_open_ends_with_it(words: bool, ignore_case: bool) -> None:
+    for patterns in ((r"\Qa.b",), (r"\Qa.b", "z")):
+        condition = Holds("message", patterns, True, ignore_case, words)
+        assert matching(condition, ["a.b", "acb"]) == ["a.b"]
+        assert re.fullmatch(r".*\\Qa\.b\\E.*", condition.matched)
 
 
 @pytest.mark.parametrize(

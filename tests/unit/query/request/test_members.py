@@ -149,8 +149,31 @@ def test_bytes_say_which_messages_can_meet_it() -> None:
     assert Filter((condition,)).candidates(frames).tolist() == [True, False, True]
 
 
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ("status=500", 'first {"l":[' + ",".join(['{"a":1}'] * 20) + ']} second {"status":500}'),
+        ("id=12345678901234567890123", '{"id": 12345678901234567890123}'),
+        ("id=12345678901234567890123", 'x {"id": 12345678901234567890123}'),
+        ("in.id=12345678901234567890123", '{"in":"{\\"id\\": 12345678901234567890123}"}'),
+        ("v=NaN", '{"v": NaN}'),
+        ("a=foo-bar", r'a="foo\-bar"'),
+        ("a=foo bar", r'a="foo\ bar"'),
+    ],
+)
+def test_members_that_are_hard_to_see(condition: str, message: str) -> None:
+    assert found(condition, messages=[message]) == [0]
+
+
+def test_numbers_of_more_than_64_bits_are_exact() -> None:
+    assert found("id=12345678901234567890124", messages=['{"id": 12345678901234567890123}']) == []
+
+
 def test_a_number_in_a_path_need_not_stand_in_the_message() -> None:
-    assert found("items.0=a", messages=['{"items":["a"],"n":1}', '{"items":{"0":"a"}}', '{"items":["b"],"n":10}']) == [0, 1]
+    assert found("items.0=a", messages=['{"items":["a"],"n":1}', '{"items":{"0":"a"}}', '{"items":["b"],"n":10}']) == [
+        0,
+        1,
+    ]
     rows = pa.table({"message": ['{"items":["a"]}']})
     assert add_member_columns(rows, [".items.0"]).column(".items.0").to_pylist() == ["a"]
 
