@@ -22,9 +22,15 @@ def zone_of(name: str | None, *, utc: bool) -> dt.tzinfo:
 
 
 def local_text(moment: dt.datetime, zone: dt.tzinfo) -> str:
-    """Return the local time to the second, with the offset from UTC only in an hour that clocks show twice."""
-    here = moment.astimezone(zone)
-    first, last = (here.replace(fold=fold).utcoffset() or dt.timedelta() for fold in (0, 1))
+    """Return the local time to the second, with the offset from UTC only in an hour that clocks show twice.
+
+    Where the calendar ends, in the years 1 and 9999, it may not have the local time: then it is that of UTC, with its offset.
+    """
+    try:
+        here = moment.astimezone(zone)
+        first, last = (here.replace(fold=fold).utcoffset() or dt.timedelta() for fold in (0, 1))
+    except (OverflowError, ValueError):
+        return moment.astimezone(dt.UTC).isoformat(" ", "seconds")
     return (here if first > last else here.replace(tzinfo=None)).isoformat(" ", "seconds")
 
 

@@ -47,3 +47,10 @@ def test_an_hour_that_clocks_show_twice_has_its_offset() -> None:
     assert local_text(ambiguous, berlin) == "2026-10-25 02:30:00+02:00"
     assert local_text(ambiguous + dt.timedelta(hours=1), berlin) == "2026-10-25 02:30:00+01:00"
     assert local_text(ambiguous + dt.timedelta(hours=2), berlin) == "2026-10-25 03:30:00"
+
+
+@pytest.mark.parametrize("zone", [SystemZone(), ZoneInfo("America/Los_Angeles"), ZoneInfo("Pacific/Kiritimati")])
+def test_at_the_ends_of_the_calendar_there_is_a_time_all_the_same(zone: dt.tzinfo) -> None:
+    """A sender whose clock was never set says the year 1, and its row is shown with the others."""
+    for moment in (dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)):
+        assert local_text(moment, zone)[:3] in ("000", "999")
