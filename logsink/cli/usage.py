@@ -83,7 +83,7 @@ async def _answer(asking: Asking, names: Sequence[str], price: float) -> int:
 
     fields = [name for name in names if name != DAY]
     totals = await asking.totals(asking.filter, Totals(fields, days=DAY in names))
-    if totals is None:
+    if totals is None or not totals.num_rows:
         return 1
     share = await _stored_share(asking, totals)
     _show(asking, _priced(totals, names, share, price), price)

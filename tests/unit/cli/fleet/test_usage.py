@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from logsink.archive import DeltaLog, settle
 from logsink.cli.main import main
+from logsink.journal.segment import Segment, SegmentName, encode_segment
+from logsink.parse import Settings
+from logsink.store import open_store
 from tests.unit.cli.fleet.fleets import FLEET
+from tests.unit.query.archives import frames
 
 ROWS = [one for some in FLEET for one in some]
 
@@ -82,3 +88,13 @@ def test_mistakes(url: str, by: str, message: str) -> None:
     result = usage(url, "--by", by)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+async def test_nothing_in_a_journal_that_had_to_be_read(tmp_path: Path) -> None:
+    lines = [b"<14>1 - web-1 app - - - hello %d" % n for n in range(100)]
+    segment = Segment(SegmentName("00000000-0000-0000-0000-000000000001", 0, 1), Settings(), frames(lines))
+    async with open_store(f"file://{tmp_path}") as store:
+        await settle(DeltaLog(store), create=True)
+        await store.put(segment.name.key, encode_segment(segment))
+    result = await asyncio.to_thread(usage, f"file://{tmp_path}", "-q", "-H", "nobody")
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", "")
