@@ -119,7 +119,8 @@ class Hosts:
             of = f"the newest {LOOKED_AT:,} of {len(gone):,} that are silent"
             reporting.say(f"how they ended is known only of {of}; --vanished looks at all, --since leaves out old ones")
         endings = Endings(newest, self.by)
-        endings.judge(await asking.rows(Query(endings.filter, endings.columns)))
+        filter = Filter((*endings.filter.conditions, *asking.filter.conditions))
+        endings.judge(await asking.rows(Query(filter, endings.columns)))
 
     async def _show(self, asking: Asking, shown: Sequence[Member]) -> None:
         request = asking.request
@@ -160,7 +161,7 @@ class Hosts:
 
         async def of(member: Member) -> list[pa.Table]:
             async with slots:
-                chosen = [one for one in of_senders(asking.filter).conditions if one.column not in _WHO]
+                chosen = of_senders(asking.filter).conditions
                 filter = Filter((*rows_of(member, self.by).conditions, *chosen, Not(OneOf("message", (MARK,)))))
                 return await asking.rows(Query(filter, columns, self.last_words))
 

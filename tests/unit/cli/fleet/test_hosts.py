@@ -232,3 +232,22 @@ def test_who_is_silent_for_a_chosen_span_need_not_have_vanished(url: str) -> Non
     assert "logsink: silent: no row for 1m and no goodbye\n" in said
     said = CliRunner().invoke(main, ["hosts", "--store", url, "-H", "web-1", "--silent", "1m"]).stderr
     assert "no goodbye" not in said
+
+
+@pytest.mark.parametrize(("by", "who"), [("role", "host"), ("host", "environment")])
+async def test_only_rows_that_conditions_choose_say_how_somebody_ended(tmp_path: Path, by: str, who: str) -> None:
+    """Another host of the role, or the host of the same name elsewhere, said goodbye: that says nothing of this one."""
+    url = f"file://{tmp_path}/store"
+    common = {"role": "web", "host": "web", "environment": "prod"}
+    here = [row(MIDDAY - START + n, message=f"mine {n}", app="app", **common | {who: "mine"}) for n in (0, 2000)]
+    other = {"severity": 6} | common | {who: "other"}
+    there = [
+        row(MIDDAY - START + 1000, message="theirs", app="app", **other),
+        row(MIDDAY - START + 1001, message=GOODBYE, app="rsyslogd", **other),
+    ]
+    async with open_store(url) as store:
+        await archive(store, [here, there])
+    (mine,) = await asyncio.to_thread(found, url, "--by", by, f"--{who}", "mine", "--last-words", "5")
+    assert (mine["rows"], mine["state"], mine["goodbye"]) == (2, "vanished", None)
+    assert [said["message"] for said in mine["last_words"]] == ["mine 0", "mine 2000"]
+    assert (await asyncio.to_thread(hosts, url, "--by", by, f"--{who}", "mine", "--vanished")).exit_code == 1
