@@ -7,6 +7,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import NamedTuple
 
 from logsink import telemetry
@@ -96,15 +97,22 @@ def _tls_files(config: Config) -> list[Finding]:
 def _readiness(address: Address, ours: str) -> Finding:
     """Return what the receiver says of itself, and whether its store is the one that was looked at."""
     url = f"http://{Address(_LOOPBACK.get(address.host, address.host), address.port)}/readyz"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine is reached without a proxy
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as reply:
-            said = json.load(reply)
-    except urllib.error.HTTPError as error:
-        with error:
-            said = json.load(error)
-    except (OSError, ValueError) as error:
+        try:
+            with opener.open(url, timeout=TIMEOUT) as reply:
+                said = json.load(reply)
+        except urllib.error.HTTPError as error:
+            with error:
+                said = json.load(error)
+    except (ValueError, HTTPException):
+        said = None
+    except OSError as error:
         cause = getattr(error, "reason", None) or error
         return failed("receiver", url, f"cannot ask the receiver: {cause}", "start it: systemctl status logsink")
+    if not isinstance(said, dict):
+        remedy = "see what listens there (ss -ltnp), and correct listen.http"
+        return failed("receiver", url, "cannot ask the receiver: what answers there is no receiver", remedy)
     theirs = said.get("store")
     if ours and theirs and theirs != ours:
         detail = f"the receiver uses store {theirs}, and these settings name store {ours}"
