@@ -68,13 +68,24 @@ class Certificate(NamedTuple):
     """SHA-256 of the certificate, as ``tls.permitted_peers`` has it."""
 
 
-def make_authority(name: str, now: dt.datetime, days: int, key: bytes | None = None) -> Pair:
-    """Return an authority that is valid for some ``days``; with ``key`` (PEM), a new certificate for that key.
-
-    Raises ``FormatError`` if ``key`` is none.
-    """
-    private = _private_key(key) if key is not None else ec.generate_private_key(ec.SECP256R1())
+def make_authority(name: str, now: dt.datetime, days: int) -> Pair:
+    """Return a new authority that is valid for some ``days``. Raises ``ArgumentError`` for a name that it cannot have."""
+    if not name.isprintable() or not 0 < len(name.encode()) <= LONGEST_NAME:
+        raise ArgumentError(
+            f"cannot name an authority {name!r}: names have 1 to {LONGEST_NAME} bytes, and no control characters",
+            hint="write a name such as 'Log servers'",
+        )
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    return _authority(subject, ec.generate_private_key(ec.SECP256R1()), now, days)
+
+
+def renew_authority(old: Pair, now: dt.datetime, days: int) -> Pair:
+    """Return a new certificate for the key and the name of an authority. Raises as ``issue`` does."""
+    certificate, private = _signer(old)
+    return _authority(certificate.subject, private, now, days)
+
+
+def _authority(subject: x509.Name, private: ec.EllipticCurvePrivateKey, now: dt.datetime, days: int) -> Pair:
     usage = _usage(signs_certificates=True)
     certificate = (
         _builder(subject, subject, private.public_key(), now, days)
@@ -92,7 +103,7 @@ def issue(authority: Pair, kind: str, names: Sequence[str], now: dt.datetime, da
     ``authority`` is none.
     """
     alternatives = [_alternative(name) for name in names]
-    issuer, signer = _certificate(authority.certificate), _private_key(authority.key)
+    issuer, signer = _signer(authority)
     if issuer.not_valid_after_utc < now + dt.timedelta(days=days):
         raise ArgumentError(
             f"cannot issue a certificate for {days} days: its authority ends on {issuer.not_valid_after_utc:%Y-%m-%d}",
@@ -100,14 +111,13 @@ def issue(authority: Pair, kind: str, names: Sequence[str], now: dt.datetime, da
         )
     private = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-    known_as = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     certificate = (
         _builder(subject, issuer.subject, private.public_key(), now, days)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([_PURPOSES[kind]]), critical=False)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(known_as), critical=False)
+        .add_extension(_known_as(issuer), critical=False)
         .sign(signer, SHA256())
     )
     return _pair(certificate, private)
@@ -144,6 +154,14 @@ def issued_by(authority: bytes, pem: bytes) -> bool:
     return True
 
 
+def is_key_of(pem: bytes, key: bytes) -> bool:
+    """Return whether a private key is that of a certificate; not, either, where it is none."""
+    try:
+        return load_pem_private_key(key, None).public_key() == _certificate(pem).public_key()
+    except (ValueError, TypeError):
+        return False
+
+
 def _alternative(name: str) -> x509.GeneralName:
     """Return a name of a host as a certificate holds it: an address, or a DNS name, whose first label may be ``*``."""
     try:
@@ -174,6 +192,15 @@ def _builder(
     )
 
 
+def _known_as(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """Return how certificates name the key of their authority, which another program may have made without a name for it."""
+    try:
+        own = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())  # type: ignore[arg-type]
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+
+
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not signs_certificates,
@@ -191,6 +218,14 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 def _pair(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Pair:
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return Pair(certificate.public_bytes(Encoding.PEM), private)
+
+
+def _signer(authority: Pair) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """Return certificate and key of an authority. ``FormatError`` if they are none, or do not belong together."""
+    certificate, private = _certificate(authority.certificate), _private_key(authority.key)
+    if certificate.public_key() != private.public_key():
+        raise FormatError("cannot use the authority: ca.key is not the key of ca.crt; take both from the same backup")
+    return certificate, private
 
 
 def _certificate(pem: bytes) -> x509.Certificate:

@@ -72,18 +72,15 @@ def init(directory: Path, name: str, days: int, renew: bool) -> None:
     With --renew, its certificate is made anew with the same key and name: what it has issued stays valid, and hosts accept
     new certificates once they have the new ca.crt.
     """
-    from logsink.cli.tls.certificates import describe, make_authority
+    from logsink.cli.tls.certificates import describe, make_authority, renew_authority
 
-    folder, key = _folder(directory), None
-    if renew:
-        old = folder.authority()
-        key, name = old.key, describe(old.certificate).common_name
-    elif folder.exists():
+    folder = _folder(directory)
+    if not renew and folder.exists():
         raise ArgumentError(
             f"cannot make an authority in {directory}: there is one",
             hint="--renew renews its certificate, --directory names another place",
         )
-    pair = make_authority(name, _now(), days, key)
+    pair = renew_authority(folder.authority(), _now(), days) if renew else make_authority(name, _now(), days)
     folder.keep_authority(pair)
     click.echo(
         f"{'renewed' if renew else 'made'} {folder.certificate}, valid until {describe(pair.certificate).ends:%Y-%m-%d}"
@@ -147,7 +144,7 @@ def issue(kind: str, names: tuple[str, ...], directory: Path, days: int) -> None
 def show(directory: Path, within: int, output: str) -> int:
     """Show all certificates: names, ends, what to copy where.
 
-    Exit code 0: all are good; 1: one is due to be renewed, or is not of this authority; 2: an error.
+    Exit code 0: all are good; 1: one is due to be renewed, is not of this authority, or has a wrong key; 2: an error.
     """
     from logsink.cli.tls.show import as_json, lines, shown
 

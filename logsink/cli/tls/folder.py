@@ -45,6 +45,12 @@ class Folder:
             raise ArgumentError(
                 f"cannot find an authority in {self.root}: there is no ca.crt", hint="make one: logsink tls init"
             )
+        for path, other in ((self.certificate, self.key), (self.key, self.certificate)):
+            if not path.exists():
+                raise ArgumentError(
+                    f"cannot use the authority in {self.root}: there is {other.name} and no {path.name}",
+                    hint=f"copy {path.name} back, or remove {other} and make a new authority: logsink tls init",
+                )
         return Pair(read(self.certificate), read(self.key))
 
     def keep_authority(self, pair: Pair) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from logsink.cli.tls.certificates import Certificate, describe, issued_by
+from logsink.cli.tls.certificates import Certificate, describe, is_key_of, issued_by
 from logsink.cli.tls.folder import PLACES, Folder, read
 from logsink.errors import FormatError
 
@@ -31,8 +31,9 @@ def shown(folder: Folder, now: dt.datetime, within: dt.timedelta) -> list[Shown]
     for home in folder.issued():
         kind = home.parent.name
         path = home / f"{kind}.crt"
+        described = _described(path)
         foreign = "" if issued_by(authority, read(path)) else "another authority has issued it"
-        found.append(Shown(kind, home, _described(path), foreign))
+        found.append(Shown(kind, home, described, foreign or _of_key(path, described)))
     return [one._replace(wrong=one.wrong or _ending(one, now, within)) for one in found]
 
 
@@ -74,6 +75,15 @@ def _described(path: Path) -> Certificate:
         return describe(read(path))
     except FormatError as error:
         raise FormatError(f"cannot use {path}", str(error)) from error
+
+
+def _of_key(path: Path, certificate: Certificate) -> str:
+    """Return what is wrong with the key beside a certificate, and what to do; it may have been moved to its host."""
+    key = path.with_suffix(".key")
+    if not key.exists() or is_key_of(read(path), read(key)):
+        return ""
+    again = f"logsink tls issue {path.parent.parent.name} {certificate.common_name!r}"
+    return f"its key is of another certificate; issue it again: {again}"
 
 
 def _ending(one: Shown, now: dt.datetime, within: dt.timedelta) -> str:

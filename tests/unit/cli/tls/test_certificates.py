@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from logsink.cli.tls import certificates
-from logsink.cli.tls.certificates import Pair, describe, issue, issued_by, make_authority
+from logsink.cli.tls.certificates import Pair, describe, issue, issued_by, make_authority, renew_authority
 from logsink.errors import ArgumentError, FormatError
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
@@ -86,7 +86,7 @@ def test_both_shake_hands_and_nobody_else_gets_in(authority: Pair, tmp_path: Pat
 
 def test_what_an_authority_has_issued_outlives_its_renewal(authority: Pair, tmp_path: Path) -> None:
     one = issue(authority, "client", ["web-1"], NOW, 30)
-    renewed = make_authority("fleet", NOW, 4000, authority.key)
+    renewed = renew_authority(authority, NOW, 4000)
     assert renewed.key == authority.key
     assert describe(renewed.certificate).ends == NOW + 4000 * DAY
     assert openssl(tmp_path, renewed, one, "-purpose", "sslclient")
@@ -126,7 +126,7 @@ def test_files_that_are_no_certificates(authority: Pair) -> None:
     with pytest.raises(FormatError, match="cannot read a certificate"):
         describe(b"-----BEGIN NOTHING-----")
     with pytest.raises(FormatError, match="cannot read a private key"):
-        make_authority("fleet", NOW, 30, b"nothing")
+        renew_authority(Pair(make_authority("fleet", NOW, 30).certificate, b"nothing"), NOW, 30)
     other = subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519"], capture_output=True, check=True).stdout
     with pytest.raises(FormatError, match="no ECDSA key"):
         issue(Pair(authority.certificate, other), "client", ["a"], NOW, 30)
@@ -137,3 +137,29 @@ def test_without_common_name_and_names_nothing_is_invented(tmp_path: Path) -> No
     subprocess.run(command.split(), cwd=tmp_path, capture_output=True, check=True)
     said = describe((tmp_path / "c").read_bytes())
     assert (said.common_name, said.names) == ("", [])
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "\u00fc" * 33, "a\nb", "\udcff"])
+def test_names_that_no_authority_can_have(name: str) -> None:
+    with pytest.raises(ArgumentError, match="cannot name an authority"):
+        make_authority(name, NOW, 30)
+
+
+def test_certificate_and_key_of_different_authorities_issue_nothing(authority: Pair) -> None:
+    mixed = Pair(authority.certificate, make_authority("fleet", NOW, 30).key)
+    with pytest.raises(FormatError, match="is not the key of"):
+        issue(mixed, "client", ["web-1"], NOW, 20)
+    with pytest.raises(FormatError, match="is not the key of"):
+        renew_authority(mixed, NOW, 30)
+
+
+@pytest.mark.parametrize("extension", ["subjectKeyIdentifier=hash", "subjectKeyIdentifier=none"])
+def test_an_authority_of_another_program_keeps_its_name(tmp_path: Path, extension: str) -> None:
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    command += ["-keyout", "ca.key", "-out", "ca.crt", "-subj", "/O=Firm/CN=logs", "-days", "900", "-addext", extension]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    old = Pair((tmp_path / "ca.crt").read_bytes(), (tmp_path / "ca.key").read_bytes())
+    one = issue(old, "client", ["web-1"], NOW, 30)
+    renewed = renew_authority(old, NOW, 4000)
+    assert issued_by(renewed.certificate, one.certificate)
+    assert openssl(tmp_path, renewed, one, "-purpose", "sslclient")

@@ -138,7 +138,7 @@ def test_show_names_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     assert "certificate" in found.stderr
     (tmp_path / "client/web-1/client.crt").unlink()
     (tmp_path / "ca.crt").unlink()
-    assert "cannot read" in run(tmp_path, "issue", "client", "web-2").stderr
+    assert "no ca.crt" in run(tmp_path, "issue", "client", "web-2").stderr
 
 
 def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -165,3 +165,28 @@ def test_without_cryptography_it_says_what_to_install(tmp_path: Path) -> None:
         "logsink: cannot make certificates: the package cryptography is not installed "
         "(in a clone of logsink: pip install '.[tls]')\n"
     )
+
+
+@pytest.mark.parametrize("lost", ["ca.crt", "ca.key"])
+def test_half_an_authority_says_how_to_go_on(tmp_path: Path, lost: str) -> None:
+    good(tmp_path, "init")
+    (tmp_path / lost).unlink()
+    for arguments in (("init", "--renew"), ("issue", "client", "web"), ("show",)):
+        found = run(tmp_path, *arguments)
+        assert found.exit_code == 2
+        assert f"no {lost} (copy {lost} back, or remove" in found.stderr
+
+
+def test_a_key_of_another_certificate_is_named(tmp_path: Path) -> None:
+    """Whoever was interrupted while a certificate was renewed has its new key beside the old certificate."""
+    good(tmp_path, "init")
+    good(tmp_path, "issue", "client", "web")
+    good(tmp_path, "issue", "client", "db")
+    assert run(tmp_path, "show").exit_code == 0
+    key = tmp_path / "client/web/client.key"
+    key.write_bytes((tmp_path / "client/db/client.key").read_bytes())
+    found = run(tmp_path, "show")
+    assert found.exit_code == 1
+    assert "its key is of another certificate; issue it again: logsink tls issue client 'web'" in found.stdout
+    good(tmp_path, "issue", "client", "web")
+    assert run(tmp_path, "show").exit_code == 0
