@@ -29,6 +29,7 @@ def values(request: Request, kind: str, *, kubernetes: bool = False) -> dict[str
         "wire": "TLS" if request.tls else "TCP",
         "packages": "syslog-ng-core" if request.family == "debian" else "syslog-ng",
         "host": request.target.host,
+        "endpoint": f"[{request.target.host}]" if ":" in request.target.host else request.target.host,
         "port": str(request.port),
         "tls": request.tls,
         "ca": request.authority,
@@ -91,7 +92,7 @@ def otel_collector(request: Request, *, kubernetes: bool = False) -> str:
 def _statement(name: str, source: Source) -> Iterator[str]:
     place = f'attributes["structured_data"]["deploy@32473"]["{name}"]'
     if source.kind == "literal":
-        yield f'          - set({place}, "{source.value}")'
+        yield f"          - 'set({place}, \"{source.value}\")'"  # quoted for YAML: a text may have ": " or " #" in it
         return
     of_host = f'"${{env:{source.variable_of(name)}}}"'
     yield f'          - set({place}, {of_host}) where {of_host} != ""'

@@ -203,6 +203,8 @@ def _path(option: str, text: str) -> str:
 
 def _certificates(directory: Path) -> tuple[tuple[str, str], ...]:
     """Return name and text of each file that `logsink tls issue client` has put into a directory."""
+    if not str(directory).isprintable():  # it stands in comments of what is printed
+        raise ArgumentError(f"cannot use --certificates {str(directory)!r}: the path has a control character")
     try:
         return tuple((name, (directory / name).read_text(encoding="ascii")) for name in CERTIFICATES)
     except (OSError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import textwrap
 from collections.abc import Callable, Iterator
@@ -84,7 +85,7 @@ def ansible(bundle: Bundle, command: str) -> str:
             yield f"    - name: Make {directory}"
             yield f'      ansible.builtin.file: {{path: {directory}, state: directory, mode: "0755"}}'
         for file in bundle.files:
-            unsafe = "!unsafe " if "{{" in file.text else ""
+            unsafe = "!unsafe " if re.search(r"\{[{%#]", file.text) else ""  # what ansible takes for a template
             yield f"    - name: Write {file.path}"
             yield "      ansible.builtin.copy:"
             yield f"        dest: {file.path}"

@@ -109,7 +109,7 @@ def target(text: str, protocol: Protocol, tls: bool) -> Target:
             f"cannot send to port {port} of {host}: ports are 1 to 65535",
             hint="write NAME:PORT, as in logs.internal:2514",
         )
-    if re.search(r"(^|\.)example(\.(com|net|org))?$|\.invalid$", host):
+    if re.search(r"(^|\.)example(\.(com|net|org))?\.?$|\.invalid\.?$", host, re.IGNORECASE):
         raise ArgumentError(f"cannot send to {host}: that name is for examples only", hint="name your own server")
     return Target(host, port)
 

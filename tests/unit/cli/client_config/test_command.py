@@ -194,3 +194,38 @@ def test_the_instance_is_known_before_the_host_has_a_name(tmp_path: Path) -> Non
     assert identity(tmp_path)["LOG_INSTANCE"] == "0123456789abcdef0123456789abcdef"
     (tmp_path / "sys/class/dmi/id/board_asset_tag").write_text("i-0abc1234def567890\n")
     assert identity(tmp_path)["LOG_INSTANCE"] == "i-0abc1234def567890"
+
+
+@pytest.mark.parametrize("role", ["a: b", "a #b", "- x", "{a}", "it: #1"])
+def test_yaml_of_the_collector_has_a_text_whole(role: str) -> None:
+    found = yaml.safe_load(run("otel-collector", *TARGET, "--role", role).stdout)
+    statements = found["processors"]["transform"]["log_statements"][0]["statements"]
+    assert f'set(attributes["structured_data"]["deploy@32473"]["role"], "{role}")' in statements
+
+
+@pytest.mark.parametrize(
+    ("target", "endpoint"), [("[2001:db8::1]:6514", "[2001:db8::1]"), ("null", "null"), ("10", "10")]
+)
+def test_an_endpoint_of_the_collector_is_a_text_with_an_address_in_brackets(target: str, endpoint: str) -> None:
+    found = yaml.safe_load(run("otel-collector", "--target", target).stdout)
+    assert found["exporters"]["syslog"]["endpoint"] == endpoint
+
+
+@pytest.mark.parametrize("role", ["{{x}}", "{%x%}", "a{#b"])
+def test_ansible_takes_no_text_for_a_template(role: str) -> None:
+    text = run("rsyslog", *TARGET, "--role", role, "--format", "ansible").stdout
+    files = re.findall(r"content: (.*?)\|\n(.*?)\n      notify", text, re.DOTALL)
+    assert files
+    assert all(said == "!unsafe " for said, body in files if role in body)
+
+
+@pytest.mark.parametrize("name", ["LOGS.Example.COM", "logs.example.com.", "a.invalid."])
+def test_an_example_is_one_however_it_is_written(name: str) -> None:
+    assert "that name is for examples only" in run("rsyslog", "--target", name).stderr
+
+
+def test_a_path_that_would_end_a_comment_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a\nb").mkdir()
+    result = run("rsyslog", *TARGET, "--certificates", str(tmp_path / "a\nb"))
+    assert result.exit_code == 2
+    assert "has a control character" in result.stderr
