@@ -97,7 +97,8 @@ def identity_element(*paths: Path) -> str:
     for path in paths:
         for name, _, value in _VARIABLE.findall(_read(path, [])):
             if name.lower() in _IDENTIFYING and value:
-                known[name.lower()] = re.sub(r'(["\\\]])', r"\\\1", value)
+                plain = re.sub(r"\\([$`])", r"\1", value)
+                known[name.lower()] = re.sub(r'(["\\\]])', r"\\\1", plain)
     parameters = [f'{name}="{known[name]}"' for name in _IDENTIFYING if name in known]
     return f"[{' '.join(['deploy@32473', *parameters])}]" if known else "-"
 

@@ -170,7 +170,7 @@ def identity(root: Path, *arguments: str) -> dict[str, str]:
     subprocess.run([script], env={"ROOT": str(root), "PATH": os.environ["PATH"]}, check=True)
     lines = (root / "run/logsink-client/identity").read_text().splitlines()
     return {
-        name: json.loads(value) if value[0] == '"' else value
+        name: json.loads(re.sub(r"\\([$`])", r"\1", value)) if value[0] == '"' else value
         for name, _, value in (one.partition("=") for one in lines)
     }
 
@@ -229,3 +229,14 @@ def test_a_path_that_would_end_a_comment_is_refused(tmp_path: Path) -> None:
     result = run("rsyslog", *TARGET, "--certificates", str(tmp_path / "a\nb"))
     assert result.exit_code == 2
     assert "has a control character" in result.stderr
+
+
+def test_a_shell_that_reads_who_a_host_is_runs_nothing_of_it(tmp_path: Path) -> None:
+    """docs/fleet.md has hosts without systemd read the file by a shell."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/role").write_text("$(touch ran)-$HOME-`touch ran`\n")
+    assert identity(tmp_path, "--role", "file:/etc/role")["LOG_ROLE"] == "$(touch ran)-$HOME-`touch ran`"
+    read = f'. {tmp_path}/run/logsink-client/identity; printf %s "$LOG_ROLE"'
+    done = subprocess.run(["sh", "-c", read], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "$(touch ran)-$HOME-`touch ran`"
+    assert not (tmp_path / "ran").exists()
