@@ -27,7 +27,8 @@ def command() -> None:
 def check(config_file: Path | None, connect: bool, **parameters: object) -> None:
     """Check the settings, and print what `logsink serve` would open.
 
-    Opens the TLS files and checks that they match. Prints every problem on a line of its own, with exit code 2.
+    Opens the TLS files and checks that they match, and the key that signs ledgers. Prints every problem on a
+    line of its own, with exit code 2.
     """
     config = loaded(config_file, parameters).config
     problems: list[LogsinkError] = []
@@ -37,6 +38,13 @@ def check(config_file: Path | None, connect: bool, **parameters: object) -> None
 
         try:
             warnings = check_tls_files(config.tls, time.time())
+        except LogsinkError as error:
+            problems.append(error)
+    if config.ledger.sign_key is not None:
+        from logsink.archive import evidence
+
+        try:
+            evidence(config.ledger)
         except LogsinkError as error:
             problems.append(error)
     found = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -114,6 +115,19 @@ def test_check_opens_the_files_of_tls_and_matches_them(authority: Authority, tmp
         assert (result.exit_code, result.stdout) == (2, ""), mistake
         assert said in result.stderr
         assert len(result.stderr.splitlines()) == 1
+
+
+def test_check_reads_the_key_that_signs_ledgers(tmp_path: Path) -> None:
+    good, wrong = tmp_path / "ledger.pem", tmp_path / "x25519.pem"
+    for key, kind in ((good, "ed25519"), (wrong, "X25519")):
+        subprocess.run(["openssl", "genpkey", "-algorithm", kind, "-out", str(key)], check=True, capture_output=True)
+    assert run("check", LOGSINK_LEDGER__SIGN_KEY=str(good)).exit_code == 0
+    for key, said in ((tmp_path / "none.pem", "No such file"), (wrong, "it is no Ed25519 key")):
+        result = run("check", LOGSINK_LEDGER__SIGN_KEY=str(key))
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert f"ledger.sign_key {key}: " in result.stderr
+        assert said in result.stderr
+        assert "openssl genpkey" in result.stderr
 
 
 def test_check_looks_at_when_a_certificate_expires(authority: Authority, tmp_path: Path) -> None:
