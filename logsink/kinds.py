@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 V = TypeVar("V")
 
 _UNITS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
-_DURATION = re.compile("".join(rf"(?:(\d+){unit})?" for unit in _UNITS))
+_DURATION = re.compile("".join(rf"(?:(\d{{1,18}}){unit})?" for unit in _UNITS))
 SPELLED = {
     **dict.fromkeys(("w", "wk", "wks", "week", "weeks"), "w"),
     **dict.fromkeys(("d", "day", "days"), "d"),
@@ -31,9 +31,9 @@ SPELLED = {
 }
 """Units as people write them in durations -> the unit of ``parse_duration``."""
 
-_PART = r"(?a)(\d+(?:\.\d+)?|an? )\s*([A-Za-z]+)(?:\s*,\s*|\s+and\s+|\s*)"
+_PART = r"(?a)(\d{1,18}(?:\.\d+)?|an? )\s*([A-Za-z]+)(?:\s*,\s*|\s+and\s+|\s*)"
 _BINARY = {"TiB": 1 << 40, "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
-_SIZE = re.compile(r"(\d+)(TiB|GiB|MiB|KiB|B)")
+_SIZE = re.compile(r"(\d{1,18})(TiB|GiB|MiB|KiB|B)")
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.7) -> str:

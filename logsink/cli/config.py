@@ -78,7 +78,7 @@ async def _try_store(config: Config) -> str:
                 f"cannot create {place.path}: no permission to write in {above}",
                 hint="let the user that runs logsink write there",
             )
-        return "will be created with the first message"
+        return "will be made when a receiver starts"
     async with open_store(config.store) as store:
         if not create:
             await require(store)

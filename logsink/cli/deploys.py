@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _HELP = """
 Show the deploys in the order in which they were first seen: their roles, when, how many instances, rows, and which share of the
-rows are errors (severity err and more urgent ones); on a terminal with a bar for the time from their first row to their last.
+rows are errors (severity err and more urgent ones); with a bar for the time from their first row to their last.
 Options (--since, --role, ...) choose the rows that are looked at.
 
 \b

@@ -122,7 +122,7 @@ def _report_usage(error: click.ClickException) -> int:
             click.exceptions.NoSuchCommand,
         )  # click's own come with the message: ours are better
         message = getattr(error, "message", None) if isinstance(error, guesses) else error.format_message()
-        text = redacted((message or error.format_message()).rstrip(".").replace("\n", " "))
+        text = redacted((message or error.format_message()).rstrip(".").replace("\n\t", " ").replace("\n", " "))
         hints = [*remedies(error), *([f"see `{context.command_path} --help`"] if context else [])]
         hint = f" ({'; '.join(hints)})" if hints else ""
         click.echo(f"logsink: {harmless(f'{text[:1].lower()}{text[1:]}')}{harmless(hint)}", err=True)

@@ -63,9 +63,7 @@ async def make_plan(store: Store, filter: Filter, log: DeltaLog | None = None) -
         gaps = _in_both(gaps, _gaps(segments, snapshot))
     damage = (*of_snapshot(snapshot), *(gap.damage for gap in gaps))
     if snapshot.version < 0 and not segments and not damage:
-        hint = (
-            "a receiver makes it with the first message it stores; look at --store, LOGSINK_STORE and the settings file"
-        )
+        hint = "a receiver makes it when it starts; look at --store, LOGSINK_STORE and the settings file"
         raise NotFound(f"cannot find a logsink store at {store.url}", hint=hint)
     tail = [segment for segment in segments if not snapshot.shows(segment.name)]
     return Plan(snapshot, tail, (), damage).of(filter)

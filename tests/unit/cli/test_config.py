@@ -166,5 +166,5 @@ def test_check_tries_the_store(s3_server: Server) -> None:
 def test_check_of_a_directory_makes_none(tmp_path: Path) -> None:
     result = run("check", "--connect", "--store", str(tmp_path / "a" / "b"))
     assert result.exit_code == 0
-    assert "will be created with the first message" in result.stdout
+    assert "will be made when a receiver starts" in result.stdout
     assert list(tmp_path.iterdir()) == []
