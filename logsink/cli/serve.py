@@ -57,7 +57,8 @@ def command(
 
     Without configured listeners, the receiver opens TCP and UDP on 127.0.0.1:5514, RELP on 127.0.0.1:2514, and HTTP
     (/metrics, /healthz, /readyz) on 127.0.0.1:9514. Sockets that systemd passes (LISTEN_FDS) replace the addresses of their
-    kind. SIGTERM or SIGINT drains and stops it; a second one, at least a second later, stops it at once.
+    kind, and count as configured. SIGTERM or SIGINT drains and stops it; a second one, at least a second later, stops it at
+    once.
 
     \b
     Examples:
