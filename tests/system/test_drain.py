@@ -52,6 +52,19 @@ def test_without_waiting_and_with_a_sender_that_stays(tmp_path: Path) -> None:
         assert receiver.wait() == 0
 
 
+def test_without_time_for_senders_there_is_still_time_for_the_store(tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/store"
+    with Receiver(
+        url, tmp_path, receive__drain_timeout="0s", journal__ack_delay="1m", journal__max_delay="1m"
+    ) as receiver:
+        with socket.create_connection(("127.0.0.1", receiver.port("tcp"))) as sender:
+            sender.sendall(b"<13>1 - - a - - - one\n")
+            receiver.wait_for("logsink_frames_total", 1)
+        assert drain(tmp_path / "ready.json", url)[0] == 0
+        assert receiver.wait() == 0
+    assert query_frames(url) == [b"<13>1 - - a - - - one"]
+
+
 def test_what_is_no_receiver_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "ready.json").write_text(json.dumps({"pid": os.getpid(), "http": None}))
     assert "it is no receiver" in drain(tmp_path / "ready.json", "file:///tmp")[1]
