@@ -216,8 +216,8 @@ class Receive(NamedTuple):
     )
     max_inflated: int = _setting(
         size("1MiB", "1TiB"),
-        "Most bytes a second that compressed data of one sender may expand to, memory beside the messages included. Beyond it "
-        "a stream waits, and a datagram is kept compressed.",
+        "Most bytes a second that compressed data of one sender may expand to, the memory that each message takes besides "
+        "included. Beyond it a stream waits, and a datagram is kept compressed.",
         "64MiB",
     )
     default_timezone: str = _setting(
@@ -304,12 +304,13 @@ class Maintain(NamedTuple):
     orphan_after: float = _setting(
         duration("3s", "30d"),
         "Age at which segments count as left behind by a receiver that is gone, and are archived by another; at least "
-        "3 x archive.max_age. It grows as that does where there are many receivers.",
+        "3 x archive.max_age. Beside more than five receivers it is longer by as much as they let segments wait longer.",
         "5m",
     )
     checkpoint_every: int = _setting(
         count(1, 10_000),
-        "Fewest commits between two checkpoints of the table's log; where these are large, up to those of ten minutes.",
+        "Fewest commits between two checkpoints of the table's log; where checkpoints are large there may be more, as many as "
+        "come within ten minutes.",
         50,
     )
     compact_after: float = _setting(
