@@ -16,6 +16,7 @@ from typing import Final
 
 from logsink import telemetry
 from logsink.kinds import Address
+from logsink.net.ports import BACKLOG
 
 TURN: Final = 64
 """Connections that are accepted before the event loop does something else."""
@@ -45,23 +46,25 @@ class Acceptor:
         """Accept what waits in the kernel already, and then nothing more."""
         if self.socket.fileno() < 0:
             return
-        if self._rest is None:
-            self._readable()
+        for _ in range(BACKLOG // TURN + 1):  # bounded, in case somebody keeps connecting
+            if self._rest is not None or not self._readable():
+                break
         if self._rest is not None:
             self._rest.cancel()
         self._loop.remove_reader(self.socket.fileno())
         self.socket.close()
 
-    def _readable(self) -> None:
+    def _readable(self) -> bool:
+        """Accept up to ``TURN`` connections, and return whether there may be more."""
         for _ in range(TURN):
             try:
                 sock, peer = self.socket.accept()
             except (BlockingIOError, InterruptedError):
-                return
+                return False
             except OSError as error:
                 if error.errno in _FULL:
                     self._wait(error)
-                    return
+                    return False
                 continue  # the peer has gone again
             sender = str(peer[0]).removeprefix("::ffff:") if isinstance(peer, tuple) and peer else None
             protocol = self._connect(sender)
@@ -72,6 +75,7 @@ class Acceptor:
             task = self._loop.create_task(self._begin(sock, protocol))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        return True
 
     async def _begin(self, sock: socket.socket, protocol: asyncio.BaseProtocol) -> None:
         try:

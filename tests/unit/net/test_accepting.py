@@ -11,7 +11,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 import pytest
@@ -19,7 +19,7 @@ import uvloop
 
 from logsink import telemetry
 from logsink.kinds import Address
-from logsink.net.accepting import Acceptor, half_close, keep_alive
+from logsink.net.accepting import TURN, Acceptor, half_close, keep_alive
 from logsink.net.ports import bound
 from tests.support.bench import until
 
@@ -180,6 +180,17 @@ async def test_at_the_end_it_takes_what_had_connected() -> None:
         acceptor.close()
     await until(lambda: peers.lost)
     assert sock.fileno() < 0
+
+
+async def test_at_the_end_it_takes_all_that_had_connected() -> None:
+    sock, peers = socket.create_server(("127.0.0.1", 0), backlog=1024), Peers()
+    acceptor = Acceptor("tcp", sock, peers.connect)
+    with ExitStack() as clients:
+        for _ in range(3 * TURN + 1):
+            clients.enter_context(socket.create_connection(sock.getsockname()))
+        acceptor.close()
+        assert len(peers.senders) == 3 * TURN + 1
+    await until(lambda: peers.lost)
 
 
 @pytest.mark.parametrize(
