@@ -58,6 +58,9 @@ def _purpose(kind: str, sock: socket.socket) -> tuple[str, Address]:
     if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type != of:
         hint = f"write {line}= with an address and a port into its .socket unit"
         raise ConfigError(f"cannot receive {kind} on {told}: that is another kind of socket", hint=hint)
+    if of == socket.SOCK_STREAM and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        hint = "take Accept=yes out of its .socket unit: logsink accepts connections itself"
+        raise ConfigError(f"cannot receive {kind} on {told}: that socket does not listen", hint=hint)
     return kind, Address(*where[:2])
 
 

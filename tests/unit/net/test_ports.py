@@ -170,3 +170,15 @@ def test_a_socket_that_is_of_no_use(
     with pytest.raises(ConfigError, match=problem) as caught:
         handed_sockets({"LISTEN_PID": "7", "LISTEN_FDS": "1", "LISTEN_FDNAMES": name}, 7)
     assert ".socket unit" in caught.value.hint
+
+
+def test_a_connection_in_place_of_a_listening_socket_is_of_no_use(
+    opened: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listening = opened.enter_context(socket.create_server((HERE, 0)))
+    opened.enter_context(socket.create_connection(listening.getsockname()))
+    accepted = opened.enter_context(listening.accept()[0])
+    monkeypatch.setattr("logsink.net.activation.FIRST", os.dup(accepted.fileno()))
+    with pytest.raises(ConfigError, match="that socket does not listen") as caught:
+        handed_sockets({"LISTEN_PID": "7", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "tcp"}, 7)
+    assert "Accept=yes" in caught.value.hint
