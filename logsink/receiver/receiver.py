@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import socket
 import time
@@ -332,8 +333,10 @@ class Receiver:
         telemetry.DRAINING.log(why=self._stop.result(), seconds=timeout, connections=open_now)
         for acceptor in self._acceptors:
             acceptor.close()
+        self._intake.losses.refresh()  # what the kernel dropped is known only while a socket is open
         for listener in self._udp:
             listener.close()
+        self._intake.losses.report(math.inf)
         self._intake.drain()
         if not await self._until(self._intake.empty.wait(), timeout):
             seconds = self._loop.time() - began
