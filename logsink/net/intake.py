@@ -40,6 +40,9 @@ until the rest was read, and that comes with the second: without it a window of 
 _UNFINISHED_SHARE = 0.25
 """Share of ``memory_limit`` that unfinished frames may hold before the largest are cut."""
 
+_AROUND = 64
+"""Bytes that an unfinished frame has around its message at most: a RELP header, a count, a line end. One frame always has room."""
+
 _HELD_SHARE = 0.125
 """Share of ``memory_limit`` for frames that are held back until it is known whether they are resends."""
 
@@ -107,7 +110,7 @@ class Intake:
         self._shares = Shares(memory_limit)
         self._unfinished: dict[Connection, int] = {}
         self._unfinished_total = 0
-        self._unfinished_limit = int(memory_limit * _UNFINISHED_SHARE)
+        self._unfinished_limit = max(int(memory_limit * _UNFINISHED_SHARE), max_message + _AROUND)
         self.senders = Senders(int(memory_limit * _HELD_SHARE), relp_window)
 
     def attach(self, journal: Journal) -> None:

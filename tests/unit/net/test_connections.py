@@ -165,6 +165,26 @@ async def test_unfinished_frames_past_their_share_are_cut_largest_first() -> Non
     await close(bench)
 
 
+async def test_one_frame_of_max_message_is_never_cut() -> None:
+    bench = await make(memory_limit=4 * MAX, max_message=MAX)
+    frame = b"<13>" + b"x" * (MAX - 4)
+    reader, relp = await asyncio.open_connection("127.0.0.1", await bench.listen(RelpConnection))
+    relp.write(OPEN + b"2 syslog %d " % MAX + frame)
+    await reader.readuntil(b"commands=syslog\n")
+    await until(lambda: bench.intake._unfinished_total > MAX)
+    relp.write(b"\n")
+    assert await reader.readuntil(b"200 OK\n") == b"2 rsp 6 200 OK\n"
+    _, tcp = await asyncio.open_connection("127.0.0.1", await bench.listen(TcpConnection))
+    tcp.write(frame + b"\r")
+    await until(lambda: bench.intake._unfinished_total > MAX)
+    tcp.write(b"\n")
+    for writer in (relp, tcp):
+        writer.close()
+    await bench.intake.empty.wait()
+    assert [(one, flags & Flag.TRUNCATED) for one, flags, *_ in await bench.rows()] == [(frame, 0), (frame, 0)]
+    await close(bench)
+
+
 async def test_relp_is_acknowledged_only_when_stored(bench: Bench) -> None:
     bench.store.free.clear()
     reader, writer = await asyncio.open_connection("127.0.0.1", await bench.listen(RelpConnection))
