@@ -121,8 +121,10 @@ class Certificates:
         # A certificate listed in client_ca is trusted itself, whoever issued it.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_TRUSTED_FIRST
         assert settings.cert is not None, "config refuses TLS listeners without a certificate"
-        what = settings.cert
         try:
+            for what in map(str, self._files()):
+                Path(what).open("rb").close()  # OpenSSL does not say which file it cannot open
+            what = settings.cert
             context.load_cert_chain(settings.cert, settings.key, password=_no_password)
             if settings.client_ca is not None:
                 what = settings.client_ca

@@ -479,7 +479,8 @@ async def test_a_client_whose_authority_is_removed_is_refused(scene: Scene, tmp_
 def test_certificates_that_cannot_be_used_at_the_beginning(tmp_path: Path) -> None:
     one, two = (Authority(tmp_path).issue(name) for name in ("one.example.com", "two.example.com"))
     for cert, key, said in (
-        (tmp_path / "none", one.key, "No such file or directory"),
+        (tmp_path / "none", one.key, f"{tmp_path / 'none'} for TLS: No such file or directory"),
+        (one.cert, tmp_path / "none", f"{tmp_path / 'none'} for TLS: No such file or directory"),
         (one.cert, two.key, "tls.key is the key of another certificate"),
         (one.key, one.key, "PEM"),
     ):
