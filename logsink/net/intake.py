@@ -41,7 +41,7 @@ _UNFINISHED_SHARE = 0.25
 """Share of ``memory_limit`` that unfinished frames may hold before the largest are cut."""
 
 _AROUND = 64
-"""Bytes that an unfinished frame has around its message at most: a RELP header, a count, a line end. One frame always has room."""
+"""Most bytes that an unfinished frame has around its message: a RELP header, a count, a line end. One frame always has room."""
 
 _HELD_SHARE = 0.125
 """Share of ``memory_limit`` for frames that are held back until it is known whether they are resends."""

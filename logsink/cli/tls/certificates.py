@@ -224,7 +224,8 @@ def _signer(authority: Pair) -> tuple[x509.Certificate, ec.EllipticCurvePrivateK
     """Return certificate and key of an authority. ``FormatError`` if they are none, or do not belong together."""
     certificate, private = _certificate(authority.certificate), _private_key(authority.key)
     if certificate.public_key() != private.public_key():
-        raise FormatError("cannot use the authority: ca.key is not the key of ca.crt; take both from the same backup")
+        hint = "take both from the same backup"
+        raise FormatError("cannot use the authority", "ca.key is not the key of ca.crt", hint=hint)
     return certificate, private
 
 
