@@ -27,6 +27,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from logsink import __version__
 from logsink.flags import Flag, names
 from logsink.notices import Due, Notices
+from logsink.platform.streams import PatientHandler
 
 REGISTRY = CollectorRegistry()
 
@@ -49,6 +50,8 @@ def _histogram(name: str, text: str) -> Histogram:
 BUILD = _gauge("build_info", "1; the label is the version of logsink that runs.", "version")
 BUILD.labels(__version__).set(1)
 ProcessCollector(registry=REGISTRY)  # process_...: CPU, memory, files and start time of the process
+
+LINES_DROPPED = _counter("log_lines_dropped", "Lines of the own log that were dropped because nobody read stderr.")
 
 # --- receiving
 CONNECTIONS = _gauge("connections", "Connections open now.", "transport")
@@ -446,10 +449,11 @@ class _Lines(logging.Formatter):
 def setup(worker: int = 0, *, level: str = "info", as_json: bool = False, stream: TextIO | None = None) -> None:
     """Write the own log to ``stream`` (default stderr) from ``level`` on: debug, info, warning, error or critical (none).
 
-    ``worker``: the number of this worker, which its lines then show; 0: there is only one.
+    Where the stream is full because nobody reads it, lines are dropped and counted. ``worker``: the number of this worker,
+    which its lines then show; 0: there is only one.
     """
     reset()
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = PatientHandler(stream or sys.stderr, LINES_DROPPED.inc)
     handler.setFormatter(_Lines(as_json=as_json, worker=worker))
     _LOGGER.handlers[:] = [handler]
     _LOGGER.setLevel(level.upper())
