@@ -24,6 +24,7 @@ import click
 from logsink.cli.options.settings import effective, options
 from logsink.cli.startup import without_pandas
 from logsink.errors import ArgumentError, FormatError, LogsinkError, NotFound, StoreError
+from logsink.platform.processes import birth
 
 if TYPE_CHECKING:
     from logsink.store import Store
@@ -85,22 +86,22 @@ def command(config_file: Path | None, store: str | None, ready_file: Path, wait:
     Examples:
       logsink drain -c /etc/logsink.toml --ready-file /run/logsink/ready.json --wait
     """
-    pid, http = _running(ready_file)
+    pid, process, http = _running(ready_file)
     if wait:
-        return _drain_and_wait(effective(config_file, {"store": store}).store, pid, http, timeout)
-    _signal(pid)
+        return _drain_and_wait(effective(config_file, {"store": store}).store, pid, process, http, timeout)
+    _signal(pid, process)
     click.echo(f"process {pid} drains")
     return 0
 
 
-def _drain_and_wait(url: str, pid: int, http: str | None, timeout: float) -> int:
+def _drain_and_wait(url: str, pid: int, process: int, http: str | None, timeout: float) -> int:
     """Have a process drain, wait until all that it stored is archived, ``timeout`` seconds at most; return the exit code."""
     without_pandas()
     end = time.monotonic() + timeout
     said = _ask(pid, http, ANSWER)
     with suppress(StoreError, FormatError):  # it drains whether the store can be read now or not
         asyncio.run(_check_store(url, said.store))
-    process = _signal(pid)
+    _signal(pid, process)
     while True:
         said = said.add(_ask(pid, http, min(ANSWER, max(AGAIN, end - time.monotonic()))))
         if select.select([process], [], [], min(AGAIN, max(0.0, end - time.monotonic())))[0]:
@@ -118,35 +119,41 @@ def _drain_and_wait(url: str, pid: int, http: str | None, timeout: float) -> int
     return 0
 
 
-def _signal(pid: int) -> int:
-    """Have a process drain, and return a file descriptor that can be read once it has ended."""
+def _signal(pid: int, process: int) -> None:
+    """Have a process drain."""
     try:
-        process = os.pidfd_open(pid)
         signal.pidfd_send_signal(process, signal.SIGTERM)
     except OSError as error:
         raise LogsinkError(f"cannot signal process {pid}: {error.strerror}") from error
-    return process
 
 
-def _running(ready_file: Path) -> tuple[int, str | None]:
-    """Return process and HTTP address of the receiver that has written a ready file. ``LogsinkError``: there is none."""
+def _running(ready_file: Path) -> tuple[int, int, str | None]:
+    """Return the receiver that has written a ready file. ``LogsinkError``: there is none.
+
+    That is its process id, a file descriptor that can be read once it has ended, and its HTTP address.
+    """
     try:
         ready = json.loads(ready_file.read_text(encoding="utf-8"))
         pid = int(ready["pid"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         cause = getattr(error, "strerror", None) or "it is no file of `logsink serve --ready-file`"
-        hint = "`logsink serve --ready-file` writes it; without it, `kill -TERM PID` drains a receiver just the same"
+        hint = (
+            "`logsink serve --ready-file` writes it when it is ready, and removes it when it ends; without it, "
+            "`kill -TERM PID` drains a receiver just the same"
+        )
         raise LogsinkError(f"cannot read {ready_file}: {cause}", hint=hint) from error
     try:
+        process = os.pidfd_open(pid)
         command_line = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        command_line = b""
-    if b"serve" not in command_line.split(b"\0"):
+    except (OSError, OverflowError, ValueError):
+        process, command_line = -1, b""
+    born = ready.get("birth")  # not in those of older versions
+    if b"serve" not in command_line.split(b"\0") or (born and born != birth(pid)):
         raise ArgumentError(
             f"cannot drain process {pid}, which {ready_file} names: it is no receiver",
             hint="the receiver has ended already: remove that file, or name the right one",
         )
-    return pid, ready.get("http")
+    return pid, process, ready.get("http")
 
 
 def _ask(pid: int, http: str | None, seconds: float) -> Said:

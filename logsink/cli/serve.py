@@ -84,7 +84,7 @@ def command(
     setup()
 
     async def serve() -> int:
-        from logsink.receiver import STOPPING, ServiceManager
+        from logsink.receiver import STOPPING, ServiceManager, remove_ready_file
 
         manager = ServiceManager(os.environ, os.getpid())
         announce = partial(_announce, manager, ready_file)
@@ -103,6 +103,8 @@ def command(
             return await running.run()
         finally:
             signs.cancel()
+            if ready_file is not None:
+                remove_ready_file(ready_file)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(serve())

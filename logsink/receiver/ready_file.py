@@ -5,20 +5,29 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from logsink.errors import ConfigError
+from logsink.platform.processes import birth
 
 
 def write_ready_file(path: Path, addresses: Mapping[str, Sequence[str]], http: str | None) -> None:
     """Write process id, ``addresses`` by kind and the address of HTTP to ``path`` as a JSON object; the file appears whole.
 
-    ``ConfigError``: the file cannot be written.
+    ``birth`` in it tells the process from a later one with the same id. ``ConfigError``: the file cannot be written.
     """
-    ready = {"pid": os.getpid()} | dict(addresses) | {"http": http}
+    ready = {"pid": os.getpid(), "birth": birth(os.getpid())} | dict(addresses) | {"http": http}
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         draft.write_text(json.dumps(ready) + "\n", encoding="utf8")
         draft.replace(path)
     except OSError as error:
         raise ConfigError(f"cannot write --ready-file {path}: {error.strerror}") from error
+
+
+def remove_ready_file(path: Path) -> None:
+    """Remove the file if this process has written it, and not a later one."""
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        if json.loads(path.read_text(encoding="utf8"))["pid"] == os.getpid():
+            path.unlink()

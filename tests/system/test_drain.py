@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,7 +38,7 @@ def test_it_ends_when_everything_is_archived(tmp_path: Path, workers: str) -> No
             assert receiver.wait() == 0
     assert query_frames(url) == [b"<13>1 - - a - - - one"]
     code, said = drain(tmp_path / "ready.json", url, "--wait")
-    assert (code, "the receiver has ended already" in said) == (2, True), said
+    assert (code, "and removes it when it ends" in said) == (2, True), said
 
 
 def test_without_waiting_and_with_a_sender_that_stays(tmp_path: Path) -> None:
@@ -72,7 +74,17 @@ def test_what_is_no_receiver_is_left_alone(tmp_path: Path) -> None:
     assert "no file of `logsink serve --ready-file`" in drain(tmp_path / "ready.json", "file:///tmp")[1]
     missing = drain(tmp_path / "none.json", "file:///tmp")[1]
     assert "none.json: No such file or directory (`logsink serve --ready-file` writes it" in missing
-    assert "No such file" in drain(tmp_path / "none.json", "file:///tmp")[1]
+
+
+def test_a_process_with_the_number_of_a_receiver_that_has_ended_is_left_alone(tmp_path: Path) -> None:
+    ready = tmp_path / "ready.json"
+    with subprocess.Popen([sys.executable, "-c", "input()", "serve"], stdin=subprocess.PIPE) as other:
+        assert other.stdin
+        ready.write_text(json.dumps({"pid": other.pid, "birth": "another machine's 1", "http": None}))
+        code, said = drain(ready, "file:///tmp")
+        assert (code, "the receiver has ended already" in said) == (2, True), said
+        assert other.poll() is None
+        other.stdin.close()
 
 
 def test_another_store_is_refused_before_anything_is_done(tmp_path: Path) -> None:
@@ -107,7 +119,7 @@ def test_what_a_worker_that_was_killed_has_stored_is_waited_for(tmp_path: Path) 
             with socket.create_connection(("127.0.0.1", receiver.port("tcp"))) as sender:
                 sender.sendall(b"<13>1 - - a - - - one\n")
         receiver.wait_for("logsink_frames_total", 20)
-        asyncio.run(until(lambda: len(list(tmp_path.glob("store/journal/*"))) == 2))
+        asyncio.run(until(lambda: len({path.parts[-3] for path in tmp_path.glob("store/journal/*/*/*.arrow")}) == 2))
         workers = Path(f"/proc/{receiver.process.pid}/task/{receiver.process.pid}/children").read_text().split()
         killed = next(int(pid) for pid in workers if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes())
         os.kill(killed, signal.SIGKILL)

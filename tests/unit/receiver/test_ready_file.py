@@ -9,13 +9,20 @@ from pathlib import Path
 import pytest
 
 from logsink.errors import ConfigError
-from logsink.receiver import write_ready_file
+from logsink.platform.processes import birth
+from logsink.receiver import remove_ready_file, write_ready_file
 
 
 def test_it_holds_addresses_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "ready"
     write_ready_file(path, {"tcp": ["127.0.0.1:5514"], "udp": []}, "127.0.0.1:9514")
-    expected = {"pid": os.getpid(), "tcp": ["127.0.0.1:5514"], "udp": [], "http": "127.0.0.1:9514"}
+    expected = {
+        "pid": os.getpid(),
+        "birth": birth(os.getpid()),
+        "tcp": ["127.0.0.1:5514"],
+        "udp": [],
+        "http": "127.0.0.1:9514",
+    }
     assert json.loads(path.read_text()) == expected
     assert list(tmp_path.iterdir()) == [path]
 
@@ -23,3 +30,14 @@ def test_it_holds_addresses_and_nothing_is_left_beside_it(tmp_path: Path) -> Non
 def test_where_it_cannot_be_written_that_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot write --ready-file .*: No such file or directory"):
         write_ready_file(tmp_path / "missing" / "ready", {}, None)
+
+
+@pytest.mark.parametrize(("text", "left"), [(None, False), ('{"pid": 1}', True), ("[]", True), ("no JSON", True)])
+def test_only_the_own_file_is_removed(tmp_path: Path, text: str | None, left: bool) -> None:
+    path = tmp_path / "ready"
+    write_ready_file(path, {}, None)
+    if text is not None:  # a successor's, or something else
+        path.write_text(text)
+    remove_ready_file(path)
+    assert path.exists() is left
+    remove_ready_file(tmp_path / "missing")
