@@ -361,6 +361,14 @@ UNFINISHED_CUT = Event(
     ("sender",),
 )
 UDP_LOST = Event("udp_lost", _W, "lost {datagrams} datagrams ({where})", kept=True)
+CLOCK_SET_BACK = Event(
+    "clock_set_back",
+    _W,
+    "this machine's clock was put back by {seconds:.3g} s; continuing as receiver {receiver}",
+    (),
+    again=60.0,
+    kept=True,
+)
 RENEWED = Event(
     "renewed",
     _W,

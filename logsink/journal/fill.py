@@ -128,6 +128,8 @@ class Fill:
 
     def __init__(self, ordinal: int, memory: Loan) -> None:
         self.ordinal = ordinal
+        self.id_number = 0
+        """The number of the receiver id (``receiver_ids``) that was in use at the first append."""
         self.opened = 0.0
         """Loop time of the first append."""
         self.due = 0.0

@@ -12,8 +12,8 @@ Laws
     other bytes are fatal, and nothing is acknowledged.
   - Fills are released in the order in which they were opened, across lanes; only then are frames durable for anybody (I1).
   - A failed PUT is tried again for as long as the process lives. Nothing is dropped; the memory limit stops reading.
-  - A segment is named after the receiver id that is current at its first try (``receiver_ids``), and keeps that name.
-  - A read is never split over two fills; ``received`` strictly increases from read to read.
+  - A segment is named at its first try, after a receiver id that is valid then (``receiver_ids``), and keeps that name.
+  - A read is never split over two fills; under one id, ``received`` strictly increases from read to read.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from logsink import telemetry
 from logsink.config import Journal as Limits
 from logsink.errors import Conflict, LogsinkError, StoreError
 from logsink.journal.fill import Fill, Memory
+from logsink.journal.receiver_ids import ReceiverIds
 from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.parse import Origin, Origins, Settings
 from logsink.store import Store, put_once
@@ -44,6 +45,12 @@ _RESUME_AT = 0.75
 _FAST, _LONGER = 1024, 0.005
 """A fill with this many frames, of which some wait for an acknowledgement, waits this many seconds longer for more frames: at
 such a rate the number of segments is what costs. A sender whose window fills up meanwhile waits most of the time anyway."""
+
+_PUT_BACK = 2_000_000
+"""Microseconds by which the clock may be put back: until it is there again, each read gets the last time and a microsecond."""
+
+_AGAIN = 60.0
+"""Seconds for which an id is kept however often the clock is put back."""
 
 CLOCK_TICK = 0.001
 """Seconds between two ticks of the loop's clock (uvloop's counts milliseconds). A fill that is due within half a tick is due.
@@ -79,8 +86,8 @@ class Appended(NamedTuple):
 class Journal:
     """The journal of one receiver. Belongs to the running event loop; ``append`` must be called from it and never blocks.
 
-    ``renew`` returns the receiver id for the next segment (``ReceiverIds.renew``; None: it is always ``receiver``); when it
-    changes, each lane starts again with sequence 1. ``on_release`` is called with each segment once it and all before it are
+    ``ids`` has the receiver id for each segment (None: it is always ``receiver``); when that changes, each lane starts again
+    with sequence 1. ``on_release`` is called with each segment once it and all before it are
     stored, ``on_pressure(paused)`` when reading has to stop and when it may go on. ``failed`` gets an exception when the
     journal cannot go on at all. ``memory_limit`` and ``largest_batch`` (the receive buffer) are bytes. Every
     segment names ``store_id``, the id in the store's marker, and what ``newest_commit`` returns: the newest version of the
@@ -99,7 +106,7 @@ class Journal:
         largest_batch: int,
         on_release: Callable[[Segment], None],
         on_pressure: Callable[[bool], None],
-        renew: Callable[[bool], Awaitable[str]] | None = None,
+        ids: ReceiverIds | None = None,
         store_id: str = "",
         newest_commit: Callable[[], int] = lambda: -1,
         announce: Callable[[], None] = lambda: None,
@@ -112,7 +119,7 @@ class Journal:
         """Why segments cannot be stored right now; None while they can."""
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
-        self._store, self._settings, self._limits, self._renew = store, settings, limits, renew
+        self._store, self._settings, self._limits, self._ids = store, settings, limits, ids
         self._store_id, self._newest_commit, self._announce = store_id, newest_commit, announce
         self._doubtful = False
         self._memory_limit = memory_limit
@@ -129,6 +136,7 @@ class Journal:
         self._opened = 0
         self._last_sent = float("-inf")
         self._last_received = 0
+        self._begun = float("-inf")  # loop time at which the last id began because the clock was put back
         self._unstored = 0
         self._paused = False
         self._timer: asyncio.TimerHandle | None = None
@@ -158,13 +166,15 @@ class Journal:
         With a ``waiter``, a sender waits for an acknowledgement: the fill is due ``ack_delay`` from now at the latest, and
         ``waiter`` is called once, when ``durable`` has reached the ordinal.
         """
+        now_us = time.time_ns() // 1000
+        if now_us < self._last_received - _PUT_BACK:
+            self._begin_id(self._last_received - now_us)
         fill = self._fill
         if fill is None or not fill.takes(batch):
             if fill is not None:
                 self._seal()
                 self._send()
             fill = self._open()
-        now_us = time.time_ns() // 1000
         self._last_received = max(now_us, self._last_received + 1)
         weight, nbytes = fill.weight, fill.nbytes
         fill.append(batch, self._last_received, origin)
@@ -224,12 +234,24 @@ class Journal:
         limits, now = self._limits, self._loop.time()
         fill = self._fill = Fill(self._opened, self._memory.loan())
         fill.opened = now
+        fill.id_number = 0 if self._ids is None else self._ids.number
         # An idle receiver stores its first frames soon, so that nobody waits a second to see a single line.
         idle = not self._order and now - self._last_sent > limits.max_delay
         fill.due = now + (min(limits.ack_delay, limits.max_delay) if idle else limits.max_delay)
         self._idle.clear()
         self._announce()
         return fill
+
+    def _begin_id(self, microseconds: int) -> None:
+        """Go on under another id, with the time that the clock says now, unless it is put back again and again."""
+        now = self._loop.time()
+        if self._ids is None or now - self._begun < _AGAIN:
+            return
+        self._begun = now
+        self._seal()
+        self._send()
+        self._ids.begin(microseconds / 1e6)
+        self._last_received = 0
 
     def _seal(self) -> None:
         """Close the open fill: it takes no more frames, and waits for a lane."""
@@ -280,7 +302,7 @@ class Journal:
     async def _put(self, lane: _Lane, fill: Fill) -> None:
         """Store ``fill`` as the next segment of ``lane``, however long that takes."""
         began = self._last_sent = self._loop.time()
-        await self._until_done(f"of lane {lane.number}", lambda: self._settle_id(lane))
+        await self._until_done(f"of lane {lane.number}", lambda: self._settle_id(lane, fill))
         name = SegmentName(lane.receiver, lane.number, lane.sequence + 1)
         stored = {
             SegmentName(one.receiver, one.number, 1).app_id: one.sequence
@@ -303,11 +325,11 @@ class Journal:
         self._release()
         self._send()
 
-    async def _settle_id(self, lane: _Lane) -> None:
+    async def _settle_id(self, lane: _Lane, fill: Fill) -> None:
         """Renew the receiver id for the lane's next segment."""
-        if self._renew is None:
+        if self._ids is None:
             return
-        receiver = await self._renew(self._doubtful)
+        receiver = await self._ids.renew(self._doubtful, fill.id_number)
         self._doubtful = False
         if receiver != lane.receiver:
             lane.receiver, lane.sequence = receiver, 0

@@ -58,7 +58,7 @@ class Frames:
     data        uint8[>= offsets[n]]: the frames' bytes, end to end, without framing
     offsets     int32[n + 1]: frame i is ``data[offsets[i]:offsets[i + 1]]``
     flags       int32[n]: what framing saw (``flags.Flag``)
-    received    int64[n]: microseconds since the epoch; equal within a read, strictly increasing from read to read
+    received    int64[n]: microseconds since the epoch; equal within a read, under a receiver id greater from read to read
     origin      int32[n]: index into ``origins``; a read of datagrams has frames of several
     """
 

@@ -248,7 +248,7 @@ class Receiver:
             largest_batch=len(self._intake.buffer),
             on_release=self._archiver.add,
             on_pressure=self._pressure,
-            renew=self._receiver_ids.renew,
+            ids=self._receiver_ids,
             store_id=store.id,
             newest_commit=lambda: log.newest,
             announce=store.announce,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from logsink.config import Journal as Limits
 from logsink.errors import LogsinkError, Unavailable
 from logsink.journal import writer
 from logsink.journal.reader import list_segments, read_segment
+from logsink.journal.receiver_ids import ReceiverIds
 from logsink.journal.segment import Segment, SegmentName, decode_segment
 from logsink.journal.writer import Journal
 from logsink.parse import Origin, Settings
@@ -81,7 +82,7 @@ class Bench:
         store: Store,
         limits: Limits,
         memory_limit: int = 1 << 20,
-        renew: Callable[[bool], Awaitable[str]] | None = None,
+        ids: ReceiverIds | None = None,
     ) -> None:
         self.released: list[Segment] = []
         self.pressure: list[bool] = []
@@ -95,7 +96,7 @@ class Bench:
             largest_batch=4096,
             on_release=self.released.append,
             on_pressure=self.pressure.append,
-            renew=renew,
+            ids=ids,
         )
 
     def append(self, *frames: bytes) -> int:
