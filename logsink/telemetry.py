@@ -286,6 +286,12 @@ WORKER_ENDED = Event("worker_ended", _E, "worker {worker} is replaced after {sec
 DRAINING = Event(
     "draining", _I, "{why}: draining; no new connections, up to {seconds:g} s for {connections} open ones", kept=True
 )
+HUNG_UP = Event(
+    "hung_up",
+    _I,
+    "SIGHUP: there is nothing to do; changed TLS files are loaded anyway, settings are read at the start",
+    (),
+)
 DRAIN_CUT = Event(
     "drain_cut", _W, "closed {connections} connections that were still sending after {seconds:.3g} s", kept=True
 )

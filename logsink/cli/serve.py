@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -57,8 +58,8 @@ def command(
 
     Without configured listeners, the receiver opens TCP and UDP on 127.0.0.1:5514, RELP on 127.0.0.1:2514, and HTTP
     (/metrics, /healthz, /readyz) on 127.0.0.1:9514. Sockets that systemd passes (LISTEN_FDS) replace the addresses of their
-    kind, and count as configured. SIGTERM or SIGINT drains and stops it; a second one, at least a second later, stops it at
-    once.
+    kind, and count as configured. SIGTERM or SIGINT drains and stops it, and so does closing its terminal; a second one, at
+    least a second later, stops it at once.
 
     \b
     Examples:
@@ -98,6 +99,8 @@ def command(
         signals = Signals(running, loop.time, partial(manager.tell, STOPPING))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, signals.take, number.name)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+            loop.add_signal_handler(signal.SIGHUP, signals.hang_up, sys.stdin.isatty() or sys.stderr.isatty())
         signs = loop.create_task(manager.keep_alive())
         try:
             return await running.run()
@@ -175,3 +178,12 @@ class Signals:
             self._running.stop(name)
         elif now - self._first >= self.SAME:
             self._running.hurry()
+
+    def hang_up(self, terminal: bool) -> None:
+        """Act on SIGHUP: a ``terminal`` was closed, or somebody wants a service to read its files again."""
+        from logsink import telemetry
+
+        if terminal:
+            self.take("SIGHUP")
+        else:
+            telemetry.HUNG_UP.log()

@@ -37,7 +37,7 @@ They double each time that it ends before it listens."""
 ANSWER = 3.0
 """Seconds that a worker may take to report: more than it takes to find out that a store does not answer."""
 
-STOPPING = frozenset({signal.SIGINT, signal.SIGTERM})
+STOPPING = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGTERM})
 """Signals that a terminal or a service manager sends to all processes at once. A worker that is starting blocks them until it
 has a handler for them."""
 
@@ -280,9 +280,9 @@ def work(pipe: Connection, config: Config, setup: Setup, number: int) -> NoRetur
     """Run a worker, in a process of its own, to its end; never returns."""
     import uvloop
 
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches all processes of a terminal; this one gets an order to stop
+    # These reach all processes of a terminal; this one gets an order to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     setup(number)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -141,6 +141,25 @@ def test_a_signal_to_all_while_they_begin(number: signal.Signals, tmp_path: Path
     assert receiver.log.count("stopped; everything received is stored") == 2
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_without_a_terminal_sighup_loses_nothing(tmp_path: Path, workers: str) -> None:
+    with Receiver(f"file://{tmp_path}/store", tmp_path, workers=workers, journal__max_delay="10s") as receiver:
+        assert receiver.process is not None
+        with socket.create_connection(("127.0.0.1", receiver.port("tcp"))) as sender:
+            sender.sendall(b"<13>1 - - a - - - one\n")
+            receiver.wait_for("logsink_frames_total", 1)
+            sender.sendall(b"<13>1 - - a - - - two\n")
+            receiver.wait_for("logsink_frames_total", 2)
+            children = Path(f"/proc/{receiver.process.pid}/task/{receiver.process.pid}/children").read_text().split()
+            for pid in (*map(int, children), receiver.process.pid):
+                os.kill(pid, signal.SIGHUP)
+            receiver._wait(lambda: "SIGHUP: there is nothing to do" in receiver.log)
+            sender.sendall(b"<13>1 - - a - - - three\n")
+            receiver.wait_for("logsink_frames_total", 3)
+    assert receiver.exit_code == 0, receiver.log
+    assert len(query_frames(receiver.store)) == 3
+
+
 def test_a_second_signal_cuts_the_drain_short(tmp_path: Path) -> None:
     with Workers(tmp_path, receive__drain_timeout="10m") as receiver:
         socks = [socket.create_connection(("127.0.0.1", receiver.port("tcp"))) for _ in range(10)]

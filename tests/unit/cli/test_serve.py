@@ -36,3 +36,12 @@ def test_signals_within_a_second_are_one(times: list[float], told: list[str]) ->
     for _ in times:
         signals.take("SIGTERM")
     assert running.told == told
+
+
+def test_a_terminal_that_is_closed_drains_and_otherwise_sighup_does_nothing() -> None:
+    running = Running()
+    signals = Signals(running, lambda: 5.0)  # type: ignore[arg-type]
+    signals.hang_up(terminal=False)
+    assert running.told == []
+    signals.hang_up(terminal=True)
+    assert running.told == ["SIGHUP"]
