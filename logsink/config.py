@@ -262,7 +262,7 @@ class Tls(NamedTuple):
     permitted_peers: tuple[str, ...] = _setting(
         PEERS,
         "Clients that may connect: names in their certificates (common name, DNS name, address; `*.example.com` matches any "
-        'one label), or fingerprints such as `SHA256:AB:CD:...` and `SHA1:...`. With `client_auth = "optional"` also all clients '
+        "one label), or fingerprints such as `SHA256:AB:CD:...` and `SHA1:...`. With `client_auth` `optional` also all clients "
         "without a certificate.",
         usual="every client with an accepted certificate",
     )

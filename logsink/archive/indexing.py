@@ -77,7 +77,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Described:
+class FileIdentity:
     """How an object describes a data file: facts about it are facts about exactly this file.
 
     ``uncounted``: the object says that the file has no counts, because they would not be small.
@@ -88,7 +88,7 @@ class Described:
     uncounted: bool = field(default=False, compare=False)
 
     @classmethod
-    def of(cls, file: DataFile) -> Described:
+    def of(cls, file: DataFile) -> FileIdentity:
         return cls(file.size, dict(file.tags).get(proof.TAIL_TAG, ""))
 
 
@@ -98,7 +98,7 @@ class Kind(ABC):
     name: str
 
     @abstractmethod
-    async def files(self, store: Store, entry: Entry) -> Mapping[str, Described]:
+    async def files(self, store: Store, entry: Entry) -> Mapping[str, FileIdentity]:
         """Return the data files, by path, that the object is about. ``FormatError``, ``NotFound``."""
 
     @abstractmethod
@@ -120,12 +120,12 @@ class Filters(Kind):
 
     name = FILTERS
 
-    async def files(self, store: Store, entry: Entry) -> Mapping[str, Described]:
+    async def files(self, store: Store, entry: Entry) -> Mapping[str, FileIdentity]:
         end = await store.get(entry.key, max(0, entry.size - HEAD_READ))
         if (size := head_size(entry.key, end)) > len(end):
             end = await store.get(entry.key, max(0, entry.size - size))
         head = read_head(entry.key, end, entry.size)
-        return {one.path: Described(one.size, one.tail, not one.counts) for one in head.sections}
+        return {one.path: FileIdentity(one.size, one.tail, not one.counts) for one in head.sections}
 
     def check(self, key: str, body: bytes) -> None:
         decode_object(key, body)
@@ -146,9 +146,9 @@ class CountsOfFiles(Kind):
 
     name = COUNTS
 
-    async def files(self, store: Store, entry: Entry) -> Mapping[str, Described]:
+    async def files(self, store: Store, entry: Entry) -> Mapping[str, FileIdentity]:
         head = read_counts_head(entry.key, await fetch_counts_end(store.get, entry.key, entry.size))
-        return {path: Described(counted.size, counted.tail) for path, counted in head.files.items()}
+        return {path: FileIdentity(counted.size, counted.tail) for path, counted in head.files.items()}
 
     def check(self, key: str, body: bytes) -> None:
         decode_counts(key, body)
@@ -222,7 +222,7 @@ class Indexing:
     def __init__(self, log: DeltaLog, settings: Settings) -> None:
         self._log, self._settings = log, settings
         self._thread = background_thread("index")
-        self._heads: dict[str, Mapping[str, Described] | None] = {}
+        self._heads: dict[str, Mapping[str, FileIdentity] | None] = {}
         """What objects are about, by key; None for those that cannot be read. Of the last listing."""
         self._damaged: set[str] = set()
         """Keys of objects that were found damaged when they were to be joined: that is not tried again."""
@@ -286,7 +286,7 @@ class Indexing:
         files = sorted(snapshot.files.values(), key=lambda file: (file.date, file.path), reverse=True)
 
         def is_known(file: DataFile) -> bool:
-            this = (file.path, Described.of(file))
+            this = (file.path, FileIdentity.of(file))
             return this in filtered and (this in counted or filtered[this])
 
         def is_worth_it(file: DataFile) -> bool:
@@ -295,10 +295,10 @@ class Indexing:
 
         return [file for file in files if not is_known(file) and is_worth_it(file)]
 
-    async def _known(self, kind: Kind, listed: Iterable[Entry]) -> Mapping[tuple[str, Described], bool]:
+    async def _known(self, kind: Kind, listed: Iterable[Entry]) -> Mapping[tuple[str, FileIdentity], bool]:
         """Return the files that objects of a kind are about, each with whether one of them says that it is ``uncounted``."""
         there = [entry for one, _, entries in _by_date(listed) if one is kind for entry in entries]
-        known = dict[tuple[str, Described], bool]()
+        known = dict[tuple[str, FileIdentity], bool]()
         for head in await run_concurrently([partial(self._files, kind, entry) for entry in there], _HEADS):
             for this in (head or {}).items():
                 known[this] = known.get(this, False) or this[1].uncounted
@@ -315,7 +315,7 @@ class Indexing:
     async def _choose(self, kind: Kind, entries: Sequence[Entry], snapshot: Snapshot) -> Choice:
         """Return which objects of a date are needed. The only object of a date with live files is not even read."""
         date = index_date(entries[0].key, kind.name)
-        live = {file.path: Described.of(file) for file in snapshot.files.values() if file.date == date}
+        live = {file.path: FileIdentity.of(file) for file in snapshot.files.values() if file.date == date}
         if not live:
             return Choice({}, entries)
         if len(entries) == 1:
@@ -334,7 +334,7 @@ class Indexing:
                 others.append(entry)
         return Choice(dict(reversed(needed.items())), others)
 
-    async def _files(self, kind: Kind, entry: Entry) -> Mapping[str, Described] | None:
+    async def _files(self, kind: Kind, entry: Entry) -> Mapping[str, FileIdentity] | None:
         """Return the files that an object is about; None when it cannot be read."""
         if entry.key not in self._heads:
             try:

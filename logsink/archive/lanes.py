@@ -85,16 +85,6 @@ def inside(inner: Lanes, outer: Lanes) -> bool:
     )
 
 
-def overlap(one: Lanes, other: Lanes) -> bool:
-    """Return whether both hold some sequence."""
-    return any(
-        a <= last and first <= b
-        for lane, intervals in one.items()
-        for first, last in intervals
-        for a, b in other.get(lane, ())
-    )
-
-
 def missing(lanes: Lanes, lane: str, first: int, last: int) -> Iterator[Interval]:
     """Yield the intervals between ``first`` and ``last`` of a lane that ``lanes`` does not hold, in order."""
     for a, b in lanes.get(lane, ()):

@@ -1,7 +1,7 @@
 """The keys of rows: row groups of a data file go in, and the section (``section``) of that file comes out.
 
 Every row has keys of the tokens of its texts and of the values of its short columns (``words``). Keys are kept by their highest
-``PREFIX_BITS`` bits, which is all that a section has of them, in a hash table of each row group. A row group with more than
+31 bits, which is all that a section has of them, in a hash table of each row group. A row group with more than
 ``MOST_A_ROW`` keys a row on average is not indexed: its ids alone would take more bytes than what they save.
 
 The hash table is open addressing over a power of two, at most half full. Its places depend on a random factor, so that nobody
@@ -42,8 +42,6 @@ MOST_A_ROW: Final = 8
 
 LEAST_MOST: Final = 4096
 """Keys up to which a row group is indexed however few rows it has."""
-
-PREFIX_BITS: Final = 31
 
 _USUAL: Final = 1 << 18
 """Places of the first hash table. It is 1 MiB, which a processor's cache holds; most row groups fill a quarter of it."""

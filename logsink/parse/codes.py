@@ -16,7 +16,6 @@ ABSENT = -1
 
 _FACTOR = 0x1E3779B97F4A7C15  # odd, so that ``mix`` is a permutation; 61 bits
 _FOLD = 31
-_WORD = 8  # bytes
 
 
 @kernel

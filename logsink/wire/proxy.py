@@ -49,11 +49,6 @@ class ProxyHeader:
         self.source: str | None = None
         self._data = b""
 
-    @property
-    def begun(self) -> bool:
-        """Whether anything was received."""
-        return bool(self._data)
-
     def receive(self, data: bytes) -> bytes:
         """Take what was read; return what stands behind the header, once that is finished. Raises nothing."""
         self._data += data

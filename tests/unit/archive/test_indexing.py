@@ -458,7 +458,7 @@ async def test_errors_of_the_store_are_raised(work: Work, clock: Clock) -> None:
 
 def test_a_file_is_described_as_the_log_has_it() -> None:
     file = DataFile("date=2026-11-22/x.parquet", DATE, 7, "{}", join_tags([("logsink.tail", "5:ab")]))
-    assert indexing.Described.of(file) == indexing.Described(7, "5:ab")
+    assert indexing.FileIdentity.of(file) == indexing.FileIdentity(7, "5:ab")
 
 
 class Medium(MemoryStore):

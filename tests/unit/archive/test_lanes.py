@@ -27,7 +27,6 @@ def test_they_are_sets_of_sequences(one: Lanes, other: Lanes) -> None:
     together = lanes.union(one, other)
     assert numbers(together) == numbers(one) | numbers(other)
     assert lanes.inside(one, other) == (numbers(one) <= numbers(other))
-    assert lanes.overlap(one, other) == bool(numbers(one) & numbers(other))
     for lane in ("r.0", "q.0"):
         assert [n for n in range(20) if lanes.covers(one, lane, n)] == sorted(n for on, n in numbers(one) if on == lane)
         left = numbers({lane: tuple(lanes.missing(one, lane, 3, 9))})
