@@ -136,6 +136,29 @@ async def test_a_cancelled_fold_keeps_its_parts(store: Meddled) -> None:
     assert folding.report.interrupted
 
 
+class Waiting(MemoryStore):
+    """Its reads take turns with everybody else."""
+
+    async def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        await asyncio.sleep(0.001)
+        return await super().get(key, start, end)
+
+
+@pytest.mark.parametrize("limit", [20, 40, 70, 110, 160])
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_a_reader_who_takes_its_time_gets_the_same_rows(limit: int, newest_first: bool) -> None:
+    """What is read while rows are handed out is measured by the rows that are still to come."""
+    store = Waiting()
+    files = [[row(10 * number + 3 * place, nth=number) for place in range(10)] for number in range(60)]
+    await archive(store, files)
+    found = []
+    async for rows in search(store, Query(Filter(), ("time", "nth"), limit, newest_first)):
+        found += [(one["time"], one["nth"]) for one in rows_of([rows])]
+        await asyncio.sleep(0.01)
+    every = sorted((one["time"], one["nth"]) for rows in files for one in rows)
+    assert found == (every[-limit:][::-1] if newest_first else every[-limit:])
+
+
 async def test_no_store() -> None:
     for answer in (search(MemoryStore(), Query()), unordered(MemoryStore(), Query())):
         async with aclosing(answer) as found:
