@@ -12,7 +12,7 @@ from logsink.cli.options.limits import limit_of
 from logsink.cli.options.terms import terms_of
 from logsink.cli.options.zones import local_text, zone_of
 from logsink.errors import ArgumentError
-from logsink.query.request import SearchTerms, parse_time
+from logsink.query.request import EARLIEST, LATEST, SearchTerms, parse_time
 
 _EPOCH = dt.datetime.fromtimestamp(0, dt.UTC)
 
@@ -67,30 +67,49 @@ def _sides(parameters: Mapping[str, Any], terms: SearchTerms, now: int, zone: dt
     if len(given) != 1:
         what = f"--{given[0]} and --{given[1]} at once" if given else "without two sides"
         raise ArgumentError(f"cannot compare {what}", hint=_ONE)
-    since = None if terms.since is None else parse_time(str(terms.since), now, zone)
-    until = None if terms.until is None else parse_time(str(terms.until), now, zone, since, latest=True)
+    since = until = None
+    if terms.since is not None:
+        since = _dated(parse_time(str(terms.since), now, zone), f"-S {str(terms.since)!r}")
+    if terms.until is not None:
+        until = _dated(parse_time(str(terms.until), now, zone, since, latest=True), f"-U {str(terms.until)!r}")
     if parameters["deploy"]:
         within = replace(terms, since=_moment(since), until=_moment(until))
         first, second = (Asked(f"deploy {name}", replace(within, deploy=(name,))) for name in parameters["deploy"])
         return first, second
     until = now if until is None else until
     if parameters["before"]:
-        middle = parse_time(parameters["before"], now, zone, since)
-        since = middle - (until - middle) if since is None else since
-        return _range(terms, since, middle, zone), _range(terms, middle, until, zone)
+        given = f"--before {parameters['before']!r}"
+        middle = _dated(parse_time(parameters["before"], now, zone, since), given)
+        after = _range(terms, middle, until, zone)
+        if since is None:
+            what = f"the beginning of a time before {given} that is as long as the time after"
+            since = _dated(middle - (until - middle), what, hint="add -S TIME for another beginning")
+        return _range(terms, since, middle, zone), after
     if since is None:
         raise ArgumentError("cannot compare with --versus: the range has no beginning", hint="add -S TIME")
-    other = parse_time(parameters["versus"], now, zone)
-    return _range(terms, other, other + until - since, zone), _range(terms, since, until, zone)
+    here = _range(terms, since, until, zone)
+    given = f"--versus {parameters['versus']!r}"
+    other = _dated(parse_time(parameters["versus"], now, zone), given)
+    what = f"the end of a range from {given} that is as long as that of -S and -U"
+    end = _dated(other + until - since, what, hint="give an earlier --versus, or a shorter range")
+    return _range(terms, other, end, zone), here
 
 
 def _range(terms: SearchTerms, since: int, until: int, zone: dt.tzinfo) -> Asked:
     if since >= until:
         raise ArgumentError(
-            f"cannot compare from {_shown(since, zone)} until {_shown(until, zone)}: the range is empty"
+            f"cannot compare from {_shown(since, zone)} until {_shown(until, zone)}: the range is empty",
+            hint="its end has to be later than its beginning",
         )
     name = f"{_shown(since, zone)} until {_shown(until, zone)}"
     return Asked(name, replace(terms, since=_moment(since), until=_moment(until)))
+
+
+def _dated(instant: int, what: str, *, hint: str = "give a time that has a date") -> int:
+    """Return an instant that has a date. ``ArgumentError`` that says ``what`` it is where it has none."""
+    if not EARLIEST <= instant <= LATEST:
+        raise ArgumentError(f"cannot compare: {what} is outside of the years 1 to 9999", hint=hint)
+    return instant
 
 
 def _moment(instant: int | None) -> dt.datetime | None:

@@ -109,7 +109,7 @@ def rule_of(options: ContextOptions, zone: dt.tzinfo, *, reverse: bool) -> Rule 
     reverse   the newest row comes first, so that neighbours after a match come before it
     """
     if options.around is not None:
-        return _around(options.around, options.around_seconds, options.context_by, zone)
+        return _around(options.around, options.context_by, zone, span=not options.around_time)
     from logsink.query.views import CONTINUES, Neighbours, Record
 
     if options.neighbours:
@@ -122,10 +122,11 @@ def rule_of(options: ContextOptions, zone: dt.tzinfo, *, reverse: bool) -> Rule 
     return None
 
 
-def _around(text: str, seconds: float | None, by: str | None, zone: dt.tzinfo) -> AroundTime | AroundMatches:
+def _around(text: str, by: str | None, zone: dt.tzinfo, *, span: bool) -> AroundTime | AroundMatches:
+    from logsink.cli.options.spans import microseconds_of
     from logsink.query import parse_time
     from logsink.query.views import AroundMatches, AroundTime
 
-    if seconds is not None:
-        return AroundMatches(round(seconds * 1_000_000), STREAMS[by or "all"])
+    if span:
+        return AroundMatches(microseconds_of(text.strip(), "show rows around matches within"), STREAMS[by or "all"])
     return AroundTime(parse_time(text, time.time_ns() // 1000, zone))

@@ -124,10 +124,10 @@ def summary_of(
 def _histogram(
     step: str, by: str | None, zone: dt.tzinfo, filter: Filter, globs: Mapping[str, Sequence[str]]
 ) -> Summary:
-    from logsink.kinds import parse_span
+    from logsink.cli.options.spans import microseconds_of
     from logsink.query.views import Histogram
 
-    microseconds = round(parse_span(step) * 1_000_000)
+    microseconds = microseconds_of(step, "count in steps of")
     if microseconds <= 0:
         raise ArgumentError(f"cannot count in steps of {step!r}", hint="write 5m, 1h or '2 days'")
     column = column_of(by) if by else None

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from logsink.platform import lazy
 
 if TYPE_CHECKING:
+    from logsink.query.request.clocks import EARLIEST, LATEST
     from logsink.query.request.conditions import (
         Between,
         ExactlyOneOf,
@@ -72,6 +73,7 @@ __getattr__ = lazy.exports(
             "Needles",
             "Verdict",
         ),
+        "clocks": ("EARLIEST", "LATEST"),
         "globs": ("literal_prefix", "literal_texts"),
         "interpret": ("to_filter",),
         "keys": ("Key", "Keys", "Requirement"),
@@ -103,9 +105,11 @@ __getattr__ = lazy.exports(
 )
 
 __all__ = [
+    "EARLIEST",
     "EVERYTHING",
     "FACILITIES",
     "GLOB_COLUMNS",
+    "LATEST",
     "REPEATED_TERMS",
     "SEVERITIES",
     "TERM_NAMES",

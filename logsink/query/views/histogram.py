@@ -14,7 +14,7 @@ from logsink.query.columns import Int64, as_array, as_integers, changes, joined,
 from logsink.query.order import Runs
 from logsink.query.output import local
 from logsink.query.read import Sums
-from logsink.query.request import add_member_columns, source_columns
+from logsink.query.request import EARLIEST, LATEST, add_member_columns, source_columns
 from logsink.query.views.counting import COUNT, add_up, count_rows, keys_of
 
 _FILLED_ROWS = 10_000
@@ -37,6 +37,8 @@ class Histogram:
     step     microseconds; steps begin at midnight in ``zone``, those of weeks on Monday
     within   beginning and end of the time that is counted, the end excluded; None: the first or the last row
     values   values of ``field`` that are counted even if no row has them
+
+    A step that begins before the year 1 begins with it here: there is no date before.
 
     Steps without rows have 0 for each value of ``field``. Where that makes more than ``_FILLED_ROWS`` rows, only the first and
     the last of empty steps that follow one another are there, and ``shortened`` is true.
@@ -149,7 +151,9 @@ class Histogram:
     def _ends(self, first: int, last: int) -> tuple[int, int]:
         """Return the first and the last step that are shown, where these are the first and the last with rows."""
         since, until = self._within
-        known = [end for end in (since, None if until is None else until - 1) if end is not None]
+        known = [
+            min(max(end, EARLIEST), LATEST) for end in (since, None if until is None else until - 1) if end is not None
+        ]
         ends = [first, last, *self._begin(np.array(known, np.int64)).tolist()]
         return min(ends), max(ends)
 
@@ -222,7 +226,7 @@ class Histogram:
         begun = times - (wall - _MONDAY) % self.step if self.step % _WEEK == 0 else times - wall % self.step
         ahead = local(begun, self._zone) - begun
         moved: Int64 = begun + (wall - times) - ahead  # where clocks were changed since the step began
-        return np.where(moved <= times, moved, begun)
+        return np.maximum(np.where(moved <= times, moved, begun), EARLIEST)
 
 
 class _Extent:

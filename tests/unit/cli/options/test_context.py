@@ -36,6 +36,15 @@ def test_newest_first_exchanges_the_sides() -> None:
     assert str(made) == str(Neighbours(2, 1, ("host", "app")))
 
 
+def test_a_span_is_not_longer_than_the_calendar() -> None:
+    made = rule_of(ContextOptions(around="3652500d"), dt.UTC, reverse=False)
+    assert str(made) == str(AroundMatches(3_652_500 * 86_400_000_000, ()))
+    with pytest.raises(ArgumentError) as error:
+        rule_of(ContextOptions(around="9999999999 weeks"), dt.UTC, reverse=False)
+    assert str(error.value) == "cannot show rows around matches within '9999999999 weeks': more than 3652500 days"
+    assert error.value.hint == "write a shorter span"
+
+
 def test_a_span_and_a_time() -> None:
     span, time = ContextOptions(around=" 5m "), ContextOptions(around="3:10")
     assert (span.around_seconds, span.around_time) == (300.0, False)

@@ -19,6 +19,7 @@ from logsink.journal.segment import SegmentName
 from logsink.query import Filter, OneOf, Query
 from logsink.query.columns import SCHEMA, as_rows
 from logsink.query.read import fold, folding, tail
+from logsink.query.request import EARLIEST, LATEST
 from logsink.query.views.histogram import Histogram
 from logsink.query.views.summary import Counts, Patterns, Summary
 from logsink.store.memory import MemoryStore
@@ -82,6 +83,17 @@ def test_a_histogram() -> None:
 def test_days_begin_at_midnight_in_the_zone() -> None:
     found = whole(Histogram(86_400 * SECOND, ZoneInfo("Asia/Kolkata")))
     assert [row["time"] for row in found] == [dt.datetime(2026, 11, 21, 18, 30, tzinfo=dt.UTC)]
+
+
+@pytest.mark.parametrize("zone", [dt.UTC, ZoneInfo("Asia/Tokyo"), ZoneInfo("America/New_York")])
+@pytest.mark.parametrize("within", [(None, None), (-(1 << 61), 1 << 61)])
+def test_steps_have_dates_where_the_calendar_ends(zone: dt.tzinfo, within: tuple[int | None, int | None]) -> None:
+    rows = [row(EARLIEST - START), row(), row(LATEST - START)]
+    for step in (86_400 * SECOND, 7 * 86_400 * SECOND, 3_652_500 * 86_400 * SECOND):
+        summary = Histogram(step, zone, within=within)
+        found = summary.whole([summary.part(as_rows(table(rows), SCHEMA.names))]).to_pylist()
+        assert found[0]["time"] == dt.datetime.min.replace(tzinfo=dt.UTC)
+        assert sum(each["count"] for each in found) == 3
 
 
 def at(*minutes: int, **values: Any) -> list[dict[str, Any]]:
