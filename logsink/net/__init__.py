@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from logsink.net.accepting import Acceptor, keep_alive
     from logsink.net.activation import handed_sockets
     from logsink.net.http import HTTP_CONNECTIONS, Http, Readiness, Report
-    from logsink.net.identity import expires
+    from logsink.net.identity import expires, first_certificate
     from logsink.net.intake import Intake
     from logsink.net.ports import KINDS, HandedSockets, Ports, Reservation
     from logsink.net.relp import RelpConnection, small_segments
@@ -39,7 +39,7 @@ else:
             "accepting": ("Acceptor", "keep_alive"),
             "activation": ("handed_sockets",),
             "http": ("HTTP_CONNECTIONS", "Http", "Readiness", "Report"),
-            "identity": ("expires",),
+            "identity": ("expires", "first_certificate"),
             "intake": ("Intake",),
             "ports": ("KINDS", "HandedSockets", "Ports", "Reservation"),
             "relp": ("RelpConnection", "small_segments"),
@@ -69,6 +69,7 @@ __all__ = [
     "UdpListener",
     "check_tls_files",
     "expires",
+    "first_certificate",
     "handed_sockets",
     "keep_alive",
     "small_segments",

@@ -6,9 +6,11 @@ it has lost the order of types and the encoding of values. ``Permitted`` is the 
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import hashlib
 import ipaddress
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -49,6 +51,7 @@ _STRINGS = {
     30: "utf-16-be",
 }
 _VERSION = 0xA0  # [0], before a certificate's serial number
+_PEM = re.compile(r"-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----(.*?)-----END \1-----", re.DOTALL)
 _UTC_TIME = 23  # a year of two digits: from 1950 to 2049 (RFC 5280 section 4.1.2.5.1)
 
 
@@ -64,6 +67,18 @@ def subject(der: bytes) -> str:
             for _, start, end, _ in _children(der, *_field(der, 4))
         ]
         return ",".join(reversed(shown))
+
+
+def first_certificate(pem: str) -> bytes:
+    """Return the first certificate (DER) of PEM text, which is the one that OpenSSL shows to peers.
+
+    OpenSSL takes three labels for the same: behind a ``TRUSTED CERTIFICATE``, what its holder trusts it for follows.
+    ``ValueError``: there is none.
+    """
+    found = _PEM.search(pem)
+    if found is None:
+        raise ValueError("cannot find a certificate in PEM")
+    return base64.b64decode(found[2])
 
 
 def expires(der: bytes) -> float:

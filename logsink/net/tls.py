@@ -9,7 +9,6 @@ OpenSSL reads the files; nothing here waits for the network. The floor is TLS 1.
 from __future__ import annotations
 
 import math
-import re
 import ssl
 import stat
 import time
@@ -20,15 +19,13 @@ from typing import Any
 from logsink import telemetry
 from logsink.config import Tls
 from logsink.errors import ConfigError
-from logsink.net.identity import Permitted, expires, names, subject
+from logsink.net.identity import Permitted, expires, first_certificate, names, subject
 from logsink.wire import Rejection
 
 SOON, DAY = 14 * 86400.0, 86400.0
 """Seconds before a certificate expires from which on the log warns of it, and between two warnings."""
 
 _VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
-
-_PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 _SEEN_INSTEAD = {
     "HTTP_REQUEST": ("http", "this seems to be HTTP without TLS"),
@@ -176,8 +173,7 @@ def _exposed(settings: Tls) -> str:
 def _expires(cert: str) -> float:
     """Return when the first certificate of a PEM file expires, which is the one that is served; infinity: not known."""
     try:
-        first = _PEM.search(Path(cert).read_text(encoding="latin-1"))
-        return expires(ssl.PEM_cert_to_DER_cert(first[0])) if first else math.inf
+        return expires(first_certificate(Path(cert).read_text(encoding="latin-1")))
     except (OSError, ValueError):  # OpenSSL reads more than we do, and the file may have been replaced meanwhile
         return math.inf
 

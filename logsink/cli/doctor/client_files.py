@@ -1,7 +1,7 @@
 """Reads on a sender's host where its programs send logs, and whether an example's name was left in.
 
 rsyslog's ``action()`` of omrelp and omfwd, its ``global()`` defaults for TLS, and the short forms ``@host`` and ``@@host`` are
-understood. Of other programs (syslog-ng, Fluent Bit, Vector, the OpenTelemetry Collector, Docker) only names that are for
+understood, whatever filter stands before them. Of other programs (syslog-ng, Fluent Bit, Vector, the OpenTelemetry Collector, Docker) only names that are for
 examples are looked for.
 """
 
@@ -40,8 +40,9 @@ _EXAMPLE = re.compile(
 )
 _OBJECT = re.compile(r"\b(action|global|module)\s*\(", re.IGNORECASE)
 _PARAMETER = re.compile(r'([\w.]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|\[([^\]]*)\])')
-_COMMENT = re.compile(r'("(?:[^"\\\n]|\\.)*")|#[^\n]*')
-_SHORT = re.compile(r"^\s*[\w*.,;!=]+\s+(@@?)(?:\([^)]*\))?(\[[^\]]+\]|[\w.-]+)(?::(\d+))?", re.MULTILINE)
+_COMMENT = re.compile(r"""("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|#[^\n]*""")
+_STRING = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\\n]|\\.)*'""", re.DOTALL)
+_SHORT = re.compile(r"(?<![^\s{])(@@?)(?:\([^)]*\))?(\[[^\]]+\]|[\w.-]+)(?::(\d+))?")
 
 _NO_SENDER = "if this host is to send, put a file from `logsink client-config` there"
 
@@ -135,7 +136,7 @@ def _objects(text: str) -> Iterator[tuple[str, Parameters]]:
 
 
 def _short_forms(path: Path, text: str) -> Iterator[Action]:
-    for sign, host, port in _SHORT.findall(text):
+    for sign, host, port in _SHORT.findall(_STRING.sub("''", text)):
         protocol = "tcp" if sign == "@@" else "udp"
         given = {"type": "omfwd", "protocol": protocol, "target": host.strip("[]"), "port": port or "514"}
         yield Action(path, given | {"action.resumeretrycount": "0"} if protocol == "tcp" else given)

@@ -33,6 +33,9 @@ _NO_CERTIFICATE = "show a client certificate that tls.client_ca has issued (`log
 _RELP_HEAD = 32
 """Bytes of a RELP reply before its data, at most: two numbers of up to 9 digits, ``rsp``, spaces."""
 
+_RELP_DATA = 1 << 14
+"""Bytes of a RELP reply's data, at most: a receiver says hardly more than 200 OK and what it offers."""
+
 Sent = tuple[str, float, str]
 """A message's token, when it was sent (monotonic), and what is known of its arrival."""
 
@@ -138,12 +141,13 @@ def _expect_ok(replies: BinaryIO) -> None:
     while head.count(b" ") < 3 and len(head) < _RELP_HEAD and (byte := replies.read(1)):
         head += byte
     fields = head.split(b" ")
-    if len(fields) < 4 or fields[1] != b"rsp" or not fields[2].isdigit():
+    length = int(fields[2]) if len(fields) > 3 and fields[2].isdigit() else -1
+    if length not in range(_RELP_DATA + 1) or fields[1] != b"rsp":
         cause = f"it answered {head!r}" if head else "it closed the connection"
         raise Undelivered(
             cause, "this is no RELP listener, or it refuses this client: the receiver's log has the reason"
         )
-    said = replies.read(int(fields[2]) + 1)
+    said = replies.read(length + 1)
     if not said.startswith(b"200"):
         raise Undelivered(f"it answered {said[:60]!r}", _SEE_LOG)
 

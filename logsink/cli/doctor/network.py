@@ -146,7 +146,13 @@ def _own_files(target: Target) -> list[Finding]:
 def _own_certificate(target: Target) -> list[Finding]:
     if not target.cert:
         return []
-    return [_ending("client certificate", target.cert, Path(target.cert).read_text(encoding="latin-1"))]
+    from logsink.net import first_certificate
+
+    try:
+        der = first_certificate(Path(target.cert).read_text(encoding="latin-1"))
+    except ValueError:
+        der = b""
+    return [_ending("client certificate", target.cert, der)]
 
 
 def _tls(target: Target) -> list[Finding]:
@@ -162,19 +168,21 @@ def _tls(target: Target) -> list[Finding]:
     except OSError as error:
         detail = f"cannot agree on TLS with {target.host}: {_told(error)}"
         return [failed("tls", str(target), detail, _remedy(error))]
-    ending = _ending("tls", str(target), ssl.DER_cert_to_PEM_cert(der))
+    ending = _ending("tls", str(target), der)
     name = f", named {target.expected}" if target.expected and target.checked else ""
     detail = f"{version}{name}, {ending.detail} ({seconds * 1000:.0f} ms)"
     return [ending._replace(detail=detail, seconds=seconds)]
 
 
-def _ending(check: str, subject: str, pem: str) -> Finding:
-    """Return until when a certificate is valid: a warning before its end, a failure after."""
+def _ending(check: str, subject: str, der: bytes) -> Finding:
+    """Return until when a certificate (DER) is valid: a warning before its end or where that is not known, a failure after."""
     from logsink.net import expires
 
-    first = pem[pem.index("-----BEGIN CERTIFICATE") :]
-    der = ssl.PEM_cert_to_DER_cert(first[: first.index("-----END CERTIFICATE-----") + 25])
-    end = dt.datetime.fromtimestamp(expires(der), dt.UTC)
+    try:
+        end = dt.datetime.fromtimestamp(expires(der), dt.UTC)
+    except ValueError:  # OpenSSL reads more than we do
+        detail, remedy = "cannot read until when its certificate is valid", "look: `openssl x509 -noout -enddate`"
+        return Finding(check, subject, "warning", detail, remedy)
     now = dt.datetime.now(dt.UTC)
     if end <= now:
         return failed(check, subject, f"its certificate has expired on {end:%Y-%m-%d}", "renew it: `logsink tls issue`")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 import hashlib
+import ssl
 from datetime import UTC, datetime
 
 import pytest
@@ -16,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logsink.net.identity import Permitted, expires, names, subject
+from logsink.net.identity import Permitted, expires, first_certificate, names, subject
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 END = datetime(2027, 1, 1, tzinfo=UTC)
@@ -36,6 +38,27 @@ def of(*pairs: tuple[x509.ObjectIdentifier, str]) -> str:
 def test_when_it_expires(year: int) -> None:
     end = datetime(year, 11, 28, 4, 5, 6, tzinfo=UTC)
     assert expires(certificate(x509.Name([]), end)) == end.timestamp()
+
+
+@pytest.mark.parametrize("label", ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"])
+def test_the_first_certificate_of_a_file(label: str) -> None:
+    der = certificate(x509.Name([]))
+    trusted = (
+        b"\x30\x03\x0c\x01a" if label.startswith("TRUSTED") else b""
+    )  # what `openssl x509 -trustout -setalias a` adds
+    text = base64.encodebytes(der + trusted).decode()
+    other = certificate(x509.Name([]), datetime(2030, 1, 1, tzinfo=UTC))
+    pem = f"Bag Attributes\n-----BEGIN {label}-----\n{text}-----END {label}-----\n{ssl.DER_cert_to_PEM_cert(other)}"
+    assert first_certificate(pem) == der + trusted
+    assert expires(first_certificate(pem.replace("\n", "\r\n"))) == END.timestamp()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n", "-----BEGIN CERTIFICATE-----\n"]
+)
+def test_a_file_without_a_certificate(text: str) -> None:
+    with pytest.raises(ValueError, match="cannot find a certificate"):
+        first_certificate(text)
 
 
 def test_last_rdn_comes_first() -> None:

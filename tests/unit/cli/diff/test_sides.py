@@ -67,8 +67,14 @@ def test_a_range_and_another() -> None:
             {"before": "9:00", "since": "8:00", "until": "8:30"},
             "cannot compare from 2026-11-22 09:00:00 until 2026-11-22 08:30:00: the range is empty",
         ),
-        ({"versus": "1d", "since": "9999-12-30"}, "cannot compare from 9999-12-30 00:00:00 until 2026-11-22 12:00:00: the range"),
-        ({"before": "9999-12-30"}, "cannot compare from 9999-12-30 00:00:00 until 2026-11-22 12:00:00: the range is empty"),
+        (
+            {"versus": "1d", "since": "9999-12-30"},
+            "cannot compare from 9999-12-30 00:00:00 until 2026-11-22 12:00:00: the range",
+        ),
+        (
+            {"before": "9999-12-30"},
+            "cannot compare from 9999-12-30 00:00:00 until 2026-11-22 12:00:00: the range is empty",
+        ),
         (
             {"before": "0001-01-02"},
             "cannot compare: the beginning of a time before --before '0001-01-02' that is as long as the time after is outside "

@@ -62,6 +62,28 @@ def test_short_forms(tmp_path: Path) -> None:
     assert ["discards messages" in one.detail for one in findings] == [True]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        ':programname, isequal, "x" @@logs.internal:514',
+        ':msg, !contains, "say \\"@me\\" # not"  @@(o)logs.internal:514;RSYSLOG_SyslogProtocol23Format',
+        "mail.info -/var/log/mail\n& @@logs.internal",
+        "if $programname == 'x' then @@logs.internal:514",
+        "if $msg contains ' @@other # ' then {\n  @@logs.internal:514\n  stop\n}",
+        "if $syslogseverity < 5 then {@@logs.internal:514}",
+        "*.*;auth,authpriv.none\t@@logs.internal:514 # to @@other",
+        '$template one,"<%pri%> @@other %msg%"\n*.* @@logs.internal;one',
+    ],
+)
+def test_short_forms_behind_any_filter(tmp_path: Path, line: str) -> None:
+    assert read(tmp_path, f"{line}\n", "rsyslog.conf")[0] == [Target("tcp", "logs.internal", 514)]
+
+
+def test_what_is_no_short_form(tmp_path: Path) -> None:
+    text = '$template one,"to @@a @b"\ntemplate(name="t" type="string" string="\n @@c\n")\n*.* /var/log/x@y\n# @@d\n'
+    assert read(tmp_path, text, "rsyslog.conf")[0] == []
+
+
 def test_mistakes(tmp_path: Path) -> None:
     plain = f'action(type="omfwd" target="a" port="1" protocol="tcp" StreamDriver="gtls" {RESUME})'
     targets, findings = read(tmp_path, plain)

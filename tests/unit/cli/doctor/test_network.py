@@ -164,6 +164,32 @@ def test_files_of_the_sender(authority: Authority, server: Issued, tmp_path: Pat
     assert (broken.check, broken.remedy) == ("files", "write it as PEM, and a key without a password")
 
 
+@pytest.mark.parametrize("label", ["TRUSTED CERTIFICATE", "X509 CERTIFICATE"])
+def test_a_certificate_under_another_label_of_openssl(authority: Authority, tmp_path: Path, label: str) -> None:
+    client, other = authority.issue("web-4.example.com", days=3), tmp_path / "other.crt"
+    other.write_text(client.cert.read_text().replace("CERTIFICATE", label))
+    with listening(silent, encrypting(authority.issue(NAME), authority)) as port:
+        way = network_findings(trusting(port, authority, cert=str(other), key=str(client.key)))
+    assert [(one.check, one.state) for one in way] == [("port", "ok"), ("client certificate", "warning"), ("tls", "ok")]
+    assert way[1].detail.startswith("expires on ")
+
+
+def test_a_certificate_whose_end_cannot_be_read(
+    authority: Authority, server: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(pem: str) -> bytes:
+        raise ValueError("cannot find a certificate in PEM")
+
+    monkeypatch.setattr("logsink.net.first_certificate", unreadable, raising=False)
+    with listening(silent, encrypting(server, authority)) as port:
+        way = network_findings(trusting(port, authority, cert=str(server.cert), key=str(server.key)))
+    assert [(one.check, one.state) for one in way] == [("port", "ok"), ("client certificate", "warning"), ("tls", "ok")]
+    assert (way[1].detail, way[1].remedy) == (
+        "cannot read until when its certificate is valid",
+        "look: `openssl x509 -noout -enddate`",
+    )
+
+
 @pytest.mark.parametrize("transport", ["tls", "relp_tls"])
 def test_a_receiver_that_wants_a_certificate(authority: Authority, server: Issued, transport: str) -> None:
     with listening(silent, encrypting(server, authority)) as port:
@@ -179,6 +205,9 @@ def test_a_receiver_that_wants_a_certificate(authority: Authority, server: Issue
     [
         (b"", "closed the connection"),
         (b"HTTP/1.1 400 Bad Request\r\n", "no RELP listener"),
+        (b"1 rsp 99999999999999999 200 OK\n", "no RELP listener"),
+        (b"1 rsp 16385 200 OK\n", "no RELP listener"),
+        (b"1 rsp -1 200 OK\n", "no RELP listener"),
         (b"1 rsp 26 500 error 10021 on connect\n", "500 error"),
     ],
 )

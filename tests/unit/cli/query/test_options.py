@@ -131,7 +131,10 @@ def test_what_is_found(url: str, arguments: tuple[str, ...], wanted: list[int]) 
         (("--by", "host"), "cannot use --by without --hist"),
         (("--stats", "by=hosts"), "cannot find field 'hosts'"),
         (("--hist", "5"), "cannot read duration '5'"),
-        (("--hist", "9999999999 weeks"), "cannot count in steps of '9999999999 weeks': more than 3652500 days (write a shorter"),
+        (
+            ("--hist", "9999999999 weeks"),
+            "cannot count in steps of '9999999999 weeks': more than 3652500 days (write a shorter",
+        ),
         (("-f", "-r"), "cannot use --reverse with --follow"),
         (("-f", "--explain"), "cannot use --explain with --follow"),
         (("--after-cursor", "x", "--count"), "cannot use --count with --after-cursor"),
