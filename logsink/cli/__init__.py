@@ -8,6 +8,7 @@ Each verb of ``main.VERBS`` is a file or a folder of this room named like the ve
 ``fleet``     what the verbs about the fleet share: totals, and one table
 ``terminal``  standard streams, the pager, printing in order
 ``contact``   how a verb that reads comes to its store
+``drafts``    files that appear whole, with their rights
 ``report``    what verbs say on stderr, and numbers as people read them
 ``suggestions``  what a misspelt verb, option or column may have meant
 

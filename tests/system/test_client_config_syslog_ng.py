@@ -106,6 +106,19 @@ def test_without_the_drop_in_nothing_is_numbered(tmp_path: Path) -> None:
     assert b'[deploy@32473 instance="i-1"]' in frame
 
 
+def test_an_ipv6_address_is_reached(tmp_path: Path) -> None:
+    try:
+        server = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("there is no IPv6")
+    with server:
+        server.settimeout(60)
+        with running(tmp_path, Request(Target("::1", server.getsockname()[1]), "tcp"), "") as client:
+            client.send(b"<13>Jan  5 10:00:00 app[7]: hello")
+            connection, _ = server.accept()
+            connection.close()
+
+
 def test_it_queues_and_numbers_what_it_receives(tmp_path: Path) -> None:
     """What was taken while the receiver was away arrives after a restart, with its number and life."""
     receiver = Receiver(f"file://{tmp_path}/store", tmp_path / "receiver")

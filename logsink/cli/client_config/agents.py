@@ -29,6 +29,7 @@ def values(request: Request, kind: str, *, kubernetes: bool = False) -> dict[str
         "wire": "TLS" if request.tls else "TCP",
         "packages": "syslog-ng-core" if request.family == "debian" else "syslog-ng",
         "host": request.target.host,
+        "ipv6": ":" in request.target.host,
         "endpoint": f"[{request.target.host}]" if ":" in request.target.host else request.target.host,
         "port": str(request.port),
         "tls": request.tls,

@@ -114,6 +114,11 @@ def of_fluent_bit(request: Request) -> Bundle:
 
 def of_vector(request: Request) -> Bundle:
     """Vector on a host or a node."""
+    if request.tls and request.target and ":" in request.target.host:
+        raise ArgumentError(
+            f"cannot send to {request.target.host} with TLS: Vector finds no IPv6 address in a certificate",
+            hint="give the receiver a name, and its certificate that name",
+        )
     main = File(agents.PATHS["vector"], agents.vector(request), check="vector validate --no-environment")
     node = File(main.path, agents.vector(request, kubernetes=True))
     pod = Pod("timberio/vector:0.43.1-debian", ("--config", main.path), "/var/lib/vector", (node,))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from logsink.cli.client_config.request import MARK, Family, Library, Protocol
+from logsink.cli.drafts import write_whole
 from logsink.errors import ArgumentError, OutputError
 
 if TYPE_CHECKING:
@@ -143,6 +144,11 @@ def command(
         raise ArgumentError(f"cannot send by RELP: {kind} does not speak it", hint="leave --protocol out")
     protocol = protocol or ("relp" if by_rsyslog else "tcp")
     if certificates is not None:
+        for option, path, name in zip(("--ca", "--cert", "--key"), (ca, cert, key), CERTIFICATES, strict=True):
+            if path:
+                why = f"that sends {name} along, and the client uses it"
+                hint = f"leave {option} or --certificates out"
+                raise ArgumentError(f"cannot use {option} {path} with --certificates: {why}", hint=hint)
         tls, (ca, cert, key) = True, (f"{request.TLS}/{name}" for name in CERTIFICATES)
     wanted = request.Request(
         target=request.target(target, protocol, tls),
@@ -236,8 +242,7 @@ def _write(files: Iterable[File], directory: Path) -> None:
         path = directory / file.path.lstrip("/")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(file.text, encoding="utf-8")
-            path.chmod(int(file.mode, 8))
+            write_whole(path, file.text.encode(), int(file.mode, 8))
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror}") from error
         click.echo(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ Family = Literal["debian", "redhat"]
 Library = Literal["openssl", "gnutls"]
 
 _PORTS = {("relp", False): 2514, ("relp", True): 2515, ("tcp", False): 5514, ("tcp", True): 6514}
+_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_NAME = re.compile(rf"(?=.{{1,253}}\.?$){_PART}(?:\.{_PART})*\.?")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?")
 
 
@@ -100,9 +103,10 @@ class Request:
 def target(text: str, protocol: Protocol, tls: bool) -> Target:
     """Read ``NAME`` or ``NAME:PORT``; ``[::1]:2514`` for an IPv6 address. ``ArgumentError``."""
     found = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\](?::(\d{1,5}))?|([A-Za-z0-9_.-]+)(?::(\d{1,5}))?", text)
-    if not found:
-        raise ArgumentError(f"cannot read target {text!r}", hint="write NAME:PORT, as in logs.internal:2514")
-    host = found[1] or found[3]
+    host = (found[1] or found[3]) if found else ""
+    if not found or not (_is_address(host) if found[1] else _NAME.fullmatch(host)):
+        hint = "write NAME:PORT, as in logs.internal:2514, or [ADDRESS]:PORT for an IPv6 address"
+        raise ArgumentError(f"cannot read target {text!r}", hint=hint)
     port = int(found[2] or found[4] or _PORTS[protocol, tls])
     if not 0 < port < 65536:
         raise ArgumentError(
@@ -112,6 +116,14 @@ def target(text: str, protocol: Protocol, tls: bool) -> Target:
     if re.search(r"(^|\.)example(\.(com|net|org))?\.?$|\.invalid\.?$", host, re.IGNORECASE):
         raise ArgumentError(f"cannot send to {host}: that name is for examples only", hint="name your own server")
     return Target(host, port)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def source(name: str, text: str) -> Source:

@@ -63,9 +63,9 @@ class DiffRequest:
 
 
 def _sides(parameters: Mapping[str, Any], terms: SearchTerms, now: int, zone: dt.tzinfo) -> tuple[Asked, Asked]:
-    given = [name for name in ("deploy", "before", "versus") if parameters[name]]
-    if len(given) != 1:
-        what = f"--{given[0]} and --{given[1]} at once" if given else "without two sides"
+    ways = [name for name in ("deploy", "before", "versus") if parameters[name]]
+    if len(ways) != 1:
+        what = f"--{ways[0]} and --{ways[1]} at once" if ways else "without two sides"
         raise ArgumentError(f"cannot compare {what}", hint=_ONE)
     since = until = None
     if terms.since is not None:
@@ -82,7 +82,7 @@ def _sides(parameters: Mapping[str, Any], terms: SearchTerms, now: int, zone: dt
         middle = _dated(parse_time(parameters["before"], now, zone, since), given)
         after = _range(terms, middle, until, zone)
         if since is None:
-            what = f"the beginning of a time before {given} that is as long as the time after"
+            what = f"the beginning of a time before {given} as long as that after"
             since = _dated(middle - (until - middle), what, hint="add -S TIME for another beginning")
         return _range(terms, since, middle, zone), after
     if since is None:
@@ -90,7 +90,7 @@ def _sides(parameters: Mapping[str, Any], terms: SearchTerms, now: int, zone: dt
     here = _range(terms, since, until, zone)
     given = f"--versus {parameters['versus']!r}"
     other = _dated(parse_time(parameters["versus"], now, zone), given)
-    what = f"the end of a range from {given} that is as long as that of -S and -U"
+    what = f"the end of a range from {given} as long as that of -S and -U"
     end = _dated(other + until - since, what, hint="give an earlier --versus, or a shorter range")
     return _range(terms, other, end, zone), here
 

@@ -1,8 +1,8 @@
 """Reads on a sender's host where its programs send logs, and whether an example's name was left in.
 
-rsyslog's ``action()`` of omrelp and omfwd, its ``global()`` defaults for TLS, and the short forms ``@host`` and ``@@host`` are
-understood, whatever filter stands before them. Of other programs (syslog-ng, Fluent Bit, Vector, the OpenTelemetry Collector, Docker) only names that are for
-examples are looked for.
+rsyslog's ``action()`` of omrelp and omfwd, its ``global()`` defaults for TLS, and the short forms ``@host`` and ``@@host``,
+whatever filter stands before them, are understood. Of other programs (syslog-ng, Fluent Bit, Vector, the OpenTelemetry
+Collector, Docker) only names that are for examples are looked for.
 """
 
 from __future__ import annotations

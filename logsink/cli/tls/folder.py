@@ -12,11 +12,10 @@ is renamed. A key is replaced before its certificate, and a receiver takes both 
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from logsink.cli.drafts import write_whole
 from logsink.cli.tls.certificates import Pair
 from logsink.errors import ArgumentError, LogsinkError
 
@@ -97,16 +96,7 @@ def _directory(path: Path) -> None:
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
-    """Write a file that others may read only if ``mode`` says so, at no moment more."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with open(descriptor, "wb") as file:
-            os.fchmod(descriptor, mode)  # whatever the umask is
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        draft.replace(path)
+        write_whole(path, data, mode)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise LogsinkError(f"cannot write {path}: {error.strerror}") from error

@@ -24,7 +24,7 @@ An asker in a zone that has the abbreviation itself means that zone.
 
 EARLIEST = (dt.datetime.min.replace(tzinfo=dt.UTC) - _EPOCH) // dt.timedelta(microseconds=1)
 LATEST = (dt.datetime.max.replace(tzinfo=dt.UTC) - _EPOCH) // dt.timedelta(microseconds=1)
-"""The first instant of the year 1 and the last one of 9999: no other years have dates, and no row has a time outside of them."""
+"""The first instant of the year 1 and the last one of 9999: no other years have dates, and no row has a time outside."""
 
 
 def to_instant(wall: dt.datetime, zone: dt.tzinfo, *, latest: bool = False) -> int:

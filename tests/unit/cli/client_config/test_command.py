@@ -30,6 +30,28 @@ def run(*arguments: str) -> Result:
         (("rsylog", *TARGET), "did you mean rsyslog?"),
         (("rsyslog",), "missing option '--target'"),
         (("rsyslog", "--target", "logs internal"), "write NAME:PORT, as in logs.internal:2514"),
+        *(
+            (
+                ("rsyslog", f"--target={name}"),
+                f"cannot read target {name!r} (write NAME:PORT, as in logs.internal:2514, or [",
+            )
+            for name in (
+                "-",
+                "--",
+                "..",
+                ".",
+                "a..b",
+                ".a",
+                "-a",
+                "a-.b",
+                "[:]",
+                "[::]]",
+                "[1.2.3.4]",
+                "[:::]",
+                "a" * 64,
+                "::1",
+            )
+        ),
         (("rsyslog", "--target", "logs.internal:70000"), "cannot send to port 70000 of logs.internal"),
         (
             ("rsyslog", "--target", "logs.example.com:2514"),
@@ -52,6 +74,20 @@ def run(*arguments: str) -> Result:
         (("rsyslog", *TARGET, "--ca", "/ca.crt"), "cannot use --ca /ca.crt without TLS (add --tls"),
         (("rsyslog", *TARGET, "--tls", "--ca", "ca.crt"), "cannot use --ca 'ca.crt': the path is not absolute"),
         (("rsyslog", *TARGET, "--tls", "--ca", "/a b"), "cannot use --ca '/a b': the path has a space"),
+        *(
+            (
+                ("rsyslog", *TARGET, "--certificates", "/etc", option, "/file"),
+                (
+                    f"cannot use {option} /file with --certificates: that sends {name} along, and the client uses it "
+                    f"(leave {option} or --certificates out)"
+                ),
+            )
+            for option, name in (("--ca", "ca.crt"), ("--cert", "client.crt"), ("--key", "client.key"))
+        ),
+        (
+            ("vector", "--target", "[2001:db8::1]", "--tls"),
+            "cannot send to 2001:db8::1 with TLS: Vector finds no IPv6 address in a certificate (give the receiver a name",
+        ),
         (("rsyslog", *TARGET, "--certificates", "/etc"), "`logsink tls issue client NAME` makes such a directory"),
     ],
 )
@@ -209,6 +245,44 @@ def test_yaml_of_the_collector_has_a_text_whole(role: str) -> None:
 def test_an_endpoint_of_the_collector_is_a_text_with_an_address_in_brackets(target: str, endpoint: str) -> None:
     found = yaml.safe_load(run("otel-collector", "--target", target).stdout)
     assert found["exporters"]["syslog"]["endpoint"] == endpoint
+
+
+@pytest.mark.parametrize(
+    ("target", "address"),
+    [
+        ("[2001:db8::1]", "[2001:db8::1]:5514"),
+        ("192.0.2.1:6514", "192.0.2.1:6514"),
+        ("logs.internal", "logs.internal:5514"),
+    ],
+)
+def test_an_address_of_vector_has_brackets_around_ipv6(target: str, address: str) -> None:
+    found = yaml.safe_load(run("vector", "--target", target).stdout)
+    assert found["sinks"]["logsink"]["address"] == address
+
+
+def test_syslog_ng_is_told_of_an_ipv6_address() -> None:
+    assert "ip-protocol(6)" in run("syslog-ng", "--target", "[2001:db8::1]").stdout
+    assert "ip-protocol" not in run("syslog-ng", "--target", "192.0.2.1").stdout
+
+
+def test_nobody_else_can_read_the_key_at_any_time(tmp_path: Path) -> None:
+    given, key = tmp_path / "given", tmp_path / "image/etc/rsyslog-tls/client.key"
+    given.mkdir()
+    for name in ("ca.crt", "client.crt", "client.key"):
+        (given / name).write_text("-----BEGIN\n")
+    key.parent.mkdir(parents=True)
+    key.touch(0o666)
+    before = os.umask(0)
+    try:
+        with key.open() as held:
+            result = run("rsyslog", *TARGET, "--certificates", str(given), "-O", str(tmp_path / "image"))
+            assert held.read() == ""
+    finally:
+        os.umask(before)
+    assert result.exit_code == 0, result.output
+    assert key.read_text() == "-----BEGIN\n"
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in key.parent.iterdir()) == ["ca.crt", "client.crt", "client.key"]
 
 
 @pytest.mark.parametrize("role", ["{{x}}", "{%x%}", "a{#b"])

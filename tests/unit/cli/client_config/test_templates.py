@@ -47,6 +47,9 @@ def test_a_value_that_is_missing_is_an_error() -> None:
         ("logs.internal:99", Target("logs.internal", 99)),
         ("[2001:db8::1]", Target("2001:db8::1", 2515)),
         ("[2001:db8::1]:99", Target("2001:db8::1", 99)),
+        ("[::ffff:192.0.2.1]", Target("::ffff:192.0.2.1", 2515)),
+        ("192.0.2.1", Target("192.0.2.1", 2515)),
+        ("log_sink-1.internal.:99", Target("log_sink-1.internal.", 99)),
     ],
 )
 def test_targets(text: str, found: Target) -> None:
