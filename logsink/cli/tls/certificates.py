@@ -222,9 +222,14 @@ def _pair(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Pai
 
 def _signer(authority: Pair) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     """Return certificate and key of an authority. ``FormatError`` if they are none, or do not belong together."""
-    certificate, private = _certificate(authority.certificate), _private_key(authority.key)
+    hint = "take ca.crt and ca.key from the same backup"
+    what = "ca.crt"
+    try:
+        certificate, what = _certificate(authority.certificate), "ca.key"
+        private = _private_key(authority.key)
+    except FormatError as error:
+        raise FormatError(f"cannot use {what} of the authority", error.why, hint=hint) from error
     if certificate.public_key() != private.public_key():
-        hint = "take both from the same backup"
         raise FormatError("cannot use the authority", "ca.key is not the key of ca.crt", hint=hint)
     return certificate, private
 
@@ -233,14 +238,14 @@ def _certificate(pem: bytes) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(pem)
     except ValueError as error:
-        raise FormatError("cannot read a certificate", str(error)) from error
+        raise FormatError("cannot read a certificate", "it is damaged, or not PEM") from error
 
 
 def _private_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
     try:
         key = load_pem_private_key(pem, None)
     except (ValueError, TypeError) as error:
-        raise FormatError("cannot read a private key", str(error)) from error
+        raise FormatError("cannot read a private key", "it is damaged, not PEM, or has a password") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise FormatError("cannot use a private key", "it is no ECDSA key, as `logsink tls init` makes them")
     return key

@@ -113,12 +113,12 @@ def issue(kind: str, names: tuple[str, ...], directory: Path, days: int) -> None
     The files for the host are in a directory of their own, DIR/KIND/NAME, to be copied there whole.
     """
     from logsink.cli.tls import certificates
-    from logsink.cli.tls.folder import PLACES, read
+    from logsink.cli.tls.folder import PLACES, described
 
     folder = _folder(directory)
     before = folder.home(kind, names[0]) / f"{kind}.crt"
     if before.exists() and len(names) == 1:
-        names = tuple(dict.fromkeys([names[0], *certificates.describe(read(before)).names]))
+        names = tuple(dict.fromkeys([names[0], *described(before).names]))
     verb = "renewed" if before.exists() else "issued"
     authority = folder.authority()
     pair = certificates.issue(authority, kind, names, _now(), days)

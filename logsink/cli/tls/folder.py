@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from logsink.cli.drafts import write_whole
-from logsink.cli.tls.certificates import Pair
-from logsink.errors import ArgumentError, LogsinkError
+from logsink.cli.tls.certificates import Certificate, Pair, describe
+from logsink.errors import ArgumentError, FormatError, LogsinkError
 
 KINDS = ("server", "client")
 PLACES = {"server": "/etc/logsink/tls", "client": "/etc/rsyslog-tls"}
@@ -86,6 +86,17 @@ def read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise LogsinkError(f"cannot read {path}: {error.strerror}") from error
+
+
+def described(path: Path) -> Certificate:
+    """Return what the first certificate of a file says. ``FormatError`` names the file, if there is none."""
+    try:
+        return describe(read(path))
+    except FormatError as error:
+        kind, name = path.parent.parent.name, path.parent.name.replace(_ANY, "*")
+        again = f"issue it again with all its names: logsink tls issue {kind} {name!r} OTHER-NAME..."
+        hint = "take it from a backup" if path.name == "ca.crt" else f"take it from a backup, or remove it and {again}"
+        raise FormatError(f"cannot use {path}", error.why, hint=hint) from error
 
 
 def _directory(path: Path) -> None:

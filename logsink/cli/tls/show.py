@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from logsink.cli.tls.certificates import Certificate, describe, is_key_of, issued_by
-from logsink.cli.tls.folder import PLACES, Folder, read
-from logsink.errors import FormatError
+from logsink.cli.tls.certificates import Certificate, is_key_of, issued_by
+from logsink.cli.tls.folder import PLACES, Folder, described, read
 
 
 class Shown(NamedTuple):
@@ -27,13 +26,13 @@ def shown(folder: Folder, now: dt.datetime, within: dt.timedelta) -> list[Shown]
     Raises ``LogsinkError`` if there is no authority, or a file cannot be read.
     """
     authority = folder.authority().certificate
-    found = [Shown("authority", folder.root, _described(folder.certificate), "")]
+    found = [Shown("authority", folder.root, described(folder.certificate), "")]
     for home in folder.issued():
         kind = home.parent.name
         path = home / f"{kind}.crt"
-        described = _described(path)
+        certificate = described(path)
         foreign = "" if issued_by(authority, read(path)) else "another authority has issued it"
-        found.append(Shown(kind, home, described, foreign or _of_key(path, described)))
+        found.append(Shown(kind, home, certificate, foreign or _of_key(path, certificate)))
     return [one._replace(wrong=one.wrong or _ending(one, now, within)) for one in found]
 
 
@@ -68,13 +67,6 @@ def as_json(found: list[Shown]) -> list[dict[str, object]]:
         }
         for one in found
     ]
-
-
-def _described(path: Path) -> Certificate:
-    try:
-        return describe(read(path))
-    except FormatError as error:
-        raise FormatError(f"cannot use {path}", str(error)) from error
 
 
 def _of_key(path: Path, certificate: Certificate) -> str:

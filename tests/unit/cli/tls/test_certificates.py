@@ -125,8 +125,13 @@ def test_nothing_is_issued_beyond_the_authority(authority: Pair) -> None:
 def test_files_that_are_no_certificates(authority: Pair) -> None:
     with pytest.raises(FormatError, match="cannot read a certificate"):
         describe(b"-----BEGIN NOTHING-----")
-    with pytest.raises(FormatError, match="cannot read a private key"):
+    with pytest.raises(
+        FormatError, match=r"cannot use ca\.key of the authority: it is damaged, not PEM, or has a password"
+    ):
         renew_authority(Pair(make_authority("fleet", NOW, 30).certificate, b"nothing"), NOW, 30)
+    with pytest.raises(FormatError, match=r"cannot use ca\.crt of the authority: it is damaged, or not PEM") as raised:
+        issue(Pair(b"nothing", authority.key), "client", ["a"], NOW, 30)
+    assert raised.value.hint == "take ca.crt and ca.key from the same backup"
     other = subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519"], capture_output=True, check=True).stdout
     with pytest.raises(FormatError, match="no ECDSA key"):
         issue(Pair(authority.certificate, other), "client", ["a"], NOW, 30)

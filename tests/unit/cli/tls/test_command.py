@@ -129,14 +129,20 @@ def test_show_says_what_ends_and_what_is_foreign(tmp_path: Path) -> None:
     assert by_kind["authority"]["wrong"] == ""
 
 
-def test_show_names_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     good(tmp_path, "init")
-    good(tmp_path, "issue", "client", "web-1")
-    (tmp_path / "client/web-1/client.crt").write_text("nothing")
-    found = run(tmp_path, "show")
-    assert found.exit_code == 2
-    assert "certificate" in found.stderr
-    (tmp_path / "client/web-1/client.crt").unlink()
+    good(tmp_path, "issue", "client", "*.internal")
+    damaged = tmp_path / "client/_.internal/client.crt"
+    damaged.write_text("nothing")
+    for arguments in (("show",), ("issue", "client", "*.internal")):
+        found = run(tmp_path, *arguments)
+        assert found.exit_code == 2
+        assert found.stderr == (
+            f"logsink: cannot use {damaged}: it is damaged, or not PEM (take it from a backup, or remove it and issue it again "
+            "with all its names: logsink tls issue client '*.internal' OTHER-NAME...)\n"
+        )
+    damaged.unlink()
+    good(tmp_path, "issue", "client", "*.internal")
     (tmp_path / "ca.crt").unlink()
     assert "no ca.crt" in run(tmp_path, "issue", "client", "web-2").stderr
 
