@@ -23,7 +23,7 @@ DAY = "day"
 """What ``--by`` calls the day (UTC) of the messages' time."""
 
 _UNCOUNTABLE = ("time", "received", "nth", "flags", "raw", "wire", "message", "structured_data")
-"""Columns with nearly as many values as there are rows."""
+"""Columns with nearly as many values as there are rows, and flags, of which a row has any number."""
 
 _GIB = 1 << 30
 

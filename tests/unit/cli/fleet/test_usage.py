@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from click.testing import CliRunner, Result
 from logsink.archive import DeltaLog, settle
 from logsink.cli.main import main
 from logsink.journal.segment import Segment, SegmentName, encode_segment
-from logsink.parse import Settings
+from logsink.parse import FILE_SCHEMA, Settings
 from logsink.store import open_store
 from tests.unit.cli.fleet.fleets import FLEET
 from tests.unit.query.archives import frames
@@ -53,6 +54,13 @@ def test_what_the_store_takes_is_shared_by_bytes(url: str, condition: tuple[str,
         assert one["stored"] == round(stored(url) * one["bytes"] / raw)
         assert one["dollars"] == pytest.approx(stored(url) * one["bytes"] / raw / 2**30 * 1000)
     assert sum(one["rows"] for one in found) == {(): 42, ("-H", "web-*"): 31, ("-p", "err"): 4}[condition]
+
+
+def test_the_documentation_says_which_columns_are_refused(url: str) -> None:
+    text = (Path(__file__).parents[4] / "docs/fleet.md").read_text()
+    (said,) = re.findall(r"and all columns but (.*?)\. `bytes`", text, re.DOTALL)
+    refused = {name for name in FILE_SCHEMA.names if usage(url, "-q", "--by", name).exit_code == 2}
+    assert set(re.findall(r"`(\w+)`", said)) == refused
 
 
 def test_days_are_in_order(url: str) -> None:
