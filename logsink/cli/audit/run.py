@@ -68,11 +68,11 @@ def run(url: str, request: AuditRequest, *, cache: int = 0) -> int:
 
 def _say(found: Findings, report: Report, request: AuditRequest, began: float) -> int:
     reporting.damage(report.damage)
-    ranged, width = request.since is not None, terminal_width()
+    since, until, width = request.since is not None, request.until is not None, terminal_width()
     print_answer(
         request.output,
         lambda: as_json(found),
-        lambda: text(found, request.zone, request.limit, width, ranged=ranged),
+        lambda: text(found, request.zone, request.limit, width, since=since, until=until),
     )
     if not request.quiet:
         seconds = time.monotonic() - began

@@ -20,9 +20,15 @@ _MOST_NAMES: Final = 5
 
 
 def text(
-    found: Findings, zone: dt.tzinfo, limit: int | None, width: int | None, *, ranged: bool = False
+    found: Findings,
+    zone: dt.tzinfo,
+    limit: int | None,
+    width: int | None,
+    *,
+    since: bool = False,
+    until: bool = False,
 ) -> Iterator[str]:
-    """Yield the lines of the result, tables with at most ``limit`` lines each; ``ranged``: there is a --since."""
+    """Yield the lines of the result, tables with at most ``limit`` lines each; ``since``, ``until``: whether these were given."""
     wide = width is None or width >= _WIDE
     yield from _section("holes", [_hole(each, zone, wide) for each in _holes(found)], limit, width)
     faulty = [boot for boot in found.boots if boot.unexplained or boot.reordered]
@@ -36,7 +42,7 @@ def text(
     yield from _section("messages that arrived cut", [_cut(each) for each in cut], limit, width)
     yield from _conclusion(found)
     yield "what this cannot know:"
-    yield from (f"- {line}" for line in _unknown(found, ranged=ranged))
+    yield from (f"- {line}" for line in _unknown(found, since=since, until=until))
 
 
 def _section(title: str, rows: Sequence[Mapping[str, Any]], limit: int | None, width: int | None) -> Iterator[str]:
@@ -118,7 +124,7 @@ def _conclusion(found: Findings) -> Iterator[str]:
     yield f"{looked_at}: {holes}; {count_of(doubles, 'double')}{explained}"
 
 
-def _unknown(found: Findings, *, ranged: bool) -> Iterator[str]:
+def _unknown(found: Findings, *, since: bool, until: bool) -> Iterator[str]:
     """Yield what the archive does not say."""
     without = sorted((each for each in found.senders if each.unnumbered), key=lambda each: -each.unnumbered)
     if without:
@@ -127,8 +133,10 @@ def _unknown(found: Findings, *, ranged: bool) -> Iterator[str]:
         yield f"whether anything is missing among {rows} without numbers, of {senders}"
     later = [boot for boot in found.boots if boot.least > 1]
     if later:
-        why = "earlier than the range, expired or lost" if ranged else "expired or lost"
+        why = "earlier than the range, expired or lost" if since else "expired or lost"
         yield f"what became of the numbers before the first one of {count_of(len(later), 'boot')}: {why}"
+    if found.holes and (since or until):
+        yield "whether missing numbers came more than an hour apart, with times outside of the range (without -S and -U, it is known)"
     yield "what a sender had not sent when it went away: nothing follows its last number (logsink hosts --vanished)"
     yield "what a sender discarded before numbering it, and datagrams that were lost (see /metrics of the receivers)"
     if found.dropped:

@@ -1,7 +1,9 @@
 """An audit of a store: what is missing, as far as it can be known.
 
 All rows are read once, of few columns. Only when numbers are missing, rows are read again: to learn the times of those before
-and after each hole, and, when a range of time was asked for, to see whether the missing ones have times outside of it.
+and after each hole, and, when a range of time was asked for, to see whether the missing ones have times outside of it. Of
+those, only what was received within ``MARGIN`` of the rows beside a hole is looked at: boots that are used twice are not worth
+reading everything.
 """
 
 from __future__ import annotations

@@ -138,6 +138,16 @@ def test_a_range(fleet: Path) -> None:
     assert audit(fleet, "-S", "2026-11-22 00:00:50").exit_code == 1
 
 
+@pytest.mark.parametrize("option", [("-S", "2026-11-22"), ("-U", "2026-11-23")])
+def test_a_number_that_came_at_another_time_seems_to_be_missing_in_a_range_which_says_so(
+    fleet: Path, option: tuple[str, ...]
+) -> None:
+    said = "- whether missing numbers came more than an hour apart, with times outside of the range"
+    assert said in audit(fleet, *option).stdout
+    assert said not in audit(fleet).stdout
+    assert said not in audit(fleet, *option, "--role", "db").stdout
+
+
 def test_lines(fleet: Path) -> None:
     assert "only the first 1 of 2 are shown; -n all shows all" in audit(fleet, "-n", "1").stdout
     assert "only the first" not in audit(fleet, "-n", "all").stdout

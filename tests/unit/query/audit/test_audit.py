@@ -83,6 +83,16 @@ async def test_a_hole_of_which_a_part_has_other_times() -> None:
     assert [(hole.first, hole.last) for hole in found.holes] == [(400, 402), (406, 409)]
 
 
+async def test_numbers_that_came_hours_apart_with_times_outside_of_the_range_seem_to_be_missing() -> None:
+    """As docs/fleet.md says: without a range they are found."""
+    early = [numbered(n) for n in (*range(1, 11), *range(21, 31))]
+    other = [numbered(n, late=-600 * MINUTE, received=START + (n + 600) * MINUTE) for n in range(11, 21)]
+    found, _ = await audited(early, other)
+    assert found.holes == []
+    found, _ = await audited(early, other, since=0, until=60)
+    assert [(hole.first, hole.last) for hole in found.holes] == [(11, 20)]
+
+
 async def test_only_so_many_holes_get_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit_module, "MOST_HOLES", 1)
     found, _ = await audited([numbered(n) for n in range(1, 100) if n not in (10, 50, 51)])
