@@ -28,7 +28,7 @@ def text(
     since: bool = False,
     until: bool = False,
 ) -> Iterator[str]:
-    """Yield the lines of the result, tables with at most ``limit`` lines each; ``since``, ``until``: whether these were given."""
+    """Yield the lines of the result, tables with at most ``limit`` lines each; ``since``, ``until``: whether there are."""
     wide = width is None or width >= _WIDE
     yield from _section("holes", [_hole(each, zone, wide) for each in _holes(found)], limit, width)
     faulty = [boot for boot in found.boots if boot.unexplained or boot.reordered]
@@ -136,7 +136,7 @@ def _unknown(found: Findings, *, since: bool, until: bool) -> Iterator[str]:
         why = "earlier than the range, expired or lost" if since else "expired or lost"
         yield f"what became of the numbers before the first one of {count_of(len(later), 'boot')}: {why}"
     if found.holes and (since or until):
-        yield "whether missing numbers came more than an hour apart, with times outside of the range (without -S and -U, it is known)"
+        yield "whether missing numbers came at other times than those beside them (without -S and -U, everything is read)"
     yield "what a sender had not sent when it went away: nothing follows its last number (logsink hosts --vanished)"
     yield "what a sender discarded before numbering it, and datagrams that were lost (see /metrics of the receivers)"
     if found.dropped:

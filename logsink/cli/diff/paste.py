@@ -17,7 +17,7 @@ _SPECIAL = re.compile(r"[\\.+?()|\[\]{}^$]")
 
 
 def query_of(terms: SearchTerms, app: str | None, pattern: str, place: Sequence[str] = ()) -> str:
-    """Return the command that finds messages of ``pattern`` among the rows of ``terms``.
+    """Return the command that finds messages of ``pattern`` among the rows of ``terms`` that have this ``app``, or none.
 
     place   options that say where the store is, as they were given
     """
@@ -31,16 +31,22 @@ def _options(terms: SearchTerms, app: str | None) -> Iterator[str]:
         if isinstance(moment, dt.datetime):
             yield from (option, moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z"))
     for column in GLOB_COLUMNS:
-        if column != "app" or app is None:
+        if column != "app":
             for glob in getattr(terms, column):
                 yield from (f"--{column}", shlex.quote(glob))
-    if app is not None:
-        yield from ("--app", shlex.quote(re.sub(r"[*?\[]", r"[\g<0>]", app)))
+    # Whatever has an app is excluded where the kind has none.
+    yield from ("--app", shlex.quote("!*" if app is None else _glob(app)))
     if terms.priority is not None:
         yield from ("-p", shlex.quote(terms.priority))
     for option in ("facility", "sd", "flag"):
         for value in getattr(terms, option):
             yield from (f"--{option}", shlex.quote(value))
+
+
+def _glob(text: str) -> str:
+    """Return the glob of a text; ``!`` at its beginning, which would exclude, becomes any character."""
+    glob = re.sub(r"[*?\[]", r"[\g<0>]", text)
+    return f"?{glob[1:]}" if text.startswith("!") else glob
 
 
 def _expression(pattern: str) -> str:

@@ -142,7 +142,9 @@ def test_a_range(fleet: Path) -> None:
 def test_a_number_that_came_at_another_time_seems_to_be_missing_in_a_range_which_says_so(
     fleet: Path, option: tuple[str, ...]
 ) -> None:
-    said = "- whether missing numbers came more than an hour apart, with times outside of the range"
+    said = (
+        "- whether missing numbers came at other times than those beside them (without -S and -U, everything is read)"
+    )
     assert said in audit(fleet, *option).stdout
     assert said not in audit(fleet).stdout
     assert said not in audit(fleet, *option, "--role", "db").stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shlex
@@ -85,6 +86,20 @@ def test_the_query_of_a_change_finds_its_rows(shop: Path) -> None:
         assert words[:2] == ["logsink", "query"]
         found = CliRunner().invoke(main, [*words[1:], "--count"])
         assert int(found.stdout) == change["rows"][change["side"]]
+
+
+async def test_the_query_of_a_kind_without_an_app_leaves_out_those_that_have_one(tmp_path: Path) -> None:
+    files = [rows("a", {"request took": 50}), rows("b", {"request took": 50, "disk is slow": 20})]
+    files.append(rows("b", {"disk is slow": 40, "disk is broken": 30}, app=None))
+    async with open_store(f"{tmp_path}/store") as store:
+        await archive(store, files)
+    found = json.loads((await asyncio.to_thread(diff, tmp_path / "store", "-o", "json")).stdout)["changes"]
+    assert {(each["app"], each["rows"]["b"]) for each in found} == {("shop", 20), ("shop", 50), (None, 40), (None, 30)}
+    for change in found:
+        counted = await asyncio.to_thread(
+            CliRunner().invoke, main, [*shlex.split(change["query"])[1:], "--count", "--no-cache"]
+        )
+        assert int(counted.stdout) == change["rows"][change["side"]]
 
 
 def test_json(shop: Path) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from logsink.cli.diff.paste import LONGEST, query_of
-from logsink.query.request import Holds, SearchTerms
+from logsink.query.request import Holds, SearchTerms, to_filter
 
 PLAIN = SearchTerms()
 
@@ -29,8 +29,8 @@ def test_the_query_finds_the_message_and_not_another(pattern: str, message: str)
     command = query_of(PLAIN, None, pattern)
     assert command.isprintable()
     words = shlex.split(command)
-    assert words[:3] == ["logsink", "query", "-E"]
-    condition = Holds("message", (words[3],), regex=True)
+    assert words[:5] == ["logsink", "query", "--app", "!*", "-E"]
+    condition = Holds("message", (words[5],), regex=True)
     other = f"y{message}" if len(pattern) > LONGEST else f"{message} and more"
     assert condition.mask(pa.array([message, other])).tolist() == [True, False]
 
@@ -51,4 +51,16 @@ def test_the_terms_of_the_side() -> None:
         "logsink query --store 's3://logs/a b' -S 2026-11-22T03:04:00Z -U 2026-11-22T03:04:05.250000Z --host 'web-*' "
         "--host '!web-3' --role web --app 'shop[[]1]' -p err --facility daemon --sd 'a=b c' --flag '!truncated'"
     )
-    assert "--app shop --app 'shop-*'" in query_of(terms, None, "x")
+
+
+@pytest.mark.parametrize(
+    ("app", "glob"), [(None, "'!*'"), ("", "''"), ("!x*", "'?x[*]'"), ("[a]?", "'[[]a][?]'"), ("-x", "-x")]
+)
+def test_the_app_is_the_kind_s_own(app: str | None, glob: str) -> None:
+    terms = SearchTerms(app=("!other",))
+    command = query_of(terms, app, "x")
+    assert command == f"logsink query --app {glob} -E '^x$'"
+    words = shlex.split(command)
+    condition = to_filter(SearchTerms(app=(words[3],)), 0, dt.UTC)
+    found = condition.mask(pa.table({"app": pa.array(["!x*", "", None, "[a]?", "shop", "x", "-x"], pa.string())}))
+    assert found.tolist() == [one == app for one in ("!x*", "", None, "[a]?", "shop", "x", "-x")]
