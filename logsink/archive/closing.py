@@ -51,22 +51,40 @@ def evidence(keeping: Keeping) -> Evidence:
     return Evidence(signer(Path(keeping.sign_key)) if keeping.sign_key is not None else None, keeping.object_lock)
 
 
-async def close_dates(log: DeltaLog, evidence: Evidence, *, compact_after: float, target: int) -> list[datetime.date]:
-    """Put the ledgers of all dates that are over and have none, the oldest first; return these dates.
+class Unclosed(NamedTuple):
+    """Dates that are over and have no ledger, the oldest first, and what was read to know that.
+
+    ``ledgers``: dates that have one. ``now``: when it was looked, in seconds since the epoch.
+    """
+
+    dates: Sequence[datetime.date]
+    snapshot: Snapshot
+    ledgers: Sequence[datetime.date]
+    now: float
+
+
+async def dates_due(log: DeltaLog, *, compact_after: float, target: int) -> Unclosed:
+    """Return the dates whose ledgers are due: none while the table's log is damaged. Changes nothing.
 
     ``compact_after``, ``target``: seconds and bytes, the settings by which files are merged.
     """
     now = await log.now()
     segments = await list_segments(log.store)
     snapshot = await log.load_for({one.name.receiver for one in segments})
-    log.refuse_damage(snapshot, "write a ledger")
     ledgers = [date async for entry in log.store.list(LEDGERS) if (date := ledger_date(entry.key)) is not None]
-    closed = []
-    for date in over(snapshot, segments, now=now, compact_after=compact_after, target=target):
-        if date not in ledgers:
-            if await _close(log, snapshot, date, evidence, ledgers, now):
-                closed.append(date)
-            ledgers.append(date)  # whoever wrote it: the next one names it
+    found = over(snapshot, segments, now=now, compact_after=compact_after, target=target) if snapshot.intact else []
+    return Unclosed([date for date in found if date not in ledgers], snapshot, ledgers, now)
+
+
+async def close_dates(log: DeltaLog, evidence: Evidence, *, compact_after: float, target: int) -> list[datetime.date]:
+    """Put the ledgers that are due (``dates_due``), the oldest first; return their dates. Raises ``Damaged``."""
+    due = await dates_due(log, compact_after=compact_after, target=target)
+    log.refuse_damage(due.snapshot, "write a ledger")
+    ledgers, closed = list(due.ledgers), []
+    for date in due.dates:
+        if await _close(log, due.snapshot, date, evidence, ledgers, due.now):
+            closed.append(date)
+        ledgers.append(date)  # whoever wrote it: the next one names it
     return closed
 
 

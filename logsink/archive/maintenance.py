@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from logsink import telemetry
 from logsink.archive.adoption import Adopted, adopt
 from logsink.archive.checkpointing import checkpoint, checkpoint_due, many_commits, tombstones_kept
-from logsink.archive.closing import Evidence, close_dates
+from logsink.archive.closing import Evidence, close_dates, dates_due
 from logsink.archive.compaction import Compacted, Compactor, Group, Sizes
 from logsink.archive.crowd import committers, stretch
 from logsink.archive.dormancy import IDLE, LEAST, idle_lanes, make_dormant
@@ -90,7 +90,8 @@ class Due(NamedTuple):
 
     ``segments``: number of segments to adopt or delete. ``checkpoint``: version of the checkpoint to write, -1: none.
     ``groups``: data files to merge, each group into one. ``damage``: what is damaged, lost or missing; while that is the
-    table's log, nothing is due. ``idle_lanes``: lanes to make dormant.
+    table's log, nothing is due. ``idle_lanes``: lanes to make dormant. ``ledgers``: dates whose ledger is to be
+    written. What is to be done to the index and to old commits is not in it.
     """
 
     segments: int = 0
@@ -100,6 +101,7 @@ class Due(NamedTuple):
     groups: Sequence[Group] = ()
     damage: Sequence[Damage] = ()
     idle_lanes: int = 0
+    ledgers: Sequence[datetime.date] = ()
 
 
 class Maintenance:
@@ -199,6 +201,8 @@ class Maintenance:
             return Due(segments)
         old = expired_files(snapshot, await log.now() - upkeep.retention) if upkeep.retention is not None else []
         files, damage = await removable_files(log, orphan_after=upkeep.orphan_after, keep_removed=upkeep.keep_removed)
+        retired = {file.date for file in old}
+        unclosed = await dates_due(log, compact_after=upkeep.compact_after, target=upkeep.target_file)
         idle = idle_lanes(snapshot, IDLE, await log.now(), LEAST, {one.name.receiver for one in stored})
         return Due(
             segments,
@@ -206,8 +210,9 @@ class Maintenance:
             snapshot.version if await checkpoint_due(log, snapshot, upkeep.checkpoint_every) else -1,
             Removed(len(files), sum(entry.size for entry in files)),
             await self.compactor.due(snapshot),
-            _named(snapshot, log, damage),
+            _named(snapshot, log, (*damage, *unclosed.snapshot.damage)),
             sum(map(len, idle.values())),
+            tuple(date for date in unclosed.dates if date not in retired),
         )
 
     def _orphan_after(self, snapshot: Snapshot) -> float:

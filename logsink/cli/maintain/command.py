@@ -13,7 +13,9 @@ from logsink.cli.startup import without_pandas
 @click.command()
 @options("store")
 @click.option("--once", is_flag=True, help="Do everything that is due now, and exit.")
-@click.option("--dry-run", is_flag=True, help="Print what is due now, and do nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print what is due now, but for the index and the table's log, and do nothing."
+)
 @click.option("--index", is_flag=True, help="Index all data files that have no index yet, and exit.")
 def command(config_file: Path | None, store: str | None, once: bool, dry_run: bool, index: bool) -> int:
     """Compact, expire and clean up a store.

@@ -169,6 +169,8 @@ def due(found: Due) -> Iterator[str]:
         yield f"would delete {found.removed.files:,} data files that are no longer needed, {size(found.removed.nbytes)}"
     for group in found.groups:
         yield f"would merge {len(group):,} files of {group[0].date}, {size(sum(file.size for file in group))}"
+    for date in found.ledgers:
+        yield f"would write the ledger of {date}"
 
 
 def _dates(retired: Retired) -> str:

@@ -7,12 +7,14 @@ import datetime
 import pytest
 
 from logsink.archive import digest
-from logsink.archive.closing import AFTER, Evidence, close_dates
+from logsink.archive.closing import AFTER, Evidence, close_dates, dates_due
 from logsink.archive.compaction import end_of_date
 from logsink.archive.dormancy import make_dormant
 from logsink.archive.ledger import decode_ledger, digest_of, key_of
 from logsink.archive.log import Add, Txn
 from logsink.archive.proof import SHA256_TAG
+from logsink.archive.snapshot import commit_key
+from logsink.errors import Damaged
 from logsink.journal.segment import SegmentName
 from logsink.store.base import Bytes
 from logsink.store.memory import MemoryStore
@@ -36,7 +38,28 @@ async def test_a_segment_of_a_dormant_receiver(sequence: int, dates: list[dateti
     assert await make_dormant(log, idle=3600.0, least=1) == 1
     await store_segment(store, segment(SegmentName(OLD, 0, sequence), ["late"], received=int(END * 1e6)))
     seconds += AFTER
+    due = await dates_due(log, compact_after=3600, target=1)
+    assert (due.dates, due.ledgers, due.now) == (dates, [], END + AFTER)
     assert await close_dates(log, Evidence(), compact_after=3600, target=1) == dates
+    after = await dates_due(log, compact_after=3600, target=1)
+    assert (after.dates, after.ledgers) == ([], dates)
+
+
+async def test_while_the_log_is_damaged_no_ledger_is_due() -> None:
+    now = END + 5 * 86_400
+    store = MemoryStore(clock=lambda: now)
+    log = log_of(store, wall=lambda: now)
+    proved = data_file("one").tagged([(digest.TAG, digest.encode({"2026-11-22T03": (1, 5)})), (SHA256_TAG, "ab" * 32)])
+    await log.commit(await log.create(), [Txn("r.0", 3), Add(proved)])
+    assert (await dates_due(log, compact_after=3600, target=1)).dates == [DAY]
+    await log.commit(await log.load(), [Txn("r.0", 4)])
+    await log.commit(await log.load(), [Txn("r.0", 5)])
+    await store.delete([commit_key(2)])
+    log = log_of(store, wall=lambda: now)
+    found = await dates_due(log, compact_after=3600, target=1)
+    assert (found.dates, found.snapshot.intact) == ([], False)
+    with pytest.raises(Damaged, match="cannot write a ledger"):
+        await close_dates(log, Evidence(), compact_after=3600, target=1)
 
 
 class Slow(MemoryStore):

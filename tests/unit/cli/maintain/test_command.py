@@ -91,6 +91,27 @@ def test_a_dry_run_says_what_is_due_and_changes_nothing(url: str, monkeypatch: p
     assert (after.version, after.checkpoint, after.files) == (before.version, -1, before.files)
 
 
+def test_a_dry_run_names_the_ledgers_that_are_due(url: str, tmp_path: Path) -> None:
+    assert maintain(url, "--once").exit_code == 0
+    (ledger,) = Path(tmp_path, "store", "ledger").iterdir()
+    ledger.unlink()
+    for _ in range(2):
+        assert maintain(url, "--dry-run").stdout == "would write the ledger of 2020-09-13\n"
+    assert maintain(url, "--once").stdout == "wrote the ledger of 2020-09-13\n"
+    assert maintain(url, "--dry-run").stdout == "nothing is due\n"
+
+
+def test_a_dry_run_names_no_ledger_of_a_date_that_would_be_retired(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert maintain(url, "--once").exit_code == 0
+    (ledger,) = Path(tmp_path, "store", "ledger").iterdir()
+    ledger.unlink()
+    monkeypatch.setenv("LOGSINK_MAINTAIN__RETENTION", "3d")
+    (line,) = maintain(url, "--dry-run").stdout.splitlines()
+    assert line.startswith("would retire 1 files of 2020-09-13, ")
+
+
 def test_a_dry_run_without_work(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     assert maintain(f"file://{tmp_path}/store", "--dry-run").stdout == "nothing is due\n"
