@@ -12,7 +12,8 @@ A persistent format, JSON, put if absent and never changed::
     hours       hour (``YYYY-MM-DDTHH``) -> number of rows, and their digest (``digest``)
     objects     path, size and SHA-256 of each data file of the date
     unproved    rows of files of older versions, which have no digest: they are in ``rows``, and not in ``hours``
-    previous    date and SHA-256 of the ledger before this one, where there is one: ledgers are a chain too
+    previous    date and SHA-256 of the ledger before this one, where there is one: ledgers are a chain too. No other names the
+                ledger of a date whose first rows came when that of a later date was written already
     check       SHA-256 of everything but ``check`` and ``signature`` (``payload``)
     signature   key: Ed25519 public key, 64 hex digits; value: signature of the same, 128 hex digits
 

@@ -83,3 +83,17 @@ async def test_a_ledger_that_another_process_has_put_meanwhile_is_named_by_the_n
     assert closed == [DAY + datetime.timedelta(days=1)]
     second = decode_ledger(await store.get(key_of(closed[0])))
     assert second.previous == (DAY.isoformat(), digest_of(await store.get(key_of(DAY))))
+
+
+async def test_no_ledger_names_that_of_a_date_that_came_late() -> None:
+    """As docs/evidence.md says: a date is closed after a later one when its first rows come later."""
+    now = END + 5 * 86_400
+    store = MemoryStore(clock=lambda: now)
+    log = log_of(store, wall=lambda: now)
+    await log.create()
+    for day in (21, 23, 22, 24):
+        file = data_file(f"{day}", day=day).tagged([(digest.TAG, digest.encode({f"2026-11-{day}T03": (1, 5)}))])
+        await log.commit(await log.load(), [Txn(f"r.{day}", 1), Add(file)])
+        assert await close_dates(log, Evidence(), compact_after=3600, target=1) == [datetime.date(2026, 11, day)]
+    ledgers = [decode_ledger(await store.get(key_of(datetime.date(2026, 11, day)))) for day in (21, 22, 23, 24)]
+    assert [one.previous and one.previous[0] for one in ledgers] == [None, "2026-11-21", "2026-11-21", "2026-11-23"]
