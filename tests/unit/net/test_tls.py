@@ -505,6 +505,8 @@ def test_what_is_checked_before_a_listener_needs_it(tmp_path: Path) -> None:
     soon.key.chmod(0o600)
     (warning,) = check_tls_files(files(soon), time.time())
     assert warning.startswith(f"the certificate {soon.cert} expires on ")
+    soon.cert.write_text(soon.cert.read_text().replace("CERTIFICATE", "TRUSTED CERTIFICATE"))
+    assert check_tls_files(files(soon), time.time()) == [warning]
     expired = authority.issue("expired.example.com", expired=True)
     with pytest.raises(ConfigError, match="it expired on"):
         check_tls_files(files(expired), time.time())
