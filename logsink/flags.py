@@ -25,7 +25,7 @@ class Flag(IntFlag):
     NOT_UTF8 = 1 << 10  # has bytes that are not UTF-8, shown as U+FFFD; `raw` has them as they came
     UNPARSED = 1 << 11  # has no recognised header: everything after the PRI is the message
     CLOCK_SKEW = 1 << 12  # the sender's time is more than a day before or after `received`
-    SENT_TWICE = 1 << 13  # equals the first frame of its RELP session, which rsyslog may send twice
+    SENT_TWICE = 1 << 13  # equals an earlier frame: the first of its RELP session, or one of a broken session before it
 
 
 def names(value: int) -> list[str]:

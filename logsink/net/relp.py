@@ -15,15 +15,12 @@ from collections import deque
 from typing import NamedTuple
 
 from logsink import telemetry
-from logsink.flags import Flag
 from logsink.net.accepting import half_close
 from logsink.net.intake import Intake
-from logsink.net.resends import Read, ResendGuard
+from logsink.net.resends import REPEATS, Read, ResendGuard
 from logsink.net.senders import Sender
 from logsink.net.stream import LINGER, PLAIN, Port, StreamConnection
 from logsink.wire import ON_RELP, Batch, Digests, History, RelpSession, RelpState, Taken, digests
-
-_REPEATS = int(Flag.MAYBE_RESENT | Flag.SENT_TWICE)
 
 UNSENT = 1 << 20
 """Bytes of answers that a client may leave unread (about 50,000 acknowledgements) before nothing more is read from it."""
@@ -116,7 +113,7 @@ class RelpConnection(StreamConnection):
         """Store the frames of a read. Empty ones are not stored: they are acknowledged with those before them."""
         if len(read.batch):
             if self._guard:
-                self._guard.doubt.flag(read.batch)
+                self._guard.flag(read)
             ordinal = self.intake.take(read.batch, self.origin, self._stored).ordinal
             self._remember(read, ordinal)
         else:
@@ -154,6 +151,10 @@ class RelpConnection(StreamConnection):
         unsent = self.transport.get_write_buffer_size() + (self._raw.get_write_buffer_size() if self._raw else 0)
         return not unsent and self._relp.answered == self._taken and not _unconfirmed(self._socket)
 
+    def unconfirmed(self) -> Digests:
+        last = self._history.last(self.intake.senders.window, self._doubtful())
+        return last if len(last) and self._socket and _unconfirmed(self._socket) else last[:0]
+
     def eof_received(self) -> bool:
         self._reached = self._reach()
         return super().eof_received()
@@ -173,7 +174,9 @@ class RelpConnection(StreamConnection):
         if self._sender:
             self._history.answered(self._relp.answered if self._reached is None else self._reached)
             now = asyncio.get_running_loop().time()
-            self.intake.senders.leave(self._sender, self, self._history, closed=self._closed, now=now)
+            self.intake.senders.leave(
+                self._sender, self, self._history, closed=self._closed, now=now, doubtful=self._doubtful()
+            )
             self._sender = None
 
     def ended(self) -> None:
@@ -249,11 +252,14 @@ class RelpConnection(StreamConnection):
             same[0] = False
         if same.any():
             self._repeated = True
-            batch.flags[same.argmax()] |= _REPEATS
+            batch.flags[same.argmax()] |= REPEATS
 
     def _remember(self, read: Read, ordinal: int) -> None:
         self._history.add(Taken(read.before, read.after, ordinal, read.digests))
         self.intake.senders.remember(self._history, len(read.batch))
+
+    def _doubtful(self) -> int:
+        return self._guard.doubt.flagged if self._guard else 0
 
     def _reach(self) -> int:
         """Return of how many frames the acknowledgement was written, as far as the transport tells: not what it still holds."""

@@ -7,6 +7,8 @@
                        resent: acknowledged with the first copies, not stored again
                        fresh:  stored, flagged ``maybe_resent``
                 -> flagged as long as they could be resends of which this receiver knows nothing (see ``Doubt``)
+                -> flagged ``sent_twice``, too, as long as they are in a row what was acknowledged in an earlier session:
+                       the acknowledgements may have been lost, so a query can tell that these are copies
 
 Sessions that the sender's system still has open are not waited for: a sender may well have several.
 """
@@ -21,7 +23,7 @@ import numpy as np
 from logsink import telemetry
 from logsink.flags import Flag
 from logsink.net.senders import REOPENED, Peer, Sender, Senders
-from logsink.wire import Batch, Digests, Unanswered, Verdict, judge
+from logsink.wire import Batch, Digests, Retrace, Unanswered, Verdict, judge
 
 OLDER: Final = 5.0
 """Seconds to wait for the end of older sessions that the sender has closed: what there is to read is in this system already."""
@@ -40,6 +42,9 @@ LONGEST: Final = 30.0
 
 FRAME_MEMORY: Final = 40
 """Bytes that a frame which is held back takes besides its own: offsets, flags, digests and lists."""
+
+REPEATS: Final = int(Flag.MAYBE_RESENT | Flag.SENT_TWICE)
+"""Flags of a frame that was taken before, with all its bytes."""
 
 _MAYBE_RESENT: Final = int(Flag.MAYBE_RESENT)
 
@@ -86,6 +91,8 @@ class Doubt:
     """
 
     def __init__(self, senders: Senders, session: Session) -> None:
+        self.flagged = 0
+        """Frames of the session up to the last one that was flagged or recognised."""
         self._senders, self._session = senders, session
         self._frames = 0
         self._over = False
@@ -102,12 +109,15 @@ class Doubt:
     def recognised(self, frames: int) -> None:
         """Count resends that are not stored again: the client's window held them, too."""
         self._frames += frames
+        self.flagged = self._frames
 
     def flag(self, batch: Batch) -> None:
         """Flag the frames of a read that could be resends, by ``senders.window`` as it is now."""
         if not self._over:
             count = min(max(0, self._senders.window - self._frames), len(batch))
             batch.flags[:count] |= _MAYBE_RESENT
+            if count:
+                self.flagged = self._frames + count
             self._frames += len(batch)
 
     def answered(self) -> None:
@@ -154,6 +164,20 @@ class ResendGuard:
         self._begun = 0.0
         self._older: set[Peer] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._follows = True
+        self._retrace: Retrace | None = None
+
+    def flag(self, read: Read) -> None:
+        """Flag the frames of a read that is about to be stored: those that could be resends, and those that are repeats."""
+        self.doubt.flag(read.batch)
+        if not self._follows or not len(read.batch):
+            return
+        if self._retrace is None:
+            self._retrace = Retrace(self._senders.answered(self._sender, self._session, self._loop.time()))
+        count = self._retrace.follow(read.digests)
+        read.batch.flags[:count] |= REPEATS
+        if count < len(read.batch):
+            self._follows, self._retrace = False, None
 
     def take(self, read: Read) -> bool:
         """Look at a read and return whether it is held back: then ``fresh`` or ``resent`` gets it later, else store it now.
@@ -245,6 +269,7 @@ class ResendGuard:
         """Give back what is held: its first ``frames`` frames are the last of ``known``, the others are fresh."""
         telemetry.RESENT.inc(frames)
         self.doubt.recognised(frames)
+        self._follows = False
         done = 0
         for read in self._release():
             again = min(frames - done, len(read.batch))

@@ -1,24 +1,35 @@
 """Remembers RELP senders: their sessions, and the frames of broken ones that may be sent again.
 
+Of a broken session that owes acknowledgements, ``broken`` has all frames that may be sent again: they are recognised. Of one
+that owes none, ``answered`` has those that are flagged ``maybe_resent``: should they be sent again, because the
+acknowledgements were lost on their way, they are stored once more and flagged so that a query can tell them from others.
+
 A sender is the subject of its certificate, or its address without one: several clients may share an address, and a client
 several sessions. Nothing here is durable: a receiver that starts knows nobody, and flags what could be a resend.
 
-Limits: digests in all, lists of one sender, senders, the age of a list. What exceeds them is forgotten and counted; should its
-frames be sent again, they are stored a second time, flagged.
+Limits: digests in all, lists of one sender, senders, the age of a list. What exceeds them is forgotten; should its frames be
+sent again, they are stored a second time, flagged ``maybe_resent``. What was not acknowledged is counted then.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections import deque
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from logsink import telemetry
 from logsink.parse import Origin
-from logsink.wire import History, Unanswered
+from logsink.wire import Digests, History, Unanswered
 
 FRAMES: Final = 1 << 22
 """Digests in all, of open and broken sessions: 64 MiB."""
+
+ANSWERED: Final = 1 << 20
+"""Digests in all, of broken sessions without anything unacknowledged: 16 MiB. Each such list counts as ``LIST`` more."""
+
+LIST: Final = 16
+"""Digests that take as much memory as a list without any."""
 
 LISTS: Final = 64
 """Broken sessions of one sender: many clients may come from one address, and all lose their sessions at once."""
@@ -45,14 +56,30 @@ class Peer(Protocol):
     def older_left(self) -> None:
         """Take note that another connection of the same sender is closed."""
 
+    def unconfirmed(self) -> Digests:
+        """Return the digests of frames that may come again on another connection, because the link of this one may be cut."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """The frames of a session that broke at time ``since`` with everything acknowledged."""
+
+    digests: Digests
+    since: float
+
+    @property
+    def size(self) -> int:
+        return len(self.digests) // 2 + LIST
+
 
 class Sender:
-    """One sender. ``sessions`` are open; ``broken`` holds the lists of broken ones, oldest first."""
+    """One sender. ``sessions`` are open; ``broken`` and ``answered`` hold the lists of broken ones, oldest first."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.sessions: set[Peer] = set()
         self.broken: deque[Unanswered] = deque()
+        self.answered: deque[Answered] = deque()
         self.closed = float("-inf")
 
 
@@ -69,6 +96,9 @@ class Senders:
         self._room = room
         self._known: dict[str, Sender] = {}
         self._frames = 0
+        self._answered: dict[Answered, Sender] = {}
+        """The ``answered`` of all senders, oldest first; together they have ``_answered_size``."""
+        self._answered_size = 0
 
     def enter(self, origin: Origin, session: Peer) -> Sender:
         """Register a new session, and return its sender."""
@@ -78,20 +108,29 @@ class Senders:
         sender.sessions.add(session)
         return sender
 
-    def leave(self, sender: Sender, session: Peer, history: History, *, closed: bool, now: float) -> None:
-        """Take out a session that ended by agreement (``closed``) or broke; then keep the frames that may be sent again."""
+    def leave(
+        self, sender: Sender, session: Peer, history: History, *, closed: bool, now: float, doubtful: int = 0
+    ) -> None:
+        """Take out a session that ended by agreement (``closed``) or broke; then keep the frames that may be sent again.
+
+        Its first ``doubtful`` frames are flagged ``maybe_resent``, or were known resends.
+        """
         sender.sessions.discard(session)
         self.release(history.frames)
+        answered = None if closed else Answered(history.last(self.window, doubtful), now)
         broken = None if closed else history.broken(now)
         if broken is not None:
             self._frames += len(broken)
             sender.broken.append(broken)
             if len(sender.broken) > LISTS:
                 self._forget(sender, sender.broken[0])
+        elif answered and len(answered.digests):
+            self._keep(sender, answered)
         if closed and not sender.sessions:
             sender.closed = now
             for one in list(sender.broken):
                 self.settle(sender, one)
+            self._drop(*sender.answered)
         self._shrink()
         for other in list(sender.sessions):
             other.older_left()
@@ -101,6 +140,16 @@ class Senders:
         while sender.broken and sender.broken[0].since < now - AGE:
             self._forget(sender, sender.broken[0])
         return list(reversed(sender.broken))
+
+    def answered(self, sender: Sender, session: Peer, now: float) -> list[Digests]:
+        """Return the lists of acknowledged frames with which a ``session`` may begin again, the newest first.
+
+        Of a sender with more than ``LISTS`` sessions, those that are open are not asked.
+        """
+        self._drop(*(one for one in sender.answered if one.since < now - AGE))
+        others = sender.sessions - {session} if len(sender.sessions) <= LISTS else set()
+        cut = [one.unconfirmed() for one in others]
+        return [one for one in cut if len(one)] + [one.digests for one in reversed(sender.answered)]
 
     def settle(self, sender: Sender, one: Unanswered) -> None:
         """Drop a list: its frames were sent again, or the sender needs none of them."""
@@ -153,7 +202,22 @@ class Senders:
             while one.broken and (many or self._frames > FRAMES):
                 self._forget(one, one.broken[0])
             if many:
+                self._drop(*one.answered)
                 del self._known[one.name]
+
+    def _keep(self, sender: Sender, one: Answered) -> None:
+        sender.answered.append(one)
+        self._answered[one] = sender
+        self._answered_size += one.size
+        if len(sender.answered) > LISTS:
+            self._drop(sender.answered[0])
+        while self._answered_size > ANSWERED:
+            self._drop(next(iter(self._answered)))
+
+    def _drop(self, *lists: Answered) -> None:
+        for one in lists:
+            self._answered.pop(one).answered.remove(one)
+            self._answered_size -= one.size
 
     def _forget(self, sender: Sender, one: Unanswered) -> None:
         telemetry.RESENDS_FORGOTTEN.inc(len(one))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from logsink.wire.inflate import READ_LIMIT, StreamInflater, inflated
     from logsink.wire.opening import Admit, Deliver, Inflate, Opening, Rejection, Stage, StartSession, StartTls
     from logsink.wire.relp import RelpSession, RelpState
-    from logsink.wire.resend import Digests, History, Taken, Unanswered, Verdict, digests, judge
+    from logsink.wire.resend import Digests, History, Retrace, Taken, Unanswered, Verdict, digests, judge
 else:
     __getattr__ = exports(
         __name__,
@@ -37,7 +37,7 @@ else:
             "inflate": ("READ_LIMIT", "StreamInflater", "inflated"),
             "opening": ("Admit", "Deliver", "Inflate", "Opening", "Rejection", "Stage", "StartSession", "StartTls"),
             "relp": ("RelpSession", "RelpState"),
-            "resend": ("Digests", "History", "Taken", "Unanswered", "Verdict", "digests", "judge"),
+            "resend": ("Digests", "History", "Retrace", "Taken", "Unanswered", "Verdict", "digests", "judge"),
         },
     )
 
@@ -60,6 +60,7 @@ __all__ = [
     "Rejection",
     "RelpSession",
     "RelpState",
+    "Retrace",
     "Scratch",
     "Stage",
     "StartSession",

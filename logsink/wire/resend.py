@@ -9,7 +9,8 @@ and before anything else, all that it keeps. With the digests of what was taken 
 
 the new session opens with exactly the frames from some j to the last. The client cannot know of any acknowledgement of the
 u's, so j is not beyond ``certain``; of several such j the latest counts, which takes the fewest frames for resends. Without
-any u there may be nothing to send again, and a frame that looks like a resend may be a true repeat: nothing is decided.
+any u there may be nothing to send again, and a frame that looks like a resend may be a true repeat. Then nothing is decided:
+the frames are stored, and those with which the new session goes through a's in a row (``Retrace``) can be flagged.
 
 A digest has 126 bits, keyed by a number that only this process knows.
 """
@@ -17,7 +18,9 @@ A digest has 126 bits, keyed by a number that only this process knows.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator, Sequence
 from enum import Enum
+from itertools import islice
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -28,6 +31,9 @@ from logsink.wire.batch import Batch
 
 KEPT_ANSWERED: Final = 1 << 14
 """Frames of a session that are remembered although their acknowledgement was written: more than are under way at once."""
+
+PLACES: Final = 64
+"""Places at which a session is followed through earlier frames; only endless repeats stand at more."""
 
 _HALF: Final = (1 << 32) - 1
 _SEVEN: Final = (1 << 56) - 1  # seven bytes: `word` gives seven and a half
@@ -150,10 +156,12 @@ class History:
         self._owed: deque[Taken] = deque()
         self._answered_frames = 0
         self._count = 0
+        self._total = 0
 
     def add(self, taken: Taken) -> None:
         """Remember a read."""
         self.frames += len(taken.digests) // 2
+        self._total += len(taken.digests) // 2
         self._owed.append(taken)
 
     def answered(self, count: int) -> int:
@@ -179,6 +187,19 @@ class History:
         self._answered.clear()
         self._owed.clear()
         self.frames = self._answered_frames = 0
+
+    def last(self, window: int, end: int) -> Digests:
+        """Return the digests of those of the last ``window`` frames that are among the session's first ``end`` frames."""
+        at = self._total - self.frames
+        begin = max(self._total - window, at)
+        parts = []
+        if begin < end:
+            for one in (*self._answered, *self._owed):
+                if at >= end:
+                    break
+                parts.append(one.digests[2 * max(begin - at, 0) : 2 * (end - at)])
+                at += len(one.digests) // 2
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
     def broken(self, since: float) -> Unanswered | None:
         """Return the list for the next session, broken at time ``since``; None: each acknowledgement may have been written."""
@@ -216,6 +237,37 @@ class Unanswered(NamedTuple):
     def ordinal(self, resent: int, nth: int) -> int:
         """Return the segment of the ``nth`` of ``resent`` frames, which are the list's last."""
         return int(self.ordinals[len(self) - resent + nth])
+
+
+class Retrace:
+    """Follows a session from its first frame through the ``earlier`` frames of others, as long as it has the same in a row."""
+
+    def __init__(self, earlier: Sequence[Digests]) -> None:
+        self._earlier = earlier
+        self._rests: list[Digests] | None = None
+        """What stands behind each place that the session may have come to; None before its first frame."""
+
+    def follow(self, new: Digests) -> int:
+        """Return how many of the session's next frames are the same; when these are not all, no later one is."""
+        if self._rests is None:
+            self._rests = list(islice(self._places(new), PLACES))
+        counts = [_same(rest, new) for rest in self._rests]
+        most = max(counts, default=0)
+        goes_on = 2 * most == len(new)
+        self._rests = [rest[2 * most :] for rest, n in zip(self._rests, counts, strict=True) if goes_on and n == most]
+        return most
+
+    def _places(self, new: Digests) -> Iterator[Digests]:
+        for one in self._earlier:
+            for at in np.flatnonzero((one[::2] == new[0]) & (one[1::2] == new[1]))[::-1]:
+                yield one[2 * at :]
+
+
+def _same(one: Digests, other: Digests) -> int:
+    """Return how many frames both begin with."""
+    n = min(len(one), len(other))
+    different = np.flatnonzero(one[:n] != other[:n])
+    return int(different[0] if len(different) else n) // 2
 
 
 class Verdict(Enum):

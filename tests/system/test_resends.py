@@ -174,6 +174,36 @@ def test_a_first_connection_that_fails(tmp_path: Path, name: Name) -> None:
     each_once(one.store, sender.frames)
 
 
+def test_acknowledgements_that_get_lost(tmp_path: Path, name: Name) -> None:
+    """On their way from one receiver, which goes on: early in a session, where all frames are flagged, and again later."""
+    sent = came = 0
+    with receiver(tmp_path) as one, rsyslog(tmp_path, name.port) as sender:
+        name.target = one.port("relp")
+
+        def send(count: int, again: int = 0) -> None:
+            nonlocal sent, came
+            sender.send(lines(sent, count))
+            sent += count
+            came += count + again
+            one.wait_for("logsink_frames_total", came)
+
+        send(40)
+        until(lambda: name.answers == 40)
+        for more in (2_000, 40):
+            name.mute.set()
+            send(50)
+            until(lambda: one.metric("logsink_journal_unstored_bytes") == 0)
+            name.cut()
+            name.mute.clear()
+            send(more, again=50)  # only now rsyslog notices
+            until(lambda: name.answers == 50 + more)  # noqa: B023
+        sender.stop()
+    found = rows(one.store)
+    assert len(found) == sent + 100
+    assert flagged(found, "sent_twice") == 50
+    each_once(one.store, sender.frames)
+
+
 def test_receivers_that_die_before_they_have_said_so(tmp_path: Path, name: Name) -> None:
     """Three in turn behind one name; of what the first two stored last no acknowledgement arrives."""
     with rsyslog(tmp_path, name.port) as sender:

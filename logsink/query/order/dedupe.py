@@ -13,8 +13,8 @@ Two rows are taken for one message when
 in this are shown, and counted as ``apart``.
 
 A shown row hides at most one row of each other receiver, so a message that was truly logged three times is shown three times.
-A row flagged ``sent_twice`` repeats the first frame of its session; if that frame has a time with a fraction of a second, one
-of the two rows is hidden.
+A row flagged ``sent_twice`` repeats one that the same receiver has stored: the first of its session, or one of an earlier
+session. If the frame has a time with a fraction of a second, one of the two rows is hidden.
 
 Rows of one frame stand at one instant in the order. Without a time of their own they stand where the clocks of their receivers
 put them. A bounded number of passed rows is remembered; a copy further behind is shown.
@@ -123,12 +123,13 @@ def hide(
             other = ring[at + _KIND]
             same = ring[at + _RECEIVER] == receiver[i]
             exact = kind & other & _EXACT and (kind | other) & _TIMELY and ring[at + _TIME] == times[i]
-            # one of them repeats the other within a session: it hides once
+            # one of them is known to repeat one other: where it came first, it was shown in place of that one
             if exact and kind & _TWICE:
                 fate = _HIDDEN
                 break
             if exact and other & _TWICE and same:
-                ring[at + _KIND] = other & ~_TWICE
+                ring[at + _KIND] = kind
+                ring[at + _RECEIVED] = received[i]
                 fate = _HIDDEN
                 break
             # a shown row hides only one row of each receiver

@@ -141,7 +141,118 @@ async def test_a_true_repeat_after_everything_was_acknowledged_is_kept(scene: Sc
     client = await scene.client()
     client.send(b"<13>a")
     await client.answers(1)
-    assert await scene.stored() == [(b"<13>a", AGAIN), (b"<13>a", AGAIN)]
+    assert await scene.stored() == [(b"<13>a", AGAIN), (b"<13>a", TWICE)]
+    await client.farewell()
+
+
+async def answered(scene: Scene, *frames: bytes) -> None:
+    """A session of which everything is acknowledged; its client resets it without having read that."""
+    client = await scene.client()
+    client.send(*frames)
+    await until(lambda: all(c._relp.answered == len(frames) for c in scene.bench.intake.connections))  # type: ignore[attr-defined]
+    client.reset()
+    await scene.gone()
+
+
+async def test_what_was_acknowledged_and_comes_again_is_stored_and_marked(scene: Scene) -> None:
+    await answered(scene, b"<13>a", b"", b"<13>b", b"<13>c")
+    client = await scene.client()
+    for frame in (b"<13>b", b"", b"<13>c", b"<13>d", b"<13>a"):
+        client.send(frame)
+        await client.answers(1)
+    assert (await scene.stored())[3:] == [(b"<13>b", TWICE), (b"<13>c", TWICE), (b"<13>d", AGAIN), (b"<13>a", AGAIN)]
+    await client.farewell()
+
+
+async def test_a_session_that_breaks_while_it_sends_again_what_was_acknowledged(scene: Scene) -> None:
+    frames = [b"<13>%d" % n for n in range(6)]
+    await answered(scene, *frames)
+    await answered(scene, *frames[1:4])
+    await answered(scene, *frames[1:], b"<13>x")
+    client = await scene.client()
+    client.send(*frames[4:], b"<13>x", b"<13>y")
+    await client.answers(4)
+    flags = [flags for _, flags in await scene.stored()]
+    assert flags == [AGAIN] * 6 + [TWICE] * 3 + [TWICE] * 5 + [AGAIN] + [TWICE] * 3 + [AGAIN]
+    await client.farewell()
+
+
+async def test_only_the_beginning_of_a_session_can_be_what_was_acknowledged(scene: Scene) -> None:
+    await answered(scene, b"<13>a", b"<13>b")
+    client = await scene.client()
+    client.send(b"<13>x", b"<13>a", b"<13>b")
+    await client.answers(3)
+    assert [flags for _, flags in await scene.stored()] == [AGAIN] * 5
+    await client.farewell()
+
+
+async def test_a_close_forgets_what_was_acknowledged(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(senders, "REOPENED", -1.0)
+    await answered(scene, b"<13>a")
+    client = await scene.client()
+    await client.farewell()
+    await scene.gone()
+    client = await scene.client()
+    client.send(b"<13>a")
+    await client.answers(1)
+    assert [flags for _, flags in await scene.stored()] == [AGAIN, AGAIN]
+    await client.farewell()
+
+
+async def test_behind_recognised_frames_nothing_is_marked(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resends, "REOPENED", -1.0)
+    await answered(scene, b"<13>c")
+    await broken(scene, b"<13>a", b"<13>b")
+    scene.bench.store.free.set()
+    client = await scene.client()
+    client.send(b"<13>a", b"<13>b", b"<13>c")
+    await client.answers(3)
+    assert (await scene.stored())[1:] == [(b"<13>a", AGAIN), (b"<13>b", AGAIN), (b"<13>c", AGAIN)]
+    await client.farewell()
+
+
+async def test_recognised_frames_whose_acknowledgements_get_lost_are_marked_the_next_time(scene: Scene) -> None:
+    await broken(scene, b"<13>a", b"<13>b")
+    scene.bench.store.free.set()
+    await answered(scene, b"<13>a", b"<13>b")
+    client = await scene.client()
+    client.send(b"<13>a", b"<13>b")
+    await client.answers(2)
+    assert (await scene.stored())[2:] == [(b"<13>a", TWICE), (b"<13>b", TWICE)]
+    await client.farewell()
+
+
+async def test_what_is_not_flagged_need_not_be_marked(scene: Scene) -> None:
+    """A query tells its copy by that: so it is not remembered."""
+    scene.bench.intake.senders.window = 3
+    client = await scene.client()
+    for n in range(5):
+        client.send(b"<13>%d" % n)
+        await client.answers(1)
+    client.reset()
+    await scene.gone()
+    client = await scene.client()
+    client.send(b"<13>2", b"<13>3", b"<13>4")
+    await client.answers(3)
+    assert [flags for _, flags in await scene.stored()] == [AGAIN, AGAIN, AGAIN, 0, 0, TWICE, AGAIN, AGAIN]
+    await client.farewell()
+
+
+@pytest.mark.parametrize("unconfirmed", [0, 1])
+async def test_a_session_that_is_open_only_here(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, unconfirmed: int
+) -> None:
+    """The link is cut in silence, and the client has connected anew: its system has not confirmed the acknowledgements."""
+    monkeypatch.setattr(relp, "_unconfirmed", lambda _: unconfirmed)
+    older = await scene.client()
+    older.send(b"<13>a", b"<13>b")
+    await older.answers(2)
+    client = await scene.client()
+    client.send(b"<13>a", b"<13>b", b"<13>c")
+    await client.answers(3)
+    again = TWICE if unconfirmed else AGAIN
+    assert [flags for _, flags in await scene.stored()] == [AGAIN, AGAIN, again, again, AGAIN]
+    await older.farewell()
     await client.farewell()
 
 

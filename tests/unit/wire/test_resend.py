@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from logsink.wire.batch import Batch
 from logsink.wire.resend import (
     KEPT_ANSWERED,
+    PLACES,
     Digests,
     History,
     Judged,
+    Retrace,
     Taken,
     Unanswered,
     Verdict,
@@ -177,6 +179,67 @@ def test_all_answered_leaves_nothing_to_tell_resends_by() -> None:
     history.answered(2)
     assert history.broken(0.0) is None
     assert History().broken(0.0) is None
+
+
+def test_the_last_frames_of_a_session_up_to_one_of_them() -> None:
+    history = History()
+    for n, text in enumerate(("abc", "def", "ghi")):
+        history.add(taken(3 * n, text, n))
+    history.answered(6)
+    assert (history.last(9, 9) == of("abcdefghi")).all()
+    assert (history.last(7, 100) == of("cdefghi")).all()
+    assert (history.last(5, 7) == of("efg")).all()
+    assert (history.last(9, 1) == of("a")).all()
+    assert not len(history.last(5, 4))
+    history.trim(1)
+    assert (history.last(9, 8) == of("defgh")).all()
+    history.forget()
+    assert not len(history.last(9, 9))
+    history.add(taken(9, "jkl", 3))
+    assert (history.last(9, 11) == of("jk")).all()
+
+
+FOLLOWED = {  # earlier sessions, reads of the new one, how many frames of each are the same in a row
+    "nothing earlier": ([], ["a"], [0]),
+    "from the middle to the end": (["abcd"], ["cdx"], [2]),
+    "in pieces": (["abcd"], ["b", "c", "dx", "a"], [1, 1, 1, 0]),
+    "all, and then something new": (["abcd"], ["abcd", "x"], [4, 0]),
+    "not from the first frame": (["abcd"], ["xab"], [0]),
+    "the second of two places": (["abac"], ["acx"], [2]),
+    "the longer of two sessions": (["ab", "abcd"], ["abcd"], [4]),
+    "one session as far as it goes, another further": (["ab", "abcd"], ["ab", "cx"], [2, 1]),
+    "not from one session to another": (["ab", "cd"], ["abcd"], [2]),
+    "repeats": (["aaa"], ["aa", "aa"], [2, 1]),
+}
+
+
+@pytest.mark.parametrize("case", FOLLOWED)
+def test_how_far_a_session_goes_through_earlier_ones(case: str) -> None:
+    earlier, reads, expected = FOLLOWED[case]
+    retrace = Retrace([of(text) for text in earlier])
+    assert [retrace.follow(of(read)) for read in reads] == expected
+
+
+@given(st.lists(st.text("ab", max_size=8), max_size=3), st.lists(st.text("ab", min_size=1, max_size=4), max_size=4))
+def test_a_session_goes_as_far_as_its_longest_beginning_that_stands_in_an_earlier_one(
+    earlier: list[str], reads: list[str]
+) -> None:
+    retrace, text = Retrace([of(text) for text in earlier]), "".join(reads)
+    expected = max((n for n in range(len(text) + 1) if any(text[:n] in one for one in earlier)), default=0)
+    followed = 0
+    for read in reads:
+        count = retrace.follow(of(read))
+        followed += count
+        if count < len(read):
+            break
+    assert followed == expected
+
+
+def test_endless_repeats_are_followed_from_so_many_places() -> None:
+    retrace = Retrace([np.ones(20_000, np.int64)])
+    assert retrace.follow(np.ones(2, np.int64)) == 1
+    assert retrace._rests is not None
+    assert len(retrace._rests) == PLACES
 
 
 def test_only_the_last_answered_frames_are_remembered() -> None:

@@ -79,6 +79,27 @@ CASES: dict[str, tuple[list[Row], int]] = {  # rows in order, and how many are l
     "twice in one session that was believed": ([timed("a", 0, again=False), timed("a", 1, twice=True)], 1),
     "twice in one session, an hour later": ([timed("a", 0), timed("a", 60 * MINUTE, twice=True)], 1),
     "twice, and then once more": ([timed("a", 0), timed("a", 1, twice=True), timed("a", 2)], 2),
+    "many in one instant, each sent again to one receiver": (
+        [timed("a", n) for n in range(3)] + [timed("a", 10 + n, twice=True) for n in range(3)],
+        3,
+    ),
+    "many in one instant, believed, each sent again to one receiver": (
+        [timed("a", n, again=False) for n in range(3)] + [timed("a", 10 + n, twice=True) for n in range(3)],
+        3,
+    ),
+    "sent again to one receiver twice": ([timed("a", 0), timed("a", 5, twice=True), timed("a", 9, twice=True)], 1),
+    "sent again to one receiver, known only the second time": (
+        [timed("a", 0, again=False), timed("a", 5), timed("a", 9, twice=True)],
+        1,
+    ),
+    "sent again to one receiver and then to another": ([timed("a", 0), timed("a", 5, twice=True), timed("b", 9)], 1),
+    "two in one instant, sent again to one receiver and then to another": (
+        [timed("a", n) for n in range(2)]
+        + [timed("a", 10 + n, twice=True) for n in range(2)]
+        + [timed("b", 20 + n) for n in range(2)],
+        2,
+    ),
+    "sent again to one receiver two days later": ([timed("a", 0), timed("a", 2 * DAY, twice=True)], 1),
     "twice without a time": ([sent("a", 0, again=True), sent("a", 1, flags=AGAIN | int(Flag.SENT_TWICE))], 2),
     "twice in a second": (
         [same_instant("a", 0, again=True), same_instant("a", 1, flags=AGAIN | int(Flag.SENT_TWICE))],
