@@ -514,7 +514,7 @@ def _from_file(path: Path) -> _Read:
     except OSError as error:
         hint = "give another file with -c, or remove LOGSINK_CONFIG"
         return _Read({}, [f"cannot read {path}: {error.strerror} ({hint})"])
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also of a number of 4300 digits, of arrays in a thousand arrays
         return _Read({}, [f"cannot read {path}: {error} (it must be TOML)"])
     given, problems = {}, []
     for name, value in document.items():

@@ -7,7 +7,7 @@ says what to write instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from logsink import place
@@ -32,6 +32,10 @@ SPELLED = {
 """Units as people write them in durations -> the unit of ``parse_duration``."""
 
 _PART = r"(?a)(\d{1,18}(?:\.\d+)?|an? )\s*([A-Za-z]+)(?:\s*,\s*|\s+and\s+|\s*)"
+_DURATIONS = ("20ms", "60s", "5m", "1h30m", "30d")
+_SIZES = ("512B", "128KiB", "16MiB", "1GiB")
+_DIGITS = 18
+_HUGE = 10**_DIGITS  # beyond every limit
 _BINARY = {"TiB": 1 << 40, "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
 _SIZE = re.compile(r"(\d{1,18})(TiB|GiB|MiB|KiB|B)")
 
@@ -47,8 +51,7 @@ def parse_duration(text: str) -> float:
     """Return the seconds of ``20ms``, ``60s``, ``1h30m``, ``2w``: largest unit first, each once. Raises ``ArgumentError``."""
     match = _DURATION.fullmatch(text)
     if not text or match is None:
-        hint = f"write {text}s, {text}m or {text}h" if text.isdigit() else "write 20ms, 60s, 5m, 1h30m, 30d or 2w"
-        raise ArgumentError(f"cannot read duration {text!r}", hint=hint)
+        raise ArgumentError(f"cannot read duration {text!r}", hint=f"write {_alternatives(_DURATIONS)}")
     return sum(int(n or 0) * unit for n, unit in zip(match.groups(), _UNITS.values(), strict=True)) / 1000
 
 
@@ -74,11 +77,12 @@ def parse_span(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """Return the text that ``parse_duration`` reads as ``seconds``, in whole milliseconds."""
+    """Return the text that ``parse_duration`` reads as ``seconds``, in whole milliseconds. It has days, but no weeks."""
     rest, parts = round(seconds * 1000), []
     for unit, size in _UNITS.items():
-        count, rest = divmod(rest, size)
-        parts += [f"{count}{unit}"] if count else []
+        if unit != "w":
+            count, rest = divmod(rest, size)
+            parts += [f"{count}{unit}"] if count else []
     return "".join(parts) or "0s"
 
 
@@ -86,9 +90,7 @@ def parse_size(text: str) -> int:
     """Return the bytes of ``16MiB``, ``128KiB``, ``1GiB``, ``512B``: powers of 1024 only. Raises ``ArgumentError``."""
     match = _SIZE.fullmatch(text)
     if match is None:
-        decimal = re.fullmatch(r"(\d+)\s*([KMGT])i?[Bb]?", text)
-        hint = f"write {decimal[1]}{decimal[2]}iB" if decimal else "write 512B, 128KiB, 16MiB or 1GiB"
-        raise ArgumentError(f"cannot read size {text!r}", hint=hint)
+        raise ArgumentError(f"cannot read size {text!r}", hint=f"write {_alternatives(_SIZES)}")
     return int(match[1]) * _BINARY[match[2]]
 
 
@@ -135,6 +137,8 @@ class Kind(NamedTuple, Generic[V]):
     """Whether TOML has the value as a number or truth value, not as a string."""
     many: bool = False
     """Whether the value is a list: in TOML an array, in the environment with commas, on the command line repeated."""
+    remedy: Callable[[Any, str], str] | None = None
+    """Given the kind and a text that ``read`` refuses: the hint, within the limits. None: the hint of ``read``."""
 
     def value(self, raw: object) -> V:
         """Return the value of ``raw``, which is text or a value from TOML. Raises ``ArgumentError``."""
@@ -156,24 +160,77 @@ class Kind(NamedTuple, Generic[V]):
         if isinstance(raw, str):
             raw = [part.strip() for part in raw.split(",") if part.strip()]
         if not isinstance(raw, list | tuple):
-            raise ArgumentError(f"cannot read {raw!r} as a list", hint='write it as ["...", "..."]')
+            raise ArgumentError(f"cannot read {_shown(raw)} as a list", hint='write it as ["...", "..."]')
         return tuple(self._one(item) for item in raw)
 
     def _one(self, raw: object) -> Any:
         if isinstance(raw, bool) and self.name == "switch":
             return raw
-        text = str(raw) if isinstance(raw, int | float) and not isinstance(raw, bool) else raw
+        text = _number(raw) if isinstance(raw, int | float) and not isinstance(raw, bool) else raw
         if not isinstance(text, str):
-            hint = "write digits only" if self.bare else "write it in quotes"
-            shown = "a list" if isinstance(raw, list) else "a table" if isinstance(raw, dict) else repr(raw)
-            raise ArgumentError(f"cannot read {shown} as {self.name}", hint=hint)
-        value = self.read(text)
+            hint = self.remedy(self, "") if self.remedy else f"write one {self.name}, in quotes"
+            raise ArgumentError(f"cannot read {_shown(raw)} as {self.name}", hint=hint)
+        try:
+            value = self.read(text)
+        except ArgumentError as error:
+            hint = self.remedy(self, text) if self.remedy else error.hint
+            raise ArgumentError(str(error), hint=hint) from error
         if self.low is not None and not self.low <= value <= self.high:
             raise ArgumentError(f"cannot take {text}: outside {self.limits}", hint=f"write {self._nearest(value)}")
         return value
 
     def _nearest(self, value: Any) -> str:
         return self.show(self.low) + " or more" if value < self.low else self.show(self.high) + " or less"
+
+
+def _number(raw: float) -> str:
+    """Return a number from TOML as text, without an exponent where it is small."""
+    if isinstance(raw, int):
+        return str(max(-_HUGE, min(raw, _HUGE)))  # Python refuses to write 4300 digits
+    return f"{raw:.15f}" if 0 < abs(raw) < 1 else str(raw)
+
+
+def _shown(raw: object) -> str:
+    """Return a value from TOML that is no text, as an error shows it."""
+    if isinstance(raw, list | dict):
+        return "a list" if isinstance(raw, list) else "a table"
+    if isinstance(raw, bool):
+        return str(raw).lower()
+    return _number(raw) if isinstance(raw, int | float) else str(raw)
+
+
+def _alternatives(words: Sequence[str]) -> str:
+    """Return ``a, b or c``."""
+    return " or ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
+
+
+def _amount(kind: Kind[Any], meant: Iterable[str], examples: Iterable[str]) -> str:
+    """Return the hint that offers what may be meant and is within the limits; where nothing is, such examples."""
+    if offered := _within(kind, meant):
+        return f"write {_alternatives(offered)}, within {kind.limits}"
+    return f"write a {kind.name} from {kind.limits}, such as {_alternatives(_within(kind, examples))}"
+
+
+def _within(kind: Kind[Any], texts: Iterable[str]) -> list[str]:
+    return [text for text in texts if kind.low <= kind.read(text) <= kind.high]
+
+
+def _with_units(kind: Kind[Any], text: str, units: Iterable[str]) -> list[str]:
+    """Return a number without a unit with each of the units; of 0, which is the same in all, one."""
+    number = re.fullmatch(r"0*(\d{1,18})", text)
+    if number is None:
+        return []
+    return [f"{number[1]}{unit}" for unit in units] if int(number[1]) else [kind.show(0)]
+
+
+def _duration_hint(kind: Kind[float], text: str) -> str:
+    return _amount(kind, _with_units(kind, text, reversed(_UNITS)), _DURATIONS)
+
+
+def _size_hint(kind: Kind[int], text: str) -> str:
+    decimal = re.fullmatch(r"(\d{1,18})\s*([KMGT])i?[Bb]?", text)
+    meant = [f"{decimal[1]}{decimal[2]}iB"] if decimal else _with_units(kind, text, reversed(_BINARY))
+    return _amount(kind, meant, _SIZES)
 
 
 def _quoted(text: str) -> str:
@@ -184,13 +241,13 @@ def _quoted(text: str) -> str:
 
 
 def _read_count(text: str) -> int:
-    if not re.fullmatch(r"\d{1,18}", text):
+    if not re.fullmatch(r"\d+", text):
         raise ArgumentError(f"cannot read {text!r} as a whole number", hint="write digits only")
-    return int(text)
+    return int(text) if len(text) <= _DIGITS else _HUGE
 
 
 def _read_price(text: str) -> float:
-    if not re.fullmatch(r"\d{1,6}(\.\d{1,9})?", text):
+    if not re.fullmatch(r"\d+(\.\d+)?", text):
         raise ArgumentError(f"cannot read {text!r} as a price", hint="write dollars: 0.023")
     return float(text)
 
@@ -245,24 +302,6 @@ def _read_network(text: str) -> Any:
         ) from error
 
 
-def _read_listener(text: str) -> str:
-    if text not in ("tcp", "relp", "tls", "relp_tls"):
-        raise ArgumentError(f"cannot read {text!r} as a listener", hint="write tcp, relp, tls or relp_tls")
-    return text
-
-
-def _read_client_auth(text: str) -> str:
-    if text not in ("none", "optional", "required"):
-        raise ArgumentError(f"cannot read {text!r} as client_auth", hint="write none, optional or required")
-    return text
-
-
-def _read_create(text: str) -> str:
-    if text not in ("auto", "never"):
-        raise ArgumentError(f"cannot read {text!r} as create", hint="write auto or never")
-    return text
-
-
 def _read_peer(text: str) -> str:
     algorithm, _, digits = text.partition(":")
     nbytes = {"SHA1": 20, "SHA256": 32}.get(algorithm.upper())
@@ -278,21 +317,48 @@ def _read_peer(text: str) -> str:
 
 def duration(low: str, high: str) -> Kind[float]:
     """Return the kind of durations within these limits."""
-    return Kind("duration", parse_duration, format_duration, parse_duration(low), parse_duration(high))
+    return Kind(
+        "duration", parse_duration, format_duration, parse_duration(low), parse_duration(high), remedy=_duration_hint
+    )
 
 
 def size(low: str, high: str) -> Kind[int]:
     """Return the kind of sizes within these limits."""
-    return Kind("size", parse_size, format_size, parse_size(low), parse_size(high))
+    return Kind("size", parse_size, format_size, parse_size(low), parse_size(high), remedy=_size_hint)
 
 
 def count(low: int, high: int) -> Kind[int]:
     """Return the kind of whole numbers within these limits."""
-    return Kind("number", _read_count, str, low, high, bare=True)
+    return Kind("number", _read_count, str, low, high, bare=True, remedy=_count_hint)
 
 
-PRICE: Kind[float] = Kind("price", _read_price, lambda dollars: f"{dollars:.9f}".rstrip("0").rstrip("."), bare=True)
-SWITCH: Kind[bool] = Kind("switch", _read_switch, lambda on: str(on).lower(), bare=True)
+def _count_hint(kind: Kind[int], _: str) -> str:
+    return f"write a whole number from {kind.limits}"
+
+
+def _choice(name: str, what: str, *words: str, many: bool = False) -> Kind[Any]:
+    """Return the kind of these words; an error calls a value ``what``."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise ArgumentError(f"cannot read {text!r} as {what}")
+        return text
+
+    return Kind(name, read, str, many=many, remedy=lambda *_: f"write {_alternatives(words)}")
+
+
+PRICE: Kind[float] = Kind(
+    "price",
+    _read_price,
+    lambda dollars: _number(dollars).rstrip("0").rstrip("."),
+    0.0,
+    1_000_000.0,
+    bare=True,
+    remedy=lambda kind, _: f"write dollars from {kind.limits}, such as 0.023",
+)
+SWITCH: Kind[bool] = Kind(
+    "switch", _read_switch, lambda on: str(on).lower(), bare=True, remedy=lambda *_: "write true or false"
+)
 ADDRESS: Kind[Address] = Kind("address", parse_address, str)
 ADDRESSES: Kind[tuple[Address, ...]] = Kind("address", parse_address, str, many=True)
 STORE: Kind[str] = Kind("URL", _read_store, str)
@@ -300,7 +366,7 @@ TIMEZONE: Kind[str] = Kind("time zone", _read_timezone, str)
 SD_ID: Kind[str] = Kind("SD-ID", _read_sd_id, str)
 PATH: Kind[str] = Kind("path", _read_path, str)
 NETWORKS: Kind[tuple[IPv4Network | IPv6Network, ...]] = Kind("network", _read_network, str, many=True)
-LISTENERS: Kind[tuple[str, ...]] = Kind("listener", _read_listener, str, many=True)
-CLIENT_AUTH: Kind[str] = Kind("word", _read_client_auth, str)
-CREATE: Kind[str] = Kind("word", _read_create, str)
+LISTENERS: Kind[tuple[str, ...]] = _choice("listener", "a listener", "tcp", "relp", "tls", "relp_tls", many=True)
+CLIENT_AUTH: Kind[str] = _choice("word", "client_auth", "none", "optional", "required")
+CREATE: Kind[str] = _choice("word", "create", "auto", "never")
 PEERS: Kind[tuple[str, ...]] = Kind("peer", _read_peer, str, many=True)

@@ -139,19 +139,19 @@ def test_variables_of_a_kubernetes_service_are_not_ours(variable: str) -> None:
         ("journal = 1", "{path}: journal is a section, not a setting (write [journal])"),
         (
             "[journal]\nack_delay = 20",
-            "{path}: journal.ack_delay: cannot read duration '20' (write 20s, 20m or 20h)",
+            "{path}: journal.ack_delay: cannot read duration '20' (write 20ms or 20s, within 0s to 1m)",
         ),
         (
             "[journal]\nack_delay = '20'",
-            "{path}: journal.ack_delay: cannot read duration '20' (write 20s, 20m or 20h)",
+            "{path}: journal.ack_delay: cannot read duration '20' (write 20ms or 20s, within 0s to 1m)",
         ),
         (
             "[journal]\nparallel_puts = 1.5",
-            "{path}: journal.parallel_puts: cannot read '1.5' as a whole number (write digits only)",
+            "{path}: journal.parallel_puts: cannot read '1.5' as a whole number (write a whole number from 1 to 64)",
         ),
         (
             "[journal]\nparallel_puts = true",
-            "{path}: journal.parallel_puts: cannot read True as number (write digits only)",
+            "{path}: journal.parallel_puts: cannot read true as number (write a whole number from 1 to 64)",
         ),
         (
             "[journal]\nparallel_puts = 0",
@@ -200,6 +200,18 @@ def test_unreadable_file(tmp_path: Path) -> None:
     assert problems(bad, {})[0].startswith(f"cannot read {bad}: ")
     bad.write_bytes(b"store = '\xff'\n")
     assert problems(bad, {})[0].startswith(f"cannot read {bad}: ")
+    bad.write_text(f"workers = {'9' * 5000}\n")
+    assert problems(bad, {})[0].startswith(f"cannot read {bad}: ")
+    bad.write_text(f"workers = {'[' * 5000}\n")
+    assert problems(bad, {})[0].startswith(f"cannot read {bad}: ")
+
+
+def test_a_number_that_python_cannot_write(tmp_path: Path) -> None:
+    path = write(tmp_path, f"workers = 0x{'f' * 5000}\n[listen]\ntcp = 0x{'f' * 5000}\n")
+    assert [line.partition(": cannot ")[0] for line in problems(path, {})] == [
+        f"{path}: workers",
+        f"{path}: listen.tcp",
+    ]
 
 
 @pytest.mark.parametrize(
