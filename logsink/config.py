@@ -40,6 +40,7 @@ from logsink.kinds import (
     TIMEZONE,
     Address,
     Kind,
+    collide,
     count,
     duration,
     format_duration,
@@ -114,7 +115,9 @@ class Listen(NamedTuple):
 
     When no address is configured, logsink listens for tcp and udp on 127.0.0.1:5514, for relp on 127.0.0.1:2514 and for http
     on 127.0.0.1:9514. As soon as one is configured, only configured addresses are opened. `0.0.0.0:PORT` listens on every IPv4
-    address of the machine, `[::]:PORT` on every address; port 0 takes a free port.
+    address of the machine, `[::]:PORT` on every address, or on those of IPv6 alone where an IPv4 address or a name with the
+    same port is configured too; port 0 takes a free port. An address and port belong to one listener, and `0.0.0.0:PORT` is
+    every IPv4 address with this port; only UDP may have the address of another listener.
     """
 
     tcp: tuple[Address, ...] = _setting(
@@ -617,17 +620,19 @@ def _contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[str]
         yield line(
             "tls.permitted_peers", "clients are not asked for certificates", 'write tls.client_auth = "required"'
         )
-    http = (listen.http,) if listen.http else ()
-    streams = (
-        ("tcp", listen.tcp),
-        ("relp", listen.relp),
-        ("tls", listen.tls),
-        ("relp_tls", listen.relp_tls),
-        ("http", http),
-    )
-    taken: dict[Address, str] = {}
-    for key, addresses in streams:
-        for address in addresses:
-            if address.port and address in taken:
-                yield line(f"listen.{key}", f"{address} is taken by {taken[address]} already", "use another port")
-            taken[address] = f"listen.{key}"
+    taken: list[tuple[str, Address]] = []
+    for key, address in _addresses(listen):
+        for other, theirs in taken:
+            if (key == "udp") == (other == "udp") and collide(address, theirs):
+                included = "" if address == theirs else f", with {theirs}"
+                cause = f"{address} is taken by listen.{other} already{included}"
+                yield line(f"listen.{key}", cause, "use another port")
+                break
+        taken.append((key, address))
+
+
+def _addresses(listen: Listen) -> Iterator[tuple[str, Address]]:
+    """Yield each address to listen on, with the name of its setting."""
+    for name, value in listen._asdict().items():
+        if SETTINGS[f"listen.{name}"].kind.name == "address" and value:
+            yield from ((name, one) for one in ([value] if isinstance(value, Address) else value))

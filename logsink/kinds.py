@@ -122,6 +122,22 @@ def parse_address(text: str) -> Address:
     return Address(host, int(match[3]))
 
 
+def collide(one: Address, other: Address) -> bool:
+    """Return whether two sockets of the same protocol cannot have these addresses. Names are not looked up.
+
+    ``[::]`` and IPv4 addresses do not collide: where both are asked for, a socket of IPv6 is for IPv6 alone.
+    """
+    if one.port != other.port or one.port == 0:
+        return False
+    from ipaddress import ip_address  # takes 3 ms, and only addresses that share a port need it
+
+    try:
+        first, second = ip_address(one.host), ip_address(other.host)
+    except ValueError:
+        return one.host.lower() == other.host.lower()
+    return first == second or (first.version == second.version and (first.is_unspecified or second.is_unspecified))
+
+
 class Kind(NamedTuple, Generic[V]):
     """A kind of values of type ``V``: ``read`` turns text into a value or raises ``ArgumentError``, ``show`` a value into text.
 

@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 
 from logsink.config import Listen
 from logsink.errors import ConfigError, LogsinkError
-from logsink.kinds import Address
+from logsink.kinds import Address, collide
 
 BACKLOG: Final = 1024
 """Connections that the kernel may hold until they are accepted."""
@@ -59,6 +59,7 @@ class Ports:
         if (sock := self._handed.pop((kind, address), None)) is not None:
             return [sock]
         shared = self._member or self._listen.share_ports
+        _apart(kind, address, self._opened)
         opened = bound(kind, address, shared=shared, alone=_alone(self._listen, kind, address))
         try:
             for sock in opened if kind != "udp" else ():
@@ -89,6 +90,7 @@ class Reservation:
         self._claims: list[socket.socket] = []
         self._names: set[str] = set()
         self._chosen: list[socket.socket] = []
+        self._taken: list[tuple[str, Address]] = []
         try:
             ports: dict[str, Any] = {
                 kind: tuple(self._take(kind, one) for one in getattr(listen, kind)) for kind in KINDS
@@ -122,9 +124,11 @@ class Reservation:
     def _take(self, kind: str, address: Address) -> Address:
         """Claim an address for the workers; return it with the port that the system chose in place of 0."""
         if address.port:
+            _apart(kind, address, self._taken)
             for place in _places(kind, address):
                 self._own(kind, Address(*place.where[:2]))
         held = bound(kind, address, shared=self._shared, alone=_alone(self.listen, kind, address))
+        self._taken += [(kind, _at(sock)) for sock in held]
         for sock in held[address.port == 0 :]:
             sock.close()
         if address.port:
@@ -186,6 +190,19 @@ def _taken(kind: str, address: Address, cause: str) -> LogsinkError:
         + "and what comes to it, only where both have listen.share_ports = true"
     )
     return ConfigError(f"cannot listen on {address} ({kind}): the address is in use: {cause}", hint=hint)
+
+
+def _apart(kind: str, address: Address, taken: Collection[tuple[str, Address]]) -> None:
+    """Make sure that an address is none of those that other listeners of this process have; else ``ConfigError``.
+
+    ``config`` compares what is written. A name leads to addresses, and with SO_REUSEPORT the kernel would let both listen.
+    """
+    for place in _places(kind, address) if address.port else ():
+        at = Address(*place.where[:2])
+        for other, theirs in taken:
+            if _protocol(kind) == _protocol(other) and collide(at, theirs):
+                cause = f"it is {at}, which listen.{other} has already, with {theirs}"
+                raise ConfigError(f"cannot listen on {address} ({kind}): {cause}", hint="use another port")
 
 
 class _Place(NamedTuple):

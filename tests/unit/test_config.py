@@ -261,6 +261,22 @@ def test_a_number_that_python_cannot_write(tmp_path: Path) -> None:
             {"LOGSINK_LISTEN__TCP": "127.0.0.1:514", "LOGSINK_LISTEN__RELP": "127.0.0.1:514"},
             "LOGSINK_LISTEN__RELP: 127.0.0.1:514 is taken by listen.tcp already (use another port)",
         ),
+        (
+            {"LOGSINK_LISTEN__UDP": "127.0.0.1:514,127.0.0.1:514"},
+            "LOGSINK_LISTEN__UDP: 127.0.0.1:514 is taken by listen.udp already (use another port)",
+        ),
+        (
+            {"LOGSINK_LISTEN__TCP": "0.0.0.0:514", "LOGSINK_LISTEN__RELP": "127.0.0.1:514"},
+            "LOGSINK_LISTEN__RELP: 127.0.0.1:514 is taken by listen.tcp already, with 0.0.0.0:514 (use another port)",
+        ),
+        (
+            {"LOGSINK_LISTEN__TCP": "[::1]:514", "LOGSINK_LISTEN__HTTP": "[0::0]:514"},
+            "LOGSINK_LISTEN__HTTP: [0::0]:514 is taken by listen.tcp already, with [::1]:514 (use another port)",
+        ),
+        (
+            {"LOGSINK_LISTEN__TCP": "Logs:514", "LOGSINK_LISTEN__RELP": "logs:514"},
+            "LOGSINK_LISTEN__RELP: logs:514 is taken by listen.tcp already, with Logs:514 (use another port)",
+        ),
     ],
 )
 def test_contradictions(environ: dict[str, str], line: str) -> None:
@@ -274,6 +290,14 @@ def test_tcp_and_udp_share_a_port_and_port_0_is_never_taken() -> None:
         "LOGSINK_LISTEN__RELP": "b:0",
     }
     assert len(load(None, environ, {}).listen.tcp) == 3
+
+
+def test_every_ipv6_address_leaves_those_of_ipv4_to_others() -> None:
+    environ = HOME | {
+        "LOGSINK_LISTEN__TCP": "[::]:514,0.0.0.0:514",
+        "LOGSINK_LISTEN__UDP": "127.0.0.1:514,127.0.0.2:514",
+    }
+    assert len(load(None, environ, {}).listen.tcp) == 2
 
 
 def test_unknown_override_is_a_mistake_of_the_caller() -> None:

@@ -139,6 +139,28 @@ def test_every_ipv6_address_means_every_ipv4_address_too_unless_that_is_listed(o
     ports_of(opened, "tcp", ALL, free, both)
 
 
+@pytest.mark.parametrize("share", [False, True])
+@pytest.mark.parametrize(("first", "second"), [("tcp", "relp"), ("udp", "udp")])
+def test_a_name_of_an_address_that_this_process_has(
+    first: str, second: str, share: bool, opened: contextlib.ExitStack
+) -> None:
+    ports, port = ports_of(opened, first, HERE, 0, Listen(share_ports=share))
+    with pytest.raises(ConfigError, match=rf"it is 127\.0\.0\.1:\d+, which listen\.{first} has already") as caught:
+        ports.open(second, Address("localhost", port))
+    assert caught.value.hint == "use another port"
+    opened.close()
+    both = Listen(share_ports=share)._replace(**{first: (Address(HERE, port),)})  # type: ignore[arg-type]
+    both = both._replace(**{second: (*getattr(both, second), Address("localhost", port))})
+    with pytest.raises(ConfigError, match=rf"which listen\.{first} has already"):
+        Reservation(both)
+
+
+def test_tcp_and_udp_have_the_same_address(opened: contextlib.ExitStack) -> None:
+    ports, port = ports_of(opened, "tcp", HERE, 0, Listen())
+    for sock in ports.open("udp", Address(HERE, port)):
+        sock.close()
+
+
 def test_sockets_of_a_service_manager(opened: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
     tcp = opened.enter_context(socket.create_server((HERE, 0)))
     udp = opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
