@@ -20,8 +20,9 @@ from logsink.archive.ledger import LEDGERS, Sign, digest_of, encode_ledger, key_
 from logsink.archive.log import DeltaLog
 from logsink.archive.signing import signer
 from logsink.archive.snapshot import Snapshot
-from logsink.errors import NotFound
+from logsink.errors import ConfigError, NotFound
 from logsink.journal import StoredSegment, list_segments
+from logsink.place import Directory, parse
 
 AFTER = 2 * 3600.0
 """Seconds after the end of a date from which it may be closed."""
@@ -46,8 +47,16 @@ class Keeping(Protocol):
     def object_lock(self) -> float | None: ...
 
 
-def evidence(keeping: Keeping) -> Evidence:
-    """Return how ledgers are written by these settings. ``ConfigError``: the key cannot be used."""
+def evidence(keeping: Keeping, store: str) -> Evidence:
+    """Return how ledgers are written to the store at this URL. ``ConfigError``: the key, or a lock there, cannot be used.
+
+    Settings that name a lock and a directory are no contradiction for those who only read: the directory may be a copy.
+    """
+    if keeping.object_lock is not None and isinstance(place := parse(store), Directory):
+        raise ConfigError(
+            f"cannot use ledger.object_lock with {place.url}: a directory has no S3 Object Lock",
+            hint="leave ledger.object_lock out, or name a store in S3",
+        )
     return Evidence(signer(Path(keeping.sign_key)) if keeping.sign_key is not None else None, keeping.object_lock)
 
 

@@ -40,11 +40,11 @@ def check(config_file: Path | None, connect: bool, **parameters: object) -> None
             warnings = check_tls_files(config.tls, time.time())
         except LogsinkError as error:
             problems.append(error)
-    if config.ledger.sign_key is not None:
+    if config.ledger.sign_key is not None or config.ledger.object_lock is not None:
         from logsink.archive import evidence
 
         try:
-            evidence(config.ledger)
+            evidence(config.ledger, config.store)
         except LogsinkError as error:
             problems.append(error)
     found = ""

@@ -143,6 +143,7 @@ class Receiver:
         """Receive until ``stop``, and return the exit code: 0 when everything received is stored, 1 when not."""
         self._loop.set_exception_handler(unexpected)
         malloc.configure(arenas=ARENAS, mmap_threshold=REUSED_ALLOCATION, trim_threshold=KEPT_FREE)
+        self._evidence = evidence(self._config.ledger, self._config.store)
         async with GuardedStore(open_store(self._config.store)) as store:
             log = DeltaLog(store)
             self._receiver_ids = ReceiverIds(store, self._new_id, limit=self._config.maintain.orphan_after / 2)
@@ -235,9 +236,7 @@ class Receiver:
         self._store, self._proof = store, PutProof(store)
         config, receive = self._config, self._config.receive
         self._rounds = Rounds(log)
-        self._maintenance = Maintenance(
-            self._rounds, config.archive, config.maintain, evidence(config.ledger), rest=REST
-        )
+        self._maintenance = Maintenance(self._rounds, config.archive, config.maintain, self._evidence, rest=REST)
         self._archiver = Archiver(self._rounds, config.archive, hold=KEPT_ROUNDS * config.archive.max_bytes)
         self._journal = Journal(
             store,

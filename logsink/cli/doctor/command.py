@@ -58,9 +58,9 @@ def command(
 ) -> int:
     """Look at everything that must work, and say what to do about what does not.
 
-    With the settings of a receiver: the rights on the store, conditional puts, the clock, TLS files; then, for each listener,
-    name, port and TLS, and a message that is sent there and waited for until a query finds it. With --as maintainer or
-    --as reader, only the store.
+    With the settings of a receiver: the rights on the store, conditional puts, the clock, the key that signs ledgers, TLS
+    files; then, for each listener, name, port and TLS, and a message that is sent there and waited for until a query finds
+    it. With --as maintainer, only the store and that key; with --as reader, only the store.
 
     With --from-client, on a sender's host: what rsyslog's configuration says, names for examples that were left in, and for
     each target name, port, TLS, certificates, and a message. RELP acknowledges it once it is stored.

@@ -37,6 +37,8 @@ def server_findings(config: Config, program: str, sender: Sender, *, sends: bool
     """Return what is found about a receiver with these settings; for other programs, about the store only."""
     telemetry.setup(level="critical")
     findings, ours = asyncio.run(_store(config.store, program))
+    if program != "reader":
+        findings += _ledgers(config)
     if program != "receiver":
         return findings
     findings += _tls_files(config)
@@ -78,6 +80,25 @@ async def _store(url: str, program: str) -> tuple[list[Finding], str]:
             return findings, await store_id(store) if reached else ""
     except LogsinkError as error:
         return [failed("store", url, error)], ""
+
+
+def _ledgers(config: Config) -> list[Finding]:
+    """Return whether ledgers can be written by these settings; nothing where they are neither signed nor locked."""
+    if config.ledger.sign_key is None and config.ledger.object_lock is None:
+        return []
+    from logsink.archive import evidence
+
+    try:
+        evidence(config.ledger, config.store)
+    except LogsinkError as error:
+        return [failed("ledgers", config.store, error)]
+    found = []
+    if config.ledger.sign_key is not None:
+        found.append(Finding("ledgers", config.ledger.sign_key, "ok", "the key can sign"))
+    if config.ledger.object_lock is not None:
+        untried = "S3 Object Lock of the bucket was not tried: a lock cannot be taken back"
+        found.append(Finding("ledgers", config.store, "skipped", untried))
+    return found
 
 
 def _tls_files(config: Config) -> list[Finding]:

@@ -46,7 +46,7 @@ async def _run(config: Config, *, once: bool, dry_run: bool, index: bool) -> int
         if not dry_run:
             store.guard((await settle(log, create=False)).id)
         rounds = Rounds(log)
-        maintenance = Maintenance(rounds, config.archive, config.maintain, evidence(config.ledger))
+        maintenance = Maintenance(rounds, config.archive, config.maintain, evidence(config.ledger, config.store))
         try:
             if dry_run:
                 found = await maintenance.due()

@@ -128,9 +128,22 @@ def test_a_signature_proves_every_bit(tmp_path: Path) -> None:
 def test_the_setting_names_the_key_that_signs(tmp_path: Path) -> None:
     path = private_key(tmp_path / "key.pem")
     config = load(None, {"LOGSINK_STORE": "file:///nowhere", "LOGSINK_LEDGER__SIGN_KEY": str(path)}, {})
-    sign = evidence(config.ledger).sign
+    sign = evidence(config.ledger, config.store).sign
     assert sign is not None
     assert sign(b"some bytes") == signer(path)(b"some bytes")
+
+
+def test_a_directory_locks_no_ledgers() -> None:
+    locked = {"LOGSINK_LEDGER__OBJECT_LOCK": "30d"}
+    for store in ("file:///nowhere", "nowhere"):
+        config = load(None, locked | {"LOGSINK_STORE": store}, {})
+        with pytest.raises(
+            ConfigError, match=r"cannot use ledger\.object_lock with file:///.*nowhere: a directory"
+        ) as caught:
+            evidence(config.ledger, config.store)
+        assert "leave ledger.object_lock out" in caught.value.hint
+    config = load(None, locked | {"LOGSINK_STORE": "s3://logs"}, {})
+    assert evidence(config.ledger, config.store).object_lock == 30 * 86_400.0
 
 
 def test_keys_that_cannot_sign(tmp_path: Path) -> None:

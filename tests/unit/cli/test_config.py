@@ -130,6 +130,15 @@ def test_check_reads_the_key_that_signs_ledgers(tmp_path: Path) -> None:
         assert "openssl genpkey" in result.stderr
 
 
+def test_check_refuses_a_lock_that_a_directory_cannot_hold(tmp_path: Path) -> None:
+    result = run("check", "--store", str(tmp_path / "logs"), LOGSINK_LEDGER__OBJECT_LOCK="30d")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert (
+        f"cannot use ledger.object_lock with file://{tmp_path}/logs: a directory has no S3 Object Lock" in result.stderr
+    )
+    assert run("check", "--store", "s3://logs", LOGSINK_LEDGER__OBJECT_LOCK="30d").exit_code == 0
+
+
 def test_check_looks_at_when_a_certificate_expires(authority: Authority, tmp_path: Path) -> None:
     gone = with_tls(tmp_path, authority.issue("gone.example.com", expired=True))
     assert gone.exit_code == 2

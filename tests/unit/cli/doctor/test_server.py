@@ -6,10 +6,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from logsink.cli.doctor.server import _readiness
+from logsink.cli.doctor.server import Sender, _readiness, server_findings
+from logsink.config import load
 from logsink.kinds import Address
 
 READY = b'HTTP/1.0 200 OK\r\n\r\n{"ready": true, "receiver": "r"}'
@@ -46,6 +48,20 @@ def test_what_is_no_receiver_is_said_to_be_none(reply: bytes) -> None:
         found = _readiness(address, "")
     assert found.state == "failed"
     assert "what answers there is no receiver" in found.detail
+
+
+def test_ledgers_that_could_not_be_written(tmp_path: Path) -> None:
+    def found(program: str, **environ: str) -> list[tuple[str, str]]:
+        config = load(None, {"LOGSINK_STORE": str(tmp_path)} | environ, {})
+        findings = server_findings(config, program, Sender(), sends=False)
+        return [(one.state, one.detail) for one in findings if one.check == "ledgers"]
+
+    assert found("maintainer") == []
+    assert found("reader", LOGSINK_LEDGER__OBJECT_LOCK="30d") == []
+    ((state, detail),) = found("maintainer", LOGSINK_LEDGER__OBJECT_LOCK="30d")
+    assert (state, "a directory has no S3 Object Lock" in detail) == ("failed", True)
+    ((state, detail),) = found("maintainer", LOGSINK_LEDGER__SIGN_KEY=str(tmp_path / "none.pem"))
+    assert (state, "none.pem" in detail) == ("failed", True)
 
 
 def test_this_machine_is_asked_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
