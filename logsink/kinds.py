@@ -100,6 +100,9 @@ def format_size(size: int) -> str:
     return f"{size // _BINARY[unit]}{unit}"
 
 
+_NAME = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
+
+
 class Address(NamedTuple):
     """An address to listen on: ``host`` is a name, or an address without brackets; port 0 takes a free port."""
 
@@ -112,7 +115,7 @@ class Address(NamedTuple):
 
 def parse_address(text: str) -> Address:
     """Return the address in ``host:port`` or ``[IPv6]:port``. Raises ``ArgumentError``, also for an empty host."""
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]*)):(\d{1,5})", text)
+    match = re.fullmatch(rf"(?:\[([0-9A-Fa-f:.]+)\]|({_NAME}|)):(\d{{1,5}})", text)
     host = match and (match[1] or match[2])
     if match and not host:
         everywhere = f"write 0.0.0.0:{match[3]} for every IPv4 address of this machine, [::]:{match[3]} for every one"

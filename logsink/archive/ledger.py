@@ -178,7 +178,9 @@ def decode_ledger(body: bytes) -> Ledger:
         )
         checked = {name: value for name, value in said.items() if name not in ("check", "signature")}
         proved = digest_of(orjson.dumps(checked, option=orjson.OPT_SORT_KEYS)) == said["check"]
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except orjson.JSONDecodeError as error:
+        raise FormatError("cannot read a ledger", f"it is no JSON: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FormatError("cannot read a ledger", repr(error)) from error
     if not proved:
         raise FormatError("cannot read a ledger", "it does not match its checksum")

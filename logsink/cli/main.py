@@ -73,6 +73,10 @@ class _Verbs(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            if error.ctx is None and ctx.invoked_subcommand and (verb := self.get_command(ctx, ctx.invoked_subcommand)):
+                error.ctx = click.Context(verb, parent=ctx, info_name=ctx.invoked_subcommand)  # for what is suggested
+            raise
         except OSError as error:  # a full disk, say; click would exit with 1 for some, which means "nothing found"
             raise LogsinkError(f"cannot continue: {error}") from error
 

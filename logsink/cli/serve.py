@@ -75,6 +75,10 @@ def command(
             f"cannot share the sockets of LISTEN_FDS among {config.workers} workers: there is one socket for each address",
             hint="set workers = 1, or let logsink open the addresses itself",
         )
+    if ready_file is not None:
+        from logsink.receiver import prove_ready_file
+
+        prove_ready_file(ready_file)
     import asyncio
 
     import uvloop

@@ -80,10 +80,18 @@ def remedies(error: click.ClickException) -> Iterator[str]:
         yield from _options(error.option_name, context)
     elif isinstance(error, exceptions.BadOptionUsage) and error.option_name in MISUSED:
         yield MISUSED[error.option_name]
+    elif isinstance(error, exceptions.BadOptionUsage) and "requires" in error.message:
+        yield from _usage(error.option_name, context)
     elif isinstance(error, exceptions.BadParameter) and error.param and isinstance(error.param.type, click.Choice):
         value = error.message.partition("'")[2].partition("'")[0]
         close = nearest(value, error.param.type.choices)
         yield from [f"did you mean {close}?"] if close else []
+
+
+def _usage(name: str, context: click.Context | None) -> Iterator[str]:
+    for param in context.command.params if context else ():
+        if name in param.opts and param.metavar:
+            yield f"write {name} {param.metavar}"
 
 
 def _options(name: str, context: click.Context | None) -> Iterator[str]:

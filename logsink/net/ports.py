@@ -178,6 +178,11 @@ def cannot_listen(kind: str, address: Address, error: OSError) -> LogsinkError:
     hint = ""
     if isinstance(error, PermissionError):
         hint = "ports below 1024 need CAP_NET_BIND_SERVICE"
+    elif isinstance(error, socket.gaierror):
+        hint = f"`getent hosts {address.host}` must find the name: correct it, or write an address of this machine"
+    elif error.errno in _ABSENT:
+        everywhere = Address("::" if ":" in address.host else "0.0.0.0", address.port)
+        hint = f"write an address that this machine has (`ip address` shows them), or {everywhere} for all of them"
     elif error.errno == errno.EADDRINUSE:
         return _taken(kind, address, "another process has it")
     return ConfigError(f"cannot listen on {address} ({kind}): {error.strerror or error}", hint=hint)
@@ -201,7 +206,7 @@ def _apart(kind: str, address: Address, taken: Collection[tuple[str, Address]]) 
         at = Address(*place.where[:2])
         for other, theirs in taken:
             if _protocol(kind) == _protocol(other) and collide(at, theirs):
-                cause = f"it is {at}, which listen.{other} has already, with {theirs}"
+                cause = f"listen.{other} has {theirs} already" + ("" if address == at else f", and this is {at}")
                 raise ConfigError(f"cannot listen on {address} ({kind}): {cause}", hint="use another port")
 
 

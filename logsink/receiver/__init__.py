@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from logsink.platform.lazy import exports
 
 if TYPE_CHECKING:
-    from logsink.receiver.ready_file import remove_ready_file, write_ready_file
+    from logsink.receiver.ready_file import prove_ready_file, remove_ready_file, write_ready_file
     from logsink.receiver.receiver import Receiver
     from logsink.receiver.service_manager import READY, STOPPING, ServiceManager
     from logsink.receiver.workers import Workers
@@ -28,11 +28,20 @@ else:
     __getattr__ = exports(
         __name__,
         {
-            "ready_file": ("remove_ready_file", "write_ready_file"),
+            "ready_file": ("prove_ready_file", "remove_ready_file", "write_ready_file"),
             "receiver": ("Receiver",),
             "service_manager": ("READY", "STOPPING", "ServiceManager"),
             "workers": ("Workers",),
         },
     )
 
-__all__ = ["READY", "STOPPING", "Receiver", "ServiceManager", "Workers", "remove_ready_file", "write_ready_file"]
+__all__ = [
+    "READY",
+    "STOPPING",
+    "Receiver",
+    "ServiceManager",
+    "Workers",
+    "prove_ready_file",
+    "remove_ready_file",
+    "write_ready_file",
+]

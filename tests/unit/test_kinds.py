@@ -179,7 +179,21 @@ def test_address(text: str, address: Address) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "514", "localhost", "localhost:", "::1:514", "[::1]", "a:65536", "a:-1", "a b:1", "a:1:2"]
+    "text",
+    [
+        "",
+        "514",
+        "localhost",
+        "localhost:",
+        "::1:514",
+        "[::1]",
+        "a:65536",
+        "a:-1",
+        "a b:1",
+        "a:1:2",
+        "a..b:1",
+        f"{'a' * 64}:1",
+    ],
 )
 def test_not_an_address(text: str) -> None:
     with pytest.raises(ArgumentError) as caught:

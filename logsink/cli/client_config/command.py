@@ -244,5 +244,6 @@ def _write(files: Iterable[File], directory: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, file.text.encode(), int(file.mode, 8))
         except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror}") from error
+            hint = "name another directory with -O, one that is there or can be made"
+            raise OutputError(f"cannot write {path}: {error.strerror}", hint=hint) from error
         click.echo(path)

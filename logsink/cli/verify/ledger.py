@@ -19,6 +19,8 @@ from logsink.store import open_store
 _SHOWN = 20
 """Most hours that are printed; JSON has all of them."""
 
+_LEDGERS = "name ledger/DATE.json of a store, or a whole copy of it"
+
 
 def run(config: Config, source: str, *, output: str, quiet: bool) -> int:
     """Compare the ledger and print the result. Return the exit code."""
@@ -45,11 +47,11 @@ async def _read(source: str) -> Ledger:
         try:
             body = await asyncio.to_thread(Path(source).read_bytes)
         except OSError as error:
-            raise ArgumentError(f"cannot read ledger {source}: {error.strerror}") from error
+            raise ArgumentError(f"cannot read ledger {source}: {error.strerror}", hint=_LEDGERS) from error
     try:
         return decode_ledger(body)
     except FormatError as error:
-        raise FormatError(f"cannot read ledger {source}", error.why, hint=error.hint) from error
+        raise FormatError(f"cannot read ledger {source}", error.why, hint=error.hint or _LEDGERS) from error
 
 
 def text(ledger: Ledger, found: Proved) -> Iterator[str]:

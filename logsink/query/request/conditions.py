@@ -363,12 +363,28 @@ def _as_needles(texts: Sequence[str]) -> Sequence[Needles]:
     return [[text.encode() for text in texts]]
 
 
+_HINT = r"write a backslash before . ( [ { | * + ? ^ $ where it is text, as in \("
+_HINTS = {
+    "invalid perl operator": "RE2 has no lookaround, such as (?=...) and (?!...); -v excludes messages",
+    "invalid escape sequence": r"RE2 has \d \w \s \b and \ before a character that is text, but no backreferences",
+    "invalid repetition size": "RE2 repeats at most 1000 times, nested repetitions together",
+}
+"""Beginning of RE2's reason to refuse a regular expression -> what to do; for others, ``_HINT``."""
+
+
 def check_pattern(shown: str, pattern: str, kind: str) -> None:
     """Raise ``ArgumentError`` when RE2 refuses ``pattern``, which is of this ``kind`` and was written as ``shown``."""
     try:
         pc.match_substring_regex(pa.array([""]), pattern)
     except pa.ArrowInvalid as error:
         reason = str(error).removeprefix("Invalid regular expression: ")
-        raise ArgumentError(f"cannot use {kind} {shown!r}: {reason}") from error
+        raise ArgumentError(f"cannot use {kind} {shown!r}: {reason}", hint=_pattern_hint(kind, reason)) from error
     except UnicodeEncodeError as error:
-        raise ArgumentError(f"cannot use {kind} {shown!r}: not UTF-8") from error
+        raise ArgumentError(f"cannot use {kind} {shown!r}: not UTF-8", hint="write it in UTF-8") from error
+
+
+def _pattern_hint(kind: str, reason: str) -> str:
+    """Return what to do about RE2's ``reason`` to refuse a pattern of this ``kind``."""
+    if reason.startswith("invalid character class range"):
+        return "the character that comes first is written first, as in [a-z]"
+    return next((hint for begin, hint in _HINTS.items() if reason.startswith(begin)), _HINT) if kind != "glob" else ""

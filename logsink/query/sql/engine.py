@@ -6,13 +6,14 @@ import datetime as dt
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pyarrow as pa
 
 from logsink.errors import ArgumentError, ConfigError, LogsinkError, Moved, Unavailable, extra
+from logsink.kinds import nearest
 from logsink.parse import FILE_SCHEMA
 from logsink.query.request import Filter, Query
 from logsink.query.sql import where
@@ -45,6 +46,9 @@ _ALL_COLUMNS = re.compile(  # needs every column, without naming it: stars, and 
 )
 _SELECT = re.compile(r"\bselect\b", re.IGNORECASE)
 _COUNT_ALL = re.compile(r"count\s*\(\s*\*\s*\)", re.IGNORECASE)
+_UNKNOWN_COLUMN = re.compile(r'^Binder Error: Referenced column "([^"]+)" not found')
+_UNKNOWN_FUNCTION = re.compile(r"Function with name (\w+) does not exist")
+_DID_YOU_MEAN = re.compile(r'Did you mean "?([^"?]+)"?')
 _EXPLAIN = re.compile(r"\s*explain(?:\s+analyze)?(?:\s*\([^)]*\))?\s", re.IGNORECASE)
 _READING = ("SELECT", "MULTI")
 """Types of statements that only read; MULTI is a PIVOT."""
@@ -113,8 +117,31 @@ def run(
                 keep = True
                 continue
             lines = [line for line in str(error).splitlines() if line.strip()]
-            raise ArgumentError(f"cannot run this SQL: {lines[0] if lines else error}") from error
+            cause = lines[0] if lines else str(error)
+            raise ArgumentError(f"cannot run this SQL: {cause}", hint=_remedy(statement, cause, lines[1:])) from error
     raise Unavailable(f"cannot finish reading the rows of logs: objects were removed {ATTEMPTS} times over")
+
+
+def _remedy(statement: str, cause: str, more: Sequence[str]) -> str:
+    """Return what to do about an error of DuckDB that says ``cause`` and then ``more``, or '' where nobody knows."""
+    if unknown := _UNKNOWN_COLUMN.search(cause):
+        name = unknown[1]
+        if close := nearest(name.lower(), (*FILE_SCHEMA.names, "date")):
+            return f"did you mean {close}?"
+        if f'"{name}"' in statement:
+            return f"a text is in single quotes: '{name}'"
+        return f"columns are {', '.join(FILE_SCHEMA.names)}, date"
+    if cause.startswith("Parser Error"):
+        return "write SQL of DuckDB, such as SELECT host, count(*) FROM logs GROUP BY host"
+    if cause.startswith(("Permission Error", "Catalog Error: Table")):
+        return "write SELECT ... FROM logs: nothing else can be read"
+    for line in more:
+        if line.startswith("Either "):
+            return f"{line[0].lower()}{line[1:]}".rstrip(".")
+        function, meant = _UNKNOWN_FUNCTION.search(cause), _DID_YOU_MEAN.match(line)
+        if function and meant and nearest(function[1].lower(), [meant[1]]):
+            return f"did you mean {meant[1]}?"
+    return ""
 
 
 def _rows_for(

@@ -1,9 +1,13 @@
-"""What `logsink serve` makes of signals."""
+"""What `logsink serve` makes of signals, and what it refuses before it makes a store."""
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
+
+from logsink.cli.main import main
 from logsink.cli.serve import Signals
 
 
@@ -45,3 +49,22 @@ def test_a_terminal_that_is_closed_drains_and_otherwise_sighup_does_nothing() ->
     assert running.told == []
     signals.hang_up(terminal=True)
     assert running.told == ["SIGHUP"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "said"),
+    [
+        (["--ready-file", "missing/ready"], {}, "cannot write --ready-file missing/ready: No such file or directory"),
+        ([], {"LOGSINK_LEDGER__OBJECT_LOCK": "1d"}, "cannot use ledger.object_lock with file://"),
+        ([], {"LOGSINK_LEDGER__SIGN_KEY": "missing.pem"}, "cannot read ledger.sign_key missing.pem"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_is_made(
+    arguments: list[str], environ: dict[str, str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["serve", "--store", "store", "--tcp", "127.0.0.1:0", *arguments]
+    result = CliRunner().invoke(main, command, env={"HOME": str(tmp_path)} | environ)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1].startswith(f"logsink: {said}")
+    assert list(tmp_path.iterdir()) == []

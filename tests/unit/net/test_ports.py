@@ -67,6 +67,21 @@ def test_a_second_one_is_told_the_address_and_what_to_do(kind: str, opened: cont
     assert f"ss -{'u' if kind == 'udp' else 't'}lnp sport = :{port}" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("host", "hint"),
+    [
+        ("nowhere.invalid", "`getent hosts nowhere.invalid` must find the name"),
+        ("192.0.2.1", "(`ip address` shows them), or 0.0.0.0:20514 for all of them"),
+        ("2001:db8::1", "(`ip address` shows them), or [::]:20514 for all of them"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+def test_an_address_that_this_machine_does_not_have(kind: str, host: str, hint: str) -> None:
+    with pytest.raises(ConfigError, match="cannot listen on") as caught:
+        Ports(Listen()).open(kind, Address(host, 20514))
+    assert hint in caught.value.hint
+
+
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
 @pytest.mark.parametrize(("first", "second"), [(a, b) for a, b in product((HERE, ALL, SIX), repeat=2) if a != b])
 def test_addresses_that_overlap(kind: str, first: str, second: str, opened: contextlib.ExitStack) -> None:
@@ -145,13 +160,13 @@ def test_a_name_of_an_address_that_this_process_has(
     first: str, second: str, share: bool, opened: contextlib.ExitStack
 ) -> None:
     ports, port = ports_of(opened, first, HERE, 0, Listen(share_ports=share))
-    with pytest.raises(ConfigError, match=rf"it is 127\.0\.0\.1:\d+, which listen\.{first} has already") as caught:
+    with pytest.raises(ConfigError, match=rf"listen\.{first} has 127\.0\.0\.1:{port} already, and this is ") as caught:
         ports.open(second, Address("localhost", port))
     assert caught.value.hint == "use another port"
     opened.close()
     both = Listen(share_ports=share)._replace(**{first: (Address(HERE, port),)})  # type: ignore[arg-type]
     both = both._replace(**{second: (*getattr(both, second), Address("localhost", port))})
-    with pytest.raises(ConfigError, match=rf"which listen\.{first} has already"):
+    with pytest.raises(ConfigError, match=rf"listen\.{first} has 127\.0\.0\.1:{port} already, and this is "):
         Reservation(both)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from logsink.errors import ConfigError
 from logsink.platform.processes import birth
-from logsink.receiver import remove_ready_file, write_ready_file
+from logsink.receiver import prove_ready_file, remove_ready_file, write_ready_file
 
 
 def test_it_holds_addresses_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
@@ -41,3 +41,15 @@ def test_only_the_own_file_is_removed(tmp_path: Path, text: str | None, left: bo
     remove_ready_file(path)
     assert path.exists() is left
     remove_ready_file(tmp_path / "missing")
+
+
+def test_whether_it_can_be_written_is_known_before(tmp_path: Path) -> None:
+    path = tmp_path / "ready"
+    path.write_text("of the receiver before")
+    prove_ready_file(path)
+    assert path.read_text() == "of the receiver before"
+    assert list(tmp_path.iterdir()) == [path]
+    for wrong, cause in ((tmp_path / "missing" / "ready", "No such file"), (tmp_path, "it is a directory")):
+        with pytest.raises(ConfigError, match=f"cannot write --ready-file .*: {cause}") as caught:
+            prove_ready_file(wrong)
+        assert "a directory that exists" in caught.value.hint

@@ -181,7 +181,12 @@ def test_a_notice_when_the_limit_cut_something(url: str) -> None:
             "logsink: cannot read 'soonish' as a time: 'soonish' is not understood (write 15m, '2 days ago',",
         ),
         (("-U", "5"), "logsink: cannot read '5' as a time: 5 of what"),
-        (("-E", "("), "logsink: cannot use regular expression '(': missing ): ("),
+        (("-E", "("), "logsink: cannot use regular expression '(': missing ): ( (write a backslash before "),
+        (("-E", "a(?!b)"), "logsink: cannot use regular expression 'a(?!b)': invalid perl operator: (?! (RE2 has no "),
+        (
+            ("-E", r"(a)\1"),
+            r"logsink: cannot use regular expression '(a)\\1': invalid escape sequence: \1 (RE2 has \d ",
+        ),
         (("-p", "fatal"), "logsink: cannot read 'fatal' as a priority"),
         (("-H", "web[9-0]"), "logsink: cannot use glob 'web[9-0]': "),
         (("-n", "many"), "logsink: cannot read 'many' as a number of lines (write digits, or all)"),

@@ -100,7 +100,9 @@ def test_a_ledger_that_does_not_hold(place: Path) -> None:
 def test_what_is_no_ledger(place: Path, tmp_path: Path) -> None:
     result = verify(place, "--ledger", str(tmp_path / "none.json"))
     assert result.exit_code == 2
-    assert "cannot read ledger" in result.stderr
+    assert "none.json: No such file or directory (name ledger/DATE.json of a store" in result.stderr
+    (tmp_path / "y.json").write_text("ledger")
+    assert "it is no JSON: " in verify(place, "--ledger", str(tmp_path / "y.json")).stderr
     (tmp_path / "x.json").write_text("{}")
     assert "cannot read ledger" in verify(place, "--ledger", str(tmp_path / "x.json")).stderr
     assert "goes without" in verify(place, "--ledger", str(tmp_path / "x.json"), "--deep").stderr

@@ -117,8 +117,27 @@ def test_errors_of_reading_are_raised_as_they_are(error: type[BaseException]) ->
     ],
 )
 def test_statements_that_are_refused(statement: str, cause: str) -> None:
-    with pytest.raises(ArgumentError, match=cause):
+    with pytest.raises(ArgumentError, match=cause) as caught:
         Source().run(statement)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("statement", "hint"),
+    [
+        ("SELECT hostt FROM logs", "did you mean host?"),
+        ("SELECT nothing FROM logs", "columns are time, received, "),
+        ('SELECT host FROM logs WHERE app = "sshd"', "a text is in single quotes: 'sshd'"),
+        ("SELECT host, count(*) FROM logs", "either add it to the GROUP BY list"),
+        ("SELECT lenght(host) FROM logs", "did you mean length?"),
+        ("SELEC 1", "write SQL of DuckDB, such as SELECT host"),
+        ("SELECT * FROM '/etc/passwd'", "write SELECT ... FROM logs"),
+    ],
+)
+def test_what_to_write_instead(statement: str, hint: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        Source().run(statement)
+    assert caught.value.hint.startswith(hint)
 
 
 def test_explain_is_only_a_plan() -> None:
