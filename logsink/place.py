@@ -24,8 +24,13 @@ _CREDENTIALS = (
     "AWS_ENDPOINT_URL"
 )
 _BUCKET = re.compile(r"(?!.*\.\.)(?!\d+\.\d+\.\d+\.\d+$)[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
+"""Matches every name that a server may have let a bucket have. New buckets of AWS have 3 to 63 lower case letters, digits,
+dots and hyphens; those of us-east-1 before March 2018 and those of other servers (Ceph) may have capitals, ``_``, and 255
+characters. The server refuses what it does not know."""
+
 _BUCKET_RULE = (
-    "is no bucket's name: 3 to 63 letters, digits, dots and hyphens, beginning and ending with a letter or digit"
+    "is no bucket's name: 3 to 255 letters, digits and . _ -, beginning and ending with a letter or digit, without two dots "
+    "together, and no IPv4 address"
 )
 _FOLDERS = re.compile(r"(?:(?!\.)[A-Za-z0-9._=-]+(?:/(?!\.)[A-Za-z0-9._=-]+)*)?")
 _LONGEST_PREFIX = 200

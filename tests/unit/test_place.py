@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import traceback
@@ -58,6 +59,8 @@ def test_a_relative_path_is_of_the_working_directory(monkeypatch: pytest.MonkeyP
         ("s3://logs/", Bucket("logs", ""), "s3://logs"),
         ("s3://my.logs-1/a/b=c", Bucket("my.logs-1", "a/b=c/"), "s3://my.logs-1/a/b=c"),
         ("s3://logs/a//", Bucket("logs", "a/"), "s3://logs/a"),
+        ("s3://Old_Bucket/a", Bucket("Old_Bucket", "a/"), "s3://Old_Bucket/a"),
+        (f"s3://{'b' * 255}", Bucket("b" * 255, ""), f"s3://{'b' * 255}"),
     ],
 )
 def test_buckets(url: str, place: Bucket, again: str) -> None:
@@ -110,8 +113,26 @@ def test_what_looks_like_a_url_is_refused_with_what_was_meant(url: str, meant: s
     assert meant in caught.value.hint
 
 
-NO_NAMES = ["", "  ", "file:///a%00b", "s3://x", "s3://lo gs/a", "s3://1.2.3.4/a", "s3://lo..gs", "s3://-logs"]
+NO_NAMES = [
+    "",
+    "  ",
+    "file:///a%00b",
+    "s3://x",
+    "s3://lo gs/a",
+    "s3://1.2.3.4/a",
+    "s3://lo..gs",
+    "s3://-logs",
+    f"s3://{'b' * 256}",
+]
 NO_PREFIXES = ["s3://logs/a//b", "s3://logs/../b", f"s3://logs/{'x' * 201}"]
+
+
+@pytest.mark.parametrize("name", ["x", "lo gs", "1.2.3.4", "lo..gs", "-logs", "b" * 256])
+def test_the_rule_of_names_is_what_is_checked(name: str) -> None:
+    with pytest.raises(
+        ConfigError, match=f"'{re.escape(name)}' is no bucket's name: 3 to 255 letters, digits and . _ -, "
+    ):
+        parse(f"s3://{name}")
 
 
 @pytest.mark.parametrize("url", [*NO_NAMES, *NO_PREFIXES])
