@@ -60,7 +60,7 @@ def check(config_file: Path | None, connect: bool, **parameters: object) -> None
     if problems:
         raise ConfigError("\n".join(f"{error}{f' ({error.hint})' if error.hint else ''}" for error in problems))
     click.echo("OK")
-    click.echo(f"store   {config.store}{found}")
+    click.echo(f"store   {parse(config.store).url}{found}")
     for name, addresses in _listeners(config):
         click.echo(f"{name:<7} {', '.join(addresses)}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -45,6 +46,15 @@ def test_compiled_for_the_processor_it_will_be_run_for(stages: list[list[tuple[s
     assert any("python -P -m logsink.warm" in rest for word, rest in stages[0] if word == "RUN")
     for stage in stages:
         assert any("NUMBA_CPU_NAME=generic" in rest for word, rest in stage if word == "ENV")
+
+
+def test_it_can_sign_ledgers(stages: list[list[tuple[str, str]]], root: Path) -> None:
+    (extras,) = (
+        rest.removeprefix("EXTRAS=") for word, rest in stages[0] if word == "ARG" and rest.startswith("EXTRAS=")
+    )
+    assert any('".[$EXTRAS]"' in rest for word, rest in stages[0] if word == "RUN")
+    declared = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {"sign"} <= set(extras.split(",")) <= set(declared)
 
 
 def test_same_python_in_both_stages(stages: list[list[tuple[str, str]]]) -> None:

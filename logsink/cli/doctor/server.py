@@ -59,7 +59,7 @@ def server_findings(config: Config, program: str, sender: Sender, *, sends: bool
         hopeless = [one for one in findings if one.bad and one.check in ("store", "rights", "receiver")]
         if hopeless:
             why = f"no message would be found: see {hopeless[0].check} {hopeless[0].subject}"
-            findings.append(Finding("delivery", config.store, "skipped", why))
+            findings.append(Finding("delivery", parse(config.store).url, "skipped", why))
         else:
             findings += delivery_findings(open_targets, lambda token: _found(config.store, token))
     return findings
@@ -91,13 +91,13 @@ def _ledgers(config: Config) -> list[Finding]:
     try:
         evidence(config.ledger, config.store)
     except LogsinkError as error:
-        return [failed("ledgers", config.store, error)]
+        return [failed("ledgers", parse(config.store).url, error)]
     found = []
     if config.ledger.sign_key is not None:
         found.append(Finding("ledgers", config.ledger.sign_key, "ok", "the key can sign"))
     if config.ledger.object_lock is not None:
         untried = "S3 Object Lock of the bucket was not tried: a lock cannot be taken back"
-        found.append(Finding("ledgers", config.store, "skipped", untried))
+        found.append(Finding("ledgers", parse(config.store).url, "skipped", untried))
     return found
 
 

@@ -130,6 +130,13 @@ def test_check_reads_the_key_that_signs_ledgers(tmp_path: Path) -> None:
         assert "openssl genpkey" in result.stderr
 
 
+def test_check_prints_the_whole_path_of_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for store in ("logs", "./a/../logs", f"file://{tmp_path}/logs/"):
+        assert run("check", "--store", store).stdout.splitlines()[1] == f"store   file://{tmp_path}/logs"
+    assert run("check", "--store", "s3://logs/a/").stdout.splitlines()[1] == "store   s3://logs/a"
+
+
 def test_check_refuses_a_lock_that_a_directory_cannot_hold(tmp_path: Path) -> None:
     result = run("check", "--store", str(tmp_path / "logs"), LOGSINK_LEDGER__OBJECT_LOCK="30d")
     assert (result.exit_code, result.stdout) == (2, "")
