@@ -289,7 +289,7 @@ DRAINING = Event(
 HUNG_UP = Event(
     "hung_up",
     _I,
-    "SIGHUP: there is nothing to do; changed TLS files are loaded anyway, settings are read at the start",
+    "nothing to do at SIGHUP: changed TLS files are loaded anyway, settings are read at the start",
     (),
 )
 DRAIN_CUT = Event(

@@ -153,7 +153,7 @@ def test_without_a_terminal_sighup_loses_nothing(tmp_path: Path, workers: str) -
             children = Path(f"/proc/{receiver.process.pid}/task/{receiver.process.pid}/children").read_text().split()
             for pid in (*map(int, children), receiver.process.pid):
                 os.kill(pid, signal.SIGHUP)
-            receiver._wait(lambda: "SIGHUP: there is nothing to do" in receiver.log)
+            receiver._wait(lambda: "nothing to do at SIGHUP" in receiver.log)
             sender.sendall(b"<13>1 - - a - - - three\n")
             receiver.wait_for("logsink_frames_total", 3)
     assert receiver.exit_code == 0, receiver.log
