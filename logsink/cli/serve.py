@@ -104,7 +104,7 @@ def command(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, signals.take, number.name)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
-            loop.add_signal_handler(signal.SIGHUP, signals.hang_up, sys.stdin.isatty() or sys.stderr.isatty())
+            loop.add_signal_handler(signal.SIGHUP, signals.hang_up, _has_terminal())
         signs = loop.create_task(manager.keep_alive())
         try:
             return await running.run()
@@ -156,6 +156,11 @@ def _begin_worker(setup: Callable[..., None], number: int) -> None:
     """Prepare the process of a worker."""
     setup(number)
     without_pandas()
+
+
+def _has_terminal() -> bool:
+    """Return whether somebody started it on a terminal. A stream that was closed is None."""
+    return any(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 class Signals:

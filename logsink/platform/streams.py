@@ -6,6 +6,7 @@ import io
 import logging
 import select
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, TextIO
 
 PIECE: Final = 4096
@@ -20,15 +21,15 @@ class PatientHandler(logging.StreamHandler[TextIO]):
     there is not enough room, the beginning is written.
     """
 
-    def __init__(self, stream: TextIO, dropped: Callable[[], object]) -> None:
+    def __init__(self, stream: TextIO | None, dropped: Callable[[], object]) -> None:
         super().__init__(stream)
         self._on_drop, self._dropped, self._cut = dropped, 0, False
-        try:
-            descriptor = stream.fileno()
-            self._poll: select.poll | None = select.poll()
-            self._poll.register(descriptor, select.POLLOUT)
-        except (OSError, ValueError, io.UnsupportedOperation):  # no stream of the operating system
-            self._poll = None
+        self._poll: select.poll | None = None
+        with suppress(OSError, ValueError, io.UnsupportedOperation):  # a stream in memory
+            if stream is not None:  # as sys.stderr is where it was closed
+                poll = select.poll()
+                poll.register(stream.fileno(), select.POLLOUT)
+                self._poll = poll
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._poll is None:

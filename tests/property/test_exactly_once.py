@@ -178,7 +178,7 @@ class Life:
             largest_batch=1 << 12,
             on_release=self.archiver.add,
             on_pressure=lambda paused: None,
-            renew=self.receiver_ids.renew,
+            ids=self.receiver_ids,
         )
         self.owed: list[tuple[int, list[str]]] = []
         self.running = asyncio.create_task(self.archiver.run())
