@@ -60,12 +60,15 @@ async def print_rows(job: Job, store: Store, rule: Rule | AroundTime | AroundMat
                 mention_future_rows(job)
                 job.say_damage()
         assert job.plan is not None
-        cursor = Cursor.at_end_of(job.plan)
+        cursor = Cursor.at_end_of(job.plan, {} if job.answer is None else job.answer.reached)
+        follower = Follower(store, job.query, cursor, job.tuning)
+        if job.answer is None:
+            await follower.settle(job.plan)
         if request.follow.follow and not job.stopped:
-            job.follower = Follower(store, job.query, cursor, job.tuning)
-            await job.follower.settle(job.plan)
-            await _follow(job, job.follower, printer)
-        await job.cursors.keep(cursor, last=True)
+            job.follower = follower
+            await _follow(job, follower, printer)
+        if job.answer is None or not job.answer.report.interrupted:  # else rows before the cursor were not printed
+            await job.cursors.keep(cursor, last=True)
         printer.finish()
 
 

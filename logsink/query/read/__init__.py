@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from logsink.query.read.losses import Losses, of_error, of_snapshot
     from logsink.query.read.plan import Plan, file_bounds, make_plan
     from logsink.query.read.prefetch import prefetched
-    from logsink.query.read.reader import Found
+    from logsink.query.read.reader import Found, Reached
     from logsink.query.read.remote import Engine, Page
     from logsink.query.read.report import Report
     from logsink.query.read.tail import parse_readable, sift
@@ -51,7 +51,7 @@ __getattr__ = lazy.exports(
         "losses": ("Losses", "of_error", "of_snapshot"),
         "plan": ("Plan", "file_bounds", "make_plan"),
         "prefetch": ("prefetched",),
-        "reader": ("Found",),
+        "reader": ("Found", "Reached"),
         "remote": ("Engine", "Page"),
         "report": ("Report",),
         "tail": ("parse_readable", "sift"),
@@ -70,6 +70,7 @@ __all__ = [
     "Losses",
     "Page",
     "Plan",
+    "Reached",
     "Report",
     "Search",
     "Sums",

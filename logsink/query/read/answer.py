@@ -25,7 +25,7 @@ from logsink.errors import Moved, NotFound, Unavailable
 from logsink.query.order import DEDUPE_COLUMNS, ROW_KEY, Backwards, Dedupe, Pending, Position, position_of
 from logsink.query.read.losses import Losses
 from logsink.query.read.plan import Plan, make_plan
-from logsink.query.read.reader import Reader
+from logsink.query.read.reader import Reached, Reader
 from logsink.query.read.report import Report
 from logsink.query.read.scan import Scan
 from logsink.query.read.tuning import Tuning
@@ -58,6 +58,11 @@ class Answer(AsyncIterator[pa.Table]):
     def plan(self) -> Plan | None:
         """The plan that is read; None before there is one."""
 
+    @property
+    def reached(self) -> Reached:
+        """How far the journal was read, where that is known."""
+        return {}
+
     @abstractmethod
     def stop(self) -> None:
         """End soon, with what was found by now."""
@@ -85,6 +90,7 @@ class Run:
     ) -> None:
         self._report, self._ended = Report(), False
         self._plan: Plan | None = None
+        self._reached: dict[str, tuple[int, int]] = {}
         self._listed: Sequence[Entry] = ()
         self._store, self._query, self._tuning = CountingStore(store, self._report), query, tuning or Tuning.of(store)
         self._log = DeltaLog(self._store)
@@ -101,6 +107,11 @@ class Run:
     def plan(self) -> Plan | None:
         """The plan that is read; None before there is one."""
         return self._plan
+
+    @property
+    def reached(self) -> Reached:
+        """How far the journal was read."""
+        return self._reached
 
     def stop(self) -> None:
         """End soon, with what was found by now."""
@@ -202,7 +213,7 @@ class Run:
                 )
                 rest = query if after is None else query._replace(filter=_beyond(query, after.time, self._descending))
                 plan = await self.planned(rest.filter)
-                reader = Reader(self._store, pool, columns)
+                reader = Reader(self._store, pool, columns, reached=self._reached)
                 index = self.index(plan, rest.filter, limited=query.limit is not None)
                 scan = self.scan(reader, plan, rest, index, pending, after)
                 try:

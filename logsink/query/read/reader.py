@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
@@ -39,17 +39,27 @@ class Found(NamedTuple):
 Failed = tuple[SegmentName, FormatError | NotFound]
 """A segment whose rows are missing, and why."""
 
+Reached = Mapping[str, tuple[int, int]]
+"""Receiver -> ordinal of the last of its segments that was read, and when the last of its rows in the journal was received."""
+
 
 class Reader:
     """Reads parts of a store: fetches what is needed, and decodes and filters it in the threads of ``pool``.
 
-    ``columns`` are those of the rows that it returns; with ``part``, it returns that of the rows.
+    ``columns`` are those of the rows that it returns; with ``part``, it returns that of the rows. How far it reads the journal
+    is noted in ``reached``.
     """
 
     def __init__(
-        self, store: Store, pool: ThreadPoolExecutor, columns: Sequence[str], part: Part | None = None
+        self,
+        store: Store,
+        pool: ThreadPoolExecutor,
+        columns: Sequence[str],
+        part: Part | None = None,
+        reached: dict[str, tuple[int, int]] | None = None,
     ) -> None:
         self._store, self._pool = store, pool
+        self._reached = {} if reached is None else reached
         self.columns, self.part = columns, part
         self._slots = asyncio.Semaphore(FETCHES)
         self.claims = Claims()
@@ -67,10 +77,13 @@ class Reader:
         try:
             async with self._slots:
                 body = await self._store.get(name.key)
-            segment = await self._threaded(tail.decode, body, name, filter)
+            segment, last = await self._threaded(tail.decode, body, name, filter)
         except (FormatError, NotFound) as error:
             return name, error
         self.claims.add(segment)
+        if last is not None:
+            ordinal, received = self._reached.get(name.receiver, (0, last))
+            self._reached[name.receiver] = max(ordinal, segment.ordinal), max(received, last)
         return segment
 
     def _found_in_segments(self, segments: Sequence[Segment], filter: Filter) -> tuple[Found, Sequence[Failed]]:

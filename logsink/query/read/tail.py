@@ -106,9 +106,13 @@ def _mask(parsed: pa.Table, filter: Filter) -> Mask:
     return filter.mask(as_rows(parsed, filter.columns()))
 
 
-def decode(body: bytes, name: SegmentName, filter: Filter) -> Segment:
-    """Return a stored segment, sifted by ``filter``. ``FormatError`` when the bytes are damaged or those of another segment."""
-    return sift(decode_segment(body, name), filter)
+def decode(body: bytes, name: SegmentName, filter: Filter) -> tuple[Segment, int | None]:
+    """Return a stored segment, sifted by ``filter``, and when the last of all its frames was received; None without frames.
+
+    ``FormatError`` when the bytes are damaged or those of another segment.
+    """
+    whole = decode_segment(body, name)
+    return sift(whole, filter), int(whole.frames.received[-1]) if len(whole.frames) else None
 
 
 def _as_array(frames: Frames) -> pa.BinaryArray:

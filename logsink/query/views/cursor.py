@@ -6,12 +6,13 @@ import base64
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import orjson
 
 from logsink.archive import DORMANT, receiver_of
 from logsink.errors import ArgumentError
-from logsink.query.read import Plan, file_bounds
+from logsink.query.read import Plan, Reached, file_bounds
 
 _VERSION = 1
 """Version of the text: base64 (RFC 4648, 5, without padding) of zlib of a JSON array of the version and the three fields."""
@@ -54,10 +55,11 @@ class Cursor:
         )
 
     @classmethod
-    def at_end_of(cls, plan: Plan) -> Cursor:
-        """Return the cursor of somebody who has read everything in a plan.
+    def at_end_of(cls, plan: Plan, reached: Reached = MappingProxyType({})) -> Cursor:
+        """Return the cursor of somebody who has read everything in a plan, and the journal as far as ``reached`` says.
 
-        ``reads`` is what the files of the archive tell; ``Follower.settle`` completes it from the journal.
+        ``reads`` is what these segments and the files of the archive tell. Where no segment was read, ``Follower.settle``
+        completes it from the journal.
         """
         cursor = cls(dict(plan.snapshot.txn))
         for app_id, intervals in plan.snapshot.held.items():
@@ -71,6 +73,9 @@ class Cursor:
         latest = max(ends.values(), default=0)
         for receiver in {receiver_of(app_id) for app_id in cursor.lanes}:
             own = [end for name, end in ends.items() if name.startswith(f"{receiver}-")]
+            if receiver in reached:
+                cursor.ordinals[receiver], last = reached[receiver]
+                own.append(last)
             cursor.reads[receiver] = max(own, default=latest)
         cursor.pass_dormant(plan.snapshot.dormant)
         if plan.snapshot.dormant:

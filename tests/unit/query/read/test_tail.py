@@ -163,7 +163,9 @@ def test_groups() -> None:
 
 def test_a_segment_under_another_s_name_is_refused() -> None:
     body = bytes(encode_segment(Segment(NAME, Settings(), frames(BODIES))))
-    assert np.array_equal(tail.decode(body, NAME, Filter()).frames.offsets, frames(BODIES).offsets)
+    segment, last = tail.decode(body, NAME, Filter())
+    assert np.array_equal(segment.frames.offsets, frames(BODIES).offsets)
+    assert last == frames(BODIES).received[-1]
     with pytest.raises(FormatError, match="it says it is journal/r1/0/"):
         tail.decode(body, SegmentName("r2", 0, 1), Filter())
     with pytest.raises(FormatError):
