@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, Final
 
@@ -31,7 +31,7 @@ from logsink.damage import Damage
 from logsink.errors import FormatError, NotFound
 from logsink.journal import Segment, SegmentName, StoredSegment, find_gaps, list_segments, read_segment
 from logsink.parse import Frames
-from logsink.query.columns import as_array, as_integers
+from logsink.query.columns import as_array, as_integers, joined
 from logsink.query.read import (
     Claims,
     Losses,
@@ -250,8 +250,8 @@ class Follower:
 
     async def _from_archive(self, fresh: Iterable[StoredSegment]) -> AsyncGenerator[pa.Table, None]:
         """Yield the rows whose segments were archived and deleted before they were read."""
+        began, self._archive_checked = time.monotonic(), float("-inf")  # if the store fails, the next poll looks again
         snapshot = await self._log.load()
-        self._archive_checked = time.monotonic()
         self._note(of_snapshot(snapshot))
         reached = await self._reached(snapshot)
         there = {(stored.name.app_id, stored.name.sequence) for stored in fresh}
@@ -260,14 +260,15 @@ class Follower:
                 continue
             after = self.cursor.reads.get(receiver, _EARLIEST)
             of_receiver = (OneOf("receiver", (receiver,)), Between("received", after + 1, None))
-            query = Query(Filter((*self._query.filter.conditions, *of_receiver)), self._columns)
+            query = Query(Filter((*self._query.filter.conditions, *of_receiver)), self._columns, sort="received")
             async with aclosing(search(self._store, query, self._tuning, journal=False)) as found:
-                async for rows in found:
-                    newest = int(as_integers(rows.column("received")).max())
-                    self.cursor.advance_read(receiver, newest)
-                    self._archived[receiver] = max(self._archived.get(receiver, newest), newest)
+                async for rows in _whole_reads(found):
                     for part in self._counted(rows.select(self._columns)):
                         yield part
+                    # from here on it goes on if the store fails
+                    newest = int(as_integers(rows.column("received"))[-1])
+                    self.cursor.advance_read(receiver, newest)
+                    self._archived[receiver] = max(self._archived.get(receiver, newest), newest)
             self._note(found.report.damage)
             for app_id, covered in reached.items():
                 if receiver_of(app_id) == receiver:
@@ -275,6 +276,7 @@ class Follower:
             self.cursor.reads.setdefault(receiver, _EARLIEST)
             self.cursor.ordinals.pop(receiver, None)
         self.cursor.pass_dormant(snapshot.dormant)
+        self._archive_checked = began
 
     async def _reached(self, snapshot: Snapshot) -> Mapping[str, int]:
         """Return how far lanes are in the table, those included that were made dormant since the cursor was made."""
@@ -316,6 +318,20 @@ class Follower:
                 if held < covered - seen:
                     return True
         return False
+
+
+async def _whole_reads(found: AsyncIterator[pa.Table]) -> AsyncGenerator[pa.Table, None]:
+    """Yield rows that come in the order in which they were received, so that no two tables have rows of the same read."""
+    held: pa.Table | None = None
+    async for rows in found:
+        joint = rows if held is None else joined([held, rows])
+        received = as_integers(joint.column("received"))
+        last = int(np.searchsorted(received, received[-1]))
+        if last:
+            yield joint.slice(0, last)
+        held = joint.slice(last)
+    if held is not None:
+        yield held
 
 
 def _received_after(segment: Segment, after: int) -> Segment:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import orjson
+import pyarrow as pa
 import pytest
 
 from logsink.archive.log import Txn
 from logsink.damage import Damage
-from logsink.errors import FormatError
+from logsink.errors import FormatError, Unavailable
 from logsink.journal import Gap
 from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.parse import Settings
 from logsink.query import Cursor, Filter, Follower, OneOf, Query
-from logsink.query.read import tail
+from logsink.query.read import Search, tail
 from logsink.query.read.plan import make_plan
 from logsink.query.views import follow
 from logsink.store.memory import MemoryStore
-from tests.unit.query.archives import START, archive, frames, json_parse, row
+from tests.unit.query.archives import START, Meddled, archive, frames, json_parse, row
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +134,55 @@ async def test_what_was_archived_and_deleted_comes_from_the_table_once() -> None
     assert await polled(follower, look=True) == []
     await store_segment(store, lane(1, 1), 4, 5)
     assert await polled(follower) == ["5"]
+
+
+@pytest.mark.parametrize("reads", range(1, 6))
+async def test_rows_from_the_table_come_as_they_were_received_and_once_though_the_store_fails(reads: int) -> None:
+    """Clocks of senders may go any way: what was received first may have the later time."""
+    store = Meddled()
+    await archive(store, [])
+    follower, chance = await begin(store), random.Random(1)
+    late = [row(5000 + n, received=START + 10 + n // 3, message=f"{n}", nth=n % 3) for n in range(2000)]
+    early = [row(n, received=START + 10_000 + n, message=f"{n} {chance.randbytes(60).hex()}") for n in range(2000)]
+    await archive(store, [early, late], txn=[Txn("r1.0", 5)])
+    left = iter(range(reads))
+
+    def fail(key: str) -> None:
+        if key.endswith(".parquet") and next(left, -1) == reads - 1:
+            raise Unavailable("no answer")
+
+    store.before = fail
+    found: list[str] = []
+    for look in (True, False, False):
+        with suppress(Unavailable):
+            async for rows in follower.poll(check_archive=look):
+                found += rows["message"].to_pylist()
+    assert found == [each["message"] for each in (*late, *early)]
+
+
+async def test_a_read_that_came_only_in_part_when_the_store_failed_comes_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a server may give it (``--connect``), which hands over so many rows at a time."""
+    store, whole = MemoryStore(), follow.search
+    await archive(store, [])
+    follower = await begin(store)
+    rows = [row(n, received=START + n // 4, message=f"{n}", nth=n % 4) for n in range(10)]
+    await archive(store, [rows], txn=[Txn("r1.0", 5)])
+
+    class Broken(Search):
+        async def _tables(self) -> AsyncGenerator[pa.Table, None]:
+            async for found in super()._tables():
+                yield found.slice(0, 6)
+            raise Unavailable("no answer")
+
+    found: list[str] = []
+    for search in (partial(Broken, tuning=None), whole):
+        monkeypatch.setattr(
+            follow, "search", lambda store, query, tuning, search=search, **how: search(store, query, **how)
+        )
+        with suppress(Unavailable):
+            async for part in follower.poll(check_archive=True):
+                found += part["message"].to_pylist()
+    assert found == [each["message"] for each in rows]
 
 
 async def test_a_segment_that_is_archived_and_still_there_is_shown_once() -> None:
