@@ -230,8 +230,9 @@ class Follower:
 
     async def _name_missing(self) -> None:
         """Note segments that were skipped and that the archive does not have either."""
-        skipped, self._skipped = self._skipped, []
+        skipped = tuple(self._skipped)
         snapshot = await self._losses.snapshot({receiver_of(app_id) for app_id, _, _ in skipped})
+        del self._skipped[: len(skipped)]
         for app_id, first, last in skipped:
             there = sorted(name for name in self._damaged if name.app_id == app_id and first <= name.sequence <= last)
             covered = max(first - 1, snapshot.last(app_id))
@@ -239,12 +240,13 @@ class Follower:
 
     async def _check_claims(self, fresh: Iterable[SegmentName]) -> None:
         """Note what segments have named, and is not there."""
-        claims, checked, self._claims = self._claims, self._checked, Claims()
+        claims, checked = self._claims, self._checked
         known = {lane: max(self.cursor.lanes.get(lane, 0), checked.lanes.get(lane, 0)) for lane in claims.lanes}
         if not claims.hold(fresh, Snapshot(checked.version, txn=known)):
             self._note(await self._losses.of_claims(claims))
             checked.version = max(checked.version, claims.version)
             checked.lanes.update(claims.lanes)
+        self._claims = Claims()
 
     # Rows of the archive
 

@@ -258,6 +258,35 @@ async def test_a_missing_segment_before_later_ones_is_named(monkeypatch: pytest.
     assert await polled(follower) == []
 
 
+@pytest.mark.parametrize("said", [False, True])
+async def test_what_is_missing_is_named_though_the_store_failed_when_it_was_looked_for(
+    said: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A segment may be missing before one that is there, or because another one says that it was stored."""
+    monkeypatch.setattr(follow, "PATIENCE", 0.0)
+    store = MemoryStore()
+    await archive(store, [])
+    follower = await begin(store)
+    if said:
+        there = Segment(lane(1, 1), Settings(), frames([orjson.dumps(row(1))]), 1, stored={"r1.0": 1})
+        await store.put(there.name.key, encode_segment(there))
+    else:
+        await store_segment(store, lane(0, 2), 2, 20)
+    listed, left = store.list, 2 if said else 3  # the journal, the table where a lane has a gap, and then this
+
+    def failing(prefix: str = "", after: str = "") -> Any:
+        nonlocal left
+        left -= 1
+        if not left:
+            raise Unavailable("no answer")
+        return listed(prefix, after)
+
+    monkeypatch.setattr(store, "list", failing)
+    with pytest.raises(Unavailable):
+        await polled(follower)
+    assert (await polled(follower), [damage.key for damage in follower.report.damage]) == ([], [lane(0, 1).key])
+
+
 class Vanishing(MemoryStore):
     """Deletes a segment right before it is read."""
 
