@@ -73,7 +73,12 @@ class Job:
         report = Report(began=self.began) if self.answer is None else self.answer.report
         if self.follower is not None:
             followed = self.follower.report
-            report = replace(report.including(followed), rows=report.rows + followed.rows)
+            report = replace(
+                report.including(followed),
+                rows=report.rows + followed.rows,
+                hidden=report.hidden + followed.hidden,
+                apart=report.apart + followed.apart,
+            )
         for damage in self.plan.damage if self.plan else ():  # also where nothing is read by it
             report.note(damage)
         early = self.stopped and not self.request.follow.follow

@@ -32,6 +32,7 @@ from logsink.errors import FormatError, NotFound
 from logsink.journal import Segment, SegmentName, StoredSegment, find_gaps, list_segments, read_segment
 from logsink.parse import Frames
 from logsink.query.columns import as_array, as_integers, joined
+from logsink.query.order import DEDUPE_COLUMNS, ROW_KEY, Dedupe
 from logsink.query.read import (
     Claims,
     Losses,
@@ -71,7 +72,7 @@ _EARLIEST: Final = -(1 << 60)
 class Follower:
     """The rows that ``query`` finds beyond ``cursor``, which moves on with them; limit and order of the query mean nothing.
 
-    One reader at a time. The report counts the rows and what was read for them, and names what is damaged or missing.
+    Copies are looked for only among these rows. One reader at a time. The report counts the rows and what was read for them, and names what is damaged or missing.
     """
 
     def __init__(self, store: Store, query: Query, cursor: Cursor, tuning: Tuning | None = None) -> None:
@@ -79,7 +80,9 @@ class Follower:
         self.report = Report(began=time.time())
         self._tuning = tuning
         self._store, self._query = CountingStore(store, self.report), query
-        self._columns = tuple(dict.fromkeys(("received", *query.columns)))
+        self._dedupe = Dedupe(descending=False) if query.dedupe else None
+        needed = (*ROW_KEY, *DEDUPE_COLUMNS) if query.dedupe else ("received",)
+        self._columns = tuple(dict.fromkeys((*needed, *query.columns)))
         self._missed: dict[str, float] = {}
         """By receiver, when its next segment was first missed."""
         self._late: set[tuple[str, int]] = set()
@@ -224,7 +227,10 @@ class Follower:
         return self._counted(rows.take(as_array(order)))
 
     def _counted(self, rows: pa.Table) -> list[pa.Table]:
-        """Count rows that are handed out, and divide them into tables."""
+        """Leave out copies, if that is wanted, count rows that are handed out, and divide them into tables."""
+        if self._dedupe is not None:
+            rows = self._dedupe(rows)
+            self.report.hidden, self.report.apart = self._dedupe.hidden, self._dedupe.apart
         self.report.rows += rows.num_rows
         return [rows.slice(start, TABLE_ROWS) for start in range(0, rows.num_rows, TABLE_ROWS)]
 

@@ -15,6 +15,7 @@ import pytest
 from logsink.archive.log import Txn
 from logsink.damage import Damage
 from logsink.errors import FormatError, Unavailable
+from logsink.flags import Flag
 from logsink.journal import Gap
 from logsink.journal.segment import Segment, SegmentName, encode_segment
 from logsink.parse import Settings
@@ -183,6 +184,21 @@ async def test_a_read_that_came_only_in_part_when_the_store_failed_comes_whole(m
             async for part in follower.poll(check_archive=True):
                 found += part["message"].to_pylist()
     assert found == [each["message"] for each in rows]
+
+
+async def test_copies_are_hidden_among_the_rows_that_come() -> None:
+    store = MemoryStore()
+    await archive(store, [])
+    made = await make_plan(store, Filter())
+    follower = Follower(store, Query(dedupe=True), Cursor.at_end_of(made))
+    same = {"raw": "<13>a", "sender": "10.0.0.1", "time": START}
+    await store_segment(store, lane(0, 1), 1, 1, 2, **same)
+    assert await polled(follower) == ["1", "2"]
+    await store_segment(store, lane(0, 1, "r2"), 1, 3, flags=int(Flag.MAYBE_RESENT), **same)
+    missed = [row(received=START + n, receiver="r3", flags=int(Flag.MAYBE_RESENT)) | same for n in (4, 5)]
+    await archive(store, [missed], txn=[Txn("r3.0", 1)])
+    assert await polled(follower, look=True) == []
+    assert (follower.report.rows, follower.report.hidden) == (2, 3)
 
 
 async def test_a_segment_that_is_archived_and_still_there_is_shown_once() -> None:
