@@ -24,6 +24,7 @@ from logsink.archive import DeltaLog
 from logsink.errors import Moved, NotFound, Unavailable
 from logsink.query.order import DEDUPE_COLUMNS, ROW_KEY, Backwards, Dedupe, Pending, Position, position_of
 from logsink.query.read.losses import Losses
+from logsink.query.read.newest import Spoiled
 from logsink.query.read.plan import Plan, make_plan
 from logsink.query.read.reader import Reached, Reader
 from logsink.query.read.report import Report
@@ -171,11 +172,13 @@ class Run:
         pending: Pending | None = None,
         after: Position | None = None,
         sums: Sums | None = None,
+        *,
+        early: bool = True,
     ) -> Scan | RemoteScan:
         """Return what reads the objects of the plan: everything here, or only the journal's tail."""
         engine, tuning = self._tuning.engine, self._tuning
         if engine is None:
-            return Scan(reader, self._losses, plan, query, self._report, tuning, pending, index)
+            return Scan(reader, self._losses, plan, query, self._report, tuning, pending, index, early=early)
         from logsink.query.read.remote import RemoteScan  # only where somebody else reads
 
         tail = Scan(reader, self._losses, plan._replace(files=()), query, self._report, tuning, pending)
@@ -205,7 +208,7 @@ class Run:
     async def _with_copies(self, query: Query) -> AsyncGenerator[pa.Table, None]:
         """Yield rows in the order of the search; when objects are removed, plan again and go on behind the last row."""
         columns = tuple(dict.fromkeys((*ROW_KEY, *query.columns)))
-        after, left = None, query.limit
+        after, left, early = None, query.limit, True
         with self.pool() as pool:
             for _ in range(self._tuning.attempts):
                 pending = Pending(
@@ -215,7 +218,7 @@ class Run:
                 plan = await self.planned(rest.filter)
                 reader = Reader(self._store, pool, columns, reached=self._reached)
                 index = self.index(plan, rest.filter, limited=query.limit is not None)
-                scan = self.scan(reader, plan, rest, index, pending, after)
+                scan = self.scan(reader, plan, rest, index, pending, after, early=early)
                 try:
                     async with aclosing(scan.rows()) as tables:
                         async for rows in tables:
@@ -226,6 +229,8 @@ class Run:
                     return
                 except NotFound:
                     self._report.restarts += 1
+                except Spoiled:  # once at most
+                    early = False
             raise self.gives_up()
 
     @contextmanager

@@ -61,7 +61,8 @@ class Scan:
     """Reads the objects of a plan, and tells ``report`` what it has passed, and what is damaged or missing.
 
     ``index`` may exclude files and row groups. Without ``pending``, rows come in no order. ``rows`` or ``found`` may be
-    iterated over, once. Both raise ``NotFound`` when an object of the plan was removed on purpose, as ``losses`` tells.
+    iterated over, once. Both raise ``NotFound`` when an object of the plan was removed on purpose, as ``losses`` tells. With a
+    limit, ``rows`` raises ``Spoiled`` when it has to begin anew, without ``early`` (``Newest``), because of damage.
     """
 
     def __init__(
@@ -74,11 +75,13 @@ class Scan:
         tuning: Tuning,
         pending: Pending | None = None,
         index: Index | None = None,
+        *,
+        early: bool = True,
     ) -> None:
         self._reader, self._losses, self._plan = reader, losses, plan
         self._query, self._report, self._tuning, self._index = query, report, tuning, index
         self.pending = Pending() if pending is None else pending
-        self._newest = None if query.limit is None else Newest(self.pending)
+        self._newest = None if query.limit is None else Newest(self.pending, early=early)
         self._units = Units(
             plan.files,
             query.filter,
@@ -228,7 +231,7 @@ class Scan:
             damage = await self._losses.of_file(self._file(group), error)
             self._report.note(damage._replace(rows=group.rows), group.number)
             if self._newest is not None:
-                self._newest.forget()
+                self._newest.spoil()
         finally:
             turn.end()
         self._report.passed += _share(group.file, group.rows)

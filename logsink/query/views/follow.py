@@ -72,7 +72,8 @@ _EARLIEST: Final = -(1 << 60)
 class Follower:
     """The rows that ``query`` finds beyond ``cursor``, which moves on with them; limit and order of the query mean nothing.
 
-    Copies are looked for only among these rows. One reader at a time. The report counts the rows and what was read for them, and names what is damaged or missing.
+    Copies are looked for among these rows only. One reader at a time. The report counts the rows and what was read for them,
+    and names what is damaged or missing.
     """
 
     def __init__(self, store: Store, query: Query, cursor: Cursor, tuning: Tuning | None = None) -> None:

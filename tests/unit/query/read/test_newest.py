@@ -10,7 +10,7 @@ import pytest
 
 from logsink.query.columns import as_rows
 from logsink.query.order import Pending, Position
-from logsink.query.read.newest import Newest
+from logsink.query.read.newest import Newest, Spoiled
 from logsink.query.read.units import EARLIEST
 from tests.unit.query.archives import START, row, table
 
@@ -63,9 +63,17 @@ def test_fewer_rows_than_the_limit_exclude_nothing() -> None:
 def test_damage_lets_older_rows_through_again() -> None:
     newest = Newest(pending(1))
     choose(newest, [10])
-    assert choose(newest, [9]) == [False]
-    newest.forget()
+    newest.spoil()
     assert choose(newest, [9]) == [True]
+    choose(newest, [8])
+    with pytest.raises(Spoiled):
+        newest.spoil()
+
+
+def test_only_rows_that_wait_exclude_others_where_it_is_too_early() -> None:
+    newest = Newest(pending(1, [5]), early=False)
+    choose(newest, [10])
+    assert choose(newest, [9, 5, 4]) == [True, True, False]
 
 
 @pytest.mark.parametrize("limit", [1, 2])

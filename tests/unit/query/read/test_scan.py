@@ -298,3 +298,50 @@ async def test_a_limit_does_not_count_what_was_shown_before_the_query_was_planne
         (2, 0),
     ]
     assert report.restarts == 1
+
+
+async def _with_damaged_messages(store: Meddled, chance: Random) -> tuple[list[Row], set[str]]:
+    """Store some files, with a wrong bit in the messages of some of them; return the rows of the others, and those."""
+    files = [
+        [
+            row(
+                chance.randrange(1000),
+                received=START + file * 1000 + n,
+                message=f"{file} {n} {chance.randbytes(30).hex()}",
+            )
+            for n in range(chance.randrange(1, 60))
+        ]
+        for file in range(chance.randrange(2, 8))
+    ]
+    await archive(store, files)
+    damaged = {number for number in range(len(files)) if chance.random() < 0.4}
+    keys = {f"logs/date=2026-11-22/0-{number}.parquet" for number in damaged}
+    for key in keys:
+        body = bytearray(await store.get(key))
+        chunks = pq.ParquetFile(io.BytesIO(body)).metadata.row_group(0)
+        (message,) = [
+            chunk for chunk in map(chunks.column, range(chunks.num_columns)) if chunk.path_in_schema == "message"
+        ]
+        first = message.data_page_offset if message.dictionary_page_offset is None else message.dictionary_page_offset
+        body[first + message.total_compressed_size - 3] ^= 1
+        await store.put(key, bytes(body))
+    return [each for number, rows in enumerate(files) if number not in damaged for each in rows], keys
+
+
+@pytest.mark.parametrize("seed", range(60))
+async def test_damage_leaves_out_no_other_of_the_newest_rows(seed: int) -> None:
+    """The times of a row group are known before its messages are read. Those must not count when these are damaged."""
+    chance, store = Random(seed), Meddled()
+    intact, damaged = await _with_damaged_messages(store, chance)
+
+    async def wait(key: str) -> None:
+        for _ in range(chance.choice((0, 0, 1, 3, 20))):
+            await asyncio.sleep(0.0005)
+
+    store.before = wait
+    limit = chance.randrange(1, 30)
+    found = search(store, Query(Filter(), ("message",), limit), Tuning(first=4, prefetch=8))
+    shown = [message for rows in [rows async for rows in found] for message in rows["message"].to_pylist()]
+    order = sorted(intact, key=lambda each: (each["time"], each["received"]))
+    assert shown == [each["message"] for each in order[-limit:]]
+    assert {damage.key for damage in found.report.damage} <= damaged
