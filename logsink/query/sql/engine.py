@@ -44,6 +44,7 @@ _ALL_COLUMNS = re.compile(  # needs every column, without naming it: stars, and 
     r"\*|\bcolumns\b|\bnatural\b|\bsummarize\b|\bdescribe\b|\bselect\s+logs\b|[(,]\s*logs\s*[,)]|,\s*logs\s+from\b",
     re.IGNORECASE,
 )
+_RECURSIVE = re.compile(r"\brecursive\b", re.IGNORECASE)
 _SELECT = re.compile(r"\bselect\b", re.IGNORECASE)
 _COUNT_ALL = re.compile(r"count\s*\(\s*\*\s*\)", re.IGNORECASE)
 _UNKNOWN_COLUMN = re.compile(r'^Binder Error: Referenced column "([^"]+)" not found')
@@ -53,6 +54,7 @@ _EXPLAIN = re.compile(r"\s*explain(?:\s+analyze)?(?:\s*\([^)]*\))?\s", re.IGNORE
 _READING = ("SELECT", "MULTI")
 """Types of statements that only read; MULTI is a PIVOT."""
 
+_EVERY_COLUMN: Final = ("date", *FILE_SCHEMA.names)
 _TIMES: Final = ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
 _TEXTS: Final = ("VARCHAR",)
 _COMPARABLE: Final = {
@@ -90,8 +92,8 @@ def run(
         import duckdb
     except ImportError as error:
         raise ConfigError("cannot run SQL: DuckDB is not installed", hint=extra("sql")) from error
-    # DuckDB can read a stream of rows once only. A statement that names the table again has them kept.
-    keep = len(_TABLE.findall(statement)) > 1
+    # DuckDB can read a stream of rows once only. A statement that names the table again, or may do so in rounds, has them kept.
+    keep = len(_TABLE.findall(statement)) > 1 or bool(_RECURSIVE.search(statement))
     for _ in range(ATTEMPTS):
         raised: list[BaseException] = []
         taken: list[int] = []
@@ -111,11 +113,11 @@ def run(
                 continue
             if raised:
                 raise raised[0] from error
-            if isinstance(error, OSError):
-                raise
-            if _CONSUMED in str(error) and not keep:
+            if _CONSUMED in str(error) and not keep and (restartable or not taken):
                 keep = True
                 continue
+            if isinstance(error, OSError) and _CONSUMED not in str(error):
+                raise
             lines = [line for line in str(error).splitlines() if line.strip()]
             cause = lines[0] if lines else str(error)
             raise ArgumentError(f"cannot run this SQL: {cause}", hint=_remedy(statement, cause, lines[1:])) from error
@@ -160,9 +162,14 @@ def _rows_for(
     _set_zone(connection, zone)
     connection.begin()  # so that now() is the same here as in the statement
     tree = _tree(connection, statement)
-    needed = needed_columns(statement, where.columns(tree) if tree else None)
+    known = bool(tree) and not where.needs_all_columns(tree)
+    needed = needed_columns(statement, where.columns(tree)) if known else _EVERY_COLUMN
     columns = tuple(name for name in needed if name != "date")
     implied = where.conditions(tree, partial(_value_of, connection)) if tree else ()
+    if _aborted(connection):  # by a constant that has no value; the statement has to say so itself
+        connection.rollback()
+        connection.begin()
+        implied = ()  # now() is a later one
     schema = pa.schema([FILE_SCHEMA.field(name) for name in columns])
     batches = read(Query(Filter((*filter.conditions, *implied)), columns), schema)
     return pa.RecordBatchReader.from_batches(schema, _noting_errors(batches, raised)), "date" in needed
@@ -177,7 +184,7 @@ def needed_columns(statement: str, references: set[str] | None = None) -> tuple[
     words = {word.lower() for word in re.findall(r"\w+", rest)}
     named = tuple(name for name in FILE_SCHEMA.names if name in words)
     if _ALL_COLUMNS.search(rest) or not _SELECT.search(rest):
-        return ("date", *FILE_SCHEMA.names)
+        return _EVERY_COLUMN
     if "date" in (words if references is None else references):
         named = ("date", *named) if "received" in named else ("date", "received", *named)
     return named or ("severity",)  # the smallest column, for the number of rows
@@ -201,6 +208,17 @@ def _set_zone(connection: duckdb.DuckDBPyConnection, zone: dt.tzinfo) -> None:
     name = "UTC" if zone is dt.UTC else getattr(zone, "key", None)
     if name is not None:
         connection.execute(f"SET TimeZone = '{name}'")
+
+
+def _aborted(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Return whether an error has ended the transaction."""
+    import duckdb
+
+    try:
+        connection.execute("SELECT 1").fetchall()
+    except duckdb.Error:
+        return True
+    return False
 
 
 def _tree(connection: duckdb.DuckDBPyConnection, statement: str) -> Any:

@@ -129,13 +129,37 @@ def columns(tree: Tree) -> set[str]:
     }
 
 
+def needs_all_columns(tree: Tree) -> bool:
+    """Return whether the statement may use columns that it does not name.
+
+    It does so by a star, which need not be written (``FROM logs``), by the numbers or other names of columns, by a pivot, whose
+    groups are made of all columns left, by tables that are named in strings, and where it names a table as a value: its rows.
+    """
+    tables, named = set[str](), set[str]()
+    for part in _parts(tree):
+        kind, klass = part.get("type"), part.get("class")
+        if klass in ("STAR", "POSITIONAL_REFERENCE") or kind == "PIVOT" or part.get("column_name_alias"):
+            return True
+        if kind == "TABLE_FUNCTION" and _names_tables(part):
+            return True
+        if klass == "COLUMN_REF":
+            named.update(str(name).lower() for name in (part.get("column_names") or ())[-1:])
+        elif klass is None:
+            tables.add(str(part.get("alias") or part.get("table_name") or "").lower())
+    return bool(tables & named)
+
+
+def _names_tables(function: Mapping[str, Any]) -> bool:
+    """Return whether a table function is ``query()`` or ``query_table()``, which name tables in strings."""
+    return str((function.get("function") or {}).get("function_name", "")).lower().startswith("query")
+
+
 def _widest_limits(tree: Tree, constant: Constant) -> Limits | None:
     """Return limits that hold for all references to ``logs``; None where a reference is not understood."""
     references = 0
     for part in _parts(tree):
-        function = part.get("function") if part.get("type") == "TABLE_FUNCTION" else None
-        if function is not None and str(function.get("function_name", "")).lower().startswith("query"):
-            return None  # query() and query_table() name tables in strings
+        if part.get("type") == "TABLE_FUNCTION" and _names_tables(part):
+            return None
         references += _is_logs(part)
     widest: Limits | None = None
     for part in _parts(tree):

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from logsink.errors import ArgumentError, ConfigError, Moved, Unavailable
+from logsink.parse import FILE_SCHEMA
 from logsink.query import Between, Filter, Query
 from logsink.query.sql import ATTEMPTS, run
 
@@ -48,6 +49,38 @@ def test_only_what_a_statement_needs_is_read() -> None:
     (query,) = source.queries
     assert query.columns == ("severity", "message")
     assert query.filter.conditions == (Between("severity", None, 3),)
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("SELECT count(DISTINCT l) AS n FROM logs l", 2),
+        ("SELECT count(DISTINCT x) AS n FROM (FROM logs) x", 2),
+        ("SELECT count(*) AS n FROM (SELECT DISTINCT unnest([l]) FROM logs AS l)", 2),
+        ("SELECT count(*) AS n FROM (TABLE logs INTERSECT TABLE logs)", 2),
+        ("SELECT count(*) AS n FROM (FROM logs UNION FROM logs)", 2),
+        ("SELECT count(DISTINCT x) AS n FROM query_table('logs') x", 2),
+        ("SELECT count(host) AS n FROM (PIVOT logs ON severity USING count(*))", 2),
+        ("SELECT count(#12) AS n FROM logs", 2),  # the message
+        ("SELECT count(twelfth) AS n FROM logs l(a, b, c, d, e, f, g, h, i, j, k, twelfth)", 2),
+    ],
+)
+def test_columns_that_are_used_without_their_names_are_read(statement: str, found: int) -> None:
+    source = Source()
+    assert source.run(statement) == [{"n": found}]
+    assert source.queries[0].columns == tuple(FILE_SCHEMA.names)
+
+
+def test_rows_are_read_once_for_all_rounds_of_a_recursion() -> None:
+    source = Source()
+    rounds = "SELECT 1 AS n UNION ALL SELECT n + 1 FROM r, (SELECT count(*) FROM logs) WHERE n < 3"
+    assert source.run(f"WITH RECURSIVE r AS ({rounds}) SELECT max(n) AS n FROM r") == [{"n": 3}]
+    assert len(source.queries) == 1
+
+
+def test_a_constant_without_a_value_is_named() -> None:
+    with pytest.raises(ArgumentError, match='Conversion Error: invalid timestamp field format: "yesterday"'):
+        Source().run("SELECT count(*) AS n FROM logs WHERE time > 'yesterday'")
 
 
 def test_rows_are_kept_for_a_statement_that_names_them_twice() -> None:
