@@ -101,11 +101,13 @@ class Archive:
         """
         from logsink.query.sql import run
 
+        filter, stopped = _filter((), zone, terms), threading.Event()
+
         def read(query: Query, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-            return batches(self.url, schema, lambda store: unordered(store, query), self._warn)
+            return batches(self.url, schema, lambda store: unordered(store, query), self._warn, stopped)
 
         found: pa.Table = run(
-            statement, _filter((), zone, terms), zone, read, lambda rows: rows.read_all(), restartable=True
+            statement, filter, zone, read, lambda rows: rows.read_all(), restartable=True, stopped=stopped
         )
         return found
 
@@ -135,15 +137,19 @@ def batches(
     schema: pa.Schema,
     source: Callable[[Store], Answer],
     ended: Callable[[Answer], object] = lambda answer: None,
+    stopped: threading.Event | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the batches of ``source``, which runs in a thread until the last batch is taken or the iterator is closed.
+    """Yield the batches of ``source``, which runs in a thread until the last batch is taken, or is cancelled when the iterator is
+    closed.
 
     There is at least one batch, which may have no rows, because polars cannot make a frame of none. ``ended`` is called once
-    with the answer of ``source`` when the last batch has been taken, in the thread that takes them.
+    with the answer of ``source`` when the last batch has been taken, in the thread that takes them. Whoever takes them in a
+    thread that gets no interrupts has somebody set ``stopped`` at one: then ``KeyboardInterrupt`` is raised here.
     """
     answers: list[Answer] = []
     found: queue.Queue[pa.RecordBatch | BaseException | None] = queue.Queue(_AHEAD)
     left = threading.Event()
+    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None] | None]] = []
 
     def put(item: pa.RecordBatch | BaseException | None) -> None:
         while not left.is_set():
@@ -152,13 +158,22 @@ def batches(
                 return
 
     async def run() -> None:
+        running.append((asyncio.get_running_loop(), asyncio.current_task()))
+        if left.is_set():  # before it could be cancelled
+            return
         async with open_store(url) as store, aclosing(source(store)) as tables:
             answers.append(tables)
             async for table in tables:
                 for batch in plain(table, schema.names).cast(schema).to_batches():
                     await asyncio.to_thread(put, batch)
-                if left.is_set():
-                    return
+
+    def take() -> pa.RecordBatch | BaseException | None:
+        if stopped is None:
+            return found.get()
+        while not stopped.is_set():
+            with suppress(queue.Empty):
+                return found.get(timeout=0.1)
+        raise KeyboardInterrupt
 
     def work() -> None:
         try:
@@ -172,7 +187,7 @@ def batches(
     thread.start()
     some = False
     try:
-        while (item := found.get()) is not None:
+        while (item := take()) is not None:
             if isinstance(item, BaseException):
                 raise item
             yield item
@@ -182,4 +197,8 @@ def batches(
         ended(answers[0])
     finally:
         left.set()
+        for loop, task in running:
+            if task is not None:
+                with suppress(RuntimeError):  # the loop has ended
+                    loop.call_soon_threadsafe(task.cancel)
         thread.join()

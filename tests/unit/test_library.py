@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import threading
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import pytest
 import logsink
 from logsink.damage import Damage
 from logsink.errors import ArgumentError, NotFound
-from logsink.library import DamageWarning
+from logsink.library import DamageWarning, batches
+from logsink.query import Query
 from logsink.query.output import DEFAULT_COLUMNS
+from logsink.query.read import Search
 from logsink.store import open_store
 from tests.unit.query.archives import archive, row
 
@@ -100,6 +103,31 @@ def test_whoever_stops_early_leaves_no_thread(logs: Any) -> None:
     assert reader.read_next_batch().num_rows
     del reader
     assert not [thread for thread in threading.enumerate() if thread.name == "logsink-scan"]
+
+
+class Endless(Search):
+    """One table, and then nothing for ever."""
+
+    async def _tables(self) -> AsyncGenerator[pa.Table, None]:
+        yield pa.table({"message": ["one"]})
+        await asyncio.Event().wait()
+
+
+def test_whoever_stops_early_does_not_wait_for_what_is_searched_for(tmp_path: Path) -> None:
+    schema, query = pa.schema([("message", pa.string())]), Query()
+    found = batches(f"file://{tmp_path}", schema, lambda store: Endless(store, query, None))
+    assert next(found).num_rows == 1
+    found.close()  # type: ignore[attr-defined]
+    assert not [thread for thread in threading.enumerate() if thread.name == "logsink-scan"]
+
+
+def test_an_interrupt_reaches_whoever_takes_batches_in_a_thread(tmp_path: Path) -> None:
+    schema, query, stopped = pa.schema([("message", pa.string())]), Query(), threading.Event()
+    found = batches(f"file://{tmp_path}", schema, lambda store: Endless(store, query, None), stopped=stopped)
+    assert next(found).num_rows == 1
+    stopped.set()
+    with pytest.raises(KeyboardInterrupt):
+        next(found)
 
 
 def test_errors(logs: Any, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,6 +27,7 @@ from logsink.store import Store
 def by_duckdb(url: str, request: SqlRequest) -> int:
     """Run the statement over the rows that meet the conditions; return the exit code."""
     answers, queries, began = list[Answer](), list[Query](), time.monotonic()
+    stopped = threading.Event()
 
     def found(store: Store, query: Query) -> Answer:
         answers.append(unordered(store, query))
@@ -33,10 +35,12 @@ def by_duckdb(url: str, request: SqlRequest) -> int:
 
     def read(query: Query, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         queries.append(query)
-        return batches(url, schema, lambda store: found(store, query))
+        return batches(url, schema, lambda store: found(store, query), stopped=stopped)
 
     filter = filter_of(request.terms, request.zone)
-    rows: int = run(request.statement, filter, request.zone, read, lambda result: show(result, request.output))
+    rows: int = run(
+        request.statement, filter, request.zone, read, lambda result: show(result, request.output), stopped=stopped
+    )
     report = replace(answers[-1].report, rows=rows) if answers else Report()
     reporting.damage(report.damage)
     if not request.quiet:

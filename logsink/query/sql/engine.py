@@ -6,7 +6,9 @@ import datetime as dt
 import json
 import re
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -76,6 +78,7 @@ def run(
     consume: Callable[[pa.RecordBatchReader], Result],
     *,
     restartable: bool = False,
+    stopped: threading.Event | None = None,
 ) -> Result:
     """Run a statement over the rows that meet ``filter``, and return what ``consume`` makes of its result.
 
@@ -84,6 +87,7 @@ def run(
     consume       takes the result while the statement runs, since the rows of a large one exist one batch after the other. It
                   is called again, with a new result, when objects were removed while they were read
     restartable   it may be called again even when it has taken rows of the first result
+    stopped       is set by an interrupt: then what ``read`` has returned must end
 
     ``ArgumentError`` for a statement that does more than read, or that DuckDB cannot run; ``ConfigError`` without DuckDB;
     ``Unavailable`` after ``ATTEMPTS``, or when objects were removed and it cannot start again; whatever ``read`` raises.
@@ -103,8 +107,10 @@ def run(
                 duckdb.connect(":memory:", config=_CONFIG | {"temp_directory": directory}) as connection,
             ):
                 rows, dated = _rows_for(connection, statement, filter, zone, read, raised)
-                result = _result(connection, rows, statement, dated=dated, keep=keep)
-                return consume(pa.RecordBatchReader.from_batches(result.schema, _noting_rows(result, taken)))
+                with ThreadPoolExecutor(1, "sql") as thread:
+                    aside = partial(_aside, thread, connection, stopped)
+                    result = aside(partial(_result, connection, rows, statement, dated=dated, keep=keep))
+                    return consume(pa.RecordBatchReader.from_batches(result.schema, _noting_rows(result, taken, aside)))
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             if raised and isinstance(raised[0], Moved):
                 if taken and not restartable:
@@ -295,8 +301,27 @@ def _noting_errors(source: Iterator[pa.RecordBatch], raised: list[BaseException]
         raise
 
 
-def _noting_rows(result: pa.RecordBatchReader, taken: list[int]) -> Iterator[pa.RecordBatch]:
+def _noting_rows(
+    result: pa.RecordBatchReader, taken: list[int], aside: Callable[[Callable[[], Any]], Any]
+) -> Iterator[pa.RecordBatch]:
     """Yield from ``result`` and append the number of rows of each batch to ``taken``."""
-    for batch in result:
+    while (batch := aside(partial(next, result, None))) is not None:
         taken.append(batch.num_rows)
         yield batch
+
+
+def _aside(
+    thread: ThreadPoolExecutor,
+    connection: duckdb.DuckDBPyConnection,
+    stopped: threading.Event | None,
+    work: Callable[[], Result],
+) -> Result:
+    """Have a thread do some work of DuckDB and return its result. DuckDB looks for no interrupt: here it comes, and ends it."""
+    doing = thread.submit(work)
+    try:
+        return doing.result()
+    except KeyboardInterrupt:
+        if stopped is not None:
+            stopped.set()
+        connection.interrupt()
+        raise

@@ -198,7 +198,7 @@ def test_no_store(tmp_path: Path) -> None:
 def test_an_interrupt_ends_it_quietly(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """DuckDB makes an error of its own of an interrupt that comes while rows are read."""
 
-    def interrupted(*_: object) -> Iterator[pa.RecordBatch]:
+    def interrupted(*_: object, **__: object) -> Iterator[pa.RecordBatch]:
         raise KeyboardInterrupt
         yield
 

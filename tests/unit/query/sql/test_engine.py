@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from zoneinfo import ZoneInfo
 
@@ -181,3 +184,20 @@ def test_without_duckdb(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with pytest.raises(ConfigError, match="DuckDB is not installed"):
         Source().run("SELECT 1")
+
+
+@pytest.mark.parametrize("statement", ["SELECT count(*) FROM range(1000000000000)", "SELECT count(*) FROM logs"])
+def test_an_interrupt_ends_a_statement_that_runs(statement: str) -> None:
+    """DuckDB looks for none, neither while it calculates nor while it waits for rows."""
+    stopped = threading.Event()
+
+    def read(query: Query, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        stopped.wait()
+        raise KeyboardInterrupt
+        yield
+
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        run(statement, Filter(), dt.UTC, read, lambda result: result.read_all(), stopped=stopped)
+    assert stopped.is_set()
