@@ -87,6 +87,8 @@ class Archive:
         unknown = [name for name in columns if name not in FILE_SCHEMA.names]
         if unknown:
             raise ArgumentError(f"cannot find column {unknown[0]!r}", hint=f"there are {', '.join(FILE_SCHEMA.names)}")
+        if limit is not None and limit < 0:
+            raise ArgumentError(f"cannot show the newest {limit} rows", hint="limit=None shows all")
         query = Query(filter, tuple(columns), limit, newest_first, dedupe)
         schema = pa.schema([FILE_SCHEMA.field(name) for name in columns])
         found = batches(self.url, schema, lambda store: search(store, query), self._warn)
@@ -101,6 +103,9 @@ class Archive:
         """
         from logsink.query.sql import run
 
+        if zone != dt.UTC and not getattr(zone, "key", None):
+            hint = "take datetime.UTC, or a zone with a name: zoneinfo.ZoneInfo('Europe/Berlin')"
+            raise ArgumentError(f"cannot use {zone!r} as the time zone of a session", hint=hint)
         filter, stopped = _filter((), zone, terms), threading.Event()
 
         def read(query: Query, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -127,9 +132,11 @@ def _filter(pattern: Sequence[str], zone: dt.tzinfo, given: dict[str, Any]) -> F
     if unknown:
         raise ArgumentError(f"cannot use {unknown[0]!r} as a condition", hint=f"there are {', '.join(TERM_NAMES)}")
     terms: dict[str, Any] = {
-        name: (value,) if name in REPEATED_TERMS and isinstance(value, str) else value for name, value in given.items()
+        name: (value,) if name in (*REPEATED_TERMS, "pattern") and isinstance(value, str) else value
+        for name, value in given.items()
     }
-    return to_filter(SearchTerms(pattern=pattern, **terms), time.time_ns() // 1000, zone)
+    terms["pattern"] = (*pattern, *terms.get("pattern", ()))
+    return to_filter(SearchTerms(**terms), time.time_ns() // 1000, zone)
 
 
 def batches(
@@ -139,8 +146,7 @@ def batches(
     ended: Callable[[Answer], object] = lambda answer: None,
     stopped: threading.Event | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the batches of ``source``, which runs in a thread until the last batch is taken, or is cancelled when the iterator is
-    closed.
+    """Yield the batches of ``source``, which runs in a thread until the last batch is taken; closing the iterator cancels it.
 
     There is at least one batch, which may have no rows, because polars cannot make a frame of none. ``ended`` is called once
     with the answer of ``source`` when the last batch has been taken, in the thread that takes them. Whoever takes them in a

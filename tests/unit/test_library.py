@@ -60,6 +60,7 @@ def test_everything(logs: Any) -> None:
         ((), {"priority": "emerg", "until": "2026-11-22T00:00:10Z"}, [0, 8]),
         ((), {"since": dt.datetime(2026, 11, 22, 0, 0, 48, tzinfo=dt.UTC)}, [48, 49]),
         ((), {"since": dt.datetime(2026, 11, 22, 1, 0, 48), "zone": dt.timezone(dt.timedelta(hours=1))}, [48, 49]),  # noqa: DTZ001
+        (("line 8",), {"pattern": "line 7"}, [7, 8]),
         ((), {"grep": "LINE 4$"}, []),
         ((), {"host": "!web*"}, []),
         ((), {"dedupe": False, "app": "b"}, []),
@@ -137,6 +138,10 @@ def test_errors(logs: Any, tmp_path: Path) -> None:
         logs.scan(hosts="x")
     with pytest.raises(ArgumentError, match="cannot read 'teatime' as a time"):
         logs.scan(since="teatime")
+    with pytest.raises(ArgumentError, match="cannot show the newest -1 rows"):
+        logs.scan(limit=-1)
+    with pytest.raises(ArgumentError, match=r"cannot use .* as the time zone of a session"):
+        logs.sql("SELECT 1", zone=dt.timezone(dt.timedelta(hours=2)))
     with pytest.raises(NotFound, match="cannot find a logsink store"):
         logsink.open(f"file://{tmp_path}").scan().read_all()
     assert repr(logsink.open("file:///x")) == "logsink.open('file:///x')"

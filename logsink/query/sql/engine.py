@@ -211,7 +211,7 @@ def _check_only_reads(connection: duckdb.DuckDBPyConnection, statement: str) -> 
 
 def _set_zone(connection: duckdb.DuckDBPyConnection, zone: dt.tzinfo) -> None:
     """Set the session's time zone; DuckDB has the machine's own by itself."""
-    name = "UTC" if zone is dt.UTC else getattr(zone, "key", None)
+    name = "UTC" if zone == dt.UTC else getattr(zone, "key", None)
     if name is not None:
         connection.execute(f"SET TimeZone = '{name}'")
 
