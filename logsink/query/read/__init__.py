@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from logsink.query.read.folding import Fold, fold, uncounted
     from logsink.query.read.index import Excluded, excluded, stored_bytes
     from logsink.query.read.losses import Losses, of_error, of_snapshot
-    from logsink.query.read.plan import Plan, file_bounds, make_plan
+    from logsink.query.read.plan import Plan, file_bounds, make_plan, require_store
     from logsink.query.read.prefetch import prefetched
     from logsink.query.read.reader import Found, Reached
     from logsink.query.read.remote import Engine, Page
@@ -49,7 +49,7 @@ __getattr__ = lazy.exports(
         "folding": ("Fold", "fold", "uncounted"),
         "index": ("Excluded", "excluded", "stored_bytes"),
         "losses": ("Losses", "of_error", "of_snapshot"),
-        "plan": ("Plan", "file_bounds", "make_plan"),
+        "plan": ("Plan", "file_bounds", "make_plan", "require_store"),
         "prefetch": ("prefetched",),
         "reader": ("Found", "Reached"),
         "remote": ("Engine", "Page"),
@@ -85,6 +85,7 @@ __all__ = [
     "of_snapshot",
     "parse_readable",
     "prefetched",
+    "require_store",
     "search",
     "sift",
     "stored_bytes",

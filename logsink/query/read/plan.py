@@ -62,11 +62,17 @@ async def make_plan(store: Store, filter: Filter, log: DeltaLog | None = None) -
         snapshot = await _load(log, segments)
         gaps = _in_both(gaps, _gaps(segments, snapshot))
     damage = (*of_snapshot(snapshot), *(gap.damage for gap in gaps))
-    if snapshot.version < 0 and not segments and not damage:
-        hint = "a receiver makes it when it starts; look at --store, LOGSINK_STORE and the settings file"
-        raise NotFound(f"cannot find a logsink store at {store.url}", hint=hint)
+    if not segments:
+        require_store(store, snapshot, damage)
     tail = [segment for segment in segments if not snapshot.shows(segment.name)]
     return Plan(snapshot, tail, (), damage).of(filter)
+
+
+def require_store(store: Store, snapshot: Snapshot, damage: Sequence[Damage]) -> None:
+    """Raise ``NotFound`` when a snapshot shows that nothing was ever archived here; the journal has no segment."""
+    if snapshot.version < 0 and not damage:
+        hint = "a receiver makes it when it starts; look at --store, LOGSINK_STORE and the settings file"
+        raise NotFound(f"cannot find a logsink store at {store.url}", hint=hint)
 
 
 async def _load(log: DeltaLog, segments: Sequence[StoredSegment], hint: int | None = None) -> Snapshot:

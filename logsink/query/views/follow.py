@@ -43,6 +43,7 @@ from logsink.query.read import (
     of_snapshot,
     parse_readable,
     prefetched,
+    require_store,
     search,
     sift,
 )
@@ -108,12 +109,15 @@ class Follower:
                 self._advance(segment)
 
     async def poll(self, *, check_archive: bool = False) -> AsyncGenerator[pa.Table, None]:
-        """Yield what is new, in order, and end. ``check_archive``: look at the archive, too, although nothing seems missing."""
+        """Yield what is new, in order, and end. ``check_archive``: look at the archive, too, although nothing seems missing.
+
+        ``NotFound`` when that shows that there is no store.
+        """
         listed = await list_segments(self._store)
         await self._recall(stored.name.app_id for stored in listed)
         fresh = [stored for stored in listed if self._is_new(stored)]
         if check_archive or time.monotonic() - self._archive_checked > ARCHIVE_CHECK or self._has_gap(fresh):
-            async with aclosing(self._from_archive(fresh)) as found:
+            async with aclosing(self._from_archive(fresh, some=bool(listed))) as found:
                 async for rows in found:
                     yield rows
         async with aclosing(self._segments(self._left(fresh))) as found:
@@ -257,11 +261,13 @@ class Follower:
 
     # Rows of the archive
 
-    async def _from_archive(self, fresh: Iterable[StoredSegment]) -> AsyncGenerator[pa.Table, None]:
-        """Yield the rows whose segments were archived and deleted before they were read."""
+    async def _from_archive(self, fresh: Iterable[StoredSegment], *, some: bool) -> AsyncGenerator[pa.Table, None]:
+        """Yield the rows whose segments were archived and deleted before they were read. ``some``: there are segments."""
         began, self._archive_checked = time.monotonic(), float("-inf")  # if the store fails, the next poll looks again
         snapshot = await self._log.load()
         self._note(of_snapshot(snapshot))
+        if not some:
+            require_store(self._store, snapshot, self.report.damage)
         reached = await self._reached(snapshot)
         there = {(stored.name.app_id, stored.name.sequence) for stored in fresh}
         for receiver in sorted({receiver_of(app_id) for app_id in reached}):

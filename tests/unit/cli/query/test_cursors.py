@@ -104,3 +104,13 @@ def test_an_interrupted_query_leaves_no_cursor_behind_rows_that_it_has_not_shown
         patched.setattr(Run, "planned", interrupted)
         assert _shown(url, *cursor) == []
     assert _shown(url, *cursor) == ["one", "two"]
+
+
+def test_a_cursor_finds_no_store_where_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for place in ("nowhere", "empty"):  # such as a disk that is not mounted
+        found = CliRunner().invoke(
+            main, ["query", "--store", f"file://{tmp_path}/{place}", "--after-cursor", CURSOR.text]
+        )
+        assert (found.exit_code, found.stdout) == (2, "")
+        assert "cannot find a logsink store" in found.stderr
