@@ -23,8 +23,11 @@ from logsink.query.order.spill import Spill
 ROW_KEY = ("time", "received", "receiver", "nth")
 """Columns of the order; their values together identify a row."""
 
-ORDERS = {"time": ROW_KEY, "received": ("received", "nth", "receiver", "time")}
-"""Columns that rows can be sorted by, each with the columns of its order, in the order in which they count."""
+ORDERS = {"time": ROW_KEY, "received": ("received", "time", "receiver", "nth")}
+"""Columns that rows can be sorted by, each with the columns of its order, in the order in which they count.
+
+``nth`` counts frames of one read with equal times: it comes behind both.
+"""
 
 MEMORY = 64 << 20
 """Bytes of found rows that wait in memory; more are written to temporary files."""

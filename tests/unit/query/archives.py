@@ -192,7 +192,7 @@ def place(row: Row) -> tuple[Any, ...]:
 
 def arrival(row: Row) -> tuple[Any, ...]:
     """The order of rows by when they were received; nulls first."""
-    key = [row.get(name) for name in ("received", "nth", "receiver", "time")]
+    key = [row.get(name) for name in ("received", "time", "receiver", "nth")]
     return tuple((value is not None, 0 if value is None else value) for value in key)
 
 

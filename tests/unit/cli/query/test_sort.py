@@ -50,6 +50,20 @@ def test_the_order_of_arrival(url: str) -> None:
     assert "newest first, by received" in run(url, "--explain", "--sort", "received").stdout
 
 
+def test_lines_that_arrived_together_keep_their_order(tmp_path: Path) -> None:
+    """Lines of two seconds in one read: ``nth`` counts those of each second."""
+    url, times = f"file://{tmp_path}", ((0, 0), (0, 1), (SECOND, 0), (SECOND, 1))
+    rows = [row(time, received=START + SECOND, nth=nth, message=f"line {n}") for n, (time, nth) in enumerate(times)]
+
+    async def build() -> None:
+        async with open_store(url) as store:
+            await archive(store, [rows])
+
+    asyncio.run(build())
+    assert lines(url, "--sort", "received") == [0, 1, 2, 3]
+    assert lines(url, "--sort", "received", "-r", "-n", "3") == [3, 2, 1]
+
+
 def test_rows_that_lead_for_ever_are_noted(url: str) -> None:
     said = (
         "logsink: 2 rows (host fw1, fw2\\x1b) shown as newest have times in the future, more than a day after being received: "
