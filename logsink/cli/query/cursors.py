@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from logsink.cli import report as reporting
 from logsink.cli.query.request import FollowOptions
+from logsink.errors import LogsinkError
 from logsink.query import Cursor
 
 
@@ -34,6 +36,14 @@ class Cursors:
 
 
 def _replace(file: Path, text: str) -> None:
+    """Write the file, or leave it as it is. ``LogsinkError`` when it cannot be written."""
     draft = file.with_name(f".{file.name}.{os.getpid()}")
-    draft.write_text(text, encoding="ascii")
-    draft.replace(file)
+    try:
+        draft.write_text(text, encoding="ascii")
+        draft.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink()
+        cause = (error.strerror or str(error)).lower()
+        hint = "what was shown is shown again from the old cursor; name a file that can be written"
+        raise LogsinkError(f"cannot write the cursor to {file}: {cause}", hint=hint) from error

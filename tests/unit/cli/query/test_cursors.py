@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 from pathlib import Path
@@ -15,6 +16,7 @@ from logsink.archive.log import Txn
 from logsink.cli.main import main
 from logsink.cli.query.cursors import Cursors
 from logsink.cli.query.request import FollowOptions
+from logsink.errors import LogsinkError
 from logsink.journal.segment import Segment, SegmentName, decode_segment, encode_segment
 from logsink.parse import FILE_SCHEMA, Settings, parse
 from logsink.query import Cursor
@@ -42,6 +44,18 @@ def test_a_cursor_is_kept_once_and_can_be_read(tmp_path: Path) -> None:
     assert Cursor.parse(file.read_text()) == CURSOR
     file.unlink()
     asyncio.run(cursors.keep(CURSOR, last=True))
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_cursor_that_cannot_be_written_is_named_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(LogsinkError, match=f"cannot write the cursor to {tmp_path}/cursor: no space left on device"):
+        asyncio.run(Cursors(FollowOptions(cursor_file=tmp_path / "cursor")).keep(CURSOR, last=True))
     assert [*tmp_path.iterdir()] == []
 
 
