@@ -8,7 +8,7 @@ import re
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 5
 """Times that a statement is run while objects that it reads are removed by others."""
+
+_LOOK: Final = 0.25
+"""Seconds between two looks for an interrupt while DuckDB works."""
 
 MEMORY = "1GiB"
 """Memory that DuckDB may use; what does not fit goes to files in a temporary directory of the statement."""
@@ -319,6 +322,8 @@ def _aside(
     """Have a thread do some work of DuckDB and return its result. DuckDB looks for no interrupt: here it comes, and ends it."""
     doing = thread.submit(work)
     try:
+        while not wait([doing], _LOOK).done:  # a signal just before it waits would not wake it
+            pass
         return doing.result()
     except KeyboardInterrupt:
         if stopped is not None:
