@@ -213,10 +213,18 @@ def _check_only_reads(connection: duckdb.DuckDBPyConnection, statement: str) -> 
 
 
 def _set_zone(connection: duckdb.DuckDBPyConnection, zone: dt.tzinfo) -> None:
-    """Set the session's time zone; DuckDB has the machine's own by itself."""
+    """Set the session's time zone. DuckDB has the machine's own by itself; ``ArgumentError`` where it takes another for that.
+
+    So it does where TZ is a rule of POSIX, such as ``UTC-5``, and no name.
+    """
     name = "UTC" if zone == dt.UTC else getattr(zone, "key", None)
     if name is not None:
         connection.execute(f"SET TimeZone = '{name}'")
+        return
+    row = connection.execute("SELECT current_setting('TimeZone'), extract('timezone' FROM now())").fetchone()
+    if row is not None and zone.utcoffset(dt.datetime.now()) != dt.timedelta(seconds=int(row[1])):  # noqa: DTZ005  local
+        cause = f"DuckDB takes {row[0]} for the time zone of this machine, where it is another time"
+        raise ArgumentError(f"cannot run SQL: {cause}", hint="name a zone, such as --timezone Europe/Berlin, or --utc")
 
 
 def _aborted(connection: duckdb.DuckDBPyConnection) -> bool:

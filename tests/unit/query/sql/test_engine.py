@@ -177,6 +177,16 @@ def test_what_to_write_instead(statement: str, hint: str) -> None:
     assert caught.value.hint.startswith(hint)
 
 
+def test_a_zone_of_the_machine_that_duckdb_does_not_know_is_refused() -> None:
+    class Odd(dt.tzinfo):
+        def utcoffset(self, when: dt.datetime | None) -> dt.timedelta:
+            return dt.timedelta(hours=3, minutes=17)
+
+    with pytest.raises(ArgumentError, match=r"DuckDB takes .* for the time zone of this machine") as caught:
+        run("SELECT 1", Filter(), Odd(), lambda query, schema: iter(()), lambda result: result.read_all())
+    assert "--utc" in caught.value.hint
+
+
 def test_explain_is_only_a_plan() -> None:
     assert Source().run("EXPLAIN SELECT count(*) FROM logs")
 
