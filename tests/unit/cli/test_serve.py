@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from logsink.cli.main import main
 from logsink.cli.serve import Signals
+from tests.support.receiver import COMMAND
 
 
 class Running:
@@ -60,11 +61,19 @@ def test_a_terminal_that_is_closed_drains_and_otherwise_sighup_does_nothing() ->
     ],
 )
 def test_what_cannot_work_is_said_before_anything_is_made(
-    arguments: list[str], environ: dict[str, str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], environ: dict[str, str], said: str, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    command = ["serve", "--store", "store", "--tcp", "127.0.0.1:0", *arguments]
-    result = CliRunner().invoke(main, command, env={"HOME": str(tmp_path)} | environ)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.splitlines()[-1].startswith(f"logsink: {said}")
+    """A process of its own, as a receiver takes over its signals."""
+    command = [*COMMAND, "serve", "--store", "store", "--tcp", "127.0.0.1:0", *arguments]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOGSINK_")}
+    done = subprocess.run(
+        command,
+        check=False,
+        cwd=tmp_path,
+        env=inherited | {"HOME": str(tmp_path)} | environ,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].startswith(f"logsink: {said}")
     assert list(tmp_path.iterdir()) == []
