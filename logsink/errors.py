@@ -47,7 +47,7 @@ class StoreError(LogsinkError):
 
 
 class NotFound(StoreError):
-    """There is no object under this key."""
+    """An object is not there: the store has none under its key."""
 
 
 class Unavailable(StoreError):
